@@ -1,0 +1,142 @@
+/**
+ * The house's floors, top to bottom. A module imports from floors below its own,
+ * never from above or beside it: where two folders of one floor need each other,
+ * the interface belongs further down.
+ */
+const FLOORS = [
+  'cli',
+  'src/node',
+  'src/api',
+  'src/http',
+  'src/client',
+  'src/sim',
+  'src/peer',
+  'src/storage',
+  'src/telemetry',
+  'src/replica',
+  'src/rpc',
+  'src/wire',
+  'src/machine',
+  'src/raft',
+  'src/event',
+  'src/base',
+];
+
+/** Folders on the same floor: neither imports the other. */
+const NEIGHBOURS = [
+  ['src/api', 'src/http', 'src/client'],
+  ['src/sim', 'src/peer', 'src/storage', 'src/telemetry'],
+];
+
+/** Below this line code decides and never waits; above it code waits and never decides. */
+const PURE = '^src/(base|event|raft|machine)/';
+
+/** Each third-party package, and the one folder that may name it. */
+const OWNERS = {
+  '@grpc/grpc-js': 'src/rpc',
+  '@grpc/reflection': 'src/rpc',
+  'grpc-health-check': 'src/rpc',
+  'classic-level': 'src/storage',
+  msgpackr: 'src/wire',
+  '@bufbuild/protobuf': 'src/wire',
+  pino: 'src/telemetry',
+  'pino-pretty': 'src/telemetry',
+  'prom-client': 'src/telemetry',
+  yaml: 'src/node',
+  zod: 'src/node',
+  commander: 'cli',
+};
+
+const PRODUCTION = '^(src|cli)/';
+
+const upward = FLOORS.slice(1).map((floor, position) => {
+  const above = FLOORS.slice(0, position + 1).join('|');
+  return {
+    name: `no-upward-import-from-${floor.replace('/', '-')}`,
+    comment: `${floor} imports only floors below it`,
+    severity: 'error',
+    from: { path: `^${floor}/` },
+    to: { path: `^(${above})/` },
+  };
+});
+
+const sideways = NEIGHBOURS.flatMap((floor) =>
+  floor.map((folder) => ({
+    name: `no-sideways-import-from-${folder.replace('/', '-')}`,
+    comment: 'folders of one floor do not know each other; they meet in src/node',
+    severity: 'error',
+    from: { path: `^${folder}/` },
+    to: { path: `^(${floor.filter((other) => other !== folder).join('|')})/` },
+  })),
+);
+
+const owners = Object.entries(OWNERS).map(([name, folder]) => ({
+  name: `only-${folder.replace('/', '-')}-names-${name.replace(/[^a-z-]/g, '-')}`,
+  comment: `${name} is named in ${folder} and nowhere else`,
+  severity: 'error',
+  from: { path: PRODUCTION, pathNot: `^${folder}/` },
+  to: { path: `(^|/)node_modules/${name}/` },
+}));
+
+module.exports = {
+  forbidden: [
+    ...upward,
+    ...sideways,
+    ...owners,
+    {
+      name: 'owned-packages-only',
+      comment: 'a third-party package needs an owner in OWNERS before it is imported',
+      severity: 'error',
+      from: { path: PRODUCTION },
+      to: { path: 'node_modules/', pathNot: `node_modules/(${Object.keys(OWNERS).join('|')}|@types/node)/` },
+    },
+    {
+      name: 'enter-through-index',
+      comment: 'a folder of src is entered through its index.ts; the generated code is src/wire/gen, by file',
+      severity: 'error',
+      from: { path: '^(?:src/([^/]+)|cli)/' },
+      to: { path: '^src/[^/]+/.+', pathNot: ['^src/$1/', '^src/[^/]+/index\\.ts$', '^src/wire/gen/'] },
+    },
+    {
+      name: 'pure-imports-pure',
+      comment: 'base, event, raft and machine import nothing but each other: no node: module, no package',
+      severity: 'error',
+      from: { path: PURE },
+      to: { pathNot: PURE },
+    },
+    {
+      name: 'client-imports',
+      comment: 'src/client is what users bundle: rpc, wire, event and base only',
+      severity: 'error',
+      from: { path: '^src/client/' },
+      to: { path: '^src/', pathNot: '^src/(client|rpc|wire|event|base)/' },
+    },
+    {
+      name: 'no-test-code-in-production',
+      severity: 'error',
+      from: { path: PRODUCTION },
+      to: { path: '^(test|bench|scripts|cluster-examples)/' },
+    },
+    {
+      name: 'no-development-dependency-in-production',
+      severity: 'error',
+      from: { path: PRODUCTION },
+      to: { dependencyTypes: ['npm-dev'], pathNot: 'node_modules/@types/' },
+    },
+    {
+      name: 'no-circular-import',
+      comment: 'modules that need each other at run time are one module; types may refer to each other',
+      severity: 'error',
+      from: {},
+      to: { circular: true, viaOnly: { dependencyTypesNot: ['type-only'] } },
+    },
+    { name: 'no-unresolvable-import', severity: 'error', from: {}, to: { couldNotResolve: true } },
+  ],
+  options: {
+    doNotFollow: { path: 'node_modules' },
+    exclude: { path: '^(dist|\\.setup)/' },
+    tsPreCompilationDeps: true,
+    tsConfig: { fileName: 'tsconfig.json' },
+    enhancedResolveOptions: { exportsFields: ['exports'], conditionNames: ['import', 'require', 'node', 'default', 'types'] },
+  },
+};

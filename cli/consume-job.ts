@@ -1,0 +1,80 @@
+import { FlotillaError } from '../src/base/index.js';
+import type { Event, FlotillaClient } from '../src/client/index.js';
+import { EXIT, Output, escapeControls, escapeControlsInJson, reportError, warn } from './output.js';
+
+/** What `flotilla consume` was asked for. */
+export interface ConsumeJob {
+  readonly glob: string | undefined;
+  readonly startAfter: string | undefined;
+  readonly limit: number | undefined;
+  readonly tail: boolean;
+  readonly json: boolean;
+  readonly verbose: boolean;
+}
+
+/** Prints events until the read ends. Resolves to the exit code. */
+export async function runConsume(client: FlotillaClient, job: ConsumeJob): Promise<number> {
+  const output = new Output();
+  const stop = new AbortController();
+  let interrupted = false;
+  output.whenClosed(() => stop.abort());
+  process.on('SIGINT', () => {
+    interrupted = true;
+    stop.abort();
+  });
+  const print = printerFor(job, output);
+  try {
+    for await (const events of client.readBatches({ ...job, signal: stop.signal, ...notices(job) })) {
+      for (const event of events) {
+        const pending = print(event);
+        if (pending !== undefined) await pending;
+        if (stop.signal.aborted) break;
+      }
+      await output.flush();
+    }
+  } catch (error) {
+    if (!stop.signal.aborted || !(error instanceof FlotillaError && error.code === 'CANCELLED')) {
+      await output.flush();
+      return reportError(error);
+    }
+  }
+  if (interrupted && !job.tail) return EXIT.interrupted;
+  await client.close();
+  return EXIT.success;
+}
+
+function notices(job: ConsumeJob): { onStarted: (started: { confirmed: boolean }) => void; onReconnect: (cause: FlotillaError) => void } {
+  let told = false;
+  return {
+    onStarted: ({ confirmed }) => {
+      if (!confirmed && !job.tail) warn('the end of the stream could not be confirmed with a majority: newer events may be missing');
+    },
+    onReconnect: (cause) => {
+      // Once is news; each further attempt of a long outage is not.
+      if (!told && job.tail) warn(`the read broke off and goes on by itself: ${cause.message}`);
+      told = true;
+    },
+  };
+}
+
+type Print = (event: Event) => Promise<void> | undefined;
+
+function printerFor({ json, verbose }: ConsumeJob, output: Output): Print {
+  if (json) return (event) => output.write(`${forTerminal(JSON.stringify(event), output, escapeControlsInJson)}\n`);
+  return (event) => {
+    const { parentId, data } = event;
+    const parent = parentId === undefined ? '' : `, Parent: ${parentId}`;
+    const time = verbose ? `Timestamp: ${event.timestamp.toISOString()}\n` : '';
+    const head = `\nEventId: ${event.id}${parent}\nNamespace: ${forTerminal(event.namespace, output, escapeControls)}\n${time}`;
+    if (data.byteLength === 0) return output.write(head);
+    if (output.isTerminal) return output.write(`${head}${escapeControls(event.text())}\n`);
+    // The bytes themselves: what is no UTF-8 arrives unharmed too.
+    output.collect(head);
+    output.collect(data);
+    return output.write('\n');
+  };
+}
+
+function forTerminal(text: string, output: Output, escape: (text: string) => string): string {
+  return output.isTerminal ? escape(text) : text;
+}

@@ -1,0 +1,102 @@
+import { ERRORS, FlotillaError, messageOf } from '../src/base/index.js';
+
+/** Exit codes of the command line; those of a failed operation stand in the table of errors. */
+export const EXIT = { success: 0, failed: 1, usage: 2, interrupted: 130 } as const;
+
+/** What is written in one go. */
+const CHUNK_BYTES = 64 * 1024;
+
+/**
+ * Results, on stdout. Collects small pieces, and makes the writer wait while a
+ * slow reader of the pipe has not taken what came before, so memory stays flat.
+ */
+export class Output {
+  readonly isTerminal: boolean = process.stdout.isTTY === true;
+  /** Whoever read us has gone: nothing more can be written, and nobody misses it. */
+  closed = false;
+  private pieces: (string | Uint8Array)[] = [];
+  private bytes = 0;
+  private onClosed: () => void = () => undefined;
+
+  constructor() {
+    process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+      if (error.code !== 'EPIPE') this.onFailure(error);
+      this.closed = true;
+      this.onClosed();
+    });
+  }
+
+  /** What to do as soon as the reader is gone. */
+  whenClosed(listener: () => void): void {
+    this.onClosed = listener;
+    if (this.closed) listener();
+  }
+
+  /** Keeps a piece for the next `write`. */
+  collect(piece: string | Uint8Array): void {
+    this.pieces.push(piece);
+    this.bytes += piece.length;
+  }
+
+  /** Undefined where more may follow at once. */
+  write(piece: string | Uint8Array): Promise<void> | undefined {
+    this.collect(piece);
+    return this.bytes < CHUNK_BYTES ? undefined : this.flush();
+  }
+
+  /** Resolves when everything so far has been handed to the system, or nobody reads it any more. */
+  async flush(): Promise<void> {
+    if (this.closed || this.pieces.length === 0) return;
+    const chunk = Buffer.concat(this.pieces.map((piece) => (typeof piece === 'string' ? Buffer.from(piece) : piece)));
+    this.pieces = [];
+    this.bytes = 0;
+    // The callback also runs after a failed write, which the 'error' event above tells of.
+    await new Promise<void>((resolve) => process.stdout.write(chunk, () => resolve()));
+  }
+
+  private onFailure(error: Error): void {
+    process.exitCode = EXIT.failed;
+    process.stderr.write(`error: stdout can't be written: ${error.message}\n`);
+  }
+}
+
+/** Tells of a failure on stderr, in one line, and returns the exit code that belongs to it. */
+export function reportError(error: unknown): number {
+  if (error instanceof FlotillaError) {
+    process.stderr.write(`error: ${oneLine(error.message)} (${error.code})\n`);
+    return ERRORS[error.code].exit;
+  }
+  process.stderr.write(`error: ${oneLine(messageOf(error))}\n`);
+  return EXIT.failed;
+}
+
+export function warn(message: string): void {
+  process.stderr.write(`warning: ${oneLine(message)}\n`);
+}
+
+export function note(message: string): void {
+  process.stderr.write(`${oneLine(message)}\n`);
+}
+
+/** A message may quote what others wrote: it must neither break the line nor steer a terminal. */
+function oneLine(message: string): string {
+  return escapeControls(message.replace(/\s*[\r\n]+\s*/g, ' '));
+}
+
+/**
+ * Control characters as `\x1b`, so that data can't steer the terminal it is
+ * shown on. Line breaks and tabs stay.
+ */
+export function escapeControls(text: string): string {
+  // Cc (C0, DEL, C1) and what reverses or hides the text around it.
+  return text.replace(/[\p{Cc}\u200e\u200f\u202a-\u202e\u2066-\u2069]/gu, (character) => {
+    if (character === '\n' || character === '\t') return character;
+    const code = character.charCodeAt(0);
+    return code < 0x100 ? `\\x${code.toString(16).padStart(2, '0')}` : `\\u${code.toString(16).padStart(4, '0')}`;
+  });
+}
+
+/** The same within JSON text, where an escape must be one of JSON's. */
+export function escapeControlsInJson(json: string): string {
+  return json.replace(/[\p{Cc}\u200e\u200f\u202a-\u202e\u2066-\u2069]/gu, (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`);
+}

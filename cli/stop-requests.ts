@@ -1,0 +1,59 @@
+import { constants } from 'node:os';
+
+/** How often a node that npm started looks whether npm is still there. */
+const PARENT_CHECK_MS = 500;
+
+/**
+ * A terminal sends Ctrl-C to npm and to the node, and npm hands it on: the same
+ * signal again within this time is not a second wish.
+ */
+const FORWARDED_SIGNAL_MS = 250;
+
+export interface StopRequests {
+  /** Resolves at the first request, with its reason in words. */
+  readonly first: Promise<string>;
+}
+
+/**
+ * Everything that asks a server to stop: SIGTERM and SIGINT alike, SIGHUP
+ * (unless `onHangUp` takes it), and the end of the launcher: its IPC channel
+ * closes, or npm is no longer the parent. A second signal ends the process at
+ * once, with 128 + its number.
+ */
+export function watchStopRequests(options: { readonly onHangUp?: (() => void) | undefined } = {}): StopRequests {
+  const launched = startedByNpm() || process.channel !== undefined;
+  let ask: (reason: string) => void = () => undefined;
+  const first = new Promise<string>((resolve) => {
+    ask = resolve;
+  });
+  let lastSignalMs: number | undefined;
+  const onSignal = (signal: 'SIGTERM' | 'SIGINT' | 'SIGHUP'): void => {
+    const nowMs = performance.now();
+    if (lastSignalMs !== undefined && !(launched && nowMs - lastSignalMs < FORWARDED_SIGNAL_MS))
+      process.exit(128 + constants.signals[signal]);
+    lastSignalMs ??= nowMs;
+    ask(signal);
+  };
+  process.on('SIGTERM', onSignal);
+  process.on('SIGINT', onSignal);
+  process.on('SIGHUP', options.onHangUp ?? onSignal);
+  process.on('disconnect', () => ask('the process that started this node closed its channel'));
+  if (startedByNpm()) watchParent(() => ask('npm, which started this node, has ended'));
+  return { first };
+}
+
+function startedByNpm(): boolean {
+  const { npm_lifecycle_event: lifecycleEvent, npm_execpath: execPath } = process.env;
+  return lifecycleEvent !== undefined || execPath !== undefined;
+}
+
+/** npm hands SIGTERM on to a shell, which may not: a lost parent is the one sign that always comes. */
+function watchParent(onGone: () => void): void {
+  const parent = process.ppid;
+  const timer = setInterval(() => {
+    if (process.ppid === parent) return;
+    clearInterval(timer);
+    onGone();
+  }, PARENT_CHECK_MS);
+  timer.unref();
+}

@@ -1,0 +1,67 @@
+import { createHash } from 'node:crypto';
+import { chmodSync, existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { run } from './run.mjs';
+
+const SOURCES = ['src', 'cli'];
+const SETTINGS = ['tsconfig.json', 'tsconfig.build.json', 'package-lock.json'];
+
+/**
+ * Undefined where dist was built from the sources as they are, else why it was
+ * not. Contents are compared, not times: git sets those at will, and a removed
+ * file has none.
+ */
+export function buildState(root) {
+  const stamp = join(root, 'dist', '.built-from');
+  if (!existsSync(stamp)) return 'not built yet';
+  return readFileSync(stamp, 'utf8') === fingerprint(root) ? undefined : 'the sources changed';
+}
+
+/**
+ * Compiles beside dist and then swaps, so that dist is never half of two
+ * versions, and holds nothing whose source is gone.
+ */
+export async function build(root, children) {
+  const made = join(root, '.setup', 'dist');
+  rmSync(made, { recursive: true, force: true });
+  mkdirSync(made, { recursive: true });
+  // Taken before the compiler reads: a file changed meanwhile is built again next time.
+  const builtFrom = fingerprint(root);
+  const compiler = join(root, 'node_modules', 'typescript', 'bin', 'tsc');
+  const code = await run(process.execPath, [compiler, '-p', join(root, 'tsconfig.build.json'), '--outDir', made, '--noEmitOnError'], {
+    cwd: root,
+    children,
+  });
+  if (code !== 0) throw new Error('the build failed; the compiler says why above');
+  writeFileSync(join(made, '.built-from'), builtFrom);
+  const old = join(root, '.setup', 'dist-before');
+  rmSync(old, { recursive: true, force: true });
+  const dist = join(root, 'dist');
+  if (existsSync(dist)) renameSync(dist, old);
+  renameSync(made, dist);
+  rmSync(old, { recursive: true, force: true });
+}
+
+/** The compiler writes plain files; `npx flotilla` runs the one that package.json names. */
+export function makeExecutable(root) {
+  const { bin } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'));
+  const command = join(root, bin.flotilla);
+  if (!existsSync(command)) return;
+  if ((statSync(command).mode & 0o111) !== 0o111) chmodSync(command, 0o755);
+}
+
+function fingerprint(root) {
+  const hash = createHash('sha256');
+  for (const path of [...SETTINGS, ...SOURCES.flatMap((folder) => filesBelow(root, folder))]) {
+    const content = readFileSync(join(root, path));
+    hash.update(`${path}\0${content.byteLength}\0`).update(content);
+  }
+  return `${hash.digest('hex')}\n`;
+}
+
+function filesBelow(root, folder) {
+  if (!existsSync(join(root, folder))) return [];
+  return readdirSync(join(root, folder), { withFileTypes: true })
+    .sort((one, other) => (one.name < other.name ? -1 : 1))
+    .flatMap((entry) => (entry.isDirectory() ? filesBelow(root, `${folder}/${entry.name}`) : [`${folder}/${entry.name}`]));
+}

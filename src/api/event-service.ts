@@ -1,0 +1,93 @@
+import type { FlotillaError } from '../base/index.js';
+import type { EventLimits } from '../event/index.js';
+import type { CallContext, Handlers, ServerStream } from '../rpc/index.js';
+import type { Metrics } from '../telemetry/index.js';
+import type { proto } from '../wire/index.js';
+import { receiptFor, takeIn } from './ingest.js';
+import { ProduceSession } from './produce.js';
+import { planRead, ReadSession } from './read.js';
+import { findStream, type Streams, withLeader } from './streams.js';
+
+/** Append, Produce and Read of proto/flotilla/v1/event_service.proto. */
+export class EventService {
+  readonly handlers: Handlers<typeof proto.EventServiceDefinition>;
+  private readonly streams: Streams;
+  private readonly limits: EventLimits;
+  private readonly metrics: Metrics;
+  private readonly sessions = new Set<ProduceSession>();
+  /** Calls that may have something in the log and not yet answered. */
+  private readonly running = new Set<Promise<unknown>>();
+  private stopping: FlotillaError | undefined;
+
+  constructor(options: { streams: Streams; limits: EventLimits; metrics: Metrics }) {
+    this.streams = options.streams;
+    this.limits = options.limits;
+    this.metrics = options.metrics;
+    this.handlers = {
+      append: (request) => this.track(this.append(request)),
+      produce: (stream) => this.track(this.produce(new ProduceSession({ ...options, stream }))),
+      read: (request, stream, call) => this.read(request, stream, call),
+    };
+  }
+
+  /** From now on nothing is taken in. Resolves when everything that was is answered. */
+  async drain(error: FlotillaError): Promise<void> {
+    this.stopping = error;
+    for (const session of this.sessions) session.stop(error);
+    await Promise.allSettled([...this.running]);
+  }
+
+  private async track<T>(call: Promise<T>): Promise<T> {
+    this.running.add(call);
+    try {
+      return await call;
+    } finally {
+      this.running.delete(call);
+    }
+  }
+
+  private async append(request: proto.AppendRequest): Promise<proto.AppendResponse> {
+    if (this.stopping !== undefined) throw this.stopping;
+    const replica = findStream(this.streams, request.stream);
+    const body = takeIn(request, this.limits);
+    try {
+      const proposed = await replica.submit(body);
+      this.metrics.eventsIn.inc(body.count);
+      this.metrics.bytesIn.inc(body.body.byteLength);
+      this.metrics.batchesIn.inc();
+      return { receipt: receiptFor(replica, body, proposed) };
+    } catch (error) {
+      throw withLeader(error, this.streams.leaderAddress(replica));
+    }
+  }
+
+  private async produce(session: ProduceSession): Promise<void> {
+    if (this.stopping !== undefined) throw this.stopping;
+    this.sessions.add(session);
+    this.metrics.produceStreams.inc();
+    try {
+      await session.run();
+    } finally {
+      this.sessions.delete(session);
+      this.metrics.produceStreams.dec();
+    }
+  }
+
+  private async read(request: proto.ReadRequest, stream: ServerStream<proto.ReadResponse>, call: CallContext): Promise<void> {
+    if (this.stopping !== undefined) throw this.stopping;
+    const replica = findStream(this.streams, request.stream);
+    const plan = planRead(request, replica);
+    const onSent = (events: number, bytes: number): void => {
+      this.metrics.eventsOut.inc(events);
+      this.metrics.bytesOut.inc(bytes);
+    };
+    this.metrics.readStreams.inc();
+    try {
+      await new ReadSession({ replica, plan, stream, call, onSent }).run();
+    } catch (error) {
+      throw withLeader(error, this.streams.leaderAddress(replica));
+    } finally {
+      this.metrics.readStreams.dec();
+    }
+  }
+}

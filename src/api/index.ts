@@ -1,0 +1,3 @@
+export { type ClusterView, clusterHandlers } from './cluster-service.js';
+export { EventService } from './event-service.js';
+export type { Streams } from './streams.js';

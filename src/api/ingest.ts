@@ -1,0 +1,51 @@
+import { counter, FlotillaError, LIMITS } from '../base/index.js';
+import { checkNewEvent, type EventId, type EventLimits, formatEventId } from '../event/index.js';
+import type { Proposed, Replica } from '../replica/index.js';
+import { checkPackedBody, newEventFromProto, type PackedBody, packBody, type proto } from '../wire/index.js';
+
+/** A batch as a request carries it. */
+export interface BatchRequest {
+  readonly events: readonly proto.NewEvent[];
+  readonly packed: proto.PackedBody | undefined;
+}
+
+/**
+ * The encoded body of a batch, checked in full: past this point nobody looks
+ * into it again before a consumer. Throws INVALID_ARGUMENT or MESSAGE_TOO_LARGE.
+ */
+export function takeIn(request: BatchRequest, limits: EventLimits): PackedBody {
+  const { events, packed } = request;
+  if (packed !== undefined) {
+    if (events.length > 0) throw new FlotillaError('INVALID_ARGUMENT', 'events and packed: send one of them, not both');
+    checkPackedBody(packed, limits);
+    return packed;
+  }
+  if (events.length === 0) throw new FlotillaError('INVALID_ARGUMENT', 'events: a batch has at least one event');
+  if (events.length > LIMITS.eventsPerBatch) {
+    throw new FlotillaError(
+      'INVALID_ARGUMENT',
+      `events: ${events.length} are more than the ${LIMITS.eventsPerBatch} that one batch may have`,
+    );
+  }
+  return packBody(
+    events.map((message, position) => {
+      const event = newEventFromProto(message, `events[${position}]`);
+      checkNewEvent(event, limits, `events[${position}]`);
+      return event;
+    }),
+  );
+}
+
+/** What the producer holds once its batch is durable. */
+export function receiptFor(replica: Replica, body: PackedBody, proposed: Proposed): proto.Receipt {
+  const first: EventId = { counter: proposed.firstCounter, actor: replica.self };
+  const last: EventId = { counter: counter(proposed.firstCounter + body.count - 1), actor: replica.self };
+  return {
+    firstId: formatEventId(first),
+    lastId: formatEventId(last),
+    count: body.count,
+    term: proposed.term,
+    logIndex: proposed.index,
+    incarnation: replica.incarnation,
+  };
+}

@@ -1,0 +1,159 @@
+import { FlotillaError, LIMITS, messageOf } from '../base/index.js';
+import type { EventLimits } from '../event/index.js';
+import type { Replica } from '../replica/index.js';
+import type { DuplexStream } from '../rpc/index.js';
+import type { Metrics } from '../telemetry/index.js';
+import type { PackedBody, proto } from '../wire/index.js';
+import { receiptFor, takeIn } from './ingest.js';
+import { findStream, type Streams, withLeader } from './streams.js';
+
+type ProduceStream = DuplexStream<proto.ProduceRequest, proto.ProduceResponse>;
+
+/**
+ * One producer's stream: takes batches in as they come, answers each when it is
+ * settled, and keeps at most so many open at a time.
+ *
+ * Batches keep their order. So once one was refused that might have gone in
+ * later, those behind it are refused as well: the producer opens a new stream
+ * and sends them all again.
+ */
+export class ProduceSession {
+  private readonly streams: Streams;
+  private readonly limits: EventLimits;
+  private readonly metrics: Metrics;
+  private readonly stream: ProduceStream;
+  private openBatches = 0;
+  private openBytes = 0;
+  private room: (() => void) | undefined;
+  private refusal: FlotillaError | undefined;
+  private replica: Replica | undefined;
+  private ended = false;
+  private readonly stopped = rejection();
+
+  constructor(options: { streams: Streams; limits: EventLimits; metrics: Metrics; stream: ProduceStream }) {
+    this.streams = options.streams;
+    this.limits = options.limits;
+    this.metrics = options.metrics;
+    this.stream = options.stream;
+  }
+
+  /** Ends when the producer has sent its last and every batch is answered, or after {@link stop}. */
+  async run(): Promise<void> {
+    try {
+      await Promise.race([this.stream.receive((request) => this.onRequest(request)), this.stopped.promise]);
+      await this.allSettled();
+    } finally {
+      this.ended = true;
+    }
+  }
+
+  /**
+   * The node is stopping. What was taken in is answered; then the stream ends
+   * with `error`, which tells the producer that nothing else was proposed.
+   */
+  stop(error: FlotillaError): void {
+    this.refusal ??= error;
+    this.allSettled().then(() => this.stopped.reject(error), this.stopped.reject);
+  }
+
+  private async allSettled(): Promise<void> {
+    while (this.openBatches > 0) await this.settled();
+  }
+
+  private onRequest(request: proto.ProduceRequest): Promise<void> | undefined {
+    const { requestId } = request;
+    try {
+      if (requestId === 0) throw new FlotillaError('INVALID_ARGUMENT', 'request_id: number the requests from 1 on');
+      if (this.refusal !== undefined) throw this.refusal;
+      const replica = findStream(this.streams, request.stream);
+      this.announceLeaderOf(replica);
+      const body = takeIn(request, this.limits);
+      void this.append(replica, requestId, body);
+    } catch (error) {
+      return this.fail(requestId, error);
+    }
+    return this.isFull() ? this.settled() : undefined;
+  }
+
+  private async append(replica: Replica, requestId: number, body: PackedBody): Promise<void> {
+    this.openBatches++;
+    this.openBytes += body.body.byteLength;
+    try {
+      const proposed = await replica.submit(body);
+      this.metrics.eventsIn.inc(body.count);
+      this.metrics.bytesIn.inc(body.body.byteLength);
+      this.metrics.batchesIn.inc();
+      await this.send({ requestId, outcome: { $case: 'receipt', value: receiptFor(replica, body, proposed) } });
+    } catch (error) {
+      await this.fail(requestId, withLeader(error, this.streams.leaderAddress(replica)));
+    } finally {
+      this.openBatches--;
+      this.openBytes -= body.body.byteLength;
+      this.room?.();
+      this.room = undefined;
+    }
+  }
+
+  private isFull(): boolean {
+    return this.openBatches >= LIMITS.produceStreamInFlight || this.openBytes >= LIMITS.produceStreamInFlightBytes;
+  }
+
+  /** Resolves when one more batch is settled. */
+  private settled(): Promise<void> {
+    return new Promise((resolve) => {
+      const before = this.room;
+      this.room = () => {
+        before?.();
+        resolve();
+      };
+    });
+  }
+
+  private fail(requestId: number, error: unknown): Promise<void> | undefined {
+    if (!(error instanceof FlotillaError)) throw error;
+    if (error.retryable) this.refusal ??= error;
+    this.metrics.refusals.inc({ code: error.code });
+    const failure = { code: error.code, message: messageOf(error), leader: error.leader ?? '' };
+    return this.send({ requestId, outcome: { $case: 'failure', value: failure } });
+  }
+
+  /** Tells where the stream's leader is, now and whenever that changes. */
+  private announceLeaderOf(replica: Replica): void {
+    if (this.replica === replica) return;
+    this.replica = replica;
+    void this.announceLeaders(replica);
+  }
+
+  private async announceLeaders(replica: Replica): Promise<void> {
+    let told: number | undefined;
+    while (!this.ended && this.replica === replica && this.refusal === undefined) {
+      const { leader } = replica;
+      const address = this.streams.leaderAddress(replica);
+      if (leader !== undefined && leader !== told && address !== undefined) {
+        told = leader;
+        await this.send({ requestId: 0, outcome: { $case: 'leader', value: { actorId: leader, address } } });
+      }
+      await replica.roleChanged();
+    }
+  }
+
+  /** A producer that is gone needs no answer: its stream has ended by itself. */
+  private async send(response: proto.ProduceResponse): Promise<void> {
+    if (this.ended) return;
+    try {
+      await this.stream.send(response);
+    } catch (error) {
+      if (!(error instanceof FlotillaError && error.code === 'CANCELLED')) throw error;
+      this.ended = true;
+    }
+  }
+}
+
+/** A promise that never resolves, and the means to reject it. */
+function rejection(): { readonly promise: Promise<never>; readonly reject: (error: unknown) => void } {
+  let rejectPromise: ((error: unknown) => void) | undefined;
+  const promise = new Promise<never>((_resolve, reject) => {
+    rejectPromise = reject;
+  });
+  return { promise, reject: (error) => rejectPromise?.(error) };
+}

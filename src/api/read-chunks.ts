@@ -1,0 +1,100 @@
+import { type Counter, LIMITS } from '../base/index.js';
+import type { Glob, StoredBatch } from '../event/index.js';
+import type { ServerStream } from '../rpc/index.js';
+import { eventsOf, eventToProto, type proto, type Selection, selectEvents } from '../wire/index.js';
+
+/**
+ * Collects what a reader gets into messages of a fair size. A batch that is
+ * wanted whole goes out as it is stored, where the reader takes it so; what a
+ * filter or a limit cuts out of one goes out as plain events.
+ */
+export class ReadChunks {
+  private readonly glob: Glob;
+  private readonly packed: boolean;
+  private readonly stream: ServerStream<proto.ReadResponse>;
+  private readonly onSent: (events: number, bytes: number) => void;
+  private remaining: number;
+  private batches: Uint8Array[] = [];
+  private events: proto.Event[] = [];
+  private bytes = 0;
+  private count = 0;
+
+  constructor(options: {
+    glob: Glob;
+    packed: boolean;
+    /** Events to send at most. */
+    limit: number;
+    stream: ServerStream<proto.ReadResponse>;
+    onSent: (events: number, bytes: number) => void;
+  }) {
+    this.glob = options.glob;
+    this.packed = options.packed;
+    this.remaining = options.limit;
+    this.stream = options.stream;
+    this.onSent = options.onSent;
+  }
+
+  get isDone(): boolean {
+    return this.remaining === 0;
+  }
+
+  async sendStarted(started: proto.ReadStarted): Promise<void> {
+    await this.stream.send({ content: { $case: 'started', value: started } });
+  }
+
+  async sendCaughtUp(): Promise<void> {
+    await this.stream.send({ content: { $case: 'caughtUp', value: {} } });
+  }
+
+  /** Adds what the glob selects of a batch. A promise where the reader's pace must be waited for. */
+  add(batch: StoredBatch, afterCounter: Counter): Promise<void> | undefined {
+    const selection = selectEvents(batch, this.glob, afterCounter);
+    if (selection === 'none') return undefined;
+    const whole = selection === 'all' && batch.header.count <= this.remaining;
+    return whole && this.packed ? this.addBatch(batch) : this.addEvents(batch, selection);
+  }
+
+  private addBatch(batch: StoredBatch): Promise<void> | undefined {
+    const before = this.events.length > 0 ? this.flush() : undefined;
+    if (before !== undefined) return before.then(() => this.addBatch(batch));
+    this.batches.push(batch.bytes);
+    this.added(batch.header.count, batch.bytes.byteLength);
+    return this.bytes >= LIMITS.readResponseBytes ? this.flush() : undefined;
+  }
+
+  private async addEvents(batch: StoredBatch, selection: Selection): Promise<void> {
+    if (this.batches.length > 0) await this.flush();
+    for (const event of eventsOf(batch, firstOf(selection, batch.header.count, this.remaining))) {
+      this.events.push(eventToProto(event));
+      this.added(1, event.data.byteLength + event.namespace.length);
+      if (this.bytes >= LIMITS.readResponseBytes) await this.flush();
+    }
+  }
+
+  private added(events: number, bytes: number): void {
+    this.remaining -= events;
+    this.count += events;
+    this.bytes += bytes;
+  }
+
+  /** Sends what has been collected. */
+  flush(): Promise<void> | undefined {
+    if (this.count === 0) return undefined;
+    const content: proto.ReadResponse['content'] =
+      this.batches.length > 0
+        ? { $case: 'batches', value: { batches: this.batches } }
+        : { $case: 'events', value: { events: this.events } };
+    this.onSent(this.count, this.bytes);
+    this.batches = [];
+    this.events = [];
+    this.bytes = 0;
+    this.count = 0;
+    return this.stream.send({ content });
+  }
+}
+
+/** The first `limit` of a selection. */
+function firstOf(selection: Selection, count: number, limit: number): Selection {
+  if (selection === 'none' || count <= limit) return selection;
+  return selection === 'all' ? Array.from({ length: limit }, (_, position) => position) : selection.slice(0, limit);
+}

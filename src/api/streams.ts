@@ -1,0 +1,25 @@
+import { FlotillaError } from '../base/index.js';
+import { checkStreamName, DEFAULT_STREAM } from '../event/index.js';
+import type { Replica } from '../replica/index.js';
+
+/** The streams that this node serves. */
+export interface Streams {
+  /** The stream's replica; throws NOT_FOUND, or NOT_READY while the cluster is still forming. */
+  find(name: string): Replica;
+  /** HOST:PORT of the stream's leader, where it is known. */
+  leaderAddress(replica: Replica): string | undefined;
+}
+
+/** The stream that a request names; the empty name is the default one. */
+export function findStream(streams: Streams, name: string): Replica {
+  if (name === '') return streams.find(DEFAULT_STREAM);
+  checkStreamName(name, 'stream');
+  return streams.find(name);
+}
+
+/** Adds where the leader is to a refusal that sends the client there. */
+export function withLeader(error: unknown, leader: string | undefined): unknown {
+  if (!(error instanceof FlotillaError) || leader === undefined || error.leader !== undefined) return error;
+  if (error.code !== 'NOT_LEADER' && error.code !== 'NO_LEADER') return error;
+  return new FlotillaError(error.code, error.message, { cause: error, leader });
+}

@@ -1,0 +1,149 @@
+/**
+ * Every failure that leaves a node or the client has one of these codes. The
+ * codes are a contract (docs/errors.md lists them; a test holds it to this table).
+ */
+export const ERRORS = {
+  INVALID_ARGUMENT: {
+    grpc: 'INVALID_ARGUMENT',
+    http: 400,
+    exit: 1,
+    retryable: false,
+    meaning: 'A field is malformed; the message names it and says why.',
+  },
+  NOT_FOUND: { grpc: 'NOT_FOUND', http: 404, exit: 1, retryable: false, meaning: 'No such stream or event.' },
+  POSITION_MISMATCH: {
+    grpc: 'FAILED_PRECONDITION',
+    http: 409,
+    exit: 1,
+    retryable: false,
+    meaning:
+      'The position is not one of this stream: its actor does not match its counter, it lies past the end, or it is of another incarnation.',
+  },
+  POSITION_REMOVED: {
+    grpc: 'OUT_OF_RANGE',
+    http: 416,
+    exit: 1,
+    retryable: false,
+    meaning: "The position lies below the log's begin; the message has the first id there is.",
+  },
+  MESSAGE_TOO_LARGE: {
+    grpc: 'RESOURCE_EXHAUSTED',
+    http: 413,
+    exit: 1,
+    retryable: false,
+    meaning: 'An event, a batch or a message is larger than the limit that the message names.',
+  },
+  TOO_MANY_REQUESTS: {
+    grpc: 'RESOURCE_EXHAUSTED',
+    http: 429,
+    exit: 1,
+    retryable: true,
+    meaning: 'A bound on what may wait or be open is reached; nothing was proposed.',
+  },
+  NO_LEADER: {
+    grpc: 'UNAVAILABLE',
+    http: 503,
+    exit: 1,
+    retryable: true,
+    meaning: 'No leader is known, or it has no majority. Certainly not proposed.',
+  },
+  NOT_LEADER: {
+    grpc: 'UNAVAILABLE',
+    http: 503,
+    exit: 1,
+    retryable: true,
+    meaning: 'A batch was forwarded to a node that no longer leads. Certainly not proposed.',
+  },
+  SHUTTING_DOWN: { grpc: 'UNAVAILABLE', http: 503, exit: 1, retryable: true, meaning: 'The node is stopping. Certainly not proposed.' },
+  NOT_READY: {
+    grpc: 'UNAVAILABLE',
+    http: 503,
+    exit: 1,
+    retryable: true,
+    meaning: 'The cluster is still forming, or the node still catching up. Certainly not proposed.',
+  },
+  UNREACHABLE: {
+    grpc: 'UNAVAILABLE',
+    http: 503,
+    exit: 3,
+    retryable: true,
+    meaning: 'Client side: no node could be reached; nothing was sent.',
+  },
+  OUTCOME_UNKNOWN: {
+    grpc: 'UNKNOWN',
+    http: 504,
+    exit: 4,
+    retryable: false,
+    meaning: 'The batch was proposed, or sent, and what became of it is not known: it may have been appended, or may still be.',
+  },
+  DEADLINE_EXCEEDED: {
+    grpc: 'DEADLINE_EXCEEDED',
+    http: 504,
+    exit: 4,
+    retryable: false,
+    meaning: 'The deadline passed; a batch that was under way has an unknown outcome.',
+  },
+  DATA_LOSS: {
+    grpc: 'DATA_LOSS',
+    http: 500,
+    exit: 1,
+    retryable: false,
+    meaning: "A stored record is damaged; this node's copy is not served.",
+  },
+  FOREIGN_NODE: {
+    grpc: 'FAILED_PRECONDITION',
+    http: 409,
+    exit: 1,
+    retryable: false,
+    meaning: 'Another cluster, an unknown or replaced member, or another format: no state was changed.',
+  },
+  CANCELLED: { grpc: 'CANCELLED', http: 499, exit: 1, retryable: false, meaning: 'The caller went away.' },
+  INTERNAL: {
+    grpc: 'INTERNAL',
+    http: 500,
+    exit: 1,
+    retryable: false,
+    meaning: "A defect of Flotilla's own; the node's log has the details.",
+  },
+} as const satisfies Record<string, ErrorRow>;
+
+interface ErrorRow {
+  /** Name of the gRPC status. */
+  readonly grpc: string;
+  readonly http: number;
+  /** Exit code of the command line. */
+  readonly exit: number;
+  /** Whether the same call may succeed later and can't have had an effect now. */
+  readonly retryable: boolean;
+  readonly meaning: string;
+}
+
+export type ErrorCode = keyof typeof ERRORS;
+
+export function isErrorCode(value: string): value is ErrorCode {
+  return Object.hasOwn(ERRORS, value);
+}
+
+/** The one error class: what failed, by code, in words that say what to do. */
+export class FlotillaError extends Error {
+  override readonly name = 'FlotillaError';
+  readonly code: ErrorCode;
+  /** HOST:PORT of the leader, where the failing side knew it. */
+  readonly leader: string | undefined;
+
+  constructor(code: ErrorCode, message: string, options: { cause?: unknown; leader?: string | undefined } = {}) {
+    super(message, options.cause === undefined ? undefined : { cause: options.cause });
+    this.code = code;
+    this.leader = options.leader;
+  }
+
+  /** Whether the same call may succeed later and certainly had no effect now. */
+  get retryable(): boolean {
+    return ERRORS[this.code].retryable;
+  }
+}
+
+/** The message of whatever was thrown. */
+export function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}

@@ -1,0 +1,159 @@
+const KiB = 1024;
+const MiB = 1024 * KiB;
+
+/**
+ * Every bound of the system, in one place. Sizes are bytes unless the name ends
+ * in another unit. What an operator may change is an option whose default
+ * stands here.
+ */
+export const LIMITS = {
+  // Events
+  namespaceBytes: 1024,
+  globBytes: 1024,
+  /** type, contentType and metadata of one event, together. */
+  attributeBytes: 8 * KiB,
+  /** Default of --max-event-bytes: data of one event. */
+  eventDataBytes: 1 * MiB,
+  /** Upper end of what --max-event-bytes may be set to. */
+  eventDataBytesMax: 16 * MiB,
+  streamNameLength: 50,
+  /** Counters stay below 2^53, so that they are exact numbers. */
+  counterMax: Number.MAX_SAFE_INTEGER,
+  actorIdMax: 65535,
+
+  // Batches and messages
+  eventsPerBatch: 65536,
+  /** An encoded batch on its way in: the client closes a batch that waits at this size. */
+  clientBatchBytes: 256 * KiB,
+  /** One log entry collects waiting batches up to this size; a larger single batch has an entry of its own. */
+  entryBytes: 1 * MiB,
+  /** Room for headers and columns in a message beside its event data. */
+  messageOverheadBytes: 4 * MiB,
+  /** One append message between nodes carries records up to this size (or one larger record). */
+  appendMessageBytes: 1 * MiB,
+
+  // What may wait
+  /** Log entries appended but not yet fsynced here; beyond it proposals are refused. */
+  unpersistedBytes: 32 * MiB,
+  /** Batches that wait for their commit, per group. */
+  pendingProposals: 65536,
+  pendingProposalBytes: 64 * MiB,
+  /** Appends on their way to one follower, unacknowledged. */
+  replicationWindowBytes: 16 * MiB,
+  replicationWindowMessages: 256,
+  pendingReadIndexes: 65536,
+  /** Batches of one produce stream that were taken in and not yet answered. */
+  produceStreamInFlight: 1024,
+  produceStreamInFlightBytes: 8 * MiB,
+  /** One read response message. */
+  readResponseBytes: 256 * KiB,
+
+  // What may wait in a client
+  /** Batches of one client that were sent and not yet answered; what is produced meanwhile goes into the next one. */
+  clientBatchesInFlight: 8,
+  /** A client says "not writable" above these; see FlotillaClient.drained(). */
+  clientBufferBytes: 16 * MiB,
+  clientBufferCalls: 65536,
+  /** Beyond these produce() is refused with TOO_MANY_REQUESTS. */
+  clientPendingBytes: 256 * MiB,
+  clientPendingCalls: 1048576,
+  /** A larger batch travels alone, so that a node which finds it too large refuses nothing else with it. */
+  clientLoneBatchBytes: 1 * MiB,
+  /** Addresses that a client was given or learned. */
+  clientHosts: 64,
+
+  // Connections
+  /** Open connections of one node's port. */
+  connections: 4096,
+  concurrentStreamsPerConnection: 4096,
+  /** Messages of one stream that were handed over and not yet taken by the connection. */
+  unsentMessagesPerStream: 8,
+  metadataBytes: 16 * KiB,
+  /** What a connection may have under way towards its reader … */
+  flowControlWindowBytes: 8 * MiB,
+  /** … and one stream of a server's: a caller that sends more is held back. */
+  streamWindowBytes: 1 * MiB,
+  /** Beyond it a connection is given no further streams. */
+  sessionMemoryBytes: 256 * MiB,
+  /** A quiet connection is pinged this often … */
+  keepaliveTimeMs: 10_000,
+  /** … and closed where no answer comes for so long. */
+  keepaliveTimeoutMs: 5_000,
+  /** A connection without a call is closed after this time. */
+  connectionIdleMs: 300_000,
+  /** First wait before a lost connection is dialled again; it grows up to the maximum. */
+  reconnectBackoffMs: 50,
+  reconnectBackoffMsMax: 500,
+  peerAddresses: 64,
+  /** Small messages to one peer that its connection has not yet taken; further ones are dropped, as a lost packet would be. */
+  peerControlBytes: 1 * MiB,
+  /** The same for appends and forwarded batches. */
+  peerBulkBytes: 32 * MiB,
+  /** A peer's connection is pinged this often, and given up after the same time without an answer. */
+  peerKeepaliveMs: 2_000,
+  /** A dialled peer that has not let this node in after so long is dialled anew. */
+  peerDialTimeoutMs: 2_000,
+
+  // Storage
+  segmentBytes: 64 * MiB,
+  segmentBytesMin: 1 * MiB,
+  segmentBytesMax: 1024 * MiB,
+  /** Default of --max-cache-memory: the hot tail kept in memory. */
+  cacheBytes: 64 * MiB,
+  cacheBytesMin: 1 * MiB,
+  cacheBytesMax: 64 * 1024 * MiB,
+  /** One read of cold records. */
+  readChunkBytes: 1 * MiB,
+  /** Waiting writes are merged into one up to this size (or one larger write). */
+  writeGroupBytes: 8 * MiB,
+  /** Calls of persist that may wait behind the one under way. */
+  pendingPersists: 65536,
+  /** Sealed segments whose LevelDB is held open for readers, over all groups of a node. */
+  openColdSegments: 4,
+
+  // HTTP
+  httpConnections: 256,
+  httpHeaderBytes: 8 * KiB,
+  httpHeaders: 64,
+  /** How long a request's head, and the whole request, may take to arrive. */
+  httpHeadersTimeoutMs: 5_000,
+  httpRequestTimeoutMs: 10_000,
+  /** A connection on which nothing moves is closed after this time; longer than a usual scrape interval. */
+  httpIdleMs: 65_000,
+
+  // Logs and settings
+  /** Log lines that wait for a reader of stdout that has stalled; beyond it lines are dropped and counted. */
+  logBufferBytes: 1 * MiB,
+  /** How long a stopping node waits for such a reader. */
+  logFlushMs: 1_000,
+  configFileBytes: 256 * KiB,
+  configFileAliases: 16,
+
+  // Times
+  electionTimeoutMs: 1000,
+  electionTimeoutMsMin: 50,
+  electionTimeoutMsMax: 60_000,
+  heartbeatIntervalMs: 100,
+  heartbeatIntervalMsMin: 10,
+  /** How long a node waits, after it stopped leading, for the fate of what it had proposed. */
+  outcomeWaitMs: 2000,
+  /** A sealed segment that nobody reads is closed after this time. */
+  coldSegmentIdleMs: 5000,
+  readIndexTimeoutMs: 2000,
+  /** On a stop: for batches under way to be answered … */
+  drainMs: 3000,
+  /** … and then for calls to end. */
+  closeMs: 1000,
+  shutdownMs: 8000,
+  /** How long a client's call may take, retries included. */
+  clientTimeoutMs: 30_000,
+  /** How long a client looks for a first node that answers before it says UNREACHABLE. */
+  clientConnectTimeoutMs: 5000,
+  /** One attempt to connect to one node. */
+  clientConnectAttemptMs: 2000,
+  /** Between the attempts of a client; doubles from the first to the second. */
+  clientBackoffMinMs: 25,
+  clientBackoffMaxMs: 250,
+  /** A client that stays with the node it was pointed at leaves it when it has refused everything for so long. */
+  clientPatienceMs: 4000,
+} as const;

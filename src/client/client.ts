@@ -1,0 +1,225 @@
+import { FlotillaError, LIMITS } from '../base/index.js';
+import { checkStreamName, DEFAULT_STREAM, type EventLimits, type NewEvent } from '../event/index.js';
+import { RpcClient } from '../rpc/index.js';
+import { proto } from '../wire/index.js';
+import { BackOff } from './back-off.js';
+import { sleep } from './connect.js';
+import type { Event } from './event.js';
+import { checkCallSize, encodedBytes, type EventInput, toNewEvent, toNewEvents } from './event-input.js';
+import { EventIterator } from './event-iterator.js';
+import { Hosts } from './hosts.js';
+import { unreachableError } from './link-keeper.js';
+import { type NodeStatus, nodeStatusFrom } from './node-status.js';
+import { Producer, type Retry } from './producer.js';
+import type { ReadOptions } from './read-options.js';
+import { readBatches } from './reader.js';
+import type { Receipt } from './receipt.js';
+import { RpcProduceLink } from './rpc-produce-link.js';
+
+export interface ClientOptions {
+  /** Any members of the cluster, as HOST[:PORT] or a comma list; the others are learned from them. Default: `localhost:3000`. */
+  readonly hosts?: string | readonly string[] | undefined;
+  /** Default: `default`, the stream that always exists. */
+  readonly stream?: string | undefined;
+  /**
+   * Produce through the stream's leader (default), which saves a hop. `false`:
+   * stay with the node at hand while it answers, so that events bear its actor.
+   */
+  readonly followLeader?: boolean | undefined;
+  /**
+   * What to do with events that were sent when their outcome became unknown
+   * (a lost connection, a lost leadership). `retry` (default): send them again,
+   * at least once; they may then be there twice, and the receipt says so.
+   * `fail`: reject with OUTCOME_UNKNOWN.
+   */
+  readonly onUnknown?: 'retry' | 'fail' | undefined;
+  /** Hears of events that are sent again after an unknown outcome. */
+  readonly onRetry?: ((retry: Retry) => void) | undefined;
+  /** How long a call may take, retries included. Default: 30 s. */
+  readonly timeoutMs?: number | undefined;
+  /** How long to look for a first node that answers. Default: 5 s, at most `timeoutMs`. */
+  readonly connectTimeoutMs?: number | undefined;
+  /** Data of one event, at most; what the nodes' --max-event-bytes says. Default: 1 MiB. */
+  readonly maxEventBytes?: number | undefined;
+}
+
+/**
+ * Produces to and reads from one stream of a cluster. All failures are
+ * FlotillaErrors: `code` says what failed, `retryable` whether the same call
+ * certainly had no effect and may succeed later.
+ *
+ * A client connects with its first call and keeps its connections until
+ * `close()`, or the end of an `await using` block; until then it keeps the
+ * process alive.
+ */
+export class FlotillaClient implements AsyncDisposable {
+  private readonly hosts: Hosts;
+  private readonly stream: string;
+  private readonly timeoutMs: number;
+  private readonly connectTimeoutMs: number;
+  private readonly limits: EventLimits;
+  private readonly producer: Producer;
+  private readonly closing = new AbortController();
+  private learnAgainMs = 0;
+
+  constructor(options: ClientOptions = {}) {
+    const { hosts = 'localhost', stream = DEFAULT_STREAM, followLeader = true, onUnknown = 'retry' } = options;
+    checkStreamName(stream, 'stream');
+    this.hosts = new Hosts(hosts);
+    this.stream = stream;
+    this.timeoutMs = positive(options.timeoutMs ?? LIMITS.clientTimeoutMs, 'timeoutMs');
+    this.connectTimeoutMs = Math.min(positive(options.connectTimeoutMs ?? LIMITS.clientConnectTimeoutMs, 'connectTimeoutMs'), this.timeoutMs);
+    this.limits = { eventDataBytes: positive(options.maxEventBytes ?? LIMITS.eventDataBytes, 'maxEventBytes') };
+    this.producer = new Producer({
+      hosts: this.hosts,
+      openLink: (address, events) => RpcProduceLink.open(address, stream, events),
+      followLeader,
+      onUnknown,
+      timeoutMs: this.timeoutMs,
+      connectTimeoutMs: this.connectTimeoutMs,
+      onRetry: options.onRetry ?? (() => undefined),
+      onConnected: (address) => void this.learnMembers(address),
+    });
+  }
+
+  /**
+   * Appends one event. Resolves when it is fsynced on a majority.
+   *
+   * Many calls may wait at once: those made in one turn of the event loop, and
+   * those that wait while batches are under way, travel together. A loop that
+   * does not await each call awaits {@link drained} instead, or runs into
+   * TOO_MANY_REQUESTS when too much waits.
+   *
+   * Rejects with INVALID_ARGUMENT or MESSAGE_TOO_LARGE; with UNREACHABLE,
+   * NO_LEADER or another retryable code where the event was certainly not
+   * appended in time; with OUTCOME_UNKNOWN where it may have been.
+   */
+  produce(event: EventInput): Promise<Receipt> {
+    return this.submit(() => [toNewEvent(event, this.limits, 'event')]);
+  }
+
+  /** Appends events as one batch: all of them, next to each other, or none. Otherwise like {@link produce}. */
+  append(events: readonly EventInput[]): Promise<Receipt> {
+    return this.submit(() => toNewEvents(events, this.limits));
+  }
+
+  /** Whether as much waits for receipts as should. */
+  get writable(): boolean {
+    return this.producer.writable;
+  }
+
+  /** Undefined where {@link writable}; else a promise of that. */
+  drained(): Promise<void> | undefined {
+    return this.producer.drained();
+  }
+
+  /**
+   * Reads committed events in id order, none skipped, none twice: after a lost
+   * connection it goes on by itself behind the last event delivered. An
+   * iteration that isn't pulled stops the node by flow control.
+   *
+   * The iteration throws a FlotillaError where the read is refused (bad glob,
+   * unknown position), or got no further for `timeoutMs`.
+   */
+  read(options: ReadOptions = {}): EventIterator {
+    const stop = new AbortController();
+    return new EventIterator(this.batches(options, stop.signal), () => stop.abort());
+  }
+
+  /** {@link read} with `tail`: new events follow as they are committed. */
+  tail(options: Omit<ReadOptions, 'tail'> = {}): EventIterator {
+    return this.read({ ...options, tail: true });
+  }
+
+  /** {@link read} by the batches in which events arrive: the fastest way to read much. */
+  readBatches(options: ReadOptions = {}): AsyncGenerator<Event[], void, undefined> {
+    return this.batches(options);
+  }
+
+  /** The cluster's members as one of them sees them. */
+  async status(): Promise<NodeStatus[]> {
+    const backOff = new BackOff();
+    const giveUpMs = performance.now() + this.connectTimeoutMs;
+    for (let address = this.hosts.preferred; ; address = this.hosts.after(address)) {
+      try {
+        const status = await this.getStatus(address, { localOnly: false });
+        return status.nodes.map(nodeStatusFrom);
+      } catch (error) {
+        if (!(error instanceof FlotillaError) || !GOES_ON.has(error.code)) throw error;
+        if (performance.now() >= giveUpMs || this.closing.signal.aborted) throw unreachableError(this.hosts, error);
+      }
+      await sleep(backOff.nextMs(), this.closing.signal);
+    }
+  }
+
+  /**
+   * Ends reads with CANCELLED, waits until what was produced has its answers
+   * (each within its time-out), and disconnects.
+   */
+  async close(): Promise<void> {
+    this.closing.abort();
+    await this.producer.close();
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close();
+  }
+
+  /** What is wrong with the events is a rejection, like every other failure of the call. */
+  private submit(makeEvents: () => readonly NewEvent[]): Promise<Receipt> {
+    try {
+      const events = makeEvents();
+      let bytes = 0;
+      for (const event of events) bytes += encodedBytes(event);
+      checkCallSize(events.length, bytes);
+      return this.producer.submit(events, bytes);
+    } catch (error) {
+      return Promise.reject(error);
+    }
+  }
+
+  private batches(options: ReadOptions, stop?: AbortSignal): AsyncGenerator<Event[], void, undefined> {
+    const signals = [this.closing.signal, options.signal, stop].filter((signal) => signal !== undefined);
+    const context = {
+      hosts: this.hosts,
+      stream: this.stream,
+      timeoutMs: this.timeoutMs,
+      connectTimeoutMs: this.connectTimeoutMs,
+      onConnected: (address: string) => void this.learnMembers(address),
+    };
+    return readBatches(context, options, AbortSignal.any(signals));
+  }
+
+  /** Hears of the other members, for when this one goes away. */
+  private async learnMembers(address: string): Promise<void> {
+    if (performance.now() < this.learnAgainMs) return;
+    this.learnAgainMs = performance.now() + LEARN_PERIOD_MS;
+    try {
+      const status = await this.getStatus(address, { localOnly: false });
+      for (const node of status.nodes) this.hosts.learn(node.address);
+    } catch {
+      // The addresses that are known must do; the next connection asks again.
+      this.learnAgainMs = 0;
+    }
+  }
+
+  private async getStatus(address: string, request: proto.GetStatusRequest): Promise<proto.GetStatusResponse> {
+    const client = new RpcClient(proto.ClusterServiceDefinition, address);
+    try {
+      return await client.unary('getStatus', request, { timeoutMs: LIMITS.clientConnectAttemptMs, signal: this.closing.signal });
+    } finally {
+      client.close();
+    }
+  }
+}
+
+/** New members are heard of with a connection that is made this long after the last. */
+const LEARN_PERIOD_MS = 10_000;
+
+/** Failures after which another node may answer. */
+const GOES_ON: ReadonlySet<string> = new Set(['UNREACHABLE', 'OUTCOME_UNKNOWN', 'DEADLINE_EXCEEDED', 'SHUTTING_DOWN', 'CANCELLED', 'INTERNAL']);
+
+function positive(value: number, option: string): number {
+  if (Number.isSafeInteger(value) && value > 0) return value;
+  throw new FlotillaError('INVALID_ARGUMENT', `${option}: ${String(value)} is not a whole number above 0`);
+}

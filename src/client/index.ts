@@ -1,0 +1,11 @@
+export { type ErrorCode, FlotillaError } from '../base/index.js';
+export type { EventJson } from '../wire/index.js';
+export { type ClientOptions, FlotillaClient } from './client.js';
+export { Event } from './event.js';
+export type { EventInput } from './event-input.js';
+export type { EventIterator } from './event-iterator.js';
+export { DEFAULT_PORT, parseHost } from './hosts.js';
+export type { NodeStatus } from './node-status.js';
+export type { Retry } from './producer.js';
+export type { ReadOptions, ReadStarted } from './read-options.js';
+export { Receipt } from './receipt.js';

@@ -1,0 +1,110 @@
+import type { FlotillaError } from '../base/index.js';
+import { Batch, insertInOrder, takeBatch } from './batch.js';
+import { type PendingCall, PendingCalls } from './pending-call.js';
+
+/** The answer for a call that will not be waited for any longer. */
+export type ErrorFor = (mayBeProposed: boolean) => FlotillaError;
+
+/**
+ * Everything without an answer: calls that wait, batches that have to be sent
+ * (again), batches in flight. It knows their order, their room and their time.
+ */
+export class Ledger {
+  readonly calls = new PendingCalls();
+  private readonly inFlight = new Map<number, Batch>();
+  /** Closed batches that have to be sent, or sent again, in order. */
+  private readonly unsent: Batch[] = [];
+  private readonly onEmpty: () => void;
+  private requestId = 0;
+  private batchOrder = 0;
+
+  constructor(onEmpty: () => void) {
+    this.onEmpty = onEmpty;
+  }
+
+  get hasWork(): boolean {
+    return this.calls.waitingLength > 0 || this.unsent.length > 0;
+  }
+
+  get inFlightCount(): number {
+    return this.inFlight.size;
+  }
+
+  /** Moves the next batch into flight; undefined where there is none, or it has to wait for those in flight. */
+  sendNext(): { readonly requestId: number; readonly batch: Batch } | undefined {
+    for (;;) {
+      const batch = this.unsent.shift() ?? takeBatch(this.batchOrder++, this.calls);
+      if (batch === undefined) return undefined;
+      batch.dropSettledCalls();
+      // All its callers have given up on it; nothing is gained by sending it.
+      if (batch.waitingCalls.length === 0) continue;
+      if (this.inFlight.size > 0 && (batch.lone || this.isLoneInFlight())) {
+        this.unsent.unshift(batch);
+        return undefined;
+      }
+      this.requestId++;
+      this.inFlight.set(this.requestId, batch);
+      return { requestId: this.requestId, batch };
+    }
+  }
+
+  /** Takes the batch of an answer out of flight. */
+  answered(requestId: number): Batch | undefined {
+    const batch = this.inFlight.get(requestId);
+    this.inFlight.delete(requestId);
+    return batch;
+  }
+
+  /** Takes out everything in flight, in order: it will have no answer. */
+  takeInFlight(): Batch[] {
+    const batches = [...this.inFlight.values()];
+    this.inFlight.clear();
+    return batches;
+  }
+
+  /** To be sent, or sent again, at its old place. */
+  putBack(batch: Batch): void {
+    insertInOrder(this.unsent, batch);
+  }
+
+  /** Settles the calls whose time is up. Returns the next deadline; undefined where nothing waits. */
+  expire(nowMs: number, errorFor: ErrorFor): number | undefined {
+    let next = Number.POSITIVE_INFINITY;
+    const visit = (call: PendingCall, mayBeProposed: boolean): void => {
+      if (call.deadlineMs > nowMs) next = Math.min(next, call.deadlineMs);
+      else if (call.reject(errorFor(mayBeProposed))) this.settled(call);
+    };
+    for (const batch of this.inFlight.values()) {
+      for (const call of batch.waitingCalls) visit(call, true);
+    }
+    for (const batch of this.unsent) {
+      for (const call of batch.waitingCalls) visit(call, batch.maybeProposed);
+    }
+    // Calls wait in the order of their deadlines.
+    for (let call = this.calls.peek(); call !== undefined; call = this.calls.peek()) {
+      visit(call, false);
+      if (!call.settled) break;
+      this.calls.shift();
+    }
+    return next === Number.POSITIVE_INFINITY ? undefined : next;
+  }
+
+  rejectAll(errorFor: ErrorFor): void {
+    for (const batch of this.takeInFlight()) batch.reject(errorFor(true), this.settled);
+    for (const batch of this.unsent.splice(0)) batch.reject(errorFor(batch.maybeProposed), this.settled);
+    for (let call = this.calls.shift(); call !== undefined; call = this.calls.shift()) {
+      if (call.reject(errorFor(false))) this.settled(call);
+    }
+  }
+
+  /** A call has its answer: gives back its room. */
+  readonly settled = (call: PendingCall): void => {
+    this.calls.release(call);
+    if (this.calls.size === 0) this.onEmpty();
+  };
+
+  private isLoneInFlight(): boolean {
+    for (const batch of this.inFlight.values()) return batch.lone;
+    return false;
+  }
+}

@@ -1,0 +1,216 @@
+import { FlotillaError, LIMITS, messageOf } from '../base/index.js';
+import { BackOff } from './back-off.js';
+import type { Hosts } from './hosts.js';
+import type { OpenLink, ProduceLink, ProduceLinkEvents } from './produce-link.js';
+
+export interface LinkKeeperOptions {
+  readonly hosts: Hosts;
+  readonly openLink: OpenLink;
+  readonly followLeader: boolean;
+  /** How long to look for a first node at all. */
+  readonly connectTimeoutMs: number;
+  /** A link is open, or may be left: look what there is to do. */
+  readonly onReady: () => void;
+  readonly onFailedAttempt: (error: FlotillaError) => void;
+  readonly onConnected: (address: string) => void;
+  /** No node was ever reached. */
+  readonly onUnreachable: (error: FlotillaError) => void;
+}
+
+/**
+ * How the connection stands. `draining`: nothing more is sent on this link; once
+ * its batches are answered, `next` takes over, or a new link after `pauseMs`.
+ */
+type State =
+  | { readonly name: 'idle' }
+  | { readonly name: 'connecting' }
+  | { readonly name: 'pausing'; readonly timer: NodeJS.Timeout }
+  | { readonly name: 'open'; readonly link: ProduceLink }
+  | { readonly name: 'draining'; readonly link: ProduceLink; readonly next: ProduceLink | undefined; readonly pauseMs: number }
+  | { readonly name: 'closed' };
+
+/** How long a leader's address that can't be reached from here is not tried again. */
+const UNFOLLOWABLE_MS = 10_000;
+
+/** Keeps one produce stream to one of the hosts: chooses, connects, changes over to the leader. */
+export class LinkKeeper {
+  private readonly options: LinkKeeperOptions;
+  private readonly events: ProduceLinkEvents;
+  private readonly backOff = new BackOff();
+  private state: State = { name: 'idle' };
+  private contacted = false;
+  private searchSinceMs: number | undefined;
+  private refusedSinceMs: number | undefined;
+  private following = false;
+  private readonly unfollowableUntilMs = new Map<string, number>();
+
+  constructor(options: LinkKeeperOptions, events: ProduceLinkEvents) {
+    this.options = options;
+    this.events = events;
+  }
+
+  /** The link to send on. */
+  get open(): ProduceLink | undefined {
+    return this.state.name === 'open' ? this.state.link : undefined;
+  }
+
+  get draining(): boolean {
+    return this.state.name === 'draining';
+  }
+
+  isCurrent(link: ProduceLink): boolean {
+    return (this.state.name === 'open' || this.state.name === 'draining') && this.state.link === link;
+  }
+
+  /** There is something to send. */
+  want(): void {
+    if (this.state.name === 'idle') void this.connect();
+  }
+
+  /** The node takes batches. */
+  succeeded(): void {
+    this.backOff.succeeded();
+    this.refusedSinceMs = undefined;
+  }
+
+  /** Sends nothing more on a link whose node refused; `changeOver` follows once what is in flight is answered. */
+  leave(link: ProduceLink, error: FlotillaError): void {
+    if (this.state.name !== 'open' || this.state.link !== link) return;
+    this.chooseHost(link.address, error, true);
+    this.state = { name: 'draining', link, next: undefined, pauseMs: this.backOff.nextMs() };
+  }
+
+  /** Nothing is in flight any more on the link that is being left. */
+  changeOver(): void {
+    if (this.state.name !== 'draining') return;
+    const { link, next, pauseMs } = this.state;
+    link.close();
+    if (next !== undefined && next.endedWith === undefined) {
+      this.options.hosts.prefer(next.address);
+      this.opened(next);
+    } else {
+      this.pause(pauseMs);
+    }
+  }
+
+  /** The current link broke off. */
+  lost(link: ProduceLink, error: FlotillaError): void {
+    if (this.state.name === 'draining') this.state.next?.close();
+    this.chooseHost(link.address, error, false);
+    this.pause(this.backOff.nextMs());
+  }
+
+  /** Connects to the leader beside the open link, and changes over only when that has succeeded. */
+  async follow(address: string): Promise<void> {
+    this.options.hosts.learn(address);
+    if (!this.options.followLeader || this.following || this.open?.address === address || !this.isFollowable(address)) return;
+    this.following = true;
+    try {
+      const next = await this.options.openLink(address, this.events);
+      if (this.state.name === 'open' && next.endedWith === undefined) this.state = { name: 'draining', link: this.state.link, next, pauseMs: 0 };
+      else next.close();
+    } catch {
+      // Its address may not lead there from here, say out of a container's network: the nodes forward then.
+      if (this.unfollowableUntilMs.size >= LIMITS.clientHosts) this.unfollowableUntilMs.clear();
+      this.unfollowableUntilMs.set(address, performance.now() + UNFOLLOWABLE_MS);
+    } finally {
+      this.following = false;
+      this.options.onReady();
+    }
+  }
+
+  close(): void {
+    if (this.state.name === 'open' || this.state.name === 'draining') this.state.link.close();
+    if (this.state.name === 'draining') this.state.next?.close();
+    if (this.state.name === 'pausing') clearTimeout(this.state.timer);
+    this.state = { name: 'closed' };
+  }
+
+  private async connect(): Promise<void> {
+    const address = this.options.hosts.preferred;
+    this.state = { name: 'connecting' };
+    this.searchSinceMs ??= performance.now();
+    try {
+      const link = await this.options.openLink(address, this.events);
+      if (this.isClosed()) link.close();
+      else this.opened(link);
+    } catch (error) {
+      if (this.isClosed()) return;
+      this.failedAttempt(address, asFlotillaError(error));
+    }
+  }
+
+  private opened(link: ProduceLink): void {
+    if (link.endedWith !== undefined) {
+      this.failedAttempt(link.address, link.endedWith);
+      return;
+    }
+    this.contacted = true;
+    this.searchSinceMs = undefined;
+    this.state = { name: 'open', link };
+    this.options.onConnected(link.address);
+    this.options.onReady();
+  }
+
+  private failedAttempt(address: string, error: FlotillaError): void {
+    this.options.onFailedAttempt(error);
+    this.options.hosts.failed(address);
+    this.pause(this.backOff.nextMs());
+    this.endSearch(error);
+  }
+
+  /** Before the first contact the patience is short: the addresses may be wrong altogether. */
+  private endSearch(error: FlotillaError): void {
+    if (this.contacted || this.searchSinceMs === undefined) return;
+    if (performance.now() - this.searchSinceMs < this.options.connectTimeoutMs) return;
+    this.searchSinceMs = undefined;
+    this.options.onUnreachable(unreachableError(this.options.hosts, error));
+  }
+
+  private pause(pauseMs: number): void {
+    const timer = setTimeout(() => {
+      this.state = { name: 'idle' };
+      this.options.onReady();
+    }, pauseMs);
+    this.state = { name: 'pausing', timer };
+  }
+
+  /** `answers`: the node lives, it only refuses. */
+  private chooseHost(address: string, error: FlotillaError, answers: boolean): void {
+    const { hosts, followLeader } = this.options;
+    if (followLeader && error.leader !== undefined && error.leader !== address && this.isFollowable(error.leader)) {
+      hosts.prefer(error.leader);
+      return;
+    }
+    if (error.code === 'TOO_MANY_REQUESTS') return;
+    if (answers && error.code !== 'SHUTTING_DOWN' && !followLeader) {
+      // The client stays with a node that answers: an election takes less than this patience.
+      const nowMs = performance.now();
+      this.refusedSinceMs ??= nowMs;
+      if (nowMs - this.refusedSinceMs < LIMITS.clientPatienceMs) return;
+      this.refusedSinceMs = undefined;
+    }
+    hosts.failed(address);
+  }
+
+  private isFollowable(address: string): boolean {
+    return (this.unfollowableUntilMs.get(address) ?? 0) <= performance.now();
+  }
+
+  private isClosed(): boolean {
+    return this.state.name === 'closed';
+  }
+}
+
+/** What a client says that found no node at all. */
+export function unreachableError(hosts: Hosts, cause: unknown): FlotillaError {
+  // Of grpc-js's sentence only the reason helps: "connect ECONNREFUSED 127.0.0.1:3000".
+  const reason = messageOf(cause)
+    .replace(/^.*Last error: (Error: )?/s, '')
+    .replace(/\.? *Resolution note:.*$/s, '');
+  return new FlotillaError('UNREACHABLE', `no node can be reached at ${hosts.all.join(', ')}; is one running there? ${reason}`, { cause });
+}
+
+function asFlotillaError(error: unknown): FlotillaError {
+  return error instanceof FlotillaError ? error : new FlotillaError('INTERNAL', messageOf(error), { cause: error });
+}

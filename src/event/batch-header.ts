@@ -1,0 +1,83 @@
+import { type ActorId, type Counter, actorId, counter, readUint64, viewOf, writeUint64 } from '../base/index.js';
+
+/**
+ * A batch is a header and a body. The body is encoded once, where the events
+ * enter, and never again; the header is stamped by the stream's leader. Both go
+ * over links, to disk, into the cache and out to consumers as they are.
+ *
+ * Layout, little-endian:
+ *
+ *     offset  size
+ *          0     1  format, 1
+ *          1     1  flags: 0; room for a compressed data column
+ *          2     2  actor id of the node that took the events in
+ *          4     4  number of events
+ *          8     8  counter of the first event; the others follow without gaps
+ *         16     8  timestamp, UTC milliseconds, set by the leader
+ *         24     8  producer id, 0 for a producer without memory
+ *         32     4  producer epoch
+ *         36     8  sequence of the batch at its producer
+ *         44     4  length of the body
+ *         48     4  CRC-32 of the body
+ *         52        body
+ */
+export const BATCH_HEADER_BYTES = 52;
+export const BATCH_FORMAT = 1;
+
+export interface BatchHeader {
+  readonly flags: number;
+  readonly actor: ActorId;
+  readonly count: number;
+  readonly baseCounter: Counter;
+  /** UTC milliseconds. */
+  readonly timestampMs: number;
+  readonly producer: number;
+  readonly epoch: number;
+  readonly sequence: number;
+  readonly bodyLength: number;
+  readonly bodyChecksum: number;
+}
+
+/** A stored batch: its header, its body, and both together as they stand in the log. */
+export interface StoredBatch {
+  readonly header: BatchHeader;
+  readonly body: Uint8Array;
+  readonly bytes: Uint8Array;
+}
+
+export function writeBatchHeader(target: Uint8Array, offset: number, header: BatchHeader): void {
+  const view = viewOf(target);
+  view.setUint8(offset, BATCH_FORMAT);
+  view.setUint8(offset + 1, header.flags);
+  view.setUint16(offset + 2, header.actor, true);
+  view.setUint32(offset + 4, header.count, true);
+  writeUint64(view, offset + 8, header.baseCounter);
+  writeUint64(view, offset + 16, header.timestampMs);
+  writeUint64(view, offset + 24, header.producer);
+  view.setUint32(offset + 32, header.epoch, true);
+  writeUint64(view, offset + 36, header.sequence);
+  view.setUint32(offset + 44, header.bodyLength, true);
+  view.setUint32(offset + 48, header.bodyChecksum, true);
+}
+
+/** Undefined where there is no whole batch of a known format at `offset`. */
+export function readBatch(bytes: Uint8Array, offset: number): StoredBatch | undefined {
+  if (offset + BATCH_HEADER_BYTES > bytes.byteLength) return undefined;
+  const view = viewOf(bytes);
+  if (view.getUint8(offset) !== BATCH_FORMAT) return undefined;
+  const header: BatchHeader = {
+    flags: view.getUint8(offset + 1),
+    actor: actorId(view.getUint16(offset + 2, true)),
+    count: view.getUint32(offset + 4, true),
+    baseCounter: counter(readUint64(view, offset + 8)),
+    timestampMs: readUint64(view, offset + 16),
+    producer: readUint64(view, offset + 24),
+    epoch: view.getUint32(offset + 32, true),
+    sequence: readUint64(view, offset + 36),
+    bodyLength: view.getUint32(offset + 44, true),
+    bodyChecksum: view.getUint32(offset + 48, true),
+  };
+  const end = offset + BATCH_HEADER_BYTES + header.bodyLength;
+  if (end > bytes.byteLength) return undefined;
+  return { header, body: bytes.subarray(offset + BATCH_HEADER_BYTES, end), bytes: bytes.subarray(offset, end) };
+}

@@ -1,0 +1,1 @@
+export { HttpServer, type HttpServerOptions, type Readiness } from './http-server.js';

@@ -1,0 +1,114 @@
+/** One setting of a server: a flag, an environment variable and a key of the configuration file. */
+export interface ServerOption {
+  /** One letter, where the flag has a short form. */
+  readonly short?: string;
+  /** What stands for the value in the help text; none: the flag alone says it. */
+  readonly argument?: string;
+  /** May be given several times; a comma list in the environment, a list in the file. */
+  readonly repeatable?: true;
+  /** Recognised, and refused until it is built; not in the help text. */
+  readonly unsupported?: true;
+  readonly group: 'Network' | 'Cluster' | 'Storage' | 'Logs' | 'Settings';
+  readonly summary: string;
+  /** As the help text shows it. */
+  readonly default?: string;
+}
+
+/**
+ * Every option of `flotilla serve`, by its long name. The command line, the
+ * environment, the configuration file, the help text and docs/operating.md
+ * all follow this table.
+ */
+export const SERVER_OPTIONS = {
+  port: {
+    short: 'p',
+    argument: 'PORT',
+    group: 'Network',
+    summary: 'gRPC for clients and other nodes; 0 takes any free port',
+    default: '3000',
+  },
+  host: {
+    argument: 'HOST',
+    group: 'Network',
+    summary: 'address to bind; anything but loopback needs --insecure, because security is not built yet',
+    default: '127.0.0.1',
+  },
+  advertise: { argument: 'HOST:PORT', group: 'Network', summary: 'what clients and other nodes are told', default: 'host:port' },
+  'http-port': { argument: 'PORT', group: 'Network', summary: '/metrics, /livez and /readyz; 0 turns it off', default: 'port + 1000' },
+  insecure: { group: 'Network', summary: 'accept that anybody who reaches the port can read and write, unencrypted' },
+  'actor-id': {
+    short: 'A',
+    argument: 'ID',
+    group: 'Cluster',
+    summary: 'this node, 1 to 65535, unique in the cluster; required with --peer-addr',
+    default: '1',
+  },
+  'peer-addr': {
+    short: 'P',
+    argument: 'HOST:PORT',
+    repeatable: true,
+    group: 'Cluster',
+    summary: 'another node of the cluster; repeatable',
+  },
+  'election-timeout': {
+    argument: 'DURATION',
+    group: 'Cluster',
+    summary: 'without a leader for so long, a node stands for election',
+    default: '1s',
+  },
+  'heartbeat-interval': { argument: 'DURATION', group: 'Cluster', summary: 'how often a leader is heard of', default: '100ms' },
+  'data-dir': {
+    short: 'd',
+    argument: 'DIR',
+    group: 'Storage',
+    summary: 'created on the first start; nodes of one machine may share it',
+    default: '.flotilla',
+  },
+  'max-cache-memory': {
+    short: 'M',
+    argument: 'SIZE',
+    group: 'Storage',
+    summary: "the log's hot tail that is kept in memory",
+    default: '64MiB',
+  },
+  'segment-bytes': { argument: 'SIZE', group: 'Storage', summary: 'size of one segment of the log', default: '64MiB' },
+  'max-event-bytes': { argument: 'SIZE', group: 'Storage', summary: 'largest data of one event; the same on every node', default: '1MiB' },
+  'max-events': { argument: 'N', group: 'Storage', summary: 'retention by count', unsupported: true },
+  'max-bytes': { argument: 'SIZE', group: 'Storage', summary: 'retention by size', unsupported: true },
+  'max-age': { argument: 'DURATION', group: 'Storage', summary: 'retention by age', unsupported: true },
+  log: {
+    short: 'L',
+    argument: 'LEVEL|MODULE=LEVEL',
+    repeatable: true,
+    group: 'Logs',
+    summary: 'debug, info, warn, error or silent, for all modules or one of node, raft, storage, peer, api, http, formation; repeatable',
+    default: 'info',
+  },
+  'log-dest': {
+    short: 'o',
+    argument: 'FILE',
+    group: 'Logs',
+    summary: 'append JSON lines to a file; SIGHUP opens it anew',
+    default: 'stdout',
+  },
+  config: { argument: 'FILE', group: 'Settings', summary: 'YAML with the long names of these options as keys' },
+} as const satisfies Readonly<Record<string, ServerOption>>;
+
+export type OptionName = keyof typeof SERVER_OPTIONS;
+
+export function isOptionName(value: string): value is OptionName {
+  return Object.hasOwn(SERVER_OPTIONS, value);
+}
+
+export const OPTION_NAMES: readonly OptionName[] = Object.keys(SERVER_OPTIONS).filter(isOptionName);
+
+/** The same table with its rows' common type, for whoever goes through it. */
+export function optionOf(name: OptionName): ServerOption {
+  return SERVER_OPTIONS[name];
+}
+
+export const ENVIRONMENT_PREFIX = 'FLOTILLA_SERVER_';
+
+export function environmentName(option: OptionName): string {
+  return `${ENVIRONMENT_PREFIX}${option.toUpperCase().replaceAll('-', '_')}`;
+}

@@ -1,0 +1,131 @@
+import { z } from 'zod';
+import { type ActorId, actorId, LIMITS, messageOf } from '../../base/index.js';
+import { isLogLevel, isLogModule, LOG_LEVELS, LOG_MODULES, type LogLevel, type LogLevels, type LogModule } from '../../telemetry/index.js';
+import { type Address, formatAddress, parseAddress, parseHost, parsePort } from './addresses.js';
+
+const SIZE_UNITS: ReadonlyMap<string, number> = new Map([
+  ['', 1],
+  ['B', 1],
+  ['KiB', 1024],
+  ['MiB', 1024 ** 2],
+  ['GiB', 1024 ** 3],
+]);
+
+const DURATION_UNITS: ReadonlyMap<string, number> = new Map([
+  ['ms', 1],
+  ['s', 1000],
+  ['m', 60_000],
+  ['h', 3_600_000],
+  ['d', 86_400_000],
+]);
+
+/** A setting written as one word or number; `read` throws an Error that says what is wrong. */
+function word<T>(read: (text: string) => T): z.ZodType<T> {
+  return z
+    .union([z.string(), z.number(), z.boolean()], { error: 'takes a single value, not a list or nothing' })
+    .transform((raw, context) => reported(context, () => read(String(raw).trim())));
+}
+
+/** A setting that may be given several times. */
+function list<T>(read: (texts: readonly string[]) => T, max: number): z.ZodType<T> {
+  const item = z.union([z.string(), z.number()]);
+  return z
+    .union([z.array(item).max(max), item.transform((value) => [value])], { error: `takes a list of at most ${max} words` })
+    .transform((raw, context) => reported(context, () => read(raw.map((value) => String(value).trim()))));
+}
+
+function reported<T>(context: z.core.$RefinementCtx, read: () => T): T {
+  try {
+    return read();
+  } catch (error) {
+    context.issues.push({ code: 'custom', message: messageOf(error), input: context.value });
+    return z.NEVER;
+  }
+}
+
+export const text = word((value) => {
+  if (value === '') throw new Error('is empty');
+  if (value.includes('\0')) throw new Error('contains a NUL character');
+  return value;
+});
+
+export const flag = word((value) => {
+  if (value === 'true' || value === '1') return true;
+  if (value === 'false' || value === '0') return false;
+  throw new Error(`${JSON.stringify(value)} is neither true nor false`);
+});
+
+export const host = word(parseHost);
+
+/** 0 is a port here, too: any free one, or none. */
+export const portOrZero = word((value) => parsePort(value, 0));
+
+export const address: z.ZodType<Address> = word(parseAddress);
+
+/** Distinct addresses in their one spelling. */
+export const addresses = list((values) => [...new Set(values.map((value) => formatAddress(parseAddress(value))))], LIMITS.peerAddresses);
+
+export const actor: z.ZodType<ActorId> = word((value) => {
+  const id = /^[0-9]{1,5}$/.test(value) ? Number(value) : Number.NaN;
+  if (!(id >= 1 && id <= LIMITS.actorIdMax))
+    throw new Error(`${JSON.stringify(value)} is no actor id; it must be a number from 1 to ${LIMITS.actorIdMax}`);
+  return actorId(id);
+});
+
+/** Bytes. */
+export function size(min: number, max: number): z.ZodType<number> {
+  return quantity({ units: SIZE_UNITS, what: 'a size, such as 512KiB, 64MiB, 1GiB or a number of bytes', min, max, show: formatSize });
+}
+
+/** Milliseconds. */
+export function duration(min: number, max: number): z.ZodType<number> {
+  return quantity({
+    units: DURATION_UNITS,
+    what: 'a duration with its unit, such as 100ms, 1s, 5m, 2h or 7d',
+    min,
+    max,
+    show: (ms) => `${ms}ms`,
+  });
+}
+
+/** LEVEL for all modules, MODULE=LEVEL for one; of several for the same the last one holds. */
+export const logLevels: z.ZodType<LogLevels> = list((values) => {
+  let general: LogLevel = 'info';
+  const modules: Partial<Record<LogModule, LogLevel>> = {};
+  for (const value of values) {
+    const equals = value.indexOf('=');
+    const level = value.slice(equals + 1);
+    if (!isLogLevel(level)) throw new Error(`${JSON.stringify(level)} is no log level; there are ${LOG_LEVELS.join(', ')}`);
+    const module = value.slice(0, Math.max(equals, 0));
+    if (equals < 0) general = level;
+    else if (isLogModule(module)) modules[module] = level;
+    else throw new Error(`${JSON.stringify(module)} is no module; there are ${LOG_MODULES.join(', ')}`);
+  }
+  return { default: general, modules };
+}, LOG_MODULES.length * 4);
+
+interface Quantity {
+  readonly units: ReadonlyMap<string, number>;
+  /** What it has to look like. */
+  readonly what: string;
+  readonly min: number;
+  readonly max: number;
+  readonly show: (amount: number) => string;
+}
+
+function quantity({ units, what, min, max, show }: Quantity): z.ZodType<number> {
+  return word((value) => {
+    const [, digits = '', unit = ''] = /^([0-9]{1,15}) ?([A-Za-z]*)$/.exec(value) ?? [];
+    const factor = units.get(unit);
+    if (digits === '' || factor === undefined) throw new Error(`${JSON.stringify(value)} is not ${what}`);
+    const amount = Number(digits) * factor;
+    if (amount < min || amount > max)
+      throw new Error(`${JSON.stringify(value)} is out of range; it must be from ${show(min)} to ${show(max)}`);
+    return amount;
+  });
+}
+
+function formatSize(bytes: number): string {
+  const [unit, factor] = [...SIZE_UNITS].findLast(([, each]) => bytes >= each && bytes % each === 0) ?? ['', 1];
+  return unit === '' ? String(bytes) : `${bytes / factor}${unit}`;
+}

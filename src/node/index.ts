@@ -1,0 +1,5 @@
+export type { Logging, Metrics } from '../telemetry/index.js';
+export { createLogging, createMetrics } from '../telemetry/index.js';
+export * from './config/index.js';
+export { type RunningNode, startNode } from './start.js';
+export { VERSION } from './version.js';

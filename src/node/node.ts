@@ -1,0 +1,295 @@
+import { createHash, randomInt } from 'node:crypto';
+import { type ClusterView, clusterHandlers, EventService } from '../api/index.js';
+import { AssertionFailure, FlotillaError, groupId, LIMITS, seededRandom } from '../base/index.js';
+import { HttpServer, type Readiness } from '../http/index.js';
+import { Formation, PeerLinks } from '../peer/index.js';
+import { Replica } from '../replica/index.js';
+import { RpcServer } from '../rpc/index.js';
+import type { LevelStorage, NodeDirectory } from '../storage/index.js';
+import type { Logging, Metrics } from '../telemetry/index.js';
+import { type Member, type Membership, proto } from '../wire/index.js';
+import { systemClock } from './clock.js';
+import { formatAddress, type ServerConfig } from './config/index.js';
+import { mirrorReplica, observeReplica } from './replica-metrics.js';
+import { VERSION } from './version.js';
+
+/** The group of the stream `default`. Group 0 is kept for the cluster's own state. */
+const DEFAULT_GROUP = groupId(1);
+
+/** How far a node is. `serving`: it takes part in a cluster. */
+type Phase = 'forming' | 'serving' | 'stopping' | 'ended';
+
+export interface NodeParts {
+  readonly config: ServerConfig;
+  readonly logging: Logging;
+  readonly metrics: Metrics;
+  readonly directory: NodeDirectory;
+  readonly storage: LevelStorage;
+}
+
+/** One node: its parts, wired together, and their order of starting and stopping. */
+export class FlotillaNode {
+  /** Resolves when the node has ended: by {@link stop}, or with the failure that ended it. */
+  readonly stopped: Promise<{ readonly error?: unknown }>;
+  private readonly parts: NodeParts;
+  private readonly server: RpcServer;
+  private readonly events: EventService;
+  private readonly http: HttpServer;
+  private readonly forming = new AbortController();
+  private phase: Phase = 'forming';
+  private self: Member;
+  private formation: Formation | undefined;
+  private links: PeerLinks | undefined;
+  private replica: Replica | undefined;
+  private members: readonly Member[] = [];
+  private boundHttpPort: number | undefined;
+  private settle: ((outcome: { readonly error?: unknown }) => void) | undefined;
+
+  constructor(parts: NodeParts) {
+    const { config, logging, metrics, directory } = parts;
+    this.parts = parts;
+    this.self = { actor: config.actor, instance: directory.identity.instance, address: formatAddress(config.advertise) };
+    this.stopped = new Promise((resolve) => {
+      this.settle = resolve;
+    });
+    const logger = logging.logger('api');
+    this.server = new RpcServer({
+      maxMessageBytes: config.eventDataBytes + LIMITS.messageOverheadBytes,
+      onInternalError: (error, method) => {
+        logger.error({ error, method }, 'a call failed inside');
+        if (error instanceof AssertionFailure) this.fail(error);
+      },
+    });
+    this.events = new EventService({
+      streams: { find: () => this.defaultStream(), leaderAddress: (replica) => this.addressOf(replica.leader) },
+      limits: { eventDataBytes: config.eventDataBytes },
+      metrics,
+    });
+    this.http = new HttpServer({
+      readiness: () => this.readiness(),
+      exposition: () => metrics.exposition(),
+      logger: logging.logger('http'),
+    });
+  }
+
+  get actor(): number {
+    return this.self.actor;
+  }
+
+  /** HOST:PORT that others are told. */
+  get address(): string {
+    return this.self.address;
+  }
+
+  /** Where metrics and health are served; undefined where that is off. */
+  get httpPort(): number | undefined {
+    return this.boundHttpPort;
+  }
+
+  /** Binds the ports and begins to form, or to take part in, the cluster. */
+  async listen(): Promise<void> {
+    const { config, logging } = this.parts;
+    this.server.add(proto.EventServiceDefinition, this.events.handlers);
+    this.server.add(
+      proto.ClusterServiceDefinition,
+      clusterHandlers(() => this.view()),
+    );
+    this.server.add(proto.PeerServiceDefinition, {
+      introduce: (request) => this.requireFormation().introduce(request),
+      deliver: (stream, call) => this.requireLinks().deliver(stream, call),
+      forward: (stream, call) => this.requireLinks().forwarded(stream, call),
+    });
+    const port = await this.server.listen(config.host, config.port);
+    if (config.advertise.port === 0) this.self = { ...this.self, address: formatAddress({ ...config.advertise, port }) };
+    this.formation = new Formation({
+      self: this.self,
+      store: this.parts.directory,
+      peerAddresses: config.peerAddresses,
+      logger: logging.logger('formation'),
+    });
+    if (config.httpPort !== undefined) this.boundHttpPort = await this.http.listen(config.host, config.httpPort);
+    logging.logger('node').info({ version: VERSION, address: this.address, dataDirectory: config.dataDirectory }, 'listening');
+    void this.joinIn();
+  }
+
+  /** Hands leadership over, finishes what is under way, closes everything. */
+  async stop(reason: string): Promise<void> {
+    if (this.phase === 'stopping' || this.phase === 'ended') {
+      await this.stopped;
+      return;
+    }
+    const logger = this.parts.logging.logger('node');
+    logger.info({ reason }, 'stopping');
+    this.phase = 'stopping';
+    this.forming.abort();
+    this.server.setServing(false);
+    await this.replica?.handOver(this.parts.config.electionTimeoutMs);
+    await within(
+      LIMITS.drainMs,
+      this.events.drain(new FlotillaError('SHUTTING_DOWN', 'the node is stopping; nothing was proposed: use another node')),
+    );
+    this.replica?.stop();
+    await this.server.close(LIMITS.closeMs);
+    await this.close();
+    logger.info({}, 'stopped');
+    this.end({});
+  }
+
+  /** The first failure that the node can't survive: it stops at once, acknowledges nothing more, and verifies its data on the next start. */
+  fail(error: unknown): void {
+    if (this.phase === 'ended') return;
+    this.parts.logging.logger('node').error({ error }, 'the node stops: it can not go on safely');
+    this.replica?.stop();
+    this.end({ error });
+  }
+
+  /** Gives up what {@link listen} had begun. */
+  async abandon(): Promise<void> {
+    this.forming.abort();
+    this.phase = 'ended';
+    await this.server.close(0);
+    await this.http.close();
+    await this.links?.close();
+  }
+
+  private async close(): Promise<void> {
+    await this.http.close();
+    await this.links?.close();
+    await this.parts.storage.close();
+    await this.parts.directory.close();
+    this.parts.metrics.close();
+  }
+
+  private end(outcome: { readonly error?: unknown }): void {
+    this.phase = 'ended';
+    this.settle?.(outcome);
+  }
+
+  /** Forms the cluster, or finds this node's place in the one it founded, and takes part in it. */
+  private async joinIn(): Promise<void> {
+    try {
+      const founded = await this.requireFormation().form(this.forming.signal);
+      if (this.phase !== 'forming') return;
+      await this.createDefaultStream(founded.clusterId, founded.membership);
+      await this.parts.directory.joinCluster(founded.clusterId);
+      if (this.phase === 'forming') this.takePart(founded.clusterId);
+    } catch (error) {
+      if (this.phase === 'forming') this.fail(error);
+    }
+  }
+
+  private async createDefaultStream(clusterId: string, membership: Membership): Promise<void> {
+    const { storage, directory } = this.parts;
+    if (directory.identity.clusterId !== undefined) return;
+    // The founders make the stream each for itself, so its incarnation follows from what they share, and is as random as that.
+    const incarnation = createHash('sha256').update(`${clusterId}/default`).digest('hex').slice(0, 32);
+    await storage.createGroup({ group: DEFAULT_GROUP, incarnation, membership });
+  }
+
+  private takePart(clusterId: string): void {
+    const { config, logging, metrics, storage, directory } = this.parts;
+    const membership = storage.group(DEFAULT_GROUP).recovered.memberships.at(-1)?.membership;
+    if (membership === undefined) throw new AssertionFailure('a group has a membership from its creation on');
+    this.members = membership.members;
+    const links = new PeerLinks({
+      clusterId,
+      self: this.self,
+      bootCounter: directory.identity.bootCounter,
+      members: this.members,
+      events: {
+        onMessage: (from, _group, message, records) => {
+          metrics.messagesReceived.inc({ type: message.type });
+          this.replica?.onMessage(from, message, records);
+        },
+        onForward: (from, _group, body) => this.defaultStream().proposeFor(from, body),
+        onLink: (peer, state) => this.replica?.onLink(peer, state),
+      },
+      logger: logging.logger('peer'),
+    });
+    this.links = links;
+    this.replica = new Replica({
+      group: DEFAULT_GROUP,
+      self: this.self.actor,
+      settings: {
+        electionTimeoutMs: config.electionTimeoutMs,
+        heartbeatIntervalMs: config.heartbeatIntervalMs,
+        replicationWindow: { bytes: LIMITS.replicationWindowBytes, messages: LIMITS.replicationWindowMessages },
+      },
+      cacheBytes: config.cacheBytes,
+      storage,
+      transport: {
+        send: (to, group, message, records) => {
+          metrics.messagesSent.inc({ type: message.type });
+          return links.send(to, group, message, records);
+        },
+        forward: (to, group, body) => {
+          metrics.forwarded.inc();
+          return links.forward(to, group, body);
+        },
+      },
+      clock: systemClock,
+      random: seededRandom(randomInt(2 ** 31)),
+      observer: observeReplica(this.self.actor, metrics, logging.logger('raft')),
+      onFatal: (error) => this.fail(error),
+    });
+    mirrorReplica(this.replica, metrics, () => links.states());
+    this.phase = 'serving';
+    this.server.setServing(true);
+    this.replica.start();
+    links.start();
+  }
+
+  private readiness(): Readiness {
+    const reasons = this.reasonsNotReady();
+    return { ready: reasons.length === 0, reasons };
+  }
+
+  private reasonsNotReady(): string[] {
+    switch (this.phase) {
+      case 'forming':
+        return ['the cluster is forming', ...(this.formation?.waitingFor ?? [])];
+      case 'serving':
+        return this.replica?.leader === undefined ? ['no leader is known'] : [];
+      case 'stopping':
+      case 'ended':
+        return ['the node is stopping'];
+    }
+  }
+
+  private view(): ClusterView {
+    const clusterId = this.parts.directory.identity.clusterId ?? '';
+    return { self: this.self, version: VERSION, clusterId, members: this.members, replica: this.replica };
+  }
+
+  private defaultStream(): Replica {
+    if (this.phase === 'stopping' || this.phase === 'ended')
+      throw new FlotillaError('SHUTTING_DOWN', 'the node is stopping; use another one');
+    if (this.replica !== undefined) return this.replica;
+    const waiting = this.formation?.waitingFor.join('; ') ?? '';
+    throw new FlotillaError('NOT_READY', `the cluster is forming${waiting === '' ? '' : `: ${waiting}`}`);
+  }
+
+  private addressOf(actor: number | undefined): string | undefined {
+    return this.members.find((member) => member.actor === actor)?.address;
+  }
+
+  private requireFormation(): Formation {
+    if (this.formation === undefined) throw new FlotillaError('NOT_READY', 'the node is starting');
+    return this.formation;
+  }
+
+  private requireLinks(): PeerLinks {
+    if (this.links === undefined) throw new FlotillaError('NOT_READY', 'the node is not part of a cluster yet');
+    return this.links;
+  }
+}
+
+/** Waits for `work`, but not longer than so. */
+async function within(timeoutMs: number, work: Promise<void>): Promise<void> {
+  let timeout: NodeJS.Timeout | undefined;
+  const expired = new Promise<void>((resolve) => {
+    timeout = setTimeout(resolve, timeoutMs);
+  });
+  await Promise.race([work, expired]);
+  clearTimeout(timeout);
+}

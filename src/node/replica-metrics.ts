@@ -1,0 +1,57 @@
+import type { ActorId } from '../base/index.js';
+import type { LinkState, Logger, Replica, ReplicaObserver } from '../replica/index.js';
+import type { Metrics, RaftRole } from '../telemetry/index.js';
+
+/** Counts what a replica tells, and logs what an operator wants to know of it. */
+export function observeReplica(self: ActorId, metrics: Metrics, logger: Logger): ReplicaObserver {
+  let lastLeader: ActorId | undefined;
+  return {
+    roleChanged: (role, term, leader) => {
+      logger.info({ role, term, leader }, leader === undefined ? `${role}, no leader known` : `${role}, node ${leader} leads`);
+      if (leader === undefined || leader === lastLeader) return;
+      lastLeader = leader;
+      metrics.leadershipChanges.inc();
+      if (leader === self) metrics.electionsWon.inc();
+    },
+    campaigned: () => metrics.electionsStarted.inc(),
+    persisted: (seconds, records) => {
+      metrics.persistSeconds.observe(seconds);
+      metrics.persistRecords.observe(records);
+    },
+    committed: (seconds) => metrics.appendSeconds.observe(seconds),
+    outcomeUnknown: (batches) => metrics.outcomesUnknown.inc(batches),
+  };
+}
+
+/** Copies a replica's state into the gauges at each scrape. */
+export function mirrorReplica(replica: Replica, metrics: Metrics, linkStates: () => ReadonlyMap<ActorId, LinkState>): void {
+  metrics.onCollect(() => {
+    metrics.raftTerm.set(replica.term);
+    metrics.raftRole.set(roleLabel(replica));
+    metrics.leaderKnown.set(replica.leader === undefined ? 0 : 1);
+    metrics.commitIndex.set(replica.commitIndex);
+    metrics.appliedIndex.set(replica.commitIndex);
+    metrics.lastIndex.set(replica.tail.index);
+    metrics.cacheBytes.set(replica.cachedBytes);
+    metrics.matchIndex.reset();
+    metrics.replicationLag.reset();
+    for (const [peer, index] of replica.matchIndexes() ?? []) {
+      metrics.matchIndex.set({ peer }, index);
+      metrics.replicationLag.set({ peer }, Math.max(0, replica.tail.index - index));
+    }
+    metrics.peerLinks.reset();
+    for (const [peer, state] of linkStates()) metrics.peerLinks.set({ peer }, state);
+  });
+}
+
+function roleLabel(replica: Replica): RaftRole {
+  switch (replica.role) {
+    case 'leader':
+      return 'leader';
+    case 'candidate':
+    case 'pre-candidate':
+      return 'candidate';
+    case 'follower':
+      return replica.configuration.learners.includes(replica.self) ? 'learner' : 'follower';
+  }
+}

@@ -1,0 +1,180 @@
+import { type FlotillaError, LIMITS } from '../base/index.js';
+import type { LinkState } from '../replica/index.js';
+import { type ClientDuplex, type ClientReadable, RpcClient } from '../rpc/index.js';
+import { proto } from '../wire/index.js';
+import { type Hello, helloMetadata } from './hello.js';
+import { PendingForwards } from './pending-forwards.js';
+
+type DeliverCall = ClientDuplex<proto.DeliverRequest, proto.DeliverResponse>;
+type ForwardCall = ClientDuplex<proto.ForwardRequest, proto.ForwardResponse>;
+
+export interface ConnectionOptions {
+  readonly address: string;
+  readonly hello: Hello;
+  /** Bytes that may wait here for the connection to take them. */
+  readonly queueBytes: number;
+  readonly onState: (state: LinkState) => void;
+  /** Why an attempt, or a connection that stood, came to its end. */
+  readonly onFailure: (failure: FlotillaError | undefined) => void;
+}
+
+/** One attempt, from the dialling until it is lost. `standing` once the peer has let this node in. */
+interface Attempt {
+  readonly client: RpcClient<typeof proto.PeerServiceDefinition>;
+  readonly deliver: DeliverCall;
+  readonly forward: ForwardCall | undefined;
+  readonly forwards: PendingForwards;
+  standing: boolean;
+  openedAtMs: number;
+  queuedBytes: number;
+}
+
+/**
+ * One connection that this node dials to a peer, and dials again for as long
+ * as it is wanted. Each attempt has a channel of its own: grpc-js's back-off
+ * would keep a peer that is back waiting, and hide why the last dial failed.
+ */
+export class PeerConnection {
+  private readonly options: ConnectionOptions;
+  private attempt: Attempt | undefined;
+  private timer: NodeJS.Timeout | undefined;
+  private backoffMs = 0;
+  private state: LinkState = 'closed';
+  private ended = false;
+
+  constructor(options: ConnectionOptions) {
+    this.options = options;
+  }
+
+  get linkState(): LinkState {
+    return this.state;
+  }
+
+  /** Dials now instead of after the wait that is running: the peer was heard of. */
+  dialNow(): void {
+    if (this.ended || this.attempt !== undefined) return;
+    this.backoffMs = 0;
+    this.dial();
+  }
+
+  /** False, and nothing sent, where the connection does not stand or too much waits for it. */
+  deliver(request: proto.DeliverRequest, bytes: number): boolean {
+    const { attempt } = this;
+    if (attempt?.standing !== true || !this.hasRoom(attempt, bytes)) return false;
+    attempt.queuedBytes += bytes;
+    // Bounded by queueBytes; whether the stream wants a pause does not matter here.
+    void attempt.deliver.send(request, () => {
+      attempt.queuedBytes -= bytes;
+    });
+    return true;
+  }
+
+  /** Undefined, and nothing sent, where the connection does not stand. */
+  forward(group: number, packed: proto.PackedBody): ReturnType<PendingForwards['add']> | undefined {
+    const { attempt } = this;
+    const forward = attempt?.forward;
+    if (attempt?.standing !== true || forward === undefined) return undefined;
+    return attempt.forwards.add(packed.body.byteLength, (requestId) => void forward.send({ requestId, group, packed }));
+  }
+
+  close(): void {
+    this.ended = true;
+    clearTimeout(this.timer);
+    if (this.attempt !== undefined) this.discard(this.attempt);
+  }
+
+  private hasRoom(attempt: Attempt, bytes: number): boolean {
+    return attempt.queuedBytes === 0 || attempt.queuedBytes + bytes <= this.options.queueBytes;
+  }
+
+  private dial(): void {
+    clearTimeout(this.timer);
+    const { address, hello } = this.options;
+    const client = new RpcClient(proto.PeerServiceDefinition, address, {
+      keepaliveTimeMs: LIMITS.peerKeepaliveMs,
+      keepaliveTimeoutMs: LIMITS.peerKeepaliveMs,
+    });
+    const call = { metadata: helloMetadata(hello) };
+    const deliver = client.duplex('deliver', call);
+    const forward = hello.link === 'bulk' ? client.duplex('forward', call) : undefined;
+    const attempt: Attempt = { client, deliver, forward, forwards: new PendingForwards(), standing: false, openedAtMs: 0, queuedBytes: 0 };
+    this.attempt = attempt;
+    this.watch(attempt);
+    this.timer = setTimeout(() => this.lost(attempt, undefined), LIMITS.peerDialTimeoutMs).unref();
+  }
+
+  /** An attempt stands when each of its streams was let in, and is lost with the first that ends. */
+  private watch(attempt: Attempt): void {
+    let awaited = attempt.forward === undefined ? 1 : 2;
+    const letIn = (): void => {
+      awaited--;
+      if (awaited === 0) this.stands(attempt);
+    };
+    watchStream(attempt.deliver, letIn, (failure) => this.lost(attempt, failure), ignoreAnswer);
+    if (attempt.forward !== undefined) {
+      watchStream(
+        attempt.forward,
+        letIn,
+        (failure) => this.lost(attempt, failure),
+        (response) => attempt.forwards.settle(response),
+      );
+    }
+  }
+
+  private stands(attempt: Attempt): void {
+    if (this.attempt !== attempt) return;
+    clearTimeout(this.timer);
+    attempt.standing = true;
+    attempt.openedAtMs = performance.now();
+    this.enter('open');
+  }
+
+  private lost(attempt: Attempt, failure: FlotillaError | undefined): void {
+    if (this.attempt !== attempt) return;
+    const stoodMs = attempt.standing ? performance.now() - attempt.openedAtMs : 0;
+    this.discard(attempt);
+    if (this.ended) return;
+    this.options.onFailure(failure);
+    // One that is let in and thrown out at once would be dialled without end.
+    if (stoodMs >= LIMITS.reconnectBackoffMsMax) this.backoffMs = 0;
+    this.timer = setTimeout(() => this.dial(), this.backoffMs * (0.75 + Math.random() / 2)).unref();
+    this.backoffMs = Math.min(Math.max(this.backoffMs * 2, LIMITS.reconnectBackoffMs), LIMITS.reconnectBackoffMsMax);
+    this.enter(wasRefused(failure) ? 'refused' : 'closed');
+  }
+
+  private discard(attempt: Attempt): void {
+    this.attempt = undefined;
+    clearTimeout(this.timer);
+    attempt.deliver.cancel();
+    attempt.forward?.cancel();
+    attempt.client.close();
+    attempt.forwards.abandon();
+  }
+
+  private enter(state: LinkState): void {
+    if (this.state === state) return;
+    this.state = state;
+    this.options.onState(state);
+  }
+}
+
+function watchStream<Response>(
+  stream: ClientReadable<Response>,
+  onLetIn: () => void,
+  onEnd: (failure: FlotillaError | undefined) => void,
+  onResponse: (response: Response) => void,
+): void {
+  stream.onHeaders(onLetIn);
+  // The end is told by `ended`, which does not wait for responses that are still to be taken in.
+  stream.receive(onResponse).catch(() => undefined);
+  void stream.ended.then(onEnd);
+}
+
+function ignoreAnswer(): void {
+  // Answers to what is delivered travel on the peer's own connection.
+}
+
+/** Whether the peer's machine said that nothing listens there; a lost packet or a pause says nothing. */
+function wasRefused(failure: FlotillaError | undefined): boolean {
+  return failure?.code === 'UNREACHABLE' && failure.message.includes('ECONNREFUSED');
+}

@@ -1,0 +1,89 @@
+import { type ActorId, actorId, FlotillaError, LIMITS } from '../base/index.js';
+import type { CallContext } from '../rpc/index.js';
+import type { Member } from '../wire/index.js';
+
+/** The only protocol that this version speaks. A later one says a range, such as `1-2`. */
+export const PROTOCOL_VERSION = 1;
+
+/** The connections that a node dials to each peer: small messages must not queue behind appends. */
+export type LinkKind = 'control' | 'bulk';
+
+/** Who calls; opens every stream between nodes. */
+export interface Hello {
+  readonly clusterId: string;
+  readonly actor: ActorId;
+  readonly instance: string;
+  /** Counts the node's starts, durably. */
+  readonly bootCounter: number;
+  readonly link: LinkKind;
+}
+
+export function helloMetadata(hello: Hello): Record<string, string> {
+  return {
+    'flotilla-cluster': hello.clusterId,
+    'flotilla-actor': String(hello.actor),
+    'flotilla-instance': hello.instance,
+    'flotilla-boot': String(hello.bootCounter),
+    'flotilla-protocol': String(PROTOCOL_VERSION),
+    'flotilla-features': '',
+    'flotilla-link': hello.link,
+  };
+}
+
+/** Reads the caller's hello. Throws FOREIGN_NODE where it is none, or of a protocol that is not spoken here. */
+export function readHello(call: CallContext): Hello {
+  const protocol = /^(\d{1,6})(?:-(\d{1,6}))?$/.exec(call.metadata('flotilla-protocol') ?? '');
+  if (protocol === null) throw foreign('the caller is no Flotilla node: it names no protocol version');
+  const lowest = Number(protocol[1]);
+  const highest = Number(protocol[2] ?? protocol[1]);
+  if (PROTOCOL_VERSION < lowest || PROTOCOL_VERSION > highest) {
+    throw foreign(`the caller speaks protocol ${protocol[0]}, this node ${PROTOCOL_VERSION}: run versions that overlap`);
+  }
+  const link = call.metadata('flotilla-link');
+  if (link !== 'control' && link !== 'bulk') throw foreign('the caller does not say which link it opens');
+  return {
+    clusterId: call.metadata('flotilla-cluster') ?? '',
+    actor: actorId(wholeNumber(call, 'flotilla-actor', LIMITS.actorIdMax)),
+    instance: call.metadata('flotilla-instance') ?? '',
+    bootCounter: wholeNumber(call, 'flotilla-boot', Number.MAX_SAFE_INTEGER),
+    link,
+  };
+}
+
+/** What this node holds a caller's hello against. */
+export interface Acquaintance {
+  readonly clusterId: string;
+  /** The caller's seat in this cluster, if its actor has one. */
+  readonly member: Member | undefined;
+  /** The greatest boot counter that was seen of that member; 0 before the first. */
+  readonly bootCounter: number;
+}
+
+/** Throws FOREIGN_NODE unless the caller is that member, as it was last seen or later. Changes nothing. */
+export function checkHello(hello: Hello, { clusterId, member, bootCounter }: Acquaintance): void {
+  if (hello.clusterId !== clusterId) throw foreign(`actor ${hello.actor} belongs to cluster ${hello.clusterId}, this node to ${clusterId}`);
+  if (member === undefined) throw foreign(`actor ${hello.actor} is no member of cluster ${clusterId}`);
+  if (hello.instance !== member.instance) {
+    throw foreign(
+      `actor ${hello.actor} has another data directory (instance ${hello.instance}) than the member of that name (${member.instance}): ` +
+        'start it on its own directory; a node that lost its data must not come back under the same name',
+    );
+  }
+  if (hello.bootCounter < bootCounter) {
+    throw foreign(
+      `actor ${hello.actor} says it is at start ${hello.bootCounter}, and was seen at start ${bootCounter}: its disk was rolled back, ` +
+        'and it may have forgotten what it promised; it must not take part again on this data',
+    );
+  }
+}
+
+function wholeNumber(call: CallContext, key: string, max: number): number {
+  const text = call.metadata(key) ?? '';
+  const value = Number(text);
+  if (!/^\d{1,16}$/.test(text) || value < 1 || value > max) throw foreign(`${key}: ${JSON.stringify(text)} is no number from 1 to ${max}`);
+  return value;
+}
+
+function foreign(message: string): FlotillaError {
+  return new FlotillaError('FOREIGN_NODE', message);
+}

@@ -1,0 +1,222 @@
+import { crc32 } from 'node:zlib';
+import { type ActorId, assert, FlotillaError, type GroupId, groupId, LIMITS } from '../base/index.js';
+import type { Message } from '../raft/index.js';
+import type { LinkState, Logger, PeerEvents, PeerTransport, Proposed } from '../replica/index.js';
+import type { CallContext, DuplexStream } from '../rpc/index.js';
+import { type LogRecord, type Member, type PackedBody, peerMessageFromProto, peerMessageToProto, type proto } from '../wire/index.js';
+import { PeerConnection } from './connection.js';
+import type { LinkKind } from './hello.js';
+import { type Visit, Visitors } from './visitors.js';
+
+export interface PeerLinksOptions {
+  readonly clusterId: string;
+  readonly self: Member;
+  /** Counts this node's starts, durably; at least 1. */
+  readonly bootCounter: number;
+  /** The cluster's members, this node among them. */
+  readonly members: readonly Member[];
+  readonly events: PeerEvents;
+  readonly logger: Logger;
+}
+
+/** The two connections that this node dials to one peer. */
+interface Link {
+  readonly member: Member;
+  readonly control: PeerConnection;
+  readonly bulk: PeerConnection;
+}
+
+/** What a message without records takes of a queue's bound; generously. */
+const MESSAGE_BYTES = 64;
+
+/** Refusals that were logged and are not logged again. */
+const REFUSALS_REMEMBERED = 256;
+
+/**
+ * The links to all other members. A node talks on the connections that it has
+ * dialled itself and listens on those that others have: each direction of a
+ * pair fails, and is dialled again, by itself. See docs/internals/links.md.
+ */
+export class PeerLinks implements PeerTransport {
+  private readonly options: PeerLinksOptions;
+  private readonly visitors: Visitors;
+  private readonly links = new Map<ActorId, Link>();
+  private readonly refusals = new Set<string>();
+  private state: 'made' | 'started' | 'closed' = 'made';
+
+  constructor(options: PeerLinksOptions) {
+    this.options = options;
+    this.visitors = new Visitors(options.clusterId);
+    this.setMembers(options.members);
+  }
+
+  /** Dials every other member. */
+  start(): void {
+    assert(this.state === 'made', 'links are started once');
+    this.state = 'started';
+    for (const link of this.links.values()) dial(link);
+  }
+
+  /** Links follow the cluster's membership: a member that left is neither dialled nor let in any more. */
+  setMembers(members: readonly Member[]): void {
+    this.visitors.setMembers(members);
+    const others = new Map(members.filter(({ actor }) => actor !== this.options.self.actor).map((member) => [member.actor, member]));
+    for (const [actor, link] of this.links) {
+      if (!sameSeat(link.member, others.get(actor))) {
+        closeLink(link);
+        this.links.delete(actor);
+      }
+    }
+    for (const member of others.values()) {
+      if (this.links.has(member.actor)) continue;
+      const link = { member, control: this.connection(member, 'control'), bulk: this.connection(member, 'bulk') };
+      this.links.set(member.actor, link);
+      if (this.state === 'started') dial(link);
+    }
+  }
+
+  /** How the link to each peer stands; `open` where small messages get through. */
+  states(): ReadonlyMap<ActorId, LinkState> {
+    return new Map([...this.links].map(([actor, { control }]) => [actor, control.linkState]));
+  }
+
+  send(to: ActorId, group: GroupId, message: Message, records: readonly LogRecord[]): boolean {
+    const link = this.links.get(to);
+    if (link === undefined) return false;
+    let bytes = MESSAGE_BYTES;
+    for (const record of records) bytes += record.bytes.byteLength;
+    const connection = message.type === 'append' ? link.bulk : link.control;
+    return connection.deliver(peerMessageToProto({ group, message, records }), bytes);
+  }
+
+  async forward(to: ActorId, group: GroupId, body: PackedBody): Promise<Proposed> {
+    const proposed = this.links.get(to)?.bulk.forward(group, body);
+    if (proposed === undefined)
+      throw new FlotillaError('NO_LEADER', `the link to the leader, actor ${to}, is down; nothing was proposed: try again`);
+    return await proposed;
+  }
+
+  /** The server's side of Deliver: ends when the caller's stream does, or a newer one takes its place. */
+  async deliver(stream: DuplexStream<proto.DeliverRequest, proto.DeliverResponse>, call: CallContext): Promise<void> {
+    const visit = this.letIn(call, 'Deliver');
+    const received = stream.receive((request) => {
+      if (!visit.current) return;
+      const { group, message, records } = peerMessageFromProto(request);
+      this.options.events.onMessage(visit.from, group, message, records);
+    });
+    await this.lasting(visit, received);
+  }
+
+  /** The server's side of Forward. */
+  async forwarded(stream: DuplexStream<proto.ForwardRequest, proto.ForwardResponse>, call: CallContext): Promise<void> {
+    const visit = this.letIn(call, 'Forward');
+    let underWay = 0;
+    const received = stream.receive((request) => {
+      if (!visit.current) return;
+      if (underWay >= LIMITS.pendingProposals)
+        throw new FlotillaError('TOO_MANY_REQUESTS', 'more batches are under way than a node may forward');
+      underWay++;
+      this.propose(visit, request).then(
+        (outcome) => {
+          underWay--;
+          void stream.send({ requestId: request.requestId, outcome });
+        },
+        (error: unknown) => visit.end(error),
+      );
+    });
+    await this.lasting(visit, received);
+  }
+
+  /** Ends all streams and forgets all peers. Forwarded batches without an answer have an unknown outcome. */
+  async close(): Promise<void> {
+    this.state = 'closed';
+    for (const link of this.links.values()) closeLink(link);
+    this.links.clear();
+    this.visitors.endAll(new FlotillaError('SHUTTING_DOWN', 'the node is stopping'));
+  }
+
+  /** What became of a forwarded batch. Rejects only with what is none of our errors: a defect, which ends the stream. */
+  private async propose(visit: Visit, { group, packed }: proto.ForwardRequest): Promise<NonNullable<proto.ForwardResponse['outcome']>> {
+    try {
+      if (packed === undefined) throw new FlotillaError('INVALID_ARGUMENT', 'packed: is missing');
+      // The node that took it in has checked the body; this says that these are still its bytes.
+      if (crc32(packed.body) !== packed.checksum) throw new FlotillaError('INVALID_ARGUMENT', 'packed: the body was damaged on its way');
+      const { firstCounter, index, term } = await this.options.events.onForward(visit.from, groupId(group), packed);
+      return { $case: 'proposed', value: { firstCounter, logIndex: index, term } };
+    } catch (error) {
+      if (!(error instanceof FlotillaError)) throw error;
+      return { $case: 'failure', value: { code: error.code, message: error.message } };
+    }
+  }
+
+  private letIn(call: CallContext, method: string): Visit {
+    let visit: Visit;
+    try {
+      if (this.state !== 'started') throw new FlotillaError('NOT_READY', 'the node does not take part in the cluster yet, or no longer');
+      visit = this.visitors.admit(call, method);
+    } catch (error) {
+      if (error instanceof FlotillaError && error.code === 'FOREIGN_NODE') this.logRefusal(`${call.peer} was refused`, error);
+      throw error;
+    }
+    // The caller takes these for the news that the link stands.
+    call.sendHeaders();
+    // Who dials is there to be dialled.
+    const link = this.links.get(visit.from);
+    if (link !== undefined) dial(link);
+    return visit;
+  }
+
+  private async lasting(visit: Visit, received: Promise<void>): Promise<void> {
+    try {
+      await visit.lasting(received);
+    } catch (error) {
+      const expected = error instanceof FlotillaError && (error.code === 'CANCELLED' || error.code === 'SHUTTING_DOWN');
+      if (!expected) this.options.logger.warn({ peer: visit.from, error }, 'a stream from a peer was ended');
+      throw error;
+    }
+  }
+
+  private connection(member: Member, kind: LinkKind): PeerConnection {
+    const { clusterId, self, bootCounter, events, logger } = this.options;
+    return new PeerConnection({
+      address: member.address,
+      hello: { clusterId, actor: self.actor, instance: self.instance, bootCounter, link: kind },
+      queueBytes: kind === 'control' ? LIMITS.peerControlBytes : LIMITS.peerBulkBytes,
+      onState: (state) => {
+        logger.debug({ peer: member.actor, link: kind, state }, 'a link has changed');
+        if (kind !== 'control') return;
+        logger.info({ peer: member.actor, address: member.address, state }, `the link to a peer is ${state}`);
+        events.onLink(member.actor, state);
+      },
+      onFailure: (failure) => {
+        if (failure?.code === 'FOREIGN_NODE') this.logRefusal(`actor ${member.actor} at ${member.address} refuses this node`, failure);
+        else
+          logger.debug(
+            { peer: member.actor, link: kind, failure: failure?.message ?? 'no answer' },
+            'a link was lost or could not be opened',
+          );
+      },
+    });
+  }
+
+  /** A node that does not belong here knocks several times a second: it is named once. */
+  private logRefusal(what: string, error: FlotillaError): void {
+    if (this.refusals.has(error.message) || this.refusals.size >= REFUSALS_REMEMBERED) return;
+    this.refusals.add(error.message);
+    this.options.logger.error({ error }, what);
+  }
+}
+
+function dial({ control, bulk }: Link): void {
+  control.dialNow();
+  bulk.dialNow();
+}
+
+function closeLink({ control, bulk }: Link): void {
+  control.close();
+  bulk.close();
+}
+
+function sameSeat(member: Member, other: Member | undefined): boolean {
+  return member.instance === other?.instance && member.address === other.address;
+}

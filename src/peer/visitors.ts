@@ -1,0 +1,81 @@
+import { type ActorId, FlotillaError } from '../base/index.js';
+import type { CallContext } from '../rpc/index.js';
+import type { Member } from '../wire/index.js';
+import { checkHello, readHello } from './hello.js';
+
+/** A stream that a peer has opened here. */
+export class Visit {
+  readonly from: ActorId;
+  private readonly interrupted: Promise<never>;
+  private interrupt: (error: unknown) => void = () => undefined;
+  private over = false;
+
+  constructor(from: ActorId) {
+    this.from = from;
+    this.interrupted = new Promise((_resolve, reject) => {
+      this.interrupt = reject;
+    });
+    // Whoever ends a visit before it is waited for must not end the process.
+    this.interrupted.catch(() => undefined);
+  }
+
+  /** False from the moment on at which nothing that comes by this stream counts any more. */
+  get current(): boolean {
+    return !this.over;
+  }
+
+  /** Waits for the stream's end, or for {@link end}. */
+  async lasting(received: Promise<void>): Promise<void> {
+    try {
+      await Promise.race([received, this.interrupted]);
+    } finally {
+      this.over = true;
+    }
+  }
+
+  /** Ends the stream with `error`. */
+  end(error: unknown): void {
+    this.over = true;
+    this.interrupt(error);
+  }
+}
+
+/** Lets peers in, each stream of a peer once: a newer one takes the place of the older. */
+export class Visitors {
+  private readonly clusterId: string;
+  private readonly visits = new Map<string, Visit>();
+  /** Greatest boot counter seen, by instance. */
+  private readonly bootCounters = new Map<string, number>();
+  private members = new Map<ActorId, Member>();
+
+  constructor(clusterId: string) {
+    this.clusterId = clusterId;
+  }
+
+  setMembers(members: readonly Member[]): void {
+    this.members = new Map(members.map((member) => [member.actor, member]));
+    const instances = new Set(members.map(({ instance }) => instance));
+    for (const instance of this.bootCounters.keys()) if (!instances.has(instance)) this.bootCounters.delete(instance);
+    for (const visit of this.visits.values()) {
+      if (!this.members.has(visit.from)) visit.end(new FlotillaError('FOREIGN_NODE', `actor ${visit.from} is no longer a member`));
+    }
+  }
+
+  /** Throws FOREIGN_NODE, and changes nothing, where the caller is not a member as it was last seen or later. */
+  admit(call: CallContext, method: string): Visit {
+    const hello = readHello(call);
+    const known = this.bootCounters.get(hello.instance) ?? 0;
+    checkHello(hello, { clusterId: this.clusterId, member: this.members.get(hello.actor), bootCounter: known });
+    this.bootCounters.set(hello.instance, hello.bootCounter);
+    const key = `${hello.actor}/${hello.link}/${method}`;
+    this.visits.get(key)?.end(new FlotillaError('CANCELLED', 'the same node has opened a newer stream'));
+    const visit = new Visit(hello.actor);
+    this.visits.set(key, visit);
+    return visit;
+  }
+
+  endAll(error: FlotillaError): void {
+    for (const visit of this.visits.values()) visit.end(error);
+    this.visits.clear();
+  }
+}

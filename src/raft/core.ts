@@ -1,0 +1,302 @@
+import { type ActorId, type LogIndex, type Random, type Term, assert, logIndex, unreachable } from '../base/index.js';
+import { ConfigurationHistory, type PlacedConfiguration } from './configuration.js';
+import type { PersistStep } from './durability.js';
+import { countOwnVote, handleVoteRequest, handleVoteResponse, startElection, startPreVote } from './election.js';
+import { acknowledgeDurable, handleAppend, handleHeartbeat } from './follower.js';
+import {
+  type AppendPlan,
+  addRead,
+  advanceCommit,
+  checkQuorum,
+  fillAppend,
+  handleAppendResult,
+  handleHeartbeatResult,
+  matchIndexOf,
+  planAppend,
+  sendCommitNotices,
+  startHeartbeatRound,
+  startTransfer,
+} from './leader.js';
+import { LogShape } from './log-shape.js';
+import type { Append, Message } from './messages.js';
+import { type LeaderRole, type Output, type Role, ServerState, type Settings, emptyOutput } from './server-state.js';
+import type { Configuration, EntryInfo, HardState, TermStart } from './types.js';
+
+export interface CoreOptions {
+  readonly self: ActorId;
+  readonly settings: Settings;
+  readonly random: Random;
+  readonly nowMs: number;
+  readonly hardState: HardState;
+  readonly begin: { readonly index: LogIndex; readonly term: Term };
+  readonly termStarts: readonly TermStart[];
+  readonly lastIndex: LogIndex;
+  readonly configurations: readonly PlacedConfiguration[];
+  readonly commitIndex: LogIndex;
+}
+
+/**
+ * Raft for one group, as a state machine without clock, entropy, disk or
+ * network: it is given what happens and hands out what to do (Ongaro,
+ * "Consensus: Bridging Theory and Practice", 2014).
+ *
+ * Inputs: {@link step} a message, {@link tick} the passing of time,
+ * {@link propose} an entry, {@link persisted} a finished write, {@link linkChanged}.
+ * Outputs: {@link takeOutput}, {@link takePersistStep}, {@link planAppend}.
+ * The driver passes its monotonic clock along as `nowMs`.
+ */
+export class RaftCore {
+  private readonly server: ServerState;
+
+  constructor(options: CoreOptions) {
+    this.server = new ServerState({
+      ...options,
+      log: new LogShape(options.begin, options.termStarts, options.lastIndex),
+      configurations: new ConfigurationHistory(options.configurations),
+    });
+    const { settings } = options;
+    // Nobody is known to lead. A running leader is heard long before this, and pre-vote keeps an early campaign harmless.
+    this.server.resetElectionDeadline(settings.electionTimeoutMs / 4, settings.electionTimeoutMs / 2);
+    if (this.server.mayCampaign && this.configuration.voters.length === 1) this.server.electionDeadlineMs = options.nowMs;
+  }
+
+  get term(): Term {
+    return this.server.term;
+  }
+
+  get role(): Role['name'] {
+    return this.server.role.name;
+  }
+
+  /** The leader of this term, where it is known. */
+  get leader(): ActorId | undefined {
+    return this.server.leader;
+  }
+
+  get commitIndex(): LogIndex {
+    return this.server.commitIndex;
+  }
+
+  get lastIndex(): LogIndex {
+    return this.server.log.lastIndex;
+  }
+
+  get durableIndex(): LogIndex {
+    return this.server.durability.durableIndex;
+  }
+
+  get configuration(): Configuration {
+    return this.server.configuration;
+  }
+
+  get hardState(): HardState {
+    return this.server.currentHardState;
+  }
+
+  termAt(index: LogIndex): Term | undefined {
+    return this.server.log.termAt(index);
+  }
+
+  /** Whether this server leads and has committed an entry of its own term: only then does it know what is committed. */
+  get leadsWithCommit(): boolean {
+    return this.server.role.name === 'leader' && this.server.commitIndex >= this.server.role.noopIndex;
+  }
+
+  /** What the leader knows each other member to hold; undefined where this server does not lead. */
+  matchIndexes(): Map<ActorId, LogIndex> | undefined {
+    const { role } = this.server;
+    if (role.name !== 'leader') return undefined;
+    return new Map([...role.progress.keys()].map((actor) => [actor, matchIndexOf(this.server, role, actor)]));
+  }
+
+  /** When {@link tick} has something to do next, unless other input comes before. */
+  get nextDeadlineMs(): number {
+    const { role } = this.server;
+    if (role.name === 'leader') return Math.min(role.heartbeatDueMs, role.transfer?.untilMs ?? Number.POSITIVE_INFINITY);
+    return this.server.mayCampaign ? this.server.electionDeadlineMs : Number.POSITIVE_INFINITY;
+  }
+
+  /** Lets time pass: heartbeats, elections, time-outs. */
+  tick(nowMs: number): void {
+    this.observe(nowMs);
+    const { role } = this.server;
+    if (role.name === 'leader') this.tickLeader(role);
+    else if (this.server.mayCampaign && nowMs >= this.server.electionDeadlineMs) startPreVote(this.server);
+  }
+
+  private tickLeader(role: LeaderRole): void {
+    const { server } = this;
+    if (role.transfer !== undefined && server.nowMs >= role.transfer.untilMs) role.transfer = undefined;
+    if (server.nowMs < role.heartbeatDueMs) return;
+    checkQuorum(server, role);
+    if (server.role === role) startHeartbeatRound(server, role);
+  }
+
+  /** Takes in a message of another member. */
+  step(from: ActorId, message: Message, nowMs: number): void {
+    this.observe(nowMs);
+    const { server } = this;
+    if (message.type === 'vote-request' && !message.preVote && !message.leadershipTransfer && server.hearsLeader()) {
+      // A server that was removed or cut off must not depose a leader that the others hear (section 4.2.3).
+      return;
+    }
+    if (message.term > server.term && !isPreVote(message)) server.becomeFollower(message.term, leaderOf(from, message));
+    if (message.term < server.term) this.answerStale(from, message);
+    else this.dispatch(from, message);
+  }
+
+  /**
+   * A server of an older term learns of the newer one; without this, one that
+   * pre-votes in vain would never come back. An append is not refused: by the
+   * time of the answer its sender may lead this term, and would take the refusal
+   * for one of what it sends now.
+   */
+  private answerStale(from: ActorId, message: Message): void {
+    const { server } = this;
+    if (message.type === 'append' || message.type === 'heartbeat') {
+      server.send(from, { type: 'heartbeat-result', term: server.term, round: 0 });
+    } else if (message.type === 'vote-request') {
+      server.send(from, { type: 'vote-response', term: server.term, granted: false, preVote: message.preVote });
+    }
+  }
+
+  private dispatch(from: ActorId, message: Message): void {
+    const { server } = this;
+    const { role } = server;
+    switch (message.type) {
+      case 'vote-request':
+        handleVoteRequest(server, from, message);
+        break;
+      case 'vote-response':
+        handleVoteResponse(server, from, message);
+        break;
+      case 'append':
+        handleAppend(server, from, message);
+        break;
+      case 'heartbeat':
+        handleHeartbeat(server, from, message);
+        break;
+      case 'append-result':
+        if (role.name === 'leader') handleAppendResult(server, role, from, message);
+        break;
+      case 'heartbeat-result':
+        if (role.name === 'leader') handleHeartbeatResult(server, role, from, message);
+        break;
+      case 'timeout-now':
+        if (server.mayCampaign && role.name === 'follower') startElection(server, true);
+        break;
+      case 'read-index-request':
+        if (role.name === 'leader') addRead(server, role, from, message.requestId);
+        break;
+      case 'read-index-response':
+        server.output.reads.push({ requestId: message.requestId, index: message.index });
+        break;
+      default:
+        unreachable(message);
+    }
+  }
+
+  /**
+   * Appends an entry to the leader's log. Undefined where this server does not
+   * lead, or is handing leadership over: then nothing was proposed.
+   */
+  propose(entry: { readonly configuration?: Configuration } = {}): LogIndex | undefined {
+    const { server } = this;
+    if (server.role.name !== 'leader' || server.role.transfer !== undefined) return undefined;
+    const index = logIndex(server.log.lastIndex + 1);
+    server.log.append(index, server.term);
+    if (entry.configuration !== undefined) server.configurations.append({ index, configuration: entry.configuration });
+    return index;
+  }
+
+  /** Asks for an index that is safe to read at; the answer is in the output's `reads`. False where no leader is known. */
+  readIndex(requestId: number, nowMs: number): boolean {
+    this.observe(nowMs);
+    const { server } = this;
+    if (server.role.name === 'leader') addRead(server, server.role, server.self, requestId);
+    else if (server.leader !== undefined) server.send(server.leader, { type: 'read-index-request', term: server.term, requestId });
+    else return false;
+    return true;
+  }
+
+  /** The next write for the storage; none while one is under way. */
+  takePersistStep(): PersistStep | undefined {
+    return this.server.durability.takeStep(this.server.log.lastIndex, this.server.currentHardState);
+  }
+
+  /** The step is on disk. */
+  persisted(step: PersistStep, nowMs: number): void {
+    this.observe(nowMs);
+    const { server } = this;
+    server.durability.stepCompleted(step);
+    server.output.messages.push(...server.durability.release());
+    if (server.durability.hardStateIsDurable) countOwnVote(server);
+    if (server.role.name === 'leader') advanceCommit(server, server.role);
+    acknowledgeDurable(server);
+  }
+
+  /** The link to a peer opened or was lost; `refused`: its process is gone, so waiting for it to speak again is in vain. */
+  linkChanged(peer: ActorId, state: 'open' | 'closed' | 'refused', nowMs: number): void {
+    this.observe(nowMs);
+    const { server } = this;
+    if (state === 'open') server.openLinks.add(peer);
+    else server.openLinks.delete(peer);
+    if (server.role.name === 'leader') {
+      const progress = server.role.progress.get(peer);
+      if (progress === undefined) return;
+      progress.linkOpen = state === 'open';
+      progress.restart();
+      if (state === 'open') startHeartbeatRound(server, server.role);
+    } else if (state === 'refused' && peer === server.leader) {
+      server.forgetLeader();
+      server.resetElectionDeadline(20, 80);
+    }
+  }
+
+  /** The followers to which something may be sent now, with where to begin. */
+  planAppend(to: ActorId): AppendPlan | undefined {
+    return this.server.role.name === 'leader' ? planAppend(this.server, this.server.role, to) : undefined;
+  }
+
+  /** Turns a plan and its entries (they follow `plan.previousIndex`) into a message; undefined where the plan is out of date. */
+  fillAppend(plan: AppendPlan, entries: readonly EntryInfo[], nowMs: number): Append | undefined {
+    this.observe(nowMs);
+    return this.server.role.name === 'leader' ? fillAppend(this.server, this.server.role, plan, entries) : undefined;
+  }
+
+  /** An append that was filled could not be sent. */
+  appendDropped(to: ActorId): void {
+    if (this.server.role.name === 'leader') this.server.role.progress.get(to)?.restart();
+  }
+
+  /** Call after the appends that could be sent were sent: what those did not tell of commits leaves by itself. */
+  sendCommitNotices(): void {
+    if (this.server.role.name === 'leader') sendCommitNotices(this.server, this.server.role);
+  }
+
+  /** Hands leadership over. False where this server does not lead or there is no one to take it. */
+  transferLeadership(to: ActorId | undefined, nowMs: number): boolean {
+    this.observe(nowMs);
+    return this.server.role.name === 'leader' && startTransfer(this.server, this.server.role, to);
+  }
+
+  takeOutput(): Output {
+    const { output } = this.server;
+    this.server.output = emptyOutput();
+    return output;
+  }
+
+  private observe(nowMs: number): void {
+    assert(nowMs >= this.server.nowMs, 'the clock is monotonic');
+    this.server.nowMs = nowMs;
+  }
+}
+
+/** A pre-vote's term is one that nobody is in yet. */
+function isPreVote(message: Message): boolean {
+  return (message.type === 'vote-request' && message.preVote) || (message.type === 'vote-response' && message.preVote && message.granted);
+}
+
+function leaderOf(from: ActorId, message: Message): ActorId | undefined {
+  return message.type === 'append' || message.type === 'heartbeat' ? from : undefined;
+}

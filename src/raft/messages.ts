@@ -1,0 +1,90 @@
+import type { LogIndex, Term } from '../base/index.js';
+import type { EntryInfo } from './types.js';
+
+/** Asks for a vote (RequestVote, dissertation section 3.4), or whether one would be given (pre-vote, section 9.6). */
+export interface VoteRequest {
+  readonly type: 'vote-request';
+  /** The candidate's term; in a pre-vote, the term that it would campaign in. */
+  readonly term: Term;
+  readonly lastIndex: LogIndex;
+  readonly lastTerm: Term;
+  readonly preVote: boolean;
+  /** The leader itself asked for this election (section 3.10): the recent-leader rule does not hold. */
+  readonly leadershipTransfer: boolean;
+}
+
+export interface VoteResponse {
+  readonly type: 'vote-response';
+  readonly term: Term;
+  readonly granted: boolean;
+  readonly preVote: boolean;
+}
+
+/** AppendEntries (section 3.5). The records themselves travel beside the message. */
+export interface Append {
+  readonly type: 'append';
+  readonly term: Term;
+  readonly previousIndex: LogIndex;
+  readonly previousTerm: Term;
+  readonly commitIndex: LogIndex;
+  readonly entries: readonly EntryInfo[];
+}
+
+export interface AppendResult {
+  readonly type: 'append-result';
+  readonly term: Term;
+  readonly accepted: boolean;
+  /** Accepted: the last index that is durable here and matches the leader's log. Refused: the previousIndex that did not match. */
+  readonly index: LogIndex;
+  /** Refused: the last index, not above the refused one, at which this log may still match. */
+  readonly hintIndex: LogIndex;
+  /** Refused: the term of this log at `hintIndex`. */
+  readonly hintTerm: Term;
+}
+
+export interface Heartbeat {
+  readonly type: 'heartbeat';
+  readonly term: Term;
+  /** Not above what the receiver is known to hold. */
+  readonly commitIndex: LogIndex;
+  /** Rounds count up within a leader's term; an answer to round n proves that the sender led when it began. */
+  readonly round: number;
+}
+
+export interface HeartbeatResult {
+  readonly type: 'heartbeat-result';
+  readonly term: Term;
+  readonly round: number;
+}
+
+/** Campaign at once (leadership transfer, section 3.10). */
+export interface TimeoutNow {
+  readonly type: 'timeout-now';
+  readonly term: Term;
+}
+
+/** A follower asks the leader for an index that is safe to read at (section 6.4). */
+export interface ReadIndexRequest {
+  readonly type: 'read-index-request';
+  readonly term: Term;
+  readonly requestId: number;
+}
+
+export interface ReadIndexResponse {
+  readonly type: 'read-index-response';
+  readonly term: Term;
+  readonly requestId: number;
+  /** 0: could not be confirmed; ask again. */
+  readonly index: LogIndex;
+}
+
+export type Message =
+  | VoteRequest
+  | VoteResponse
+  | Append
+  | AppendResult
+  | Heartbeat
+  | HeartbeatResult
+  | TimeoutNow
+  | ReadIndexRequest
+  | ReadIndexResponse;

@@ -1,0 +1,111 @@
+import { type LogIndex, assert, logIndex } from '../base/index.js';
+
+/** How far the leader may run ahead of a follower's acknowledgements. */
+export interface ReplicationWindow {
+  readonly bytes: number;
+  readonly messages: number;
+}
+
+interface InFlight {
+  readonly lastIndex: LogIndex;
+  readonly bytes: number;
+}
+
+/**
+ * What a leader knows of one follower. In `probe` it looks for the place where
+ * the logs meet, one message at a time; in `replicate` it streams ahead of the
+ * acknowledgements, as far as the window allows.
+ */
+export class Progress {
+  state: 'probe' | 'replicate' = 'probe';
+  /** The follower holds everything up to here durably. Never goes back within a term. */
+  matchIndex: LogIndex = logIndex(0);
+  /** The next entry to send. */
+  nextIndex: LogIndex;
+  /** Messages can reach the follower. */
+  linkOpen: boolean;
+  lastHeardMs: number;
+  /** The latest heartbeat round that the follower answered. */
+  confirmedRound = 0;
+  /** The highest commit index that the follower was told. */
+  commitIndexSent: LogIndex = logIndex(0);
+  private probeSentAtMs: number | undefined;
+  private inFlight: InFlight[] = [];
+  /** Since when the oldest message in flight is the next one to be answered. */
+  private unansweredSinceMs = 0;
+  private inFlightBytes = 0;
+
+  constructor(nextIndex: LogIndex, nowMs: number, linkOpen: boolean) {
+    this.nextIndex = nextIndex;
+    this.lastHeardMs = nowMs;
+    this.linkOpen = linkOpen;
+  }
+
+  mayAppend(window: ReplicationWindow): boolean {
+    if (!this.linkOpen) return false;
+    if (this.state === 'probe') return this.probeSentAtMs === undefined;
+    return this.inFlight.length < window.messages && this.inFlightBytes < window.bytes;
+  }
+
+  sent(lastIndex: LogIndex, bytes: number, nowMs: number): void {
+    if (this.state === 'probe') {
+      this.probeSentAtMs = nowMs;
+      return;
+    }
+    assert(lastIndex >= this.nextIndex, 'what is sent in a pipeline lies ahead');
+    if (this.inFlight.length === 0) this.unansweredSinceMs = nowMs;
+    this.inFlight.push({ lastIndex, bytes });
+    this.inFlightBytes += bytes;
+    this.nextIndex = logIndex(lastIndex + 1);
+  }
+
+  /** The follower holds everything up to `index`. */
+  acknowledged(index: LogIndex, nowMs: number): void {
+    if (index > this.matchIndex) {
+      this.matchIndex = index;
+      this.unansweredSinceMs = nowMs;
+    }
+    while (this.inFlight[0] !== undefined && this.inFlight[0].lastIndex <= index) {
+      this.inFlightBytes -= this.inFlight[0].bytes;
+      this.inFlight.shift();
+    }
+    if (this.state === 'probe') {
+      this.state = 'replicate';
+      this.probeSentAtMs = undefined;
+      this.nextIndex = logIndex(this.matchIndex + 1);
+    } else if (this.nextIndex <= this.matchIndex) {
+      this.nextIndex = logIndex(this.matchIndex + 1);
+    }
+  }
+
+  /** Looks again for the place where the logs meet, from `nextIndex` on. */
+  probeFrom(nextIndex: LogIndex): void {
+    this.state = 'probe';
+    this.probeSentAtMs = undefined;
+    this.inFlight = [];
+    this.inFlightBytes = 0;
+    this.nextIndex = logIndex(Math.max(nextIndex, this.matchIndex + 1));
+  }
+
+  /** Whatever was on its way may be lost. */
+  restart(): void {
+    this.probeFrom(logIndex(this.matchIndex + 1));
+  }
+
+  /**
+   * The follower lives, but has acknowledged nothing new since `beforeMs`: what
+   * is in flight may be lost, for a link drops what it can't hold. Sends it
+   * again. Age alone proves nothing: a slow follower works off a full window in
+   * its own time, and sending all of that twice would make it slower still.
+   */
+  repeatUnanswered(beforeMs: number): void {
+    const pipelined = this.inFlight.length > 0 ? this.unansweredSinceMs : undefined;
+    const sinceMs = this.state === 'probe' ? this.probeSentAtMs : pipelined;
+    if (sinceMs !== undefined && sinceMs < beforeMs) this.restart();
+  }
+
+  /** Whether a refusal of `index` answers what was sent last, and not something older. */
+  isCurrentRefusal(index: LogIndex): boolean {
+    return this.state === 'replicate' ? index > this.matchIndex : index === this.nextIndex - 1;
+  }
+}

@@ -1,0 +1,184 @@
+import type { ActorId, LogIndex, Random, Term } from '../base/index.js';
+import { type ConfigurationHistory, isVoter } from './configuration.js';
+import { Durability, type Outbound } from './durability.js';
+import type { LogShape } from './log-shape.js';
+import type { Message } from './messages.js';
+import type { Progress, ReplicationWindow } from './progress.js';
+import type { ReadIndexQueue } from './read-index.js';
+import type { Configuration, HardState } from './types.js';
+
+export interface Settings {
+  /** A follower campaigns after between one and two of these without a leader. */
+  readonly electionTimeoutMs: number;
+  readonly heartbeatIntervalMs: number;
+  /** Per follower. */
+  readonly replicationWindow: ReplicationWindow;
+}
+
+export interface FollowerRole {
+  readonly name: 'follower';
+  readonly leader: ActorId | undefined;
+}
+
+export interface PreCandidateRole {
+  readonly name: 'pre-candidate';
+  readonly votes: Map<ActorId, boolean>;
+}
+
+export interface CandidateRole {
+  readonly name: 'candidate';
+  readonly votes: Map<ActorId, boolean>;
+}
+
+export interface LeaderRole {
+  readonly name: 'leader';
+  readonly progress: Map<ActorId, Progress>;
+  /** Index of the no-op that opened the term: until it is committed nothing is known to be (section 6.4). */
+  readonly noopIndex: LogIndex;
+  readonly reads: ReadIndexQueue;
+  /** Number of the last heartbeat round that was started. */
+  round: number;
+  heartbeatDueMs: number;
+  /** Set while leadership is being handed over: no proposals are taken. */
+  transfer: { readonly to: ActorId; readonly untilMs: number; sent: boolean } | undefined;
+}
+
+export type Role = FollowerRole | PreCandidateRole | CandidateRole | LeaderRole;
+
+/** A read that was asked for here and is settled: safe at `index`, or not confirmed (0). */
+export interface ReadResult {
+  readonly requestId: number;
+  readonly index: LogIndex;
+}
+
+/** What the driver has to do, in the order in which it came up. Taken with `RaftCore.takeOutput`. */
+export interface Output {
+  messages: Outbound[];
+  reads: ReadResult[];
+  /** Entries of the message just stepped in that belong into the log now: those from this index on; anything above it in the log is gone. */
+  acceptedFrom: LogIndex | undefined;
+  /** A term was opened: its no-op stands at this index and needs a body. */
+  noopIndex: LogIndex | undefined;
+  /** Elections begun since the output was last taken, pre-votes included. */
+  campaigns: number;
+}
+
+export function emptyOutput(): Output {
+  return { messages: [], reads: [], acceptedFrom: undefined, noopIndex: undefined, campaigns: 0 };
+}
+
+/** What a server knows. The handlers in the neighbouring files change it; nobody else does. */
+export class ServerState {
+  readonly self: ActorId;
+  readonly settings: Settings;
+  readonly random: Random;
+  readonly log: LogShape;
+  readonly configurations: ConfigurationHistory;
+  readonly durability: Durability;
+  /** Peers whose link is open; a new leader starts from it. */
+  readonly openLinks = new Set<ActorId>();
+  role: Role;
+  commitIndex: LogIndex;
+  /** The log is known to match that of this term's leader up to here. */
+  matchedIndex: LogIndex;
+  /** This term's leader was told that everything up to here is durable. */
+  acknowledgedIndex: LogIndex;
+  nowMs: number;
+  /** When a server that hears of no leader campaigns. */
+  electionDeadlineMs: number;
+  /** When the leader of this term was last heard. */
+  leaderHeardMs = Number.NEGATIVE_INFINITY;
+  output: Output = emptyOutput();
+  private hardState: HardState;
+
+  constructor(options: {
+    self: ActorId;
+    settings: Settings;
+    random: Random;
+    nowMs: number;
+    hardState: HardState;
+    log: LogShape;
+    configurations: ConfigurationHistory;
+    commitIndex: LogIndex;
+  }) {
+    this.self = options.self;
+    this.settings = options.settings;
+    this.random = options.random;
+    this.nowMs = options.nowMs;
+    this.hardState = options.hardState;
+    this.log = options.log;
+    this.configurations = options.configurations;
+    this.commitIndex = options.commitIndex;
+    this.durability = new Durability(options.log.lastIndex);
+    this.matchedIndex = options.commitIndex;
+    this.acknowledgedIndex = options.commitIndex;
+    this.role = { name: 'follower', leader: undefined };
+    this.electionDeadlineMs = options.nowMs;
+  }
+
+  get term(): Term {
+    return this.hardState.term;
+  }
+
+  get vote(): ActorId | undefined {
+    return this.hardState.vote;
+  }
+
+  get currentHardState(): HardState {
+    return this.hardState;
+  }
+
+  get configuration(): Configuration {
+    return this.configurations.latest.configuration;
+  }
+
+  get mayCampaign(): boolean {
+    return isVoter(this.configuration, this.self);
+  }
+
+  get leader(): ActorId | undefined {
+    if (this.role.name === 'leader') return this.self;
+    return this.role.name === 'follower' ? this.role.leader : undefined;
+  }
+
+  setHardState(next: HardState): void {
+    if (next.term === this.hardState.term && next.vote === this.hardState.vote) return;
+    if (next.term > this.hardState.term) {
+      this.matchedIndex = this.commitIndex;
+      this.acknowledgedIndex = this.commitIndex;
+    }
+    this.hardState = next;
+    this.durability.hardStateChanged();
+  }
+
+  send(to: ActorId, message: Message): void {
+    const outbound = this.durability.hold({ to, message });
+    if (outbound !== undefined) this.output.messages.push(outbound);
+  }
+
+  /** Whether a leader was heard so recently that an election would only disturb it (sections 4.2.3 and 9.6). */
+  hearsLeader(): boolean {
+    if (this.role.name === 'leader') return true;
+    return this.leader !== undefined && this.nowMs - this.leaderHeardMs < this.settings.electionTimeoutMs;
+  }
+
+  /** Draws the next election deadline: after `base` and, at random, up to `spread` more (section 3.4). */
+  resetElectionDeadline(baseMs: number, spreadMs: number): void {
+    this.electionDeadlineMs = this.nowMs + baseMs + Math.floor(this.random() * spreadMs);
+  }
+
+  /** Steps down, or follows another leader. A new term has no vote yet. */
+  becomeFollower(newTerm: Term, leader: ActorId | undefined): void {
+    if (newTerm > this.term) this.setHardState({ term: newTerm, vote: undefined });
+    if (this.role.name === 'leader') this.output.reads.push(...this.role.reads.abandon(this.self));
+    if (this.role.name !== 'follower' || this.role.leader !== leader) {
+      this.role = { name: 'follower', leader };
+    }
+    this.resetElectionDeadline(this.settings.electionTimeoutMs, this.settings.electionTimeoutMs);
+  }
+
+  /** Nothing is heard of the leader any more; the role and the term stay. */
+  forgetLeader(): void {
+    this.becomeFollower(this.term, undefined);
+  }
+}

@@ -1,0 +1,87 @@
+import { type Counter, FlotillaError, type LogIndex, logIndex } from '../base/index.js';
+import { follows, type LogRecord, type LogTail, sealRecord, tailAfter, type UnsealedRecord } from '../wire/index.js';
+import type { GroupLog } from './ports.js';
+import { RecordCache } from './record-cache.js';
+
+/**
+ * The log as the replica works on it: its end, which may be ahead of the disk,
+ * its hot tail in memory, and behind that the stored records.
+ */
+export class HotLog {
+  private readonly stored: GroupLog;
+  private readonly cache: RecordCache;
+  private end: LogTail;
+
+  constructor(stored: GroupLog, cacheBytes: number) {
+    this.stored = stored;
+    this.end = stored.recovered.tail;
+    this.cache = new RecordCache(cacheBytes, logIndex(this.end.index + 1));
+  }
+
+  get tail(): LogTail {
+    return this.end;
+  }
+
+  get cachedBytes(): number {
+    return this.cache.bytes;
+  }
+
+  /** Size of the records above `index`, which must be in memory. */
+  bytesAfter(index: LogIndex): number {
+    return this.cache.bytesAfter(index);
+  }
+
+  /** Makes the next record and appends it. */
+  seal(record: UnsealedRecord, fill?: (payload: Buffer, tail: LogTail) => void): LogRecord {
+    const tail = this.end;
+    const sealed = sealRecord(tail, record, fill === undefined ? undefined : (payload) => fill(payload, tail));
+    this.cache.append(sealed);
+    this.end = tailAfter(sealed);
+    return sealed;
+  }
+
+  /** Takes over a leader's records, in place of whatever stood there. */
+  replaceFrom(records: readonly LogRecord[]): void {
+    for (const record of records) {
+      if (record.index <= this.end.index) this.truncateBefore(record);
+      if (!follows(this.end, record)) {
+        throw new FlotillaError(
+          'DATA_LOSS',
+          `record ${record.index} of the leader does not continue this node's log: one of the two is damaged`,
+        );
+      }
+      this.cache.append(record);
+      this.end = tailAfter(record);
+    }
+  }
+
+  /** The record itself tells what it builds on; storage compares that with what it holds when it writes. */
+  private truncateBefore(record: LogRecord): void {
+    const before = logIndex(record.index - 1);
+    const kept = this.cache.get(before);
+    this.cache.truncateAfter(before);
+    this.end =
+      kept === undefined
+        ? { index: before, term: record.term, checksum: record.previousChecksum, nextCounter: record.firstCounter }
+        : tailAfter(kept);
+  }
+
+  /** Records that are in memory; undefined where `from` is not. */
+  hot(from: LogIndex, to: LogIndex, maxBytes: number): LogRecord[] | undefined {
+    return this.cache.slice(from, to, maxBytes);
+  }
+
+  /** Records from memory, else from disk: only indexes that are durable or in memory. */
+  read(from: LogIndex, to: LogIndex, maxBytes: number): LogRecord[] | Promise<LogRecord[]> {
+    return this.cache.slice(from, to, maxBytes) ?? this.stored.read(from, to, maxBytes);
+  }
+
+  /** Index of the record that holds the event with this counter; undefined where there is none. */
+  async indexOfCounter(counter: Counter): Promise<LogIndex | undefined> {
+    return this.cache.indexOfCounter(counter) ?? (await this.stored.indexOfCounter(counter));
+  }
+
+  evict(durableIndex: LogIndex): void {
+    this.cache.evict(durableIndex);
+  }
+}

@@ -1,0 +1,12 @@
+import type { ActorId } from '../base/index.js';
+
+/** What a replica tells of its work; telemetry counts it. Called on the hot path: must not throw and must be quick. */
+export interface ReplicaObserver {
+  roleChanged(role: string, term: number, leader: ActorId | undefined): void;
+  campaigned(): void;
+  /** A write group reached the disk. */
+  persisted(seconds: number, records: number): void;
+  /** A batch of this leader was committed. */
+  committed(seconds: number): void;
+  outcomeUnknown(batches: number): void;
+}

@@ -1,0 +1,103 @@
+import type { ActorId, Counter, GroupId, LogIndex, Term } from '../base/index.js';
+import type { HardState, Message, TermStart } from '../raft/index.js';
+import type { LogRecord, LogTail, Membership, PackedBody } from '../wire/index.js';
+
+/** One group's share of a write. Applied in this order: truncate, append, hard state. */
+export interface PersistRequest {
+  readonly group: GroupId;
+  /** Remove every record above this index first. */
+  readonly truncateAfter?: LogIndex;
+  /** Consecutive records; the first follows the log's (truncated) end. */
+  readonly records: readonly LogRecord[];
+  readonly hardState?: HardState;
+}
+
+/** What a group's log was found to hold when it was opened and verified. */
+export interface RecoveredGroup {
+  readonly hardState: HardState;
+  /** What stands before the first record: index 0 until something is dropped. */
+  readonly begin: LogTail;
+  readonly tail: LogTail;
+  /** The first index of each term above `begin`, ascending. */
+  readonly termStarts: readonly TermStart[];
+  /** Configurations in force, ascending by index; the first is the one as of `begin` or before. */
+  readonly memberships: readonly { readonly index: LogIndex; readonly membership: Membership }[];
+  /** An index known to be committed: at least what the last run had noted. */
+  readonly commitIndex: LogIndex;
+  /** 32 hexadecimal digits. */
+  readonly incarnation: string;
+}
+
+/** The log of one Raft group, for reading. Writing is node-wide: {@link Storage.persist}. */
+export interface GroupLog {
+  readonly recovered: RecoveredGroup;
+  /**
+   * Persisted records from `from` to `to` (both included), verified; as many
+   * as fit into `maxBytes`, at least one. Throws DATA_LOSS on damage.
+   */
+  read(from: LogIndex, to: LogIndex, maxBytes: number): Promise<LogRecord[]>;
+  /** Index of the persisted events record that holds `counter`; undefined where there is none. */
+  indexOfCounter(counter: Counter): Promise<LogIndex | undefined>;
+  /** Lets the next marker tell how far the log is known to be committed. Never waits. */
+  noteCommitted(index: LogIndex): void;
+}
+
+/**
+ * Durable state of all of a node's groups. After the first failed write every
+ * further call fails: the node must stop.
+ */
+export interface Storage {
+  /** Resolves when everything is fsynced. Calls are carried out in order. */
+  persist(requests: readonly PersistRequest[]): Promise<void>;
+  group(id: GroupId): GroupLog;
+  close(): Promise<void>;
+}
+
+/** Where a batch stands once it is committed. */
+export interface Proposed {
+  readonly firstCounter: Counter;
+  readonly index: LogIndex;
+  readonly term: Term;
+}
+
+/** Messages to the other nodes. Nothing here waits for the receiver, and everything may be lost. */
+export interface PeerTransport {
+  /** False where the link is down: the message is dropped. `records` belong to an append. */
+  send(to: ActorId, group: GroupId, message: Message, records: readonly LogRecord[]): boolean;
+  /**
+   * Hands a batch to the leader. Rejects with NOT_LEADER, NO_LEADER, SHUTTING_DOWN
+   * or TOO_MANY_REQUESTS where it was certainly not proposed, with
+   * OUTCOME_UNKNOWN where that can't be said.
+   */
+  forward(to: ActorId, group: GroupId, body: PackedBody): Promise<Proposed>;
+}
+
+/**
+ * How a link to a peer stands: `open`; `closed` (lost, being dialled again);
+ * `refused`: the peer's host answered that nothing listens there, so its
+ * process is gone, unlike after a pause or a cut cable.
+ */
+export type LinkState = 'open' | 'closed' | 'refused';
+
+/** What the links bring in. */
+export interface PeerEvents {
+  onMessage(from: ActorId, group: GroupId, message: Message, records: readonly LogRecord[]): void;
+  /** A batch that `from` took in. Rejections as in {@link PeerTransport.forward}. */
+  onForward(from: ActorId, group: GroupId, body: PackedBody): Promise<Proposed>;
+  onLink(peer: ActorId, state: LinkState): void;
+}
+
+/** Time, as a replica sees it; simulated in tests. */
+export interface Clock {
+  /** Monotonic milliseconds: what time-outs are measured with. */
+  nowMs(): number;
+  /** UTC milliseconds: what events are stamped with. */
+  utcMs(): number;
+  after(delayMs: number, run: () => void): Timer;
+  /** Runs once the input that has already arrived was taken in. */
+  soon(run: () => void): void;
+}
+
+export interface Timer {
+  cancel(): void;
+}

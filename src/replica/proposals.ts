@@ -1,0 +1,85 @@
+import { type ActorId, type Counter, counter, FlotillaError, type LogIndex, type Term } from '../base/index.js';
+import type { PackedBody } from '../wire/index.js';
+import type { Proposed } from './ports.js';
+
+/** A batch on its way into the log, and who waits for it. */
+export interface Proposal {
+  readonly body: PackedBody;
+  /** The node that took the batch in. */
+  readonly actor: ActorId;
+  /** Monotonic. */
+  readonly arrivedMs: number;
+  readonly resolve: (proposed: Proposed) => void;
+  readonly reject: (error: FlotillaError) => void;
+}
+
+interface PendingEntry {
+  readonly index: LogIndex;
+  readonly term: Term;
+  readonly firstCounter: Counter;
+  readonly proposals: readonly Proposal[];
+}
+
+/**
+ * Entries that this node proposed and whose fate is open. What was proposed is
+ * settled by what is committed at its index and by nothing else: neither a
+ * truncation here nor a lost leadership proves that it will never commit.
+ */
+export class PendingProposals {
+  /** Ascending by index. */
+  private entries: PendingEntry[] = [];
+
+  add(entry: PendingEntry): void {
+    this.entries.push(entry);
+  }
+
+  /** Everything up to `commitIndex` is committed; `termAt` tells which entry won each place. */
+  settle(commitIndex: LogIndex, termAt: (index: LogIndex) => Term | undefined, onCommitted: (proposal: Proposal) => void): void {
+    let settled = 0;
+    for (const entry of this.entries) {
+      if (entry.index > commitIndex) break;
+      settled++;
+      if (termAt(entry.index) === entry.term) commit(entry, onCommitted);
+      else replaced(entry);
+    }
+    if (settled > 0) this.entries.splice(0, settled);
+  }
+
+  /** Gives up waiting for what was proposed before `term`. */
+  giveUpBefore(term: number): number {
+    const old = this.entries.filter((entry) => entry.term < term);
+    this.entries = this.entries.filter((entry) => entry.term >= term);
+    for (const { proposals } of old) {
+      for (const { reject } of proposals) {
+        reject(
+          new FlotillaError(
+            'OUTCOME_UNKNOWN',
+            'leadership was lost after the batch was proposed: it may have been appended, or may still be',
+          ),
+        );
+      }
+    }
+    return old.reduce((sum, { proposals }) => sum + proposals.length, 0);
+  }
+}
+
+function commit(entry: PendingEntry, onCommitted: (proposal: Proposal) => void): void {
+  let firstCounter: number = entry.firstCounter;
+  for (const proposal of entry.proposals) {
+    proposal.resolve({ firstCounter: counter(firstCounter), index: entry.index, term: entry.term });
+    firstCounter += proposal.body.count;
+    onCommitted(proposal);
+  }
+}
+
+/** Another leader's entry is committed in this place, so this one never will be. */
+function replaced(entry: PendingEntry): void {
+  for (const { reject } of entry.proposals) {
+    reject(
+      new FlotillaError(
+        'NOT_LEADER',
+        'leadership was lost and another entry took the place of the batch: it was not appended; send it again',
+      ),
+    );
+  }
+}

@@ -1,0 +1,152 @@
+import { type ActorId, BoundedQueue, counter, FlotillaError, LIMITS, type LogIndex } from '../base/index.js';
+import { BATCH_HEADER_BYTES, writeBatchHeader } from '../event/index.js';
+import type { RaftCore } from '../raft/index.js';
+import type { LogTail, PackedBody } from '../wire/index.js';
+import type { HotLog } from './hot-log.js';
+import type { ReplicaObserver } from './observer.js';
+import type { Clock, Proposed } from './ports.js';
+import { PendingProposals, type Proposal } from './proposals.js';
+
+/**
+ * Takes batches into the leader's log. Everything that arrives within one turn
+ * of the event loop shares an entry; nothing waits for more to come.
+ */
+export class Proposer {
+  private readonly core: RaftCore;
+  private readonly log: HotLog;
+  private readonly clock: Clock;
+  private readonly observer: ReplicaObserver;
+  private readonly onProposed: () => void;
+  private readonly waiting = new BoundedQueue<Proposal>(LIMITS.pendingProposals);
+  private waitingBytes = 0;
+  private flushPlanned = false;
+  private readonly pending = new PendingProposals();
+  private stopped = false;
+
+  constructor(options: { core: RaftCore; log: HotLog; clock: Clock; observer: ReplicaObserver; onProposed: () => void }) {
+    this.core = options.core;
+    this.log = options.log;
+    this.clock = options.clock;
+    this.observer = options.observer;
+    this.onProposed = options.onProposed;
+  }
+
+  propose(actor: ActorId, body: PackedBody): Promise<Proposed> {
+    return new Promise((resolve, reject) => {
+      if (this.stopped) return reject(new FlotillaError('SHUTTING_DOWN', 'the node is stopping; the batch was not proposed'));
+      if (this.core.role !== 'leader') return reject(notLeader());
+      const proposal: Proposal = { body, actor, arrivedMs: this.clock.nowMs(), resolve, reject };
+      const fits = this.waitingBytes + body.body.byteLength <= LIMITS.pendingProposalBytes;
+      if (!fits || !this.waiting.push(proposal)) {
+        return reject(new FlotillaError('TOO_MANY_REQUESTS', 'too many batches wait for the log; the batch was not proposed: try again'));
+      }
+      this.waitingBytes += body.body.byteLength;
+      if (this.flushPlanned) return;
+      this.flushPlanned = true;
+      this.clock.soon(() => {
+        this.flushPlanned = false;
+        this.onProposed();
+      });
+    });
+  }
+
+  /** Turns what waits into entries, as long as the disk keeps up; the rest follows when a write has ended. */
+  flush(): void {
+    if (this.flushPlanned) return;
+    while (this.waiting.length > 0 && this.hasRoom()) {
+      const index = this.core.propose();
+      if (index === undefined) {
+        this.refuseWaiting();
+        return;
+      }
+      this.append(index, this.takeEntry());
+    }
+  }
+
+  private hasRoom(): boolean {
+    return this.log.bytesAfter(this.core.durableIndex) < LIMITS.unpersistedBytes;
+  }
+
+  /** What fits into one entry: at least one batch. */
+  private takeEntry(): Proposal[] {
+    const taken: Proposal[] = [];
+    let bytes = 0;
+    for (let next = this.waiting.peek(); next !== undefined; next = this.waiting.peek()) {
+      bytes += BATCH_HEADER_BYTES + next.body.body.byteLength;
+      if (taken.length > 0 && bytes > LIMITS.entryBytes) break;
+      taken.push(next);
+      this.waiting.shift();
+      this.waitingBytes -= next.body.body.byteLength;
+    }
+    return taken;
+  }
+
+  private append(index: LogIndex, proposals: readonly Proposal[]): void {
+    const { term } = this.core;
+    const timestampMs = this.clock.utcMs();
+    const payloadBytes = proposals.reduce((sum, { body }) => sum + BATCH_HEADER_BYTES + body.body.byteLength, 0);
+    const eventCount = proposals.reduce((sum, { body }) => sum + body.count, 0);
+    const record = this.log.seal({ kind: 'events', term, eventCount, payloadBytes }, (payload, tail) =>
+      writeBatches(payload, tail, proposals, timestampMs),
+    );
+    this.pending.add({ index, term, firstCounter: record.firstCounter, proposals });
+  }
+
+  committed(index: LogIndex): void {
+    const nowMs = this.clock.nowMs();
+    this.pending.settle(
+      index,
+      (place) => this.core.termAt(place),
+      (proposal) => this.observer.committed((nowMs - proposal.arrivedMs) / 1000),
+    );
+  }
+
+  /** What is in the log may still be committed by the next leader; for a while that is waited for. What is not, never was proposed. */
+  leadershipLost(): void {
+    this.refuseWaiting();
+    this.clock.after(LIMITS.outcomeWaitMs, () => {
+      if (this.stopped) return;
+      const unknown = this.pending.giveUpBefore(this.core.role === 'leader' ? this.core.term : Number.POSITIVE_INFINITY);
+      if (unknown > 0) this.observer.outcomeUnknown(unknown);
+    });
+  }
+
+  stop(): void {
+    this.stopped = true;
+    for (const { reject } of this.waiting.drain())
+      reject(new FlotillaError('SHUTTING_DOWN', 'the node is stopping; the batch was not proposed'));
+    const unknown = this.pending.giveUpBefore(Number.POSITIVE_INFINITY);
+    if (unknown > 0) this.observer.outcomeUnknown(unknown);
+  }
+
+  private refuseWaiting(): void {
+    this.waitingBytes = 0;
+    for (const { reject } of this.waiting.drain()) reject(notLeader());
+  }
+}
+
+function notLeader(): FlotillaError {
+  return new FlotillaError('NOT_LEADER', 'this node does not lead, or is handing leadership over; the batch was not proposed: try again');
+}
+
+function writeBatches(payload: Buffer, tail: LogTail, proposals: readonly Proposal[], timestampMs: number): void {
+  let offset = 0;
+  let baseCounter: number = tail.nextCounter;
+  for (const { body: packed, actor } of proposals) {
+    writeBatchHeader(payload, offset, {
+      flags: 0,
+      actor,
+      count: packed.count,
+      baseCounter: counter(baseCounter),
+      timestampMs,
+      producer: 0,
+      epoch: 0,
+      sequence: 0,
+      bodyLength: packed.body.byteLength,
+      bodyChecksum: packed.checksum,
+    });
+    payload.set(packed.body, offset + BATCH_HEADER_BYTES);
+    offset += BATCH_HEADER_BYTES + packed.body.byteLength;
+    baseCounter += packed.count;
+  }
+}

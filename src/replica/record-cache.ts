@@ -1,0 +1,104 @@
+import { assert, type Counter, type LogIndex, logIndex, present } from '../base/index.js';
+import type { LogRecord } from '../wire/index.js';
+
+/**
+ * The hot tail of a log: the newest records without a gap, shared by everyone
+ * who reads them, within a bound in bytes. What is not yet durable stays
+ * whatever the bound says, because it stands nowhere else.
+ */
+export class RecordCache {
+  private readonly capacityBytes: number;
+  /** records[head] has index `firstIndex`. */
+  private records: (LogRecord | undefined)[] = [];
+  private head = 0;
+  private firstIndex: LogIndex;
+  private size = 0;
+
+  /** `nextIndex` is that of the first record that will be appended. */
+  constructor(capacityBytes: number, nextIndex: LogIndex) {
+    this.capacityBytes = capacityBytes;
+    this.firstIndex = nextIndex;
+  }
+
+  get bytes(): number {
+    return this.size;
+  }
+
+  get lastIndex(): LogIndex {
+    return logIndex(this.firstIndex + this.records.length - this.head - 1);
+  }
+
+  get(index: LogIndex): LogRecord | undefined {
+    if (index < this.firstIndex || index > this.lastIndex) return undefined;
+    return this.records[this.head + index - this.firstIndex];
+  }
+
+  bytesAfter(index: LogIndex): number {
+    let bytes = 0;
+    for (let at = this.lastIndex; at > index; at = logIndex(at - 1)) bytes += this.get(at)?.bytes.byteLength ?? 0;
+    return bytes;
+  }
+
+  /** Index of the record that holds the event with this counter, where that is in memory. */
+  indexOfCounter(sought: Counter): LogIndex | undefined {
+    let low: number = this.firstIndex;
+    let high: number = this.lastIndex;
+    while (low <= high) {
+      const middle = Math.floor((low + high) / 2);
+      const record = present(this.get(logIndex(middle)), 'the cache has no holes');
+      if (sought < record.firstCounter) high = middle - 1;
+      else if (sought >= record.firstCounter + record.eventCount) low = middle + 1;
+      else return record.index;
+    }
+    return undefined;
+  }
+
+  append(record: LogRecord): void {
+    assert(record.index === this.lastIndex + 1, `record ${record.index} does not follow ${this.lastIndex}`);
+    this.records.push(record);
+    this.size += record.bytes.byteLength;
+  }
+
+  truncateAfter(index: LogIndex): void {
+    if (index < this.firstIndex) {
+      this.records = [];
+      this.head = 0;
+      this.size = 0;
+      this.firstIndex = logIndex(index + 1);
+      return;
+    }
+    while (this.lastIndex > index) this.size -= present(this.records.pop(), 'the cache holds up to lastIndex').bytes.byteLength;
+  }
+
+  /**
+   * Records from `from` to `to` (both included), as many as fit into `maxBytes`,
+   * at least one; undefined where `from` is not here.
+   */
+  slice(from: LogIndex, to: LogIndex, maxBytes: number): LogRecord[] | undefined {
+    if (from < this.firstIndex || from > this.lastIndex) return undefined;
+    const records: LogRecord[] = [];
+    let bytes = 0;
+    for (let index = from; index <= to; index = logIndex(index + 1)) {
+      const record = this.get(index);
+      if (record === undefined) break;
+      bytes += record.bytes.byteLength;
+      if (records.length > 0 && bytes > maxBytes) break;
+      records.push(record);
+    }
+    return records;
+  }
+
+  /** Lets go of the oldest durable records until the bound is kept. */
+  evict(durableIndex: LogIndex): void {
+    while (this.size > this.capacityBytes && this.firstIndex <= durableIndex && this.head < this.records.length) {
+      this.size -= present(this.records[this.head], 'the cache has no holes').bytes.byteLength;
+      this.records[this.head] = undefined;
+      this.head++;
+      this.firstIndex = logIndex(this.firstIndex + 1);
+    }
+    if (this.head >= 1024 && this.head * 2 >= this.records.length) {
+      this.records.splice(0, this.head);
+      this.head = 0;
+    }
+  }
+}

@@ -1,0 +1,349 @@
+import { type ActorId, type Counter, FlotillaError, type GroupId, type LogIndex, type Random, type Term, logIndex } from '../base/index.js';
+import { type Configuration, type Message, type PersistStep, RaftCore, type Role, type Settings } from '../raft/index.js';
+import type { LogRecord, LogTail, PackedBody } from '../wire/index.js';
+import { CommitWaiters } from './commit-waiters.js';
+import { HotLog } from './hot-log.js';
+import type { ReplicaObserver } from './observer.js';
+import type { Clock, GroupLog, LinkState, PeerTransport, Proposed, Storage, Timer } from './ports.js';
+import { Proposer } from './proposer.js';
+import { ReadIndexes } from './read-indexes.js';
+import { Replicator } from './replicator.js';
+
+export interface ReplicaOptions {
+  readonly group: GroupId;
+  readonly self: ActorId;
+  readonly settings: Settings;
+  readonly cacheBytes: number;
+  readonly storage: Storage;
+  readonly transport: PeerTransport;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly observer: ReplicaObserver;
+  /** Called once, with the first failure that this replica can't survive: the node must stop. */
+  readonly onFatal: (error: unknown) => void;
+}
+
+/**
+ * Drives one Raft group: feeds consensus with what happens, and carries out
+ * what it decides — write, send, commit. Everything here runs in one turn of
+ * the event loop but the disk, so that no two decisions interleave.
+ */
+export class Replica {
+  readonly group: GroupId;
+  readonly self: ActorId;
+  private readonly options: ReplicaOptions;
+  private readonly clock: Clock;
+  private readonly stored: GroupLog;
+  private readonly core: RaftCore;
+  private readonly log: HotLog;
+  private readonly proposer: Proposer;
+  private readonly replicator: Replicator;
+  private readonly readIndexes: ReadIndexes;
+  private readonly commitWaiters: CommitWaiters;
+  private timer: { readonly timer: Timer; readonly dueMs: number } | undefined;
+  private seenRole: { role: Role['name']; term: Term; leader: ActorId | undefined };
+  private stopped = false;
+
+  constructor(options: ReplicaOptions) {
+    this.options = options;
+    this.group = options.group;
+    this.self = options.self;
+    this.clock = options.clock;
+    this.stored = options.storage.group(options.group);
+    const { recovered } = this.stored;
+    this.log = new HotLog(this.stored, options.cacheBytes);
+    this.core = new RaftCore({
+      self: options.self,
+      settings: options.settings,
+      random: options.random,
+      nowMs: this.clock.nowMs(),
+      hardState: recovered.hardState,
+      begin: recovered.begin,
+      termStarts: recovered.termStarts,
+      lastIndex: recovered.tail.index,
+      configurations: recovered.memberships.map(({ index, membership }) => ({ index, configuration: membership })),
+      commitIndex: recovered.commitIndex,
+    });
+    const { core, log, clock } = this;
+    this.proposer = new Proposer({ core, log, clock, observer: options.observer, onProposed: () => this.drive() });
+    this.replicator = new Replicator({
+      self: options.self,
+      core,
+      log,
+      clock,
+      send: (to, message, records) => options.transport.send(to, this.group, message, records),
+      onError: (error) => this.fail(error),
+      onProgress: () => this.drive(),
+    });
+    this.readIndexes = new ReadIndexes(clock, (requestId) => this.askReadIndex(requestId));
+    this.commitWaiters = new CommitWaiters(recovered.commitIndex);
+    this.seenRole = { role: core.role, term: core.term, leader: core.leader };
+  }
+
+  /** Begins to take part. */
+  start(): void {
+    this.drive();
+  }
+
+  // What others see
+
+  get incarnation(): string {
+    return this.stored.recovered.incarnation;
+  }
+
+  get role(): Role['name'] {
+    return this.core.role;
+  }
+
+  get term(): Term {
+    return this.core.term;
+  }
+
+  get leader(): ActorId | undefined {
+    return this.core.leader;
+  }
+
+  get commitIndex(): LogIndex {
+    return this.core.commitIndex;
+  }
+
+  get tail(): LogTail {
+    return this.log.tail;
+  }
+
+  get cachedBytes(): number {
+    return this.log.cachedBytes;
+  }
+
+  get configuration(): Configuration {
+    return this.core.configuration;
+  }
+
+  /** What the leader knows each other member to hold durably; undefined on the others. */
+  matchIndexes(): Map<ActorId, LogIndex> | undefined {
+    return this.core.matchIndexes();
+  }
+
+  // Producing
+
+  /**
+   * Appends a batch that this node took in, by way of the leader. Resolves when
+   * it is committed and this node can serve it.
+   *
+   * Rejects with NO_LEADER, NOT_LEADER, SHUTTING_DOWN or TOO_MANY_REQUESTS where
+   * it was certainly not proposed, with OUTCOME_UNKNOWN where that can't be said.
+   */
+  async submit(body: PackedBody): Promise<Proposed> {
+    if (this.stopped) throw new FlotillaError('SHUTTING_DOWN', 'the node is stopping; the batch was not proposed');
+    if (this.core.role === 'leader') return this.proposer.propose(this.self, body);
+    const { leader } = this.core;
+    if (leader === undefined) throw new FlotillaError('NO_LEADER', 'no leader is known; the batch was not proposed: try again');
+    const proposed = await this.options.transport.forward(leader, this.group, body);
+    await this.commitWaiters.reached(proposed.index);
+    return proposed;
+  }
+
+  /** Appends a batch that another node took in. It is not passed on a second time. */
+  async proposeFor(actor: ActorId, body: PackedBody): Promise<Proposed> {
+    return this.proposer.propose(actor, body);
+  }
+
+  // Reading
+
+  /** An index up to which a read sees everything acknowledged before this call; committed here when it resolves. */
+  async confirmReadIndex(): Promise<LogIndex> {
+    const index = await this.readIndexes.confirm();
+    await this.commitWaiters.reached(index);
+    return index;
+  }
+
+  /** Committed records from `from` on, as many as fit into `maxBytes`, at least one. `from` must be committed. */
+  read(from: LogIndex, to: LogIndex, maxBytes: number): LogRecord[] | Promise<LogRecord[]> {
+    return this.log.read(from, logIndex(Math.min(to, this.core.commitIndex)), maxBytes);
+  }
+
+  /** Resolves when `index` is committed here; rejects with CANCELLED when `signal` is aborted first, with SHUTTING_DOWN when the node stops. */
+  waitCommitted(index: LogIndex, signal?: AbortSignal): Promise<void> {
+    return this.commitWaiters.reached(index, signal);
+  }
+
+  /** Index of the record that holds the event with this counter, committed or not; undefined where there is none. */
+  indexOfCounter(counter: Counter): Promise<LogIndex | undefined> {
+    return this.log.indexOfCounter(counter);
+  }
+
+  /** Resolves at the next change of role, term or leader, and when the node stops. */
+  roleChanged(): Promise<void> {
+    return this.commitWaiters.roleChanged();
+  }
+
+  // What comes in
+
+  onMessage(from: ActorId, message: Message, records: readonly LogRecord[]): void {
+    if (this.stopped) return;
+    this.guard(() => {
+      this.core.step(from, message, this.clock.nowMs());
+      this.drive(records);
+    });
+  }
+
+  onLink(peer: ActorId, state: LinkState): void {
+    if (this.stopped) return;
+    this.guard(() => {
+      this.core.linkChanged(peer, state, this.clock.nowMs());
+      this.drive();
+    });
+  }
+
+  // Stopping
+
+  /** Hands leadership over, where there is someone to take it; resolves when this node no longer leads, or the time is up. */
+  async handOver(timeoutMs: number): Promise<void> {
+    if (this.stopped || !this.core.transferLeadership(undefined, this.clock.nowMs())) return;
+    const over = this.commitWaiters.roleChanged();
+    this.drive();
+    const timer = this.clock.after(timeoutMs, () => this.commitWaiters.wakeRole());
+    await over;
+    timer.cancel();
+  }
+
+  /** Takes part no more. What waits is told so; what was proposed has an unknown outcome. */
+  stop(): void {
+    if (this.stopped) return;
+    this.stopped = true;
+    this.timer?.timer.cancel();
+    this.proposer.stop();
+    this.readIndexes.stop();
+    this.commitWaiters.stop();
+  }
+
+  // The turn
+
+  /** Carries out everything that the last input led to. `received`: the records of the append that was stepped in. */
+  private drive(received: readonly LogRecord[] = []): void {
+    if (this.stopped) return;
+    this.guard(() => {
+      this.carryOut(received);
+      this.proposer.flush();
+      this.replicator.sendAll();
+      this.core.sendCommitNotices();
+      this.carryOut([]);
+      this.persist();
+      this.noticeCommit();
+      this.noticeRole();
+      this.armTimer();
+    });
+  }
+
+  private carryOut(received: readonly LogRecord[]): void {
+    const output = this.core.takeOutput();
+    const { acceptedFrom } = output;
+    if (acceptedFrom !== undefined) this.log.replaceFrom(received.filter(({ index }) => index >= acceptedFrom));
+    if (output.noopIndex !== undefined) this.log.seal({ kind: 'no-op', term: this.core.term, eventCount: 0, payloadBytes: 0 });
+    for (const { to, message } of output.messages) this.options.transport.send(to, this.group, message, []);
+    for (const { requestId, index } of output.reads) this.readIndexes.settled(requestId, index);
+    for (let campaign = 0; campaign < output.campaigns; campaign++) this.options.observer.campaigned();
+  }
+
+  private persist(): void {
+    const step = this.core.takePersistStep();
+    if (step !== undefined) void this.writeStep(step);
+  }
+
+  private async writeStep(step: PersistStep): Promise<void> {
+    const { fromIndex, throughIndex, truncateAfter, hardState } = step;
+    const records = throughIndex < fromIndex ? [] : this.log.hot(fromIndex, throughIndex, Number.POSITIVE_INFINITY);
+    const startMs = this.clock.nowMs();
+    try {
+      if (records === undefined) throw new Error(`records ${fromIndex} to ${throughIndex} left the cache before they were durable`);
+      await this.options.storage.persist([
+        {
+          group: this.group,
+          records,
+          ...(truncateAfter === undefined ? {} : { truncateAfter }),
+          ...(hardState === undefined ? {} : { hardState }),
+        },
+      ]);
+    } catch (error) {
+      this.fail(error);
+      return;
+    }
+    if (this.stopped) return;
+    this.guard(() => {
+      const nowMs = this.clock.nowMs();
+      this.options.observer.persisted((nowMs - startMs) / 1000, records.length);
+      this.core.persisted(step, nowMs);
+      this.drive();
+    });
+  }
+
+  private noticeCommit(): void {
+    const { commitIndex } = this.core;
+    if (commitIndex === this.commitWaiters.committedIndex) return;
+    this.stored.noteCommitted(commitIndex);
+    this.proposer.committed(commitIndex);
+    this.commitWaiters.advance(commitIndex);
+    this.log.evict(logIndex(Math.min(this.core.durableIndex, commitIndex)));
+  }
+
+  private noticeRole(): void {
+    const { role, term, leader } = this.core;
+    const seen = this.seenRole;
+    if (role === seen.role && term === seen.term && leader === seen.leader) return;
+    this.seenRole = { role, term, leader };
+    if (seen.role === 'leader' && (role !== 'leader' || term !== seen.term)) this.proposer.leadershipLost();
+    this.commitWaiters.wakeRole();
+    this.options.observer.roleChanged(role, term, leader);
+  }
+
+  private armTimer(): void {
+    const dueMs = this.core.nextDeadlineMs;
+    if (this.timer?.dueMs === dueMs) return;
+    this.timer?.timer.cancel();
+    this.timer = undefined;
+    if (dueMs === Number.POSITIVE_INFINITY) return;
+    const timer = this.clock.after(Math.max(0, dueMs - this.clock.nowMs()), () => this.onTimer(dueMs));
+    this.timer = { timer, dueMs };
+  }
+
+  /**
+   * A timer that fires late says that this process was held up, and then the
+   * heartbeats that prove the leader's health may be waiting unread: they are
+   * taken in before the time counts.
+   */
+  private onTimer(dueMs: number): void {
+    const lateMs = this.clock.nowMs() - dueMs;
+    if (lateMs < this.options.settings.heartbeatIntervalMs / 2) this.tick();
+    else this.clock.soon(() => this.clock.soon(() => this.tick()));
+  }
+
+  private tick(): void {
+    if (this.stopped) return;
+    this.timer = undefined;
+    this.guard(() => {
+      this.core.tick(this.clock.nowMs());
+      this.drive();
+    });
+  }
+
+  private askReadIndex(requestId: number): boolean {
+    const asked = this.core.readIndex(requestId, this.clock.nowMs());
+    this.drive();
+    return asked;
+  }
+
+  private guard(run: () => void): void {
+    try {
+      run();
+    } catch (error) {
+      this.fail(error);
+    }
+  }
+
+  /** The first failure ends it: nothing is acknowledged any more, and no message leaves. */
+  private fail(error: unknown): void {
+    if (this.stopped) return;
+    this.stop();
+    this.options.onFatal(error);
+  }
+}

@@ -1,0 +1,84 @@
+import { type ActorId, LIMITS, logIndex } from '../base/index.js';
+import { type Append, type AppendPlan, membersOf, type RaftCore } from '../raft/index.js';
+import { entryInfoOf, type LogRecord } from '../wire/index.js';
+import type { HotLog } from './hot-log.js';
+import type { Clock } from './ports.js';
+
+/**
+ * Sends each follower what it lacks, as far as its window allows: from memory
+ * at once, from disk one read at a time.
+ */
+export class Replicator {
+  private readonly self: ActorId;
+  private readonly core: RaftCore;
+  private readonly log: HotLog;
+  private readonly clock: Clock;
+  /** False where the message was dropped. */
+  private readonly send: (to: ActorId, message: Append, records: readonly LogRecord[]) => boolean;
+  private readonly onError: (error: unknown) => void;
+  /** Called when a read from disk has ended, and more may be sent. */
+  private readonly onProgress: () => void;
+  private readonly reading = new Set<ActorId>();
+
+  constructor(options: {
+    self: ActorId;
+    core: RaftCore;
+    log: HotLog;
+    clock: Clock;
+    send: Replicator['send'];
+    onError: (error: unknown) => void;
+    onProgress: () => void;
+  }) {
+    this.self = options.self;
+    this.core = options.core;
+    this.log = options.log;
+    this.clock = options.clock;
+    this.send = options.send;
+    this.onError = options.onError;
+    this.onProgress = options.onProgress;
+  }
+
+  sendAll(): void {
+    if (this.core.role !== 'leader') return;
+    for (const peer of membersOf(this.core.configuration)) {
+      if (peer !== this.self) this.sendTo(peer);
+    }
+  }
+
+  private sendTo(peer: ActorId): void {
+    while (!this.reading.has(peer)) {
+      const plan = this.core.planAppend(peer);
+      if (plan === undefined) return;
+      const records = this.hotRecords(plan);
+      if (records === undefined) void this.sendFromDisk(plan);
+      else if (!this.sendAppend(plan, records)) return;
+    }
+  }
+
+  private hotRecords(plan: AppendPlan): LogRecord[] | undefined {
+    if (plan.previousIndex === plan.lastIndex) return [];
+    return this.log.hot(logIndex(plan.previousIndex + 1), plan.lastIndex, LIMITS.appendMessageBytes);
+  }
+
+  private async sendFromDisk(plan: AppendPlan): Promise<void> {
+    this.reading.add(plan.to);
+    try {
+      const through = logIndex(Math.min(plan.lastIndex, this.core.durableIndex));
+      const records = await this.log.read(logIndex(plan.previousIndex + 1), through, LIMITS.appendMessageBytes);
+      this.sendAppend(plan, records);
+    } catch (error) {
+      this.onError(error);
+    } finally {
+      this.reading.delete(plan.to);
+    }
+    this.onProgress();
+  }
+
+  /** False where nothing more can be sent to this follower for now. */
+  private sendAppend(plan: AppendPlan, records: readonly LogRecord[]): boolean {
+    const message = this.core.fillAppend(plan, records.map(entryInfoOf), this.clock.nowMs());
+    if (message === undefined || this.send(plan.to, message, records)) return true;
+    this.core.appendDropped(plan.to);
+    return false;
+  }
+}

@@ -1,0 +1,142 @@
+import { Client, connectivityState, credentials, type CallOptions as GrpcCallOptions, Metadata } from '@grpc/grpc-js';
+import { FlotillaError, present } from '../base/index.js';
+import { decodeMessage } from '../wire/index.js';
+import { ClientDuplex, ClientReadable } from './client-call.js';
+import { clientOptions, type KeepaliveOptions } from './connections.js';
+import { type MethodNames, methodPath, type RequestOf, type ResponseOf, type RpcMethod, type RpcService, serialise } from './service.js';
+import { errorFromStatus } from './status.js';
+
+export type RpcClientOptions = KeepaliveOptions;
+
+export interface CallOptions {
+  /** From now; a call without it waits as long as its connection lasts. */
+  readonly timeoutMs?: number | undefined;
+  /** Cancels the call. */
+  readonly signal?: AbortSignal | undefined;
+  readonly metadata?: Readonly<Record<string, string>> | undefined;
+}
+
+/** How a client's connection stands. `failing`: the last attempt failed, and the next one waits its turn. */
+export type ConnectionState = 'idle' | 'connecting' | 'ready' | 'failing' | 'closed';
+
+/**
+ * Calls one service at one address over a connection of its own, which is
+ * dialled with the first call and again after it is lost. Failures are
+ * FlotillaErrors: UNREACHABLE where nothing was sent, OUTCOME_UNKNOWN where the
+ * connection was lost before an answer came. A call is never sent twice.
+ */
+export class RpcClient<Service extends RpcService> {
+  readonly address: string;
+  private readonly service: Service;
+  private readonly client: Client;
+  private closed = false;
+
+  /** `address` is HOST:PORT. */
+  constructor(service: Service, address: string, options: RpcClientOptions = {}) {
+    this.service = service;
+    this.address = address;
+    this.client = new Client(`dns:${address}`, credentials.createInsecure(), clientOptions(options));
+  }
+
+  async unary<Name extends MethodNames<Service, false, false>>(
+    name: Name,
+    request: RequestOf<Service, Name>,
+    options: CallOptions = {},
+  ): Promise<ResponseOf<Service, Name>> {
+    const { path, encode, decode } = this.codec<RequestOf<Service, Name>, ResponseOf<Service, Name>>(name);
+    const { signal } = options;
+    return await new Promise((resolve, reject) => {
+      const surface = this.client.makeUnaryRequest(
+        path,
+        encode,
+        decode,
+        request,
+        toMetadata(options),
+        toGrpc(options),
+        (error, response) => {
+          signal?.removeEventListener('abort', cancel);
+          if (error !== null) reject(errorFromStatus(error, { address: this.address }));
+          else resolve(present(response, 'a call without an error has a response'));
+        },
+      );
+      const cancel = (): void => surface.cancel();
+      signal?.addEventListener('abort', cancel, { once: true });
+      if (signal?.aborted === true) cancel();
+    });
+  }
+
+  serverStream<Name extends MethodNames<Service, false, true>>(
+    name: Name,
+    request: RequestOf<Service, Name>,
+    options: CallOptions = {},
+  ): ClientReadable<ResponseOf<Service, Name>> {
+    const { path, encode, decode } = this.codec<RequestOf<Service, Name>, ResponseOf<Service, Name>>(name);
+    const surface = this.client.makeServerStreamRequest(path, encode, decode, request, toMetadata(options), toGrpc(options));
+    return new ClientReadable(surface, this.address, options.signal);
+  }
+
+  duplex<Name extends MethodNames<Service, true, true>>(
+    name: Name,
+    options: CallOptions = {},
+  ): ClientDuplex<RequestOf<Service, Name>, ResponseOf<Service, Name>> {
+    const { path, encode, decode } = this.codec<RequestOf<Service, Name>, ResponseOf<Service, Name>>(name);
+    const surface = this.client.makeBidiStreamRequest(path, encode, decode, toMetadata(options), toGrpc(options));
+    return new ClientDuplex(surface, this.address, options.signal);
+  }
+
+  get state(): ConnectionState {
+    return this.closed ? 'closed' : STATES[this.client.getChannel().getConnectivityState(false)];
+  }
+
+  /** Dials, and again after failures, until the connection stands. Rejects with UNREACHABLE after `timeoutMs`. */
+  async waitForReady(timeoutMs: number): Promise<void> {
+    this.assertOpen();
+    await new Promise<void>((resolve, reject) => {
+      this.client.waitForReady(Date.now() + timeoutMs, (error) => {
+        if (error === undefined) resolve();
+        else reject(new FlotillaError('UNREACHABLE', `${this.address} can't be reached within ${timeoutMs} ms`, { cause: error }));
+      });
+    });
+  }
+
+  /** Calls that are under way end by themselves; new ones are refused. */
+  close(): void {
+    this.closed = true;
+    this.client.close();
+  }
+
+  private codec<Request, Response>(
+    name: keyof Service['methods'] & string,
+  ): { path: string; encode(message: Request): Buffer; decode(bytes: Uint8Array): Response } {
+    this.assertOpen();
+    const method: RpcMethod = present(this.service.methods[name], name);
+    return {
+      path: methodPath(this.service, method),
+      encode: (message) => serialise(method.requestType, message),
+      // The method's own type made it: `Response` is that type's message.
+      decode: (bytes) => decodeMessage(method.responseType, bytes) as Response,
+    };
+  }
+
+  private assertOpen(): void {
+    if (this.closed) throw new FlotillaError('UNREACHABLE', `the connection to ${this.address} has been closed`);
+  }
+}
+
+const STATES: Readonly<Record<connectivityState, ConnectionState>> = {
+  [connectivityState.IDLE]: 'idle',
+  [connectivityState.CONNECTING]: 'connecting',
+  [connectivityState.READY]: 'ready',
+  [connectivityState.TRANSIENT_FAILURE]: 'failing',
+  [connectivityState.SHUTDOWN]: 'closed',
+};
+
+function toMetadata(options: CallOptions): Metadata {
+  const metadata = new Metadata();
+  for (const [key, value] of Object.entries(options.metadata ?? {})) metadata.set(key, value);
+  return metadata;
+}
+
+function toGrpc(options: CallOptions): GrpcCallOptions {
+  return options.timeoutMs === undefined ? {} : { deadline: Date.now() + options.timeoutMs };
+}

@@ -1,0 +1,228 @@
+import {
+  type handleBidiStreamingCall,
+  type handleServerStreamingCall,
+  type handleUnaryCall,
+  Metadata,
+  type ServerUnaryCall,
+  type StatusObject,
+} from '@grpc/grpc-js';
+import { FlotillaError } from '../base/index.js';
+import { iterate, type OnMessage, receiveAll } from './incoming.js';
+import { Outgoing } from './outgoing.js';
+import { Malformed } from './service.js';
+import { statusFromError } from './status.js';
+
+/** What a handler knows of the call it answers. */
+export interface CallContext {
+  /** A text value that the caller sent along. */
+  metadata(key: string): string | undefined;
+  /** Aborted when the caller went away, cancelled, or its deadline passed; not by a regular end. */
+  readonly signal: AbortSignal;
+  /** IP:PORT of the caller. */
+  readonly peer: string;
+  /** Adds to the headers; before the first message. */
+  setHeader(key: string, value: string): void;
+  /** Sends the headers now instead of with the first message: the caller sees that it was let in. */
+  sendHeaders(): void;
+}
+
+export interface ServerStream<Response> {
+  /**
+   * Undefined where the next message may follow at once, else a promise of
+   * that, kept when the caller's flow control lets it through. Rejects with
+   * CANCELLED when the caller is gone.
+   */
+  send(message: Response): Promise<void> | undefined;
+}
+
+export interface DuplexStream<Request, Response> extends ServerStream<Response>, AsyncIterable<Request> {
+  /**
+   * Calls `onMessage` for each request in turn, waiting for the promise that it
+   * may return. Resolves when the caller has sent its last; rejects with
+   * CANCELLED, with INVALID_ARGUMENT for bytes that are no message, or with
+   * what `onMessage` threw. Faster than iterating; use one or the other.
+   */
+  receive(onMessage: OnMessage<Request>): Promise<void>;
+}
+
+/** What all kinds of calls of grpc-js have. */
+interface ServerSurfaceCall
+  extends Pick<ServerUnaryCall<unknown, unknown>, 'cancelled' | 'metadata' | 'getPath' | 'getPeer' | 'sendMetadata'> {
+  once(event: 'cancelled', listener: () => void): unknown;
+}
+
+/** What ends a streaming call of grpc-js. */
+interface ServerSink {
+  end(): unknown;
+  emit(event: 'error', status: Error | StatusObject): boolean;
+}
+
+export type UnaryHandler<Request, Response> = (request: Request, call: CallContext) => Promise<Response>;
+export type ServerStreamHandler<Request, Response> = (request: Request, stream: ServerStream<Response>, call: CallContext) => Promise<void>;
+export type DuplexHandler<Request, Response> = (stream: DuplexStream<Request, Response>, call: CallContext) => Promise<void>;
+
+/** Hears of every failure that is none of our errors; `method` is its path. */
+export type OnInternalError = (error: unknown, method: string) => void;
+
+class Call implements CallContext {
+  private readonly surface: ServerSurfaceCall;
+  private readonly onInternalError: OnInternalError;
+  private readonly listeners: ((error: Error) => void)[] = [];
+  private controller: AbortController | undefined;
+  private headers: Metadata | undefined;
+  /** `gone`: the caller is no longer there. `ended`: answered. */
+  private state: 'open' | 'gone' | 'ended' = 'open';
+
+  constructor(surface: ServerSurfaceCall, onInternalError: OnInternalError) {
+    this.surface = surface;
+    this.onInternalError = onInternalError;
+    // grpc-js also emits this after a regular end.
+    surface.once('cancelled', () => this.leave());
+    if (surface.cancelled) this.leave();
+  }
+
+  get peer(): string {
+    return this.surface.getPeer();
+  }
+
+  get signal(): AbortSignal {
+    // Made only where a handler asks for it: most calls end before anyone would.
+    if (this.controller === undefined) {
+      this.controller = new AbortController();
+      if (this.state === 'gone') this.controller.abort(callerGone());
+    }
+    return this.controller.signal;
+  }
+
+  metadata(key: string): string | undefined {
+    const value = this.surface.metadata.get(key)[0];
+    return typeof value === 'string' ? value : undefined;
+  }
+
+  setHeader(key: string, value: string): void {
+    this.headers ??= new Metadata();
+    this.headers.set(key, value);
+  }
+
+  sendHeaders(): void {
+    this.surface.sendMetadata(this.headers ?? new Metadata());
+    this.headers = undefined;
+  }
+
+  /** Headers that were set go out before the first message. */
+  flushHeaders(): void {
+    if (this.headers !== undefined) this.sendHeaders();
+  }
+
+  onGone(listener: (error: Error) => void): void {
+    if (this.state === 'gone') listener(callerGone());
+    else this.listeners.push(listener);
+  }
+
+  /** Runs a handler to its end. False where there is nobody left to answer. */
+  end(): boolean {
+    if (this.state !== 'open') return false;
+    this.state = 'ended';
+    return true;
+  }
+
+  /** The status that `error` is answered with. */
+  failure(error: unknown): StatusObject {
+    if (!(error instanceof FlotillaError)) this.onInternalError(error, this.surface.getPath());
+    return statusFromError(error);
+  }
+
+  private leave(): void {
+    if (this.state !== 'open') return;
+    this.state = 'gone';
+    this.controller?.abort(callerGone());
+    for (const listener of this.listeners.splice(0)) listener(callerGone());
+  }
+}
+
+const callerGone = (): FlotillaError => new FlotillaError('CANCELLED', 'the caller went away');
+
+export function unaryCall(handler: UnaryHandler<unknown, unknown>, onInternalError: OnInternalError): handleUnaryCall<unknown, unknown> {
+  return (surface, callback) => {
+    const call = new Call(surface, onInternalError);
+    const { request } = surface;
+    run(async () => {
+      if (request instanceof Malformed) throw request.error;
+      return await handler(request, call);
+    }).then(
+      (response) => {
+        if (!call.end()) return;
+        call.flushHeaders();
+        callback(null, response);
+      },
+      (error: unknown) => {
+        const status = call.failure(error);
+        if (call.end()) callback(status);
+      },
+    );
+  };
+}
+
+export function serverStreamCall(
+  handler: ServerStreamHandler<unknown, unknown>,
+  onInternalError: OnInternalError,
+): handleServerStreamingCall<unknown, unknown> {
+  return (surface) => {
+    const call = new Call(surface, onInternalError);
+    const { request } = surface;
+    const outgoing = new Outgoing<unknown>(surface);
+    call.onGone((error) => outgoing.break(error));
+    const stream: ServerStream<unknown> = { send: sender(call, outgoing) };
+    settle(call, surface, async () => {
+      if (request instanceof Malformed) throw request.error;
+      await handler(request, stream, call);
+    });
+  };
+}
+
+export function duplexCall(
+  handler: DuplexHandler<unknown, unknown>,
+  onInternalError: OnInternalError,
+): handleBidiStreamingCall<unknown, unknown> {
+  return (surface) => {
+    const call = new Call(surface, onInternalError);
+    const outgoing = new Outgoing<unknown>(surface);
+    call.onGone((error) => outgoing.break(error));
+    const ending = { onBroken: (listener: (error: Error) => void) => call.onGone(listener), failure: () => undefined };
+    const receive = (onMessage: OnMessage<unknown>): Promise<void> => receiveAll(surface, ending, onMessage);
+    const stream: DuplexStream<unknown, unknown> = {
+      send: sender(call, outgoing),
+      receive,
+      [Symbol.asyncIterator]: () => iterate(receive, () => surface.pause()),
+    };
+    settle(call, surface, async () => await handler(stream, call));
+  };
+}
+
+function sender(call: Call, outgoing: Outgoing<unknown>): ServerStream<unknown>['send'] {
+  return (message) => {
+    call.flushHeaders();
+    return outgoing.send(message);
+  };
+}
+
+/** Runs a streaming handler; its end is the stream's, its failure the stream's status. */
+function settle(call: Call, surface: ServerSink, handler: () => Promise<void>): void {
+  run(handler).then(
+    () => {
+      if (!call.end()) return;
+      call.flushHeaders();
+      surface.end();
+    },
+    (error: unknown) => {
+      const status = call.failure(error);
+      // Our own news that the caller is gone comes back through handlers that pass it on.
+      if (call.end()) surface.emit('error', status);
+    },
+  );
+}
+
+/** A handler that throws before its first `await` fails like any other. */
+async function run<Result>(handler: () => Promise<Result>): Promise<Result> {
+  return await handler();
+}

@@ -1,0 +1,107 @@
+import type { ServiceDefinition } from '@grpc/grpc-js';
+import { FlotillaError } from '../base/index.js';
+import { decodeMessage } from '../wire/index.js';
+
+type WireReader = Parameters<Parameters<typeof decodeMessage>[0]['decode']>[0];
+
+/** A generated message type, seen without knowing its message. */
+interface WireType {
+  encode(message: never): { finish(): Uint8Array };
+  decode(input: WireReader): unknown;
+}
+
+/** What the generated code says of one method. */
+export interface RpcMethod {
+  readonly name: string;
+  readonly requestType: WireType;
+  readonly requestStream: boolean;
+  readonly responseType: WireType;
+  readonly responseStream: boolean;
+}
+
+/** A generated service definition, such as `proto.EventServiceDefinition`. */
+export interface RpcService {
+  readonly fullName: string;
+  readonly methods: Readonly<Record<string, RpcMethod>>;
+}
+
+type MessageOf<Type> = Type extends { decode(input: WireReader): infer Message } ? Message : never;
+
+type Method<Service extends RpcService, Name extends keyof Service['methods']> = Service['methods'][Name];
+
+export type RequestOf<Service extends RpcService, Name extends keyof Service['methods']> = MessageOf<Method<Service, Name>['requestType']>;
+export type ResponseOf<Service extends RpcService, Name extends keyof Service['methods']> = MessageOf<
+  Method<Service, Name>['responseType']
+>;
+
+/** The names of a service's methods that are of one kind. */
+export type MethodNames<Service extends RpcService, RequestStream extends boolean, ResponseStream extends boolean> = {
+  [Name in keyof Service['methods']]: Method<Service, Name> extends {
+    readonly requestStream: RequestStream;
+    readonly responseStream: ResponseStream;
+  }
+    ? Name
+    : never;
+}[keyof Service['methods']] &
+  string;
+
+/**
+ * Stands in for a request that could not be decoded. A deserialiser that threw
+ * would make grpc-js answer INTERNAL without a reason; this reaches our wrapper
+ * around the handler, which answers INVALID_ARGUMENT and says what is wrong.
+ */
+export class Malformed {
+  readonly error: FlotillaError;
+
+  constructor(error: FlotillaError) {
+    this.error = error;
+  }
+}
+
+export function methodPath(service: RpcService, method: RpcMethod): string {
+  return `/${service.fullName}/${method.name}`;
+}
+
+/** The bytes of a message, over the encoder's own memory. */
+export function serialise(type: WireType, message: unknown): Buffer {
+  // The method's types, checked where handlers and calls are written, say that this message belongs to it.
+  const bytes = type.encode(message as never).finish();
+  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+}
+
+function deserialiseRequest(type: WireType, bytes: Uint8Array): unknown {
+  try {
+    return decodeMessage(type, bytes);
+  } catch (error) {
+    if (error instanceof FlotillaError) return new Malformed(error);
+    throw error;
+  }
+}
+
+/**
+ * A generated definition as grpc-js takes it. `onFailedEncoding` hears of a
+ * response that could not be encoded: grpc-js itself drops the reason.
+ */
+export function toServiceDefinition(service: RpcService, onFailedEncoding: (error: unknown, path: string) => void): ServiceDefinition {
+  const definition: Record<string, ServiceDefinition[string]> = {};
+  for (const [key, method] of Object.entries(service.methods)) {
+    const path = methodPath(service, method);
+    definition[key] = {
+      path,
+      requestStream: method.requestStream,
+      responseStream: method.responseStream,
+      requestSerialize: (message: unknown) => serialise(method.requestType, message),
+      requestDeserialize: (bytes: Buffer) => deserialiseRequest(method.requestType, bytes),
+      responseSerialize: (message: unknown) => {
+        try {
+          return serialise(method.responseType, message);
+        } catch (error) {
+          onFailedEncoding(error, path);
+          throw error;
+        }
+      },
+      responseDeserialize: (bytes: Buffer) => decodeMessage(method.responseType, bytes),
+    };
+  }
+  return definition;
+}

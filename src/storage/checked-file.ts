@@ -1,0 +1,67 @@
+import { readFile } from 'node:fs/promises';
+import { crc32 } from 'node:zlib';
+import { FlotillaError } from '../base/index.js';
+import { replaceFile, systemCodeOf, writeNewFile } from './durable-files.js';
+
+/**
+ * A small file that people may read and only Flotilla writes: one line of JSON,
+ * then the CRC-32 of that line in eight hexadecimal digits and a line end.
+ * What follows after that belongs to whoever owns the file.
+ */
+export interface CheckedContent {
+  readonly format: number;
+}
+
+/** Writes a file that does not exist yet; the caller syncs the directory. */
+export async function createCheckedFile(path: string, content: CheckedContent): Promise<void> {
+  await writeNewFile(path, encode(content));
+}
+
+/** Atomically replaces the file, or makes it. */
+export async function replaceCheckedFile(path: string, content: CheckedContent): Promise<void> {
+  await replaceFile(path, encode(content));
+}
+
+/**
+ * Undefined where there is no such file. Throws DATA_LOSS where the content is
+ * not what was written and FOREIGN_NODE where another version wrote it.
+ */
+export async function readCheckedFile<Content extends CheckedContent>(
+  path: string,
+  format: Content['format'],
+): Promise<Content | undefined> {
+  const text = await readIfThere(path);
+  if (text === undefined) return undefined;
+  const json = text.slice(0, text.indexOf('\n'));
+  const checksum = text.slice(json.length + 1, json.length + 9);
+  if (json === '' || checksum !== checksumOf(json)) {
+    throw new FlotillaError('DATA_LOSS', `${path} is damaged: its checksum does not fit its content`);
+  }
+  // The checksum has been verified: this is what `encode` wrote, of the format that is checked next.
+  const content = JSON.parse(json) as Content;
+  if (content.format !== format) {
+    throw new FlotillaError(
+      'FOREIGN_NODE',
+      `${path} has format ${content.format}; this version reads format ${format}: use the Flotilla that wrote it, or a newer one`,
+    );
+  }
+  return content;
+}
+
+function encode(content: CheckedContent): Buffer {
+  const json = JSON.stringify(content);
+  return Buffer.from(`${json}\n${checksumOf(json)}\n`);
+}
+
+function checksumOf(json: string): string {
+  return crc32(json).toString(16).padStart(8, '0');
+}
+
+async function readIfThere(path: string): Promise<string | undefined> {
+  try {
+    return await readFile(path, 'utf8');
+  } catch (error) {
+    if (systemCodeOf(error) === 'ENOENT') return undefined;
+    throw error;
+  }
+}

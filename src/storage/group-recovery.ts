@@ -1,0 +1,52 @@
+import { readdir, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { type GroupId, logIndex } from '../base/index.js';
+import type { RecoveredGroup } from '../replica/index.js';
+import { isRemoved } from './durable-files.js';
+import { groupIdOf, hardStatePath, isUnfinished, markerPath, segmentsPath } from './group-files.js';
+import { GroupStore } from './group-store.js';
+import { HardStateFile } from './hard-state-file.js';
+import { recoverLog, requireNotAhead } from './log-recovery.js';
+import { MarkerFile } from './marker-file.js';
+import type { DatabaseSettings } from './segment-database.js';
+import { SegmentedLog } from './segmented-log.js';
+
+/** The groups in a node's directory, ascending. What a crash left of unfinished or removed ones is deleted. */
+export async function findGroups(groupsPath: string): Promise<GroupId[]> {
+  const names = await readdir(groupsPath);
+  for (const name of names) {
+    if (isUnfinished(name) || isRemoved(name)) await rm(join(groupsPath, name), { recursive: true, force: true });
+  }
+  return names.flatMap((name) => groupIdOf(name) ?? []).sort((a, b) => a - b);
+}
+
+/** Opens and verifies one group. Throws DATA_LOSS where it is not what this node has acknowledged. */
+export async function openGroup(directory: string, group: GroupId, settings: DatabaseSettings): Promise<GroupStore> {
+  const opened: { close(): Promise<void> }[] = [];
+  try {
+    const hardState = await HardStateFile.open(hardStatePath(directory));
+    opened.push(hardState);
+    const marker = await MarkerFile.open(markerPath(directory));
+    opened.push(marker);
+    const found = await recoverLog(segmentsPath(directory), group, marker.current, settings);
+    const { begin, tail, termStarts, memberships, incarnation } = found;
+    const log = new SegmentedLog(segmentsPath(directory), { group, incarnation }, found, settings);
+    opened.push(log);
+    requireNotAhead(group, found, hardState.current.term);
+    const commitIndex = logIndex(Math.max(begin.index, Math.min(marker.current.commitIndex, tail.index)));
+    // What LevelDB recovered it has also made durable, so the marker may vouch for all of it before anyone relies on it.
+    await marker.advance({
+      index: tail.index,
+      term: tail.term,
+      checksum: tail.checksum,
+      commitIndex,
+      beginIndex: begin.index,
+      lastSequence: found.lastSequence,
+    });
+    const recovered: RecoveredGroup = { hardState: hardState.current, begin, tail, termStarts, memberships, commitIndex, incarnation };
+    return new GroupStore({ recovered, hardState, marker, log }, settings.onFailure);
+  } catch (error) {
+    await Promise.allSettled(opened.map((file) => file.close()));
+    throw error;
+  }
+}

@@ -1,0 +1,116 @@
+import { assert, type Counter, type LogIndex, logIndex } from '../base/index.js';
+import type { HardState } from '../raft/index.js';
+import type { GroupLog, RecoveredGroup } from '../replica/index.js';
+import { type LogRecord, type LogTail, tailAfter } from '../wire/index.js';
+import type { HardStateFile } from './hard-state-file.js';
+import type { Marker, MarkerFile } from './marker-file.js';
+import type { SegmentedLog } from './segmented-log.js';
+
+/** Everything that one write does to one group. */
+export interface GroupWrite {
+  /** Remove every record above this index first. */
+  readonly truncateAfter: LogIndex | undefined;
+  readonly records: readonly LogRecord[];
+  readonly hardState: HardState | undefined;
+}
+
+/**
+ * One group on disk: its hard state, its log and the marker that watches over
+ * it. One write at a time; reads go on beside it.
+ */
+export class GroupStore implements GroupLog {
+  readonly recovered: RecoveredGroup;
+  private readonly hardState: HardStateFile;
+  private readonly marker: MarkerFile;
+  private readonly log: SegmentedLog;
+  private readonly onFailure: (error: unknown) => void;
+  private committed: LogIndex;
+  /** The marker's write for the last write group, which goes on beside the next one. */
+  private markerWrite: Promise<void> = Promise.resolve();
+
+  constructor(
+    files: { recovered: RecoveredGroup; hardState: HardStateFile; marker: MarkerFile; log: SegmentedLog },
+    onFailure: (error: unknown) => void,
+  ) {
+    this.recovered = files.recovered;
+    this.hardState = files.hardState;
+    this.marker = files.marker;
+    this.log = files.log;
+    this.onFailure = onFailure;
+    this.committed = files.recovered.commitIndex;
+  }
+
+  /** Nothing was ever written to it. */
+  get untouched(): boolean {
+    return this.log.tail.index === 0 && this.hardState.current.term === 0;
+  }
+
+  /**
+   * Resolves when everything is durable. The order is what a crash may find:
+   *
+   * 1. the lowered marker, before anything that it vouches for is removed;
+   * 2. the hard state, because a log with a later term than its hard state is
+   *    damage, while a term or a vote ahead of the log is harmless;
+   * 3. the log, and beside it the marker of the write before. Waiting for both
+   *    keeps the marker at most one write group behind.
+   *
+   * Then the marker for this write starts on its way.
+   */
+  async write({ truncateAfter, records, hardState }: GroupWrite): Promise<void> {
+    const truncated =
+      truncateAfter !== undefined && truncateAfter < this.log.tail.index ? await this.lowerMarker(truncateAfter) : undefined;
+    if (hardState !== undefined) await this.hardState.write(hardState);
+    if (truncated === undefined && records.length === 0) return;
+    const last = records.at(-1);
+    assert(last === undefined || last.term <= this.hardState.current.term, `record ${last?.index} has a later term than the hard state`);
+    this.markerWrite = this.marker.advance(this.markerAt(last === undefined ? this.log.tail : tailAfter(last)));
+    const written = truncated === undefined ? this.log.append(records) : this.log.truncate(truncated, records);
+    await Promise.all([written, this.markerWrite]);
+    this.startMarker();
+  }
+
+  /** What a write leaves to do once its callers have been answered. */
+  async settle(): Promise<void> {
+    await this.log.rollIfFull();
+  }
+
+  read(from: LogIndex, to: LogIndex, maxBytes: number): Promise<LogRecord[]> {
+    return this.log.read(from, to, maxBytes);
+  }
+
+  indexOfCounter(counter: Counter): Promise<LogIndex | undefined> {
+    return this.log.indexOfCounter(counter);
+  }
+
+  noteCommitted(index: LogIndex): void {
+    if (index > this.committed) this.committed = index;
+  }
+
+  /** `intact`: no write has failed, so what is noted last is true. */
+  async close(intact: boolean): Promise<void> {
+    if (intact) {
+      await this.markerWrite;
+      await this.marker.advance(this.markerAt(this.log.tail));
+    }
+    await Promise.all([this.hardState.close(), this.marker.close(), this.log.close()]);
+  }
+
+  private async lowerMarker(truncateAfter: LogIndex): Promise<LogTail> {
+    assert(truncateAfter >= this.committed, `record ${truncateAfter + 1} is committed (up to ${this.committed}) and was to be truncated`);
+    const tail = await this.log.tailAt(truncateAfter);
+    await this.markerWrite;
+    await this.marker.lower(this.markerAt(tail));
+    return tail;
+  }
+
+  private startMarker(): void {
+    const write = this.marker.advance(this.markerAt(this.log.tail));
+    write.catch(this.onFailure);
+    this.markerWrite = write;
+  }
+
+  private markerAt({ index, term, checksum }: LogTail): Marker {
+    const commitIndex = logIndex(Math.min(this.committed, index));
+    return { index, term, checksum, commitIndex, beginIndex: this.recovered.begin.index, lastSequence: this.log.lastSequence };
+  }
+}

@@ -1,0 +1,246 @@
+import { randomBytes } from 'node:crypto';
+import { access, constants, mkdir, readdir, stat } from 'node:fs/promises';
+import { dirname, join, resolve } from 'node:path';
+import { type ActorId, assert, FlotillaError, messageOf, present } from '../base/index.js';
+import type { Member } from '../wire/index.js';
+import { type DirectoryLock, lockDirectory } from './directory-lock.js';
+import { syncDirectory, systemCodeOf } from './durable-files.js';
+import { groupIdOf } from './group-files.js';
+import { identityPath, type NodeIdentity, newIdentity, readIdentity, writeIdentity } from './identity-file.js';
+
+export type { NodeIdentity } from './identity-file.js';
+
+export interface NodeDirectoryOptions {
+  /** Holds one folder per node, so that nodes of one machine may share it; made where it is missing. */
+  readonly dataDir: string;
+  readonly actor: ActorId;
+  /** Whether peers were named: without any, the first start forms a cluster of one. */
+  readonly hasPeers: boolean;
+}
+
+const NODE_PREFIX = 'node-';
+
+/**
+ * Opens `<dataDir>/node-<actor>/` for this process alone and counts the start.
+ * Where anything speaks against this being the same node as before, it changes
+ * nothing and throws:
+ *
+ * - INVALID_ARGUMENT: it is in use, can't be written, or can't be meant;
+ * - FOREIGN_NODE: it belongs to another actor, has another format, is damaged, or lacks what it should hold.
+ */
+export async function openNodeDirectory({ dataDir, actor, hasPeers }: NodeDirectoryOptions): Promise<NodeDirectory> {
+  const path = join(resolve(dataDir), `${NODE_PREFIX}${actor}`);
+  const others = await otherActors(dataDir, actor);
+  if (!hasPeers && others.length > 0 && !(await exists(identityPath(path)))) throw notMeant(dataDir, actor, others);
+  await writing(path, async () => {
+    await makeDirectories(path);
+    await access(path, constants.R_OK | constants.W_OK | constants.X_OK);
+  });
+  const lock = await lockDirectory(join(path, 'lock'));
+  if (lock === undefined) {
+    throw new FlotillaError(
+      'INVALID_ARGUMENT',
+      `actor ${actor} is already running on ${dataDir}: stop that process, or give this one another --actor-id or --data-dir`,
+    );
+  }
+  try {
+    const identity = await establishIdentity(path, actor);
+    return new NodeDirectory(path, identity, lock);
+  } catch (error) {
+    await lock.release();
+    throw error;
+  }
+}
+
+/** A node's folder, held by this process until it is closed. */
+export class NodeDirectory {
+  readonly path: string;
+  private readonly lock: DirectoryLock;
+  private current: NodeIdentity;
+
+  /** @internal Use {@link openNodeDirectory}. */
+  constructor(path: string, identity: NodeIdentity, lock: DirectoryLock) {
+    this.path = path;
+    this.current = identity;
+    this.lock = lock;
+  }
+
+  get identity(): NodeIdentity {
+    return this.current;
+  }
+
+  /** Where the groups are. */
+  get groupsPath(): string {
+    return groupsPath(this.path);
+  }
+
+  /**
+   * Durably promises one set of founding members. A second, other set would let
+   * two halves of the nodes form two clusters, so it is refused as a broken invariant.
+   */
+  async promise(members: readonly Member[]): Promise<void> {
+    const { promised } = this.current;
+    if (promised !== undefined) {
+      assert(sameMembers(promised, members), 'a promised set of founding members is never replaced by another');
+      return;
+    }
+    await this.change({ ...this.current, promised: members });
+  }
+
+  /**
+   * Durably notes the cluster that the node belongs to from now on. Its groups
+   * are made before: a crash in between then leaves empty groups, which the
+   * next try replaces, and never a member without its data.
+   */
+  async joinCluster(clusterId: string): Promise<void> {
+    if (this.current.clusterId === clusterId) return;
+    assert(this.current.clusterId === undefined, `this node belongs to cluster ${this.current.clusterId} and was to join ${clusterId}`);
+    assert((await groupsIn(this.path)) > 0, 'the groups are made before the cluster is joined');
+    await this.change({ ...this.current, clusterId });
+  }
+
+  /** Gives the folder free for another process. */
+  async close(): Promise<void> {
+    await this.lock.release();
+  }
+
+  private async change(identity: NodeIdentity): Promise<void> {
+    await writeIdentity(this.path, identity);
+    this.current = identity;
+  }
+}
+
+/**
+ * Makes what is missing of a path, each new name durable: without its parents'
+ * names the data would be gone after a power cut. Level by level, because
+ * Node's recursive mkdir never ends where a file system such as /proc answers
+ * ENOENT.
+ */
+async function makeDirectories(path: string): Promise<void> {
+  const parent = dirname(path);
+  try {
+    await mkdir(path, { mode: 0o700 });
+  } catch (error) {
+    if (systemCodeOf(error) === 'EEXIST') return;
+    if (systemCodeOf(error) !== 'ENOENT' || (await exists(parent))) throw error;
+    await makeDirectories(parent);
+    await mkdir(path, { mode: 0o700 });
+  }
+  await syncDirectory(parent);
+}
+
+async function establishIdentity(path: string, actor: ActorId): Promise<NodeIdentity> {
+  const groups = await groupsIn(path);
+  const found = await readSoundIdentity(path);
+  requireSameNode(path, actor, found, groups);
+  const identity = found ?? newIdentity(actor, randomBytes(16).toString('hex'));
+  const started = { ...identity, bootCounter: identity.bootCounter + 1 };
+  await writing(path, async () => {
+    await mkdir(groupsPath(path), { recursive: true, mode: 0o700 });
+    await writeIdentity(path, started);
+  });
+  return started;
+}
+
+async function readSoundIdentity(path: string): Promise<NodeIdentity | undefined> {
+  try {
+    return await readIdentity(path);
+  } catch (error) {
+    if (!(error instanceof FlotillaError) || error.code !== 'DATA_LOSS') throw error;
+    throw new FlotillaError(
+      'FOREIGN_NODE',
+      `${error.message}: put back a copy of this very file; without it the node can't say who it is`,
+      { cause: error },
+    );
+  }
+}
+
+function requireSameNode(path: string, actor: ActorId, found: NodeIdentity | undefined, groups: number): void {
+  if (found === undefined) {
+    if (groups === 0) return;
+    throw new FlotillaError(
+      'FOREIGN_NODE',
+      `${path} holds data, but its identity file is missing: put the file back; or, to begin anew as an empty node, move the folder away`,
+    );
+  }
+  if (found.actor !== actor) {
+    throw new FlotillaError(
+      'FOREIGN_NODE',
+      `${path} is the folder of actor ${found.actor}, not of actor ${actor}: was it copied or renamed? Start with --actor-id ${found.actor} under its own name, or move the folder away`,
+    );
+  }
+  if (found.clusterId !== undefined && groups === 0) {
+    throw new FlotillaError(
+      'FOREIGN_NODE',
+      `${path} belongs to cluster ${found.clusterId}, but its data is missing: restore the folder "groups"; a node that forgot its votes must not come back under the same name`,
+    );
+  }
+}
+
+async function otherActors(dataDir: string, actor: ActorId): Promise<number[]> {
+  const names = await namesIn(dataDir);
+  return names
+    .filter((name) => name.startsWith(NODE_PREFIX))
+    .map((name) => Number(name.slice(NODE_PREFIX.length)))
+    .filter((other) => Number.isInteger(other) && other !== actor)
+    .sort((a, b) => a - b);
+}
+
+function notMeant(dataDir: string, actor: ActorId, others: readonly number[]): FlotillaError {
+  const there = others.length === 1 ? `actor ${others[0]}` : `actors ${others.join(', ')}`;
+  return new FlotillaError(
+    'INVALID_ARGUMENT',
+    `${dataDir} holds the data of ${there} and none of actor ${actor}: start with --actor-id ${present(others[0], 'others are there')}, ` +
+      'or with --peer-addr to form a cluster, or with another --data-dir for a new one',
+  );
+}
+
+async function groupsIn(path: string): Promise<number> {
+  const names = await namesIn(groupsPath(path));
+  return names.filter((name) => groupIdOf(name) !== undefined).length;
+}
+
+async function namesIn(path: string): Promise<string[]> {
+  try {
+    return await readdir(path);
+  } catch (error) {
+    if (systemCodeOf(error) === 'ENOENT') return [];
+    throw new FlotillaError('INVALID_ARGUMENT', `${path} can't be read: ${messageOf(error)}`, { cause: error });
+  }
+}
+
+async function exists(path: string): Promise<boolean> {
+  try {
+    await stat(path);
+    return true;
+  } catch (error) {
+    if (systemCodeOf(error) === 'ENOENT' || systemCodeOf(error) === 'ENOTDIR') return false;
+    throw error;
+  }
+}
+
+/** Says in whole words what the operating system refuses. */
+async function writing(path: string, action: () => Promise<void>): Promise<void> {
+  try {
+    await action();
+  } catch (error) {
+    if (error instanceof FlotillaError) throw error;
+    throw new FlotillaError(
+      'INVALID_ARGUMENT',
+      `${path} can't be written: ${messageOf(error)}; choose another --data-dir, or give this user the right to write there`,
+      {
+        cause: error,
+      },
+    );
+  }
+}
+
+function groupsPath(path: string): string {
+  return join(path, 'groups');
+}
+
+/** The same nodes: their addresses may be spelled differently. */
+function sameMembers(first: readonly Member[], second: readonly Member[]): boolean {
+  const key = (members: readonly Member[]): string => JSON.stringify(members.map(({ actor, instance }) => `${actor}:${instance}`).sort());
+  return key(first) === key(second);
+}

@@ -1,0 +1,88 @@
+import { rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { FlotillaError, type GroupId, type LogIndex } from '../base/index.js';
+import type { LogTail, Membership } from '../wire/index.js';
+import { readCheckedFile, replaceCheckedFile } from './checked-file.js';
+import { syncDirectory } from './durable-files.js';
+import type { ContentsSummary } from './segment-contents.js';
+
+/**
+ * A segment is a directory, named by its sequence in ten digits:
+ *
+ *     header   what the segment builds on; there from its first record on
+ *     db/      LevelDB: index (8 bytes, big-endian) → record
+ *     footer   what it holds; there while a younger segment exists
+ */
+const HEADER_FORMAT = 1;
+const FOOTER_FORMAT = 1;
+const SEQUENCE_DIGITS = 10;
+
+export interface SegmentHeader {
+  readonly format: typeof HEADER_FORMAT;
+  readonly group: GroupId;
+  /** 32 hexadecimal digits. */
+  readonly incarnation: string;
+  readonly sequence: number;
+  /** What stands before the first record, which has the index after it. */
+  readonly before: LogTail;
+  /** The configuration in force before the first record, and the index that set it. */
+  readonly membership: Membership;
+  readonly membershipIndex: LogIndex;
+  /** The state machine before the first record follows the checksum's line; 0 bytes: there is none. */
+  readonly checkpointBytes: 0;
+}
+
+interface SegmentFooter extends ContentsSummary {
+  readonly format: typeof FOOTER_FORMAT;
+}
+
+export function segmentName(sequence: number): string {
+  return String(sequence).padStart(SEQUENCE_DIGITS, '0');
+}
+
+/** Undefined where the name is not a segment's. */
+export function segmentSequenceOf(name: string): number | undefined {
+  if (name.length !== SEQUENCE_DIGITS) return undefined;
+  const sequence = Number(name);
+  return Number.isSafeInteger(sequence) && sequence > 0 && segmentName(sequence) === name ? sequence : undefined;
+}
+
+export function databasePath(directory: string): string {
+  return join(directory, 'db');
+}
+
+/** Makes the header of a new segment durable: from here on its records count. */
+export async function writeHeader(directory: string, header: Omit<SegmentHeader, 'format' | 'checkpointBytes'>): Promise<SegmentHeader> {
+  const content: SegmentHeader = { format: HEADER_FORMAT, ...header, checkpointBytes: 0 };
+  await replaceCheckedFile(join(directory, 'header'), content);
+  return content;
+}
+
+/** Undefined where there is none: the segment was opened ahead and never used. */
+export async function readHeader(directory: string, group: GroupId, sequence: number): Promise<SegmentHeader | undefined> {
+  const header = await readCheckedFile<SegmentHeader>(join(directory, 'header'), HEADER_FORMAT);
+  if (header !== undefined && (header.group !== group || header.sequence !== sequence)) {
+    throw new FlotillaError(
+      'DATA_LOSS',
+      `${directory} holds segment ${header.sequence} of group ${header.group}: it was copied or renamed`,
+    );
+  }
+  return header;
+}
+
+export async function writeFooter(directory: string, summary: ContentsSummary): Promise<void> {
+  const { tail, bytes, termStarts, memberships, landmarks } = summary;
+  const footer: SegmentFooter = { format: FOOTER_FORMAT, tail, bytes, termStarts, memberships, landmarks };
+  await replaceCheckedFile(join(directory, 'footer'), footer);
+}
+
+/** Undefined where there is none. */
+export async function readFooter(directory: string): Promise<ContentsSummary | undefined> {
+  return readCheckedFile<SegmentFooter>(join(directory, 'footer'), FOOTER_FORMAT);
+}
+
+/** Durably, before the segment is written to again. */
+export async function removeFooter(directory: string): Promise<void> {
+  await rm(join(directory, 'footer'), { force: true });
+  await syncDirectory(directory);
+}

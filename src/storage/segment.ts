@@ -1,0 +1,242 @@
+import { mkdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import { assert, type Counter, FlotillaError, type GroupId, type LogIndex, logIndex, messageOf } from '../base/index.js';
+import { follows, type LogRecord, type LogTail, openRecord, tailAfter } from '../wire/index.js';
+import { removeDirectory, syncDirectory } from './durable-files.js';
+import { type ContentsSummary, type Landmark, rangeAround, SegmentContents } from './segment-contents.js';
+import { type DatabaseSettings, SegmentDatabase } from './segment-database.js';
+import { databasePath, readFooter, removeFooter, type SegmentHeader, segmentName, writeFooter, writeHeader } from './segment-files.js';
+
+/** A segment that was made ahead of time: an open LevelDB without a header, which does not count yet. */
+export interface PreparedSegment {
+  readonly sequence: number;
+  readonly directory: string;
+  readonly database: SegmentDatabase;
+}
+
+export async function prepareSegment(segmentsPath: string, sequence: number, settings: DatabaseSettings): Promise<PreparedSegment> {
+  const directory = join(segmentsPath, segmentName(sequence));
+  await mkdir(directory, { mode: 0o700 });
+  const database = await SegmentDatabase.create(databasePath(directory), settings);
+  await syncDirectory(directory);
+  await syncDirectory(segmentsPath);
+  return { sequence, directory, database };
+}
+
+/**
+ * Consecutive records of one group's log, in a LevelDB of their own. The
+ * youngest segment is open: it is written to, and what it holds is known from
+ * reading it. The others are sealed: what they hold is known from their footer.
+ */
+export class Segment {
+  readonly directory: string;
+  readonly header: SegmentHeader;
+  private readonly database: SegmentDatabase;
+  private state: { readonly kind: 'open'; readonly contents: SegmentContents } | { readonly kind: 'sealed'; readonly tail: LogTail };
+
+  private constructor(directory: string, header: SegmentHeader, database: SegmentDatabase, state: Segment['state']) {
+    this.directory = directory;
+    this.header = header;
+    this.database = database;
+    this.state = state;
+  }
+
+  /** Writes the header, from which on the segment counts. */
+  static async begin(prepared: PreparedSegment, header: Omit<SegmentHeader, 'format' | 'checkpointBytes' | 'sequence'>): Promise<Segment> {
+    const { sequence, directory, database } = prepared;
+    const written = await writeHeader(directory, { ...header, sequence });
+    return new Segment(directory, written, database, { kind: 'open', contents: SegmentContents.empty(header.before) });
+  }
+
+  static openExisting(directory: string, header: SegmentHeader, settings: DatabaseSettings): Segment {
+    const database = new SegmentDatabase(databasePath(directory), settings, true);
+    return new Segment(directory, header, database, { kind: 'open', contents: SegmentContents.empty(header.before) });
+  }
+
+  static sealedExisting(directory: string, header: SegmentHeader, footer: ContentsSummary, settings: DatabaseSettings): Segment {
+    const database = new SegmentDatabase(databasePath(directory), settings, false);
+    return new Segment(directory, header, database, { kind: 'sealed', tail: footer.tail });
+  }
+
+  get group(): GroupId {
+    return this.header.group;
+  }
+
+  get before(): LogTail {
+    return this.header.before;
+  }
+
+  get tail(): LogTail {
+    return this.state.kind === 'open' ? this.state.contents.tail : this.state.tail;
+  }
+
+  /** Bytes written to an open segment. */
+  get bytes(): number {
+    return this.open().bytes;
+  }
+
+  /** What an open segment holds. */
+  summary(): ContentsSummary {
+    return this.open().summary();
+  }
+
+  /**
+   * One durable write: removes the records above `after`, then appends. `after`
+   * is of this segment, or what stands before it. On failure nothing is known
+   * of what became durable, and the segment must not be used again.
+   */
+  async write(after: LogTail, records: readonly LogRecord[]): Promise<void> {
+    const contents = this.open();
+    const last = contents.tail.index;
+    const overwritten = after.index + records.length;
+    await this.database.write(records, overwritten + 1, last);
+    if (after.index < last) contents.truncate(after);
+    for (const record of records) contents.add(record);
+  }
+
+  /** Verified records `from`..`to` of this segment, as many as fit into `maxBytes`, at least one. */
+  async read(from: LogIndex, to: LogIndex, maxBytes: number): Promise<LogRecord[]> {
+    assert(from > this.before.index && from <= to && to <= this.tail.index, `records ${from}..${to} are not of ${this.directory}`);
+    const records: LogRecord[] = [];
+    for (let bytes = 0, next = from; next <= to && bytes < maxBytes; ) {
+      for (const value of await this.fetch(next, to, maxBytes - bytes)) {
+        const record = this.verify(next, value, records.at(-1));
+        bytes += value.byteLength;
+        if (bytes > maxBytes && records.length > 0) return records;
+        records.push(record);
+        next = logIndex(next + 1);
+      }
+    }
+    return records;
+  }
+
+  /** Index of the events record that holds `counter`; undefined where it is not of this segment. */
+  async indexOfCounter(counter: Counter): Promise<LogIndex | undefined> {
+    const around = this.state.kind === 'open' ? this.state.contents.around(counter) : await this.searchFooter(counter);
+    if (around === undefined) return undefined;
+    for (let from = around.from; from <= around.to; ) {
+      const records = await this.read(from, around.to, SEARCH_BYTES);
+      const found = records.find((record) => counter >= record.firstCounter && counter < record.firstCounter + record.eventCount);
+      if (found !== undefined) return found.index;
+      from = logIndex(from + records.length);
+    }
+    return undefined;
+  }
+
+  /**
+   * Reads everything in an open segment and believes only an unbroken chain
+   * that begins at the header. Throws DATA_LOSS at the first thing that is not.
+   */
+  async scan(visit: (record: LogRecord) => void): Promise<void> {
+    const contents = this.open();
+    await this.guard(() =>
+      this.database.scan((entries) => {
+        for (const { index, bytes } of entries) {
+          const expected = logIndex(contents.tail.index + 1);
+          if (index !== expected) throw this.damage(expected, `it is missing; the next one there is ${index}`);
+          const record = this.verifyEnvelope(expected, bytes);
+          if (!follows(contents.tail, record)) throw this.damage(expected, 'it does not continue the record before it');
+          contents.add(record);
+          visit(record);
+        }
+      }),
+    );
+  }
+
+  /** Writes the footer and stops taking records. LevelDB is closed until somebody reads. */
+  async seal(): Promise<void> {
+    const contents = this.open();
+    await writeFooter(this.directory, contents.summary());
+    this.state = { kind: 'sealed', tail: contents.tail };
+    await this.database.unpin();
+  }
+
+  /** The youngest again, after those behind it were truncated. */
+  async unseal(): Promise<void> {
+    if (this.state.kind === 'open') return;
+    const footer = await this.footer();
+    await removeFooter(this.directory);
+    this.state = { kind: 'open', contents: SegmentContents.of(footer) };
+    this.database.pin();
+  }
+
+  /** Opens LevelDB before a reader needs it: recovering a segment that was never read takes half a second. */
+  async warm(): Promise<void> {
+    await this.guard(() => this.database.warm());
+  }
+
+  async close(): Promise<void> {
+    await this.database.close();
+  }
+
+  /** Removes the directory, durably, after those who read have finished. */
+  async remove(): Promise<void> {
+    await this.database.retire();
+    await removeDirectory(this.directory);
+  }
+
+  private open(): SegmentContents {
+    assert(this.state.kind === 'open', `${this.directory} is sealed`);
+    return this.state.contents;
+  }
+
+  private async footer(): Promise<ContentsSummary> {
+    const footer = await readFooter(this.directory);
+    if (footer === undefined) throw new FlotillaError('DATA_LOSS', `group ${this.group}: the footer of ${this.directory} is gone`);
+    return footer;
+  }
+
+  private async searchFooter(counter: Counter): Promise<{ from: LogIndex; to: LogIndex } | undefined> {
+    const { landmarks, tail }: { landmarks: readonly Landmark[]; tail: LogTail } = await this.footer();
+    return rangeAround(landmarks, tail.index, counter);
+  }
+
+  private async fetch(from: LogIndex, to: LogIndex, maxBytes: number): Promise<Uint8Array[]> {
+    const values = await this.guard(() => this.database.read(from, to, maxBytes));
+    if (values.length === 0) throw this.damage(from, 'it is missing');
+    return values;
+  }
+
+  private verify(index: LogIndex, bytes: Uint8Array, before: LogRecord | undefined): LogRecord {
+    const record = this.verifyEnvelope(index, bytes);
+    const tail = before === undefined ? this.knownTailBefore(index) : tailAfter(before);
+    if (tail !== undefined && !follows(tail, record)) throw this.damage(index, 'it does not continue the record before it');
+    return record;
+  }
+
+  private knownTailBefore(index: LogIndex): LogTail | undefined {
+    return index === this.before.index + 1 ? this.before : undefined;
+  }
+
+  private verifyEnvelope(index: LogIndex, bytes: Uint8Array): LogRecord {
+    const record = this.openEnvelope(index, bytes);
+    if (record.index !== index) throw this.damage(index, `record ${record.index} stands in its place`);
+    return record;
+  }
+
+  private openEnvelope(index: LogIndex, bytes: Uint8Array): LogRecord {
+    try {
+      return openRecord(bytes);
+    } catch (error) {
+      if (error instanceof FlotillaError && error.code !== 'DATA_LOSS') throw error;
+      throw this.damage(index, messageOf(error), error);
+    }
+  }
+
+  /** LevelDB says in its own words that it can't read. */
+  private async guard<Result>(action: () => Promise<Result>): Promise<Result> {
+    try {
+      return await action();
+    } catch (error) {
+      if (error instanceof FlotillaError) throw error;
+      throw new FlotillaError('DATA_LOSS', `group ${this.group}: ${this.directory} can't be read: ${messageOf(error)}`, { cause: error });
+    }
+  }
+
+  private damage(index: LogIndex, what: string, cause?: unknown): FlotillaError {
+    return new FlotillaError('DATA_LOSS', `group ${this.group}: record ${index} in ${this.directory}: ${what}`, { cause });
+  }
+}
+
+/** A search reads this much at a time: what lies between two landmarks fits, unless one record is larger. */
+const SEARCH_BYTES = 128 * 1024;

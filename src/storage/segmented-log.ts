@@ -1,0 +1,213 @@
+import { assert, type Counter, type GroupId, type LogIndex, logIndex, present } from '../base/index.js';
+import { decodeMembership, follows, type LogRecord, type LogTail, tailAfter } from '../wire/index.js';
+import { type PreparedSegment, prepareSegment, Segment } from './segment.js';
+import type { MembershipAt } from './segment-contents.js';
+import type { DatabaseSettings } from './segment-database.js';
+
+export interface LogIdentity {
+  readonly group: GroupId;
+  /** 32 hexadecimal digits. */
+  readonly incarnation: string;
+}
+
+/** What recovery found and verified: at least one segment, the youngest of them open. */
+export interface RecoveredSegments {
+  readonly segments: readonly Segment[];
+  readonly memberships: readonly MembershipAt[];
+  readonly lastSequence: number;
+}
+
+/**
+ * One group's log: segments, oldest first, that continue one another without a
+ * gap. Writing is one call at a time; reading may go on beside it.
+ */
+export class SegmentedLog {
+  private readonly path: string;
+  private readonly identity: LogIdentity;
+  private readonly settings: DatabaseSettings;
+  private readonly segments: Segment[];
+  /** In force as of the log's begin, and those that the log set, ascending. */
+  private readonly memberships: MembershipAt[];
+  private sequence: number;
+  private prepared: Promise<PreparedSegment> | undefined;
+  /** Truncations so far; a read that one of them overtook is done again. */
+  private truncations = 0;
+  private truncation: Promise<void> = Promise.resolve();
+
+  constructor(path: string, identity: LogIdentity, recovered: RecoveredSegments, settings: DatabaseSettings) {
+    assert(recovered.segments.length > 0, 'a log has at least one segment');
+    this.path = path;
+    this.identity = identity;
+    this.settings = settings;
+    this.segments = [...recovered.segments];
+    this.memberships = [...recovered.memberships];
+    this.sequence = recovered.lastSequence;
+  }
+
+  /** The end of what is durable. */
+  get tail(): LogTail {
+    return this.youngest().tail;
+  }
+
+  /** The greatest segment sequence that was ever used. */
+  get lastSequence(): number {
+    return this.sequence;
+  }
+
+  /** What a log that ends at `index` ends with. */
+  async tailAt(index: LogIndex): Promise<LogTail> {
+    if (index === this.tail.index) return this.tail;
+    const next = this.segments.find((segment) => segment.before.index === index);
+    if (next !== undefined) return next.before;
+    const [record] = await this.holding(index).read(index, index, 1);
+    return tailAfter(present(record, 'a read returns at least one record'));
+  }
+
+  /** Resolves when the records are durable. */
+  async append(records: readonly LogRecord[]): Promise<void> {
+    await this.writeTo(this.youngest(), this.tail, records);
+  }
+
+  /**
+   * Removes every record above `after`, then appends. Newest first: whole
+   * segments, then the footer of the one that becomes the youngest, then the
+   * records in it. A crash at any point leaves a shorter log of the same
+   * history, to which the caller has lowered the marker.
+   */
+  async truncate(after: LogTail, records: readonly LogRecord[]): Promise<void> {
+    this.truncations++;
+    const truncation = this.removeAbove(after, records);
+    // Readers only wait for its end; the failure is the writer's.
+    this.truncation = truncation.catch(() => undefined);
+    await truncation;
+  }
+
+  /** Seals a full segment and begins the next one. Not in the path of a write: whoever waited has been answered. */
+  async rollIfFull(): Promise<void> {
+    const { bytes } = this.youngest();
+    const { segmentBytes } = this.settings;
+    if (bytes >= segmentBytes / 2 && this.prepared === undefined) this.prepare();
+    if (bytes < segmentBytes) return;
+    const prepared = await present(this.prepared, 'the next segment is prepared when this one is half full');
+    const full = this.youngest();
+    await full.seal();
+    const inForce = present(this.memberships.at(-1), 'a configuration is always in force');
+    const { group, incarnation } = this.identity;
+    const next = await Segment.begin(prepared, {
+      group,
+      incarnation,
+      before: full.tail,
+      membership: inForce.membership,
+      membershipIndex: inForce.index,
+    });
+    this.prepared = undefined;
+    this.segments.push(next);
+  }
+
+  /** See `GroupLog.read`. Empty where `from` was truncated while the call waited. */
+  async read(from: LogIndex, to: LogIndex, maxBytes: number): Promise<LogRecord[]> {
+    return this.besideTruncation(async () => {
+      const last = Math.min(to, this.tail.index);
+      const records: LogRecord[] = [];
+      for (let bytes = 0, next = from; next <= last && bytes < maxBytes; ) {
+        const segment = this.holding(next);
+        const part = await segment.read(next, logIndex(Math.min(last, segment.tail.index)), maxBytes - bytes);
+        const size = part.reduce((sum, record) => sum + record.bytes.byteLength, 0);
+        if (records.length > 0 && bytes + size > maxBytes) break;
+        records.push(...part);
+        bytes += size;
+        next = logIndex(next + part.length);
+        this.warmAfter(segment, next);
+      }
+      return records;
+    });
+  }
+
+  /** See `GroupLog.indexOfCounter`. */
+  async indexOfCounter(counter: Counter): Promise<LogIndex | undefined> {
+    return this.besideTruncation(async () => {
+      if (counter >= this.tail.nextCounter) return undefined;
+      const segment = this.segments[this.lastWhere((candidate) => candidate.before.nextCounter <= counter)];
+      return segment?.indexOfCounter(counter);
+    });
+  }
+
+  async close(): Promise<void> {
+    // Where preparing failed, that has been reported when it did.
+    const prepared = await this.prepared?.catch(() => undefined);
+    await Promise.all([prepared?.database.close(), ...this.segments.map((segment) => segment.close())]);
+  }
+
+  private youngest(): Segment {
+    return present(this.segments.at(-1), 'a log has at least one segment');
+  }
+
+  private holding(index: LogIndex): Segment {
+    const segment = this.segments[this.lastWhere((candidate) => candidate.before.index < index)];
+    return present(segment, `record ${index} lies before the log's begin`);
+  }
+
+  /** Position of the last segment for which `holds`, which is true for the first ones and false from some on; -1 for none. */
+  private lastWhere(holds: (segment: Segment) => boolean): number {
+    let low = 0;
+    let high = this.segments.length;
+    while (low < high) {
+      const middle = (low + high) >>> 1;
+      const segment = this.segments[middle];
+      if (segment !== undefined && holds(segment)) low = middle + 1;
+      else high = middle;
+    }
+    return low - 1;
+  }
+
+  private async writeTo(segment: Segment, after: LogTail, records: readonly LogRecord[]): Promise<void> {
+    let tail = after;
+    for (const record of records) {
+      assert(follows(tail, record), `record ${record.index} does not follow record ${tail.index} of group ${this.identity.group}`);
+      tail = tailAfter(record);
+    }
+    await segment.write(after, records);
+    for (const { kind, index, payload } of records) {
+      if (kind === 'configuration') this.memberships.push({ index, membership: decodeMembership(payload) });
+    }
+  }
+
+  private async removeAbove(after: LogTail, records: readonly LogRecord[]): Promise<void> {
+    while (this.youngest().before.index > after.index) {
+      const doomed = this.youngest();
+      this.segments.pop();
+      await doomed.remove();
+    }
+    while (present(this.memberships.at(-1), 'the first configuration stays').index > after.index) this.memberships.pop();
+    const youngest = this.youngest();
+    await youngest.unseal();
+    await this.writeTo(youngest, after, records);
+  }
+
+  private prepare(): void {
+    this.sequence++;
+    this.prepared = prepareSegment(this.path, this.sequence, this.settings);
+    this.prepared.catch(this.settings.onFailure);
+  }
+
+  /** A reader that has passed the middle of a sealed segment will want the next one soon. */
+  private warmAfter(segment: Segment, next: LogIndex): void {
+    const middle = (segment.before.index + segment.tail.index) / 2;
+    if (next < middle) return;
+    const following = this.segments[this.segments.indexOf(segment) + 1];
+    // Whoever reads it meets the failure again, and reports it.
+    following?.warm().catch(() => undefined);
+  }
+
+  private async besideTruncation<Result>(action: () => Promise<Result>): Promise<Result> {
+    for (;;) {
+      await this.truncation;
+      const { truncations } = this;
+      try {
+        return await action();
+      } catch (error) {
+        if (truncations === this.truncations) throw error;
+      }
+    }
+  }
+}

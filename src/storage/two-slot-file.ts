@@ -1,0 +1,138 @@
+import { constants, type FileHandle, open } from 'node:fs/promises';
+import { crc32 } from 'node:zlib';
+import { assert, FlotillaError, readUint64, viewOf, writeUint64 } from '../base/index.js';
+import { systemCodeOf, writeNewFile } from './durable-files.js';
+
+/**
+ * A few bytes that change often and must never be lost: a preallocated file of
+ * two slots, written in place. A crash tears at most the slot that was being
+ * written, and the other one stands.
+ *
+ * Slots begin at bytes 0 and 4096, so that they never share a sector. Layout of
+ * a slot, little-endian:
+ *
+ *     offset  size
+ *          0     2  format, 1
+ *          2     2  length of the payload
+ *          4     4  0
+ *          8     8  sequence: the valid slot with the greater one is the newer
+ *         16        payload
+ *         then  4   CRC-32 over everything before
+ */
+const SLOT_FORMAT = 1;
+const SLOT_HEADER_BYTES = 16;
+const SLOT_SPACING_BYTES = 4096;
+const FILE_BYTES = 2 * SLOT_SPACING_BYTES;
+
+/** Writing with it returns when the data is on disk: one system call where write and fdatasync are two. */
+const SYNCED_WRITES: number | undefined = constants.O_DSYNC;
+
+type SlotNumber = 0 | 1;
+
+interface Slot {
+  readonly sequence: number;
+  readonly payload: Uint8Array;
+}
+
+export class TwoSlotFile {
+  private readonly file: FileHandle;
+  private sequence: number;
+  private newest: SlotNumber;
+  /** What the newest valid slot held when the file was opened. */
+  readonly recovered: Uint8Array;
+  /** Whether both slots held the same when the file was opened. */
+  readonly agreed: boolean;
+
+  private constructor(file: FileHandle, newest: SlotNumber, slot: Slot, agreed: boolean) {
+    this.file = file;
+    this.newest = newest;
+    this.sequence = slot.sequence;
+    this.recovered = slot.payload;
+    this.agreed = agreed;
+  }
+
+  /** Makes the file, fsynced, with both slots alike. The caller syncs the directory. */
+  static async create(path: string, payload: Uint8Array): Promise<void> {
+    const content = Buffer.alloc(FILE_BYTES);
+    const slot = encodeSlot(1, payload);
+    content.set(slot, 0);
+    content.set(slot, SLOT_SPACING_BYTES);
+    await writeNewFile(path, content);
+  }
+
+  /** Throws DATA_LOSS where the file is missing or neither slot is valid. */
+  static async open(path: string): Promise<TwoSlotFile> {
+    const file = await openExisting(path);
+    try {
+      const content = Buffer.alloc(FILE_BYTES);
+      await file.read(content, 0, FILE_BYTES, 0);
+      const first = decodeSlot(content.subarray(0, SLOT_SPACING_BYTES));
+      const second = decodeSlot(content.subarray(SLOT_SPACING_BYTES));
+      if (first !== undefined && (second === undefined || first.sequence >= second.sequence)) {
+        return new TwoSlotFile(file, 0, first, first.sequence === second?.sequence);
+      }
+      if (second !== undefined) return new TwoSlotFile(file, 1, second, false);
+    } catch (error) {
+      await file.close();
+      throw error;
+    }
+    await file.close();
+    throw new FlotillaError('DATA_LOSS', `${path} is damaged: neither of its two slots is valid`);
+  }
+
+  /**
+   * Overwrites the older slot. A damaged newest slot then rolls the content back
+   * by one write; use it where that is harmless. One write at a time.
+   */
+  async writeOlder(payload: Uint8Array): Promise<void> {
+    this.newest = this.newest === 0 ? 1 : 0;
+    this.sequence++;
+    await this.writeSlot(this.newest, encodeSlot(this.sequence, payload));
+  }
+
+  /** Overwrites both slots in turn, each durable before the next: afterwards no single damage can roll it back. */
+  async writeBoth(payload: Uint8Array): Promise<void> {
+    await this.writeOlder(payload);
+    await this.writeSlot(this.newest === 0 ? 1 : 0, encodeSlot(this.sequence, payload));
+  }
+
+  async close(): Promise<void> {
+    await this.file.close();
+  }
+
+  private async writeSlot(number: SlotNumber, slot: Uint8Array): Promise<void> {
+    const { bytesWritten } = await this.file.write(slot, 0, slot.byteLength, number * SLOT_SPACING_BYTES);
+    assert(bytesWritten === slot.byteLength, 'a slot was written in part');
+    if (SYNCED_WRITES === undefined) await this.file.datasync();
+  }
+}
+
+async function openExisting(path: string): Promise<FileHandle> {
+  try {
+    return await open(path, constants.O_RDWR | (SYNCED_WRITES ?? 0));
+  } catch (error) {
+    if (systemCodeOf(error) !== 'ENOENT') throw error;
+    throw new FlotillaError('DATA_LOSS', `${path} is missing`, { cause: error });
+  }
+}
+
+function encodeSlot(sequence: number, payload: Uint8Array): Buffer {
+  const end = SLOT_HEADER_BYTES + payload.byteLength;
+  assert(end + 4 <= 512, 'a slot must fit into one sector, so that it is written whole');
+  const slot = Buffer.alloc(end + 4);
+  const view = viewOf(slot);
+  view.setUint16(0, SLOT_FORMAT, true);
+  view.setUint16(2, payload.byteLength, true);
+  writeUint64(view, 8, sequence);
+  slot.set(payload, SLOT_HEADER_BYTES);
+  view.setUint32(end, crc32(slot.subarray(0, end)), true);
+  return slot;
+}
+
+function decodeSlot(bytes: Uint8Array): Slot | undefined {
+  const view = viewOf(bytes);
+  const end = SLOT_HEADER_BYTES + view.getUint16(2, true);
+  if (end + 4 > bytes.byteLength || view.getUint32(end, true) !== crc32(bytes.subarray(0, end))) return undefined;
+  if (view.getUint16(0, true) !== SLOT_FORMAT) return undefined;
+  return { sequence: readUint64(view, 8), payload: bytes.subarray(SLOT_HEADER_BYTES, end) };
+}

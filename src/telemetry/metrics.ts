@@ -1,0 +1,160 @@
+import { collectDefaultMetrics, Registry } from 'prom-client';
+import { ERRORS, type ErrorCode, isErrorCode } from '../base/index.js';
+import type { Message } from '../raft/index.js';
+import type { LinkState } from '../replica/index.js';
+import { EventLoopDelayMonitor } from './event-loop-delay.js';
+import { type Instruments, instrumentsOf } from './instruments.js';
+
+export const RAFT_ROLES = ['leader', 'follower', 'candidate', 'learner'] as const;
+
+export type RaftRole = (typeof RAFT_ROLES)[number];
+
+const LINK_STATES = ['open', 'closed', 'refused'] as const satisfies readonly LinkState[];
+
+const MESSAGE_TYPES = [
+  'vote-request',
+  'vote-response',
+  'append',
+  'append-result',
+  'heartbeat',
+  'heartbeat-result',
+  'timeout-now',
+  'read-index-request',
+  'read-index-response',
+] as const satisfies readonly Message['type'][];
+
+const ERROR_CODES: readonly ErrorCode[] = Object.keys(ERRORS).filter(isErrorCode);
+
+/** From half a millisecond to the longest that a producer waits. */
+const APPEND_SECONDS = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10];
+const PERSIST_SECONDS = [0.0001, 0.00025, ...APPEND_SECONDS];
+const PERSIST_RECORDS = [1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024];
+
+export type Metrics = RaftMetrics & TrafficMetrics & StorageMetrics & PeerMetrics & ProcessMetrics & Exposition;
+
+type RaftMetrics = ReturnType<typeof raftMetrics>;
+type TrafficMetrics = ReturnType<typeof trafficMetrics>;
+type StorageMetrics = ReturnType<typeof storageMetrics>;
+type PeerMetrics = ReturnType<typeof peerMetrics>;
+type ProcessMetrics = ReturnType<typeof processMetrics>;
+
+interface Exposition {
+  /** Runs `callback` at each scrape, before anything is read: for gauges that mirror a state. */
+  onCollect(callback: () => void): void;
+  /** What /metrics answers, in Prometheus' text format. */
+  exposition(): Promise<{ readonly contentType: string; readonly body: string }>;
+  /** Stops what the process metrics sample by. */
+  close(): void;
+}
+
+/** The metrics of one node, in a registry of their own. docs/metrics.md lists them; a test holds it to this. */
+export function createMetrics(): Metrics {
+  const registry = new Registry();
+  const instruments = instrumentsOf(registry);
+  const callbacks: (() => void)[] = [];
+  const processGauges = processMetrics(instruments);
+  const delay = new EventLoopDelayMonitor();
+  callbacks.push(() => {
+    const { p50Seconds, p99Seconds, maxSeconds } = delay.read();
+    processGauges.eventLoopDelayP50.set(p50Seconds);
+    processGauges.eventLoopDelayP99.set(p99Seconds);
+    processGauges.eventLoopDelayMax.set(maxSeconds);
+  });
+  addDefaultMetrics(registry);
+  return {
+    ...raftMetrics(instruments),
+    ...trafficMetrics(instruments),
+    ...storageMetrics(instruments),
+    ...peerMetrics(instruments),
+    ...processGauges,
+    onCollect: (callback) => {
+      callbacks.push(callback);
+    },
+    exposition: async () => {
+      for (const callback of callbacks) callback();
+      return { contentType: registry.contentType, body: await registry.metrics() };
+    },
+    close: () => delay.close(),
+  };
+}
+
+function raftMetrics({ counter, gauge, gaugeByPeer, state }: Instruments) {
+  return {
+    raftTerm: gauge('flotilla_raft_term', "Raft's current term."),
+    raftRole: state('flotilla_raft_role', '1 for the role that this node has, 0 for the others.', 'role', RAFT_ROLES),
+    leaderKnown: gauge('flotilla_raft_leader_known', '1 while this node leads or knows who does, else 0.'),
+    electionsStarted: counter('flotilla_raft_elections_started_total', 'Elections that this node stood for.'),
+    electionsWon: counter('flotilla_raft_elections_won_total', 'Elections that this node won.'),
+    leadershipChanges: counter('flotilla_raft_leadership_changes_total', 'Times that this node saw another leader take over.'),
+    commitIndex: gauge('flotilla_raft_commit_index', 'Log index up to which this node knows that everything is on a majority.'),
+    appliedIndex: gauge('flotilla_raft_applied_index', 'Log index up to which consumers of this node are served.'),
+    lastIndex: gauge('flotilla_raft_last_index', "Last index of this node's log."),
+    matchIndex: gaugeByPeer('flotilla_raft_match_index', 'Leader only: log index up to which the peer is known to hold the log.'),
+    replicationLag: gaugeByPeer('flotilla_raft_replication_lag_entries', 'Leader only: log entries that the peer is behind the leader.'),
+  };
+}
+
+function trafficMetrics({ counter, counterBy, gauge, histogram }: Instruments) {
+  return {
+    eventsIn: counter('flotilla_events_in_total', 'Events that this node took from producers and acknowledged.'),
+    bytesIn: counter(
+      'flotilla_events_in_bytes_total',
+      'Size of the batches that this node took from producers and acknowledged, as stored.',
+    ),
+    batchesIn: counter('flotilla_batches_in_total', 'Batches that this node took from producers and acknowledged.'),
+    eventsOut: counter('flotilla_events_out_total', 'Events that this node sent to consumers.'),
+    bytesOut: counter('flotilla_events_out_bytes_total', 'Size of the events that this node sent to consumers.'),
+    appendSeconds: histogram(
+      'flotilla_append_duration_seconds',
+      'Leader only: from the proposal of a batch to its commit.',
+      APPEND_SECONDS,
+    ),
+    forwarded: counter('flotilla_forwarded_batches_total', 'Batches that this node handed on to the leader.'),
+    refusals: counterBy('flotilla_refusals_total', 'Batches that this node did not acknowledge, by error code.', 'code', ERROR_CODES),
+    outcomesUnknown: counter('flotilla_outcomes_unknown_total', 'Batches that were proposed here and whose fate was not learned.'),
+    produceStreams: gauge('flotilla_produce_streams', 'Open produce streams.'),
+    readStreams: gauge('flotilla_read_streams', 'Open read streams.'),
+  };
+}
+
+function storageMetrics({ gauge, histogram }: Instruments) {
+  return {
+    persistSeconds: histogram('flotilla_persist_duration_seconds', 'Writing one group of records, fsync included.', PERSIST_SECONDS),
+    persistRecords: histogram('flotilla_persist_records', 'Log records that one fsync made durable.', PERSIST_RECORDS),
+    cacheBytes: gauge('flotilla_cache_bytes', "Size of the log's hot tail that is kept in memory."),
+  };
+}
+
+function peerMetrics({ counterBy, stateByPeer }: Instruments) {
+  return {
+    peerLinks: stateByPeer('flotilla_peer_link_state', '1 for the state of the link to the peer, 0 for the others.', LINK_STATES),
+    messagesSent: counterBy('flotilla_peer_messages_sent_total', 'Raft messages handed to a link.', 'type', MESSAGE_TYPES),
+    messagesReceived: counterBy('flotilla_peer_messages_received_total', 'Raft messages that came in.', 'type', MESSAGE_TYPES),
+  };
+}
+
+function processMetrics({ counter, gauge }: Instruments) {
+  return {
+    eventLoopDelayP50: gauge('flotilla_event_loop_delay_p50_seconds', 'Median delay of the event loop over the last ten seconds or more.'),
+    eventLoopDelayP99: gauge(
+      'flotilla_event_loop_delay_p99_seconds',
+      '99th percentile of the delay of the event loop over the last ten seconds or more.',
+    ),
+    eventLoopDelayMax: gauge('flotilla_event_loop_delay_max_seconds', 'Longest delay of the event loop over the last ten seconds or more.'),
+    logLinesDropped: counter('flotilla_log_lines_dropped_total', 'Log lines lost because they could not be written.'),
+  };
+}
+
+/**
+ * process_* and nodejs_*: CPU, memory, descriptors, garbage collection. Left out:
+ * gauges that are misnamed `_total`, for which promtool complains, and the
+ * package's own event-loop figures, which ours replace; its sampler can't be
+ * kept out, but it can be kept from waking an idle node a hundred times a second.
+ */
+function addDefaultMetrics(registry: Registry): void {
+  collectDefaultMetrics({ register: registry, eventLoopMonitoringPrecision: 10_000 });
+  for (const { name, type } of registry.getMetricsAsArray()) {
+    const misnamed = name.endsWith('_total') && String(type) !== 'counter';
+    if (misnamed || name.startsWith('nodejs_eventloop_lag')) registry.removeSingleMetric(name);
+  }
+}

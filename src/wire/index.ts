@@ -1,0 +1,10 @@
+export * from './batch-body.js';
+export * from './batch-events.js';
+export * from './body-check.js';
+export * from './decode.js';
+export * from './event-json.js';
+export * from './event-mapping.js';
+export * from './packed-body.js';
+export * from './peer-messages.js';
+export * as proto from './proto.js';
+export * from './record.js';

@@ -1,0 +1,51 @@
+/**
+ * The generated messages and service definitions of proto/flotilla/v1, as one
+ * namespace: `proto.ReadRequest`. Some names (Member, PackedBody, Append) also
+ * belong to types of our own, hence the namespace.
+ */
+
+export {
+  ClusterServiceDefinition,
+  GetStatusRequest,
+  GetStatusResponse,
+  NodeRole,
+  NodeStatus,
+} from './gen/flotilla/v1/cluster_service.js';
+export * from './gen/flotilla/v1/event.js';
+export {
+  AppendRequest,
+  AppendResponse,
+  BatchList,
+  CaughtUp,
+  Consistency,
+  EventList,
+  EventServiceDefinition,
+  Failure,
+  LeaderNotice,
+  ProduceRequest,
+  ProduceResponse,
+  ReadRequest,
+  ReadResponse,
+  ReadStarted,
+} from './gen/flotilla/v1/event_service.js';
+export {
+  Append,
+  AppendResult,
+  DeliverRequest,
+  DeliverResponse,
+  ForwardRequest,
+  ForwardResponse,
+  ForwardResponse_Failure,
+  ForwardResponse_Proposed,
+  Heartbeat,
+  HeartbeatResult,
+  IntroduceRequest,
+  IntroduceResponse,
+  Member,
+  PeerServiceDefinition,
+  ReadIndexRequest,
+  ReadIndexResponse,
+  TimeoutNow,
+  VoteRequest,
+  VoteResponse,
+} from './gen/flotilla/v1/peer_service.js';

@@ -1,0 +1,205 @@
+import { crc32 } from 'node:zlib';
+import {
+  type ActorId,
+  type Counter,
+  FlotillaError,
+  type LogIndex,
+  type Term,
+  assert,
+  counter,
+  logIndex,
+  readUint64,
+  term,
+  viewOf,
+  writeUint64,
+} from '../base/index.js';
+import { type StoredBatch, readBatch } from '../event/index.js';
+import type { Configuration, EntryInfo } from '../raft/index.js';
+
+/**
+ * A log record: one Raft entry in the envelope in which it travels and is stored.
+ *
+ * LevelDB may lose a record in the middle or return a wrong value without an
+ * error, so nothing that it returns is believed before the envelope has been
+ * checked: the CRC says that the bytes are those that were written, the index
+ * and the chained checksum say that no record is missing or of another history.
+ *
+ * Layout, little-endian:
+ *
+ *     offset  size
+ *          0     1  format, 1
+ *          1     1  kind
+ *          2     2  0
+ *          4     4  length of the payload
+ *          8     8  index
+ *         16     8  term
+ *         24     8  first counter: what the first event in or after this record has
+ *         32     4  number of events in the payload
+ *         36     4  checksum of the record before (0 before the first)
+ *         40     4  checksum: CRC-32 over bytes 0..39, then the payload
+ *         44        payload
+ */
+export const RECORD_HEADER_BYTES = 44;
+const RECORD_FORMAT = 1;
+
+const KINDS = ['no-op', 'configuration', 'events'] as const;
+export type RecordKind = (typeof KINDS)[number];
+
+export interface RecordHeader {
+  readonly kind: RecordKind;
+  readonly index: LogIndex;
+  readonly term: Term;
+  readonly firstCounter: Counter;
+  readonly eventCount: number;
+  readonly previousChecksum: number;
+  readonly checksum: number;
+}
+
+export interface LogRecord extends RecordHeader {
+  readonly payload: Uint8Array;
+  /** The whole record, envelope included. */
+  readonly bytes: Uint8Array;
+}
+
+/** Where a log ends: what the next record builds on. */
+export interface LogTail {
+  readonly index: LogIndex;
+  readonly term: Term;
+  readonly checksum: number;
+  readonly nextCounter: Counter;
+}
+
+export const EMPTY_LOG_TAIL: LogTail = { index: logIndex(0), term: term(0), checksum: 0, nextCounter: counter(1) };
+
+export interface UnsealedRecord {
+  readonly kind: RecordKind;
+  readonly term: Term;
+  readonly eventCount: number;
+  readonly payloadBytes: number;
+}
+
+/**
+ * Makes the record that follows `tail`. `fill` writes the payload in place, so
+ * that a batch's bytes are copied only once on their way into the log.
+ */
+export function sealRecord(tail: LogTail, record: UnsealedRecord, fill?: (payload: Buffer) => void): LogRecord {
+  const bytes = Buffer.allocUnsafe(RECORD_HEADER_BYTES + record.payloadBytes);
+  const view = viewOf(bytes);
+  const index = logIndex(tail.index + 1);
+  view.setUint8(0, RECORD_FORMAT);
+  view.setUint8(1, KINDS.indexOf(record.kind));
+  view.setUint16(2, 0, true);
+  view.setUint32(4, record.payloadBytes, true);
+  writeUint64(view, 8, index);
+  writeUint64(view, 16, record.term);
+  writeUint64(view, 24, tail.nextCounter);
+  view.setUint32(32, record.eventCount, true);
+  view.setUint32(36, tail.checksum, true);
+  const payload = bytes.subarray(RECORD_HEADER_BYTES);
+  fill?.(payload);
+  const checksum = checksumOf(bytes);
+  view.setUint32(40, checksum, true);
+  return {
+    kind: record.kind,
+    index,
+    term: record.term,
+    firstCounter: tail.nextCounter,
+    eventCount: record.eventCount,
+    previousChecksum: tail.checksum,
+    checksum,
+    payload,
+    bytes,
+  };
+}
+
+/** Checks the envelope of one record. Throws DATA_LOSS where a single bit is wrong. */
+export function openRecord(bytes: Uint8Array): LogRecord {
+  const damaged = (what: string): FlotillaError => new FlotillaError('DATA_LOSS', `a log record is damaged: ${what}`);
+  if (bytes.byteLength < RECORD_HEADER_BYTES) throw damaged(`${bytes.byteLength} bytes are less than its envelope`);
+  const view = viewOf(bytes);
+  const checksum = view.getUint32(40, true);
+  const actual = checksumOf(bytes);
+  if (checksum !== actual) throw damaged(`checksum ${actual} instead of ${checksum}`);
+  const format = view.getUint8(0);
+  if (format !== RECORD_FORMAT) {
+    throw new FlotillaError('FOREIGN_NODE', `a log record has format ${format}; this version reads format ${RECORD_FORMAT}: use a newer Flotilla`);
+  }
+  const kind = KINDS[view.getUint8(1)];
+  if (kind === undefined) {
+    throw new FlotillaError('FOREIGN_NODE', `a log record has the unknown kind ${view.getUint8(1)}: use a newer Flotilla`);
+  }
+  if (view.getUint32(4, true) !== bytes.byteLength - RECORD_HEADER_BYTES) throw damaged('its length is wrong');
+  return {
+    kind,
+    index: logIndex(readUint64(view, 8)),
+    term: term(readUint64(view, 16)),
+    firstCounter: counter(readUint64(view, 24)),
+    eventCount: view.getUint32(32, true),
+    previousChecksum: view.getUint32(36, true),
+    checksum,
+    payload: bytes.subarray(RECORD_HEADER_BYTES),
+    bytes,
+  };
+}
+
+/** The tail of a log that ends with `record`. */
+export function tailAfter(record: RecordHeader): LogTail {
+  return { index: record.index, term: record.term, checksum: record.checksum, nextCounter: counter(record.firstCounter + record.eventCount) };
+}
+
+/** Whether `record` is the one that comes next after `tail`, in this very history. */
+export function follows(tail: LogTail, record: RecordHeader): boolean {
+  return (
+    record.index === tail.index + 1 &&
+    record.term >= tail.term &&
+    record.previousChecksum === tail.checksum &&
+    record.firstCounter === tail.nextCounter
+  );
+}
+
+/** The batches of an events record, in order. */
+export function batchesOf(record: LogRecord): StoredBatch[] {
+  assert(record.kind === 'events', `a ${record.kind} record has no batches`);
+  const batches: StoredBatch[] = [];
+  for (let offset = 0; offset < record.payload.byteLength; ) {
+    const batch = readBatch(record.payload, offset);
+    if (batch === undefined) throw new FlotillaError('DATA_LOSS', `record ${record.index} holds something that is no batch at byte ${offset}`);
+    batches.push(batch);
+    offset += batch.bytes.byteLength;
+  }
+  return batches;
+}
+
+/** A member as configurations name it. */
+export interface Member {
+  readonly actor: ActorId;
+  /** Random, made with the node's data directory; 32 hexadecimal digits. */
+  readonly instance: string;
+  /** HOST:PORT that others are told. */
+  readonly address: string;
+}
+
+/** What a configuration record holds: who votes, who listens, and where they are. */
+export interface Membership extends Configuration {
+  readonly members: readonly Member[];
+}
+
+export function encodeMembership(membership: Membership): Buffer {
+  const { voters, outgoing, learners, members } = membership;
+  return Buffer.from(JSON.stringify({ voters, outgoing, learners, members }));
+}
+
+export function decodeMembership(payload: Uint8Array): Membership {
+  // The record's checksum has been verified: these are the bytes that encodeMembership wrote.
+  return JSON.parse(Buffer.from(payload.buffer, payload.byteOffset, payload.byteLength).toString()) as Membership;
+}
+
+/** What consensus needs to know of a record. */
+export function entryInfoOf(record: LogRecord): EntryInfo {
+  const info = { index: record.index, term: record.term, bytes: record.bytes.byteLength };
+  return record.kind === 'configuration' ? { ...info, configuration: decodeMembership(record.payload) } : info;
+}
+
+function checksumOf(bytes: Uint8Array): number {
+  return crc32(bytes.subarray(RECORD_HEADER_BYTES), crc32(bytes.subarray(0, 40)));
+}

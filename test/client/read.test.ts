@@ -1,0 +1,227 @@
+import assert from 'node:assert/strict';
+import { crc32 } from 'node:zlib';
+import { afterEach, test } from 'node:test';
+import { FlotillaError } from '../../src/base/index.js';
+import { type ClientOptions, type ErrorCode, type Event, FlotillaClient, type ReadStarted } from '../../src/client/index.js';
+import { parseEventId } from '../../src/event/index.js';
+import { packBody } from '../../src/wire/index.js';
+import { FakeLog, FakeNode } from '../support/fake-node.js';
+
+const cleanups: (() => Promise<void>)[] = [];
+
+afterEach(async () => {
+  for (const cleanup of cleanups.splice(0).reverse()) await cleanup();
+});
+
+async function cluster(size: number, log: FakeLog): Promise<FakeNode[]> {
+  const nodes: FakeNode[] = [];
+  for (let actor = 1; actor <= size; actor++) {
+    const node = await new FakeNode(actor, log).start();
+    cleanups.push(() => node.kill());
+    nodes.push(node);
+  }
+  return nodes;
+}
+
+function clientOf(nodes: readonly FakeNode[], options: ClientOptions = {}): FlotillaClient {
+  const client = new FlotillaClient({ hosts: nodes.map((node) => node.address), timeoutMs: 8000, ...options });
+  cleanups.push(() => client.close());
+  return client;
+}
+
+/** Batches of `sizes` events with the data 1, 2, 3 …, alternately in /even and /odd. */
+function filledLog(...sizes: number[]): FakeLog {
+  const log = new FakeLog();
+  for (const size of sizes) fill(log, size);
+  return log;
+}
+
+function fill(log: FakeLog, size: number): void {
+  const next = log.nextCounter;
+  const events = Array.from({ length: size }, (_, position) => ({
+    namespace: (next + position) % 2 === 0 ? '/even' : '/odd',
+    data: Buffer.from(String(next + position)),
+  }));
+  log.append(packBody(events), 1);
+}
+
+async function counters(events: AsyncIterable<Event>): Promise<number[]> {
+  const list: number[] = [];
+  for await (const event of events) list.push(event.counter);
+  return list;
+}
+
+const upTo = (count: number, from = 1): number[] => Array.from({ length: count }, (_, position) => from + position);
+const code = (expected: ErrorCode) => (error: unknown) => error instanceof FlotillaError && error.code === expected;
+
+test('read gives every event in order, and ends where the stream ended when it began', async () => {
+  const log = filledLog(3, 1, 5);
+  const nodes = await cluster(1, log);
+  const started: ReadStarted[] = [];
+  const events: Event[] = [];
+  for await (const event of clientOf(nodes).read({ onStarted: (info) => started.push(info) })) events.push(event);
+  assert.deepEqual(
+    events.map((event) => [event.id, event.namespace, event.text()]),
+    upTo(9).map((counter) => [`${String(counter).padStart(20, '0')}00001`, counter % 2 === 0 ? '/even' : '/odd', String(counter)]),
+  );
+  assert.deepEqual(started, [{ confirmed: true, endId: '0000000000000000000900001', incarnation: log.incarnation }]);
+});
+
+test('an event has all its parts', async () => {
+  const log = new FakeLog();
+  const [node] = await cluster(1, log);
+  assert.ok(node !== undefined);
+  const client = clientOf([node]);
+  const input = { namespace: '/a', data: '{"b":1}', parentId: '7.3', type: 'made', contentType: 'application/json', metadata: new Map([['k', 'v'], ['__proto__', 'y']]) };
+  await client.append([{ namespace: '/plain' }, input]);
+  const [plain, full] = (await client.readBatches().next()).value ?? [];
+  assert.ok(plain !== undefined && full !== undefined);
+  assert.deepEqual([plain.data.byteLength, plain.parentId, plain.type, plain.contentType, plain.metadata.size], [0, undefined, undefined, undefined, 0]);
+  assert.deepEqual(full.json(), { b: 1 });
+  assert.equal(full.parentId, '0000000000000000000700003');
+  assert.equal(full.timestamp.getTime(), full.timestampMs);
+  assert.equal(
+    JSON.stringify(full),
+    '{"id":"0000000000000000000200001","parentId":"0000000000000000000700003","namespace":"/a","timestamp":"2023-11-14T22:13:20.001Z","type":"made","contentType":"application/json","metadata":{"__proto__":"y","k":"v"},"data":"{\\"b\\":1}"}',
+  );
+});
+
+test('glob, startAfter and limit go to the node, and hold', async () => {
+  const nodes = await cluster(1, filledLog(4, 4, 4));
+  const client = clientOf(nodes);
+  assert.deepEqual(await counters(client.read({ glob: '/even' })), [2, 4, 6, 8, 10, 12]);
+  assert.deepEqual(await counters(client.read({ startAfter: '6.1' })), upTo(6, 7));
+  assert.deepEqual(await counters(client.read({ startAfter: '0000000000000000000400001', limit: 3 })), [5, 6, 7]);
+  assert.deepEqual(await counters(client.read({ startAfter: '12.1' })), []);
+  assert.deepEqual(await counters(client.read({ limit: 0 })), upTo(12));
+});
+
+test('a read whose node dies goes on with the others: none skipped, none twice, the same end', async () => {
+  const log = filledLog(...Array.from({ length: 40 }, () => 5));
+  const nodes = await cluster(3, log);
+  for (const node of nodes) node.batchesPerMessage = 3;
+  for (const node of nodes.slice(0, 2)) node.breakReadAfterMessages = 4;
+  const [first, second, third] = nodes;
+  assert.ok(first !== undefined && second !== undefined && third !== undefined);
+  // What is appended after the read began is not part of it, at whichever node it goes on.
+  second.onRead = () => fill(log, 5);
+  let lost = 0;
+  const seen = await counters(clientOf(nodes).read({ onReconnect: () => lost++ }));
+  assert.deepEqual(seen, upTo(200));
+  assert.ok(lost >= 2);
+  assert.equal(third.reads[0]?.incarnation, log.incarnation);
+});
+
+test('a limit counts over all connections', async () => {
+  const nodes = await cluster(2, filledLog(...Array.from({ length: 10 }, () => 5)));
+  const [first, second] = nodes;
+  assert.ok(first !== undefined && second !== undefined);
+  first.batchesPerMessage = 1;
+  first.breakReadAfterMessages = 3;
+  assert.deepEqual(await counters(clientOf(nodes).read({ limit: 22 })), upTo(22));
+  // What the killed node had sent may be lost with it.
+  const resumed = second.reads[0];
+  assert.ok(resumed !== undefined && resumed.startAfter !== '');
+  assert.equal(resumed.limit, 22 - parseEventId(resumed.startAfter, 'start_after').counter);
+});
+
+test('a tail tells when it has caught up with nothing lost, goes on with new events, and survives its node', async () => {
+  const log = filledLog(3);
+  const nodes = await cluster(2, log);
+  const [first] = nodes;
+  assert.ok(first !== undefined);
+  const tail = clientOf(nodes).tail();
+  const seen: number[] = [];
+  for await (const event of tail) {
+    seen.push(event.counter);
+    if (event.counter === 3) fill(log, 2);
+    if (event.counter === 5) {
+      await first.kill();
+      fill(log, 2);
+    }
+    if (event.counter === 7) break;
+  }
+  assert.deepEqual(seen, upTo(7));
+});
+
+test('return breaks off a tail that waits, and close ends it with CANCELLED', async () => {
+  const nodes = await cluster(1, filledLog(1));
+  const client = clientOf(nodes);
+  const left = client.tail();
+  assert.equal((await left.next()).value?.counter, 1);
+  const waiting = left.next();
+  await left.return();
+  assert.deepEqual(await waiting, { done: true, value: undefined });
+
+  const cut = client.tail({ startAfter: '1.1' }).next();
+  await client.close();
+  await assert.rejects(cut, code('CANCELLED'));
+});
+
+test('a consumer that stops pulling stops the node', async () => {
+  const log = new FakeLog();
+  const data = new Uint8Array(250 * 1024);
+  for (let batch = 0; batch < 200; batch++) log.append(packBody([{ namespace: '/a', data }]), 1);
+  const [node] = await cluster(1, log);
+  assert.ok(node !== undefined);
+  node.batchesPerMessage = 1;
+  const events = clientOf([node]).read();
+  await events.next();
+  let before = -1;
+  while (node.sentMessages !== before) {
+    before = node.sentMessages;
+    for (let turn = 0; turn < 200; turn++) await new Promise((resolve) => setImmediate(resolve));
+  }
+  assert.ok(node.sentMessages < 150, `${node.sentMessages} of 200 messages were sent to a reader that took one`);
+  assert.equal((await counters(events)).length, 199);
+});
+
+test('final failures are thrown with their code; a batch that arrives damaged is one', async () => {
+  const log = filledLog(2);
+  const [node] = await cluster(1, log);
+  assert.ok(node !== undefined);
+  const client = clientOf([node], { timeoutMs: 400 });
+  await assert.rejects(client.read({ glob: '/foo**' }).next(), code('INVALID_ARGUMENT'));
+  await assert.rejects(client.read({ startAfter: '4.' }).next(), code('INVALID_ARGUMENT'));
+  await assert.rejects(client.read({ limit: -1 }).next(), code('INVALID_ARGUMENT'));
+  node.onRead = () => {
+    throw new FlotillaError('POSITION_MISMATCH', 'start_after: past the end');
+  };
+  await assert.rejects(client.read({ startAfter: '99.1' }).next(), code('POSITION_MISMATCH'));
+  node.onRead = () => undefined;
+  const stored = log.batches[0]?.bytes;
+  assert.ok(stored !== undefined);
+  stored[stored.length - 1] = (stored.at(-1) ?? 0) ^ 1;
+  assert.notEqual(crc32(log.batches[0]?.body ?? ''), log.batches[0]?.header.bodyChecksum);
+  await assert.rejects(client.read().next(), code('DATA_LOSS'));
+});
+
+test('refusals that pass are waited out; those that last are told', async () => {
+  const [node] = await cluster(1, filledLog(2));
+  assert.ok(node !== undefined);
+  node.onRead = (_request, position) => {
+    if (position < 2) throw new FlotillaError('NO_LEADER', 'no majority');
+  };
+  assert.deepEqual(await counters(clientOf([node]).read({ consistency: 'confirmed' })), [1, 2]);
+  node.onRead = () => {
+    throw new FlotillaError('NO_LEADER', 'no majority');
+  };
+  await assert.rejects(clientOf([node], { timeoutMs: 300 }).read().next(), code('NO_LEADER'));
+  await node.kill();
+  await assert.rejects(clientOf([node], { connectTimeoutMs: 200 }).read().next(), code('UNREACHABLE'));
+});
+
+test('a node that is behind the end of the read does not end it', async () => {
+  const log = filledLog(5, 5, 5, 5);
+  const behind = new FakeLog();
+  behind.batches.push(...log.batches.slice(0, 2));
+  const [first] = await cluster(1, log);
+  const [second] = await cluster(1, behind);
+  assert.ok(first !== undefined && second !== undefined);
+  first.batchesPerMessage = 1;
+  first.breakReadAfterMessages = 1;
+  second.onRead = (_request, position) => {
+    if (position === 1) behind.batches.push(...log.batches.slice(2));
+  };
+  assert.deepEqual(await counters(clientOf([first, second]).read()), upTo(20));
+});

@@ -1,0 +1,115 @@
+import assert from 'node:assert/strict';
+import { existsSync, readFileSync } from 'node:fs';
+import { join, resolve } from 'node:path';
+import { test } from 'node:test';
+import { fileURLToPath } from 'node:url';
+import { parse } from 'yaml';
+import { z } from 'zod';
+
+const ROOT = resolve(fileURLToPath(new URL('../..', import.meta.url)));
+const read = (path: string): string => readFileSync(join(ROOT, path), 'utf8');
+
+const service = z.object({
+  image: z.string(),
+  command: z.array(z.string()).optional(),
+  ports: z.array(z.string()),
+  networks: z.array(z.string()),
+  volumes: z.array(z.string()),
+});
+const compose = z
+  .object({
+    services: z.record(z.string(), service),
+    networks: z.record(z.string(), z.unknown()),
+    volumes: z.record(z.string(), z.unknown()),
+  })
+  .parse(parse(read('cluster-examples/docker-compose/compose.yaml'), { merge: true }));
+const nodes = Object.entries(compose.services).filter(([, { command }]) => command !== undefined);
+
+/** What `flotilla serve` is told, flag by flag. */
+function flags(command: readonly string[]): Map<string, string[]> {
+  assert.equal(command[0], 'serve');
+  const found = new Map<string, string[]>();
+  for (let position = 1; position < command.length; ) {
+    const flag = command[position] ?? '';
+    assert.match(flag, /^--?[a-z]/, `${flag} is no flag`);
+    const value = command[position + 1];
+    const takesValue = value !== undefined && !value.startsWith('-');
+    found.set(flag, [...(found.get(flag) ?? []), ...(takesValue ? [value] : [])]);
+    position += takesValue ? 2 : 1;
+  }
+  return found;
+}
+
+test('compose: three nodes, each the peer of the two others by the name it advertises', () => {
+  assert.equal(nodes.length, 3);
+  for (const [name, { command }] of nodes) {
+    const given = flags(command ?? []);
+    const port = given.get('-p')?.[0];
+    assert.deepEqual(given.get('--advertise'), [`${name}:${port}`]);
+    const others = nodes.filter(([other]) => other !== name).map(([other]) => `${other}:${port}`);
+    assert.deepEqual(given.get('--peer-addr'), others);
+    assert.deepEqual([...given.keys()].sort(), ['--actor-id', '--advertise', '--host', '--insecure', '--peer-addr', '-p']);
+  }
+  assert.deepEqual(
+    nodes.map(([, { command }]) => flags(command ?? []).get('--actor-id')?.[0]),
+    ['1', '2', '3'],
+  );
+});
+
+test('compose: ports are published on 127.0.0.1 only, and once each', () => {
+  const published = Object.values(compose.services).flatMap(({ ports }) => ports);
+  for (const port of published) assert.match(port, /^127\.0\.0\.1:\d+:\d+$/);
+  const outside = published.map((port) => port.split(':')[1]);
+  assert.deepEqual(outside, ['3000', '4000', '3001', '4001', '3002', '4002', '9090']);
+});
+
+test('compose: every network and named volume is declared, and each node has a volume of its own', () => {
+  for (const { networks, volumes } of Object.values(compose.services)) {
+    for (const network of networks) assert.ok(Object.hasOwn(compose.networks, network), network);
+    for (const volume of volumes) {
+      const [source = ''] = volume.split(':');
+      const found = source.startsWith('./')
+        ? existsSync(join(ROOT, 'cluster-examples/docker-compose', source))
+        : Object.hasOwn(compose.volumes, source);
+      assert.ok(found, volume);
+    }
+  }
+  assert.deepEqual(
+    nodes.map(([, { volumes }]) => volumes),
+    nodes.map(([name]) => [`${name}:/data`]),
+  );
+});
+
+test('prometheus scrapes the HTTP port of every node', () => {
+  const target = z.object({ scrape_configs: z.array(z.object({ static_configs: z.array(z.object({ targets: z.array(z.string()) })) })) });
+  const { scrape_configs: jobs } = target.parse(parse(read('cluster-examples/docker-compose/prometheus.yml')));
+  const targets = jobs.flatMap((job) => job.static_configs.flatMap((each) => each.targets));
+  assert.deepEqual(
+    targets,
+    nodes.map(([name]) => `${name}:4000`),
+  );
+});
+
+test('Dockerfile: what it copies exists and is let through by .dockerignore', () => {
+  const allowed = read('.dockerignore').split('\n');
+  assert.equal(allowed[0], '*');
+  const copied = [...read('Dockerfile').matchAll(/^COPY (?!--from)(.+) \S+$/gm)].flatMap(([, paths = '']) => paths.split(' '));
+  assert.ok(copied.length >= 8);
+  for (const path of copied) {
+    assert.ok(existsSync(join(ROOT, path)), `${path} does not exist`);
+    assert.ok(allowed.includes(`!${path}`), `${path} is left out by .dockerignore`);
+  }
+});
+
+test('Dockerfile: runs as another user than root, with production packages only, and tells whether it lives', () => {
+  const last =
+    read('Dockerfile')
+      .split(/^FROM /m)
+      .at(-1) ?? '';
+  assert.match(last, /^USER node$/m);
+  assert.match(last, /^HEALTHCHECK [\s\S]*\/livez/m);
+  assert.match(last, /COPY --from=packages/);
+  assert.match(read('Dockerfile'), /npm ci --omit=dev --ignore-scripts/);
+  // A node needs what `USER` may not create: the folder of the volume belongs to it before.
+  assert.ok(last.indexOf('chown node:node /data') < last.indexOf('VOLUME /data'));
+});

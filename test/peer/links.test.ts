@@ -1,0 +1,274 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { crc32 } from 'node:zlib';
+import { AssertionFailure, counter, FlotillaError, LIMITS, logIndex, term } from '../../src/base/index.js';
+import type { Member, PackedBody } from '../../src/wire/index.js';
+import { CLUSTER, GROUP, heartbeat, makeAppend, makeMembers, recordingLogger, startNode, type TestNode, until } from './peer-fixture.js';
+
+const bodyOf = (text: string): PackedBody => ({ body: Buffer.from(text), count: 1, checksum: crc32(text) });
+
+const isOpen = (node: TestNode, peer: Member): boolean => node.links.states().get(peer.actor) === 'open';
+
+/** Both connections of a node to a peer stand: a heartbeat and an empty append get through. */
+async function linked(node: TestNode, peer: Member): Promise<void> {
+  await until(
+    () => isOpen(node, peer) && node.links.send(peer.actor, GROUP, makeAppend(0).message, []),
+    `actor ${node.member.actor} is linked to ${peer.actor}`,
+  );
+}
+
+async function pair(context: Parameters<typeof startNode>[0], second: Partial<Parameters<typeof startNode>[1]> = {}) {
+  const members = await makeMembers(2);
+  const [one, two] = members;
+  assert.ok(one !== undefined && two !== undefined);
+  const a = await startNode(context, { members, self: one });
+  const b = await startNode(context, { members, self: two, ...second });
+  await linked(a, two);
+  await linked(b, one);
+  b.received.length = 0;
+  return { members, one, two, a, b };
+}
+
+test('messages_keepTheirOrder_andAnswersTravelOnTheOtherNodesOwnLink', async (context) => {
+  const { a, b, one, two } = await pair(context);
+  for (let round = 1; round <= 500; round++) assert.ok(a.links.send(two.actor, GROUP, heartbeat(round), []));
+  await until(() => b.received.length >= 500, 'everything has arrived');
+  const rounds = b.received.flatMap(({ message }) => (message.type === 'heartbeat' ? [message.round] : []));
+  assert.deepEqual(
+    rounds,
+    Array.from({ length: 500 }, (_, index) => index + 1),
+  );
+  assert.ok(b.links.send(one.actor, GROUP, { type: 'heartbeat-result', term: term(1), round: 500 }, []));
+  await until(() => a.received.some(({ message }) => message.type === 'heartbeat-result'), 'the answer has arrived');
+});
+
+test('appends_arriveWithTheirRecordsVerified', async (context) => {
+  const { a, b, two } = await pair(context);
+  const { message, records } = makeAppend(50, 1000);
+  assert.ok(a.links.send(two.actor, GROUP, message, records));
+  await until(() => b.received.length === 1, 'the append has arrived');
+  const [arrived] = b.received;
+  assert.deepEqual(arrived?.message, message);
+  assert.deepEqual(
+    arrived?.records.map(({ checksum }) => checksum),
+    records.map(({ checksum }) => checksum),
+  );
+});
+
+test('damagedRecord_endsTheStreamAndReachesNobody_andTheLinkRecovers', async (context) => {
+  const { a, b, two } = await pair(context);
+  const { message, records } = makeAppend(2);
+  const [first, second] = records;
+  assert.ok(first !== undefined && second !== undefined);
+  const damaged = Buffer.from(second.bytes);
+  damaged[60] = (damaged[60] ?? 0) ^ 1;
+  a.links.send(two.actor, GROUP, message, [first, { ...second, bytes: damaged }]);
+  await until(() => !a.links.send(two.actor, GROUP, makeAppend(0).message, []), 'the bulk link was closed');
+  await linked(a, two);
+  assert.ok(b.received.every(({ records: arrived }) => arrived.length === 0));
+  assert.deepEqual(b.internalErrors, []);
+});
+
+test('killedPeer_isRefusedWithin200Ms_andFoundAgainWhenItIsBack', async (context) => {
+  const { a, b, members, two } = await pair(context);
+  const killedAtMs = performance.now();
+  await b.kill();
+  await until(() => a.links.states().get(two.actor) === 'refused', 'the refusal is noticed');
+  const noticed = a.linkStates.find(({ state, atMs }) => state === 'refused' && atMs > killedAtMs);
+  assert.ok(noticed !== undefined && noticed.atMs - killedAtMs < 200, `noticed after ${(noticed?.atMs ?? 0) - killedAtMs} ms`);
+  assert.equal(a.links.send(two.actor, GROUP, heartbeat(1), []), false);
+  const backAtMs = performance.now();
+  const again = await startNode(context, { members, self: two, bootCounter: 2 });
+  await linked(a, two);
+  assert.ok(performance.now() - backAtMs < 1000, `linked again after ${performance.now() - backAtMs} ms`);
+  assert.ok(a.links.send(two.actor, GROUP, heartbeat(7), []));
+  await until(() => again.received.some(({ message }) => message.type === 'heartbeat' && message.round === 7), 'it hears again');
+});
+
+test('states_areToldOnceEach', async (context) => {
+  const { a, b, two } = await pair(context);
+  await b.kill();
+  await until(() => a.links.states().get(two.actor) === 'refused', 'the refusal is noticed');
+  // Some more attempts fail meanwhile.
+  await new Promise((resolve) => setTimeout(resolve, 300));
+  const told = a.linkStates.map(({ state }) => state);
+  for (let n = 1; n < told.length; n++) assert.notEqual(told[n], told[n - 1], told.join(' '));
+  assert.equal(told.at(-1), 'refused');
+});
+
+const strangers: readonly [string, Partial<Parameters<typeof startNode>[1]>, RegExp][] = [
+  ['anotherCluster', { clusterId: 'd'.repeat(32) }, /belongs to cluster d+, this node to c+/],
+];
+
+for (const [name, options, words] of strangers) {
+  test(`${name}_isRefusedLoggedOnceAndChangesNothing`, async (context) => {
+    const [one, two] = await makeMembers(2);
+    assert.ok(one !== undefined && two !== undefined);
+    const errors: FlotillaError[] = [];
+    const logger = {
+      ...recordingLogger('error').logger,
+      error: (fields: { error?: unknown }) => void (fields.error instanceof FlotillaError && errors.push(fields.error)),
+    };
+    const a = await startNode(context, { members: [one, two], self: one, logger });
+    await startNode(context, { members: [one, two], self: two, ...options });
+    await until(() => errors.some(({ message }) => words.test(message)), 'the refusal is logged');
+    await new Promise((resolve) => setTimeout(resolve, 300));
+    assert.equal(errors.filter(({ message }) => words.test(message)).length, 1);
+    assert.ok(errors.every(({ code }) => code === 'FOREIGN_NODE'));
+    assert.deepEqual(a.received, []);
+    assert.ok(!a.linkStates.some(({ state }) => state === 'open'));
+  });
+}
+
+test('replacedDataDirectory_isRefused', async (context) => {
+  const [one, two] = await makeMembers(2);
+  assert.ok(one !== undefined && two !== undefined);
+  const a = await startNode(context, { members: [one, two], self: one });
+  const wiped = { ...two, instance: 'f'.repeat(32) };
+  const b = await startNode(context, { members: [one, wiped], self: wiped });
+  await new Promise((resolve) => setTimeout(resolve, 200));
+  assert.ok(!b.linkStates.some(({ state }) => state === 'open'));
+  assert.deepEqual(a.received, []);
+});
+
+test('unknownActor_isRefused', async (context) => {
+  const [one, two, three] = await makeMembers(3);
+  assert.ok(one !== undefined && two !== undefined && three !== undefined);
+  await startNode(context, { members: [one, two], self: one });
+  const stranger = await startNode(context, { members: [one, three], self: three });
+  await new Promise((resolve) => setTimeout(resolve, 200));
+  assert.ok(!stranger.linkStates.some(({ state }) => state === 'open'));
+});
+
+test('rolledBackBootCounter_isRefused_andTheLaterOneIsLetIn', async (context) => {
+  const [one, two] = await makeMembers(2);
+  assert.ok(one !== undefined && two !== undefined);
+  const members = [one, two];
+  const a = await startNode(context, { members, self: one });
+  const first = await startNode(context, { members, self: two, bootCounter: 5 });
+  await linked(first, one);
+  await first.kill();
+  const rolledBack = await startNode(context, { members, self: two, bootCounter: 4 });
+  await linked(a, two);
+  await new Promise((resolve) => setTimeout(resolve, 200));
+  assert.ok(!rolledBack.linkStates.some(({ state }) => state === 'open'));
+  await rolledBack.kill();
+  const later = await startNode(context, { members, self: two, bootCounter: 6 });
+  await linked(later, one);
+});
+
+test('forward_carriesTheBatchThereAndItsPlaceBack', async (context) => {
+  const { a, two } = await pair(context, {
+    onForward: async (from, _group, body) => ({
+      firstCounter: counter(body.body.byteLength),
+      index: logIndex(from),
+      term: term(body.count),
+    }),
+  });
+  assert.deepEqual(await a.links.forward(two.actor, GROUP, bodyOf('seven b')), { firstCounter: 7, index: 1, term: 1 });
+  const many = await Promise.all(Array.from({ length: 200 }, (_, n) => a.links.forward(two.actor, GROUP, bodyOf('x'.repeat(n + 1)))));
+  assert.deepEqual(
+    many.map(({ firstCounter }) => firstCounter),
+    Array.from({ length: 200 }, (_, n) => n + 1),
+  );
+});
+
+test('forward_refusalComesBackWithItsCodeAndMessage', async (context) => {
+  const { a, two } = await pair(context, {
+    onForward: async () => {
+      throw new FlotillaError('NOT_LEADER', 'actor 3 leads');
+    },
+  });
+  await assert.rejects(a.links.forward(two.actor, GROUP, bodyOf('x')), { code: 'NOT_LEADER', message: 'actor 3 leads' });
+});
+
+test('forward_damagedBodyIsRefused', async (context) => {
+  let forwarded = 0;
+  const { a, two } = await pair(context, {
+    onForward: async () => {
+      forwarded++;
+      return { firstCounter: counter(1), index: logIndex(1), term: term(1) };
+    },
+  });
+  await assert.rejects(a.links.forward(two.actor, GROUP, { ...bodyOf('x'), checksum: 1 }), { code: 'INVALID_ARGUMENT' });
+  assert.equal(forwarded, 0);
+});
+
+test('forward_withoutALink_isCertainlyNotProposed', async (context) => {
+  const [one, two] = await makeMembers(2);
+  assert.ok(one !== undefined && two !== undefined);
+  const a = await startNode(context, { members: [one, two], self: one });
+  await assert.rejects(a.links.forward(two.actor, GROUP, bodyOf('x')), { code: 'NO_LEADER' });
+  await assert.rejects(a.links.forward(one.actor, GROUP, bodyOf('x')), { code: 'NO_LEADER' });
+});
+
+test('forward_linkLostBeforeTheAnswer_leavesTheOutcomeUnknown', async (context) => {
+  let arrived = 0;
+  const { a, b, two } = await pair(context, {
+    onForward: () => {
+      arrived++;
+      return new Promise(() => undefined);
+    },
+  });
+  const outcomes = Promise.allSettled([a.links.forward(two.actor, GROUP, bodyOf('x')), a.links.forward(two.actor, GROUP, bodyOf('y'))]);
+  await until(() => arrived === 2, 'both have arrived');
+  await b.kill();
+  for (const outcome of await outcomes) {
+    assert.equal(outcome.status, 'rejected');
+    assert.equal(outcome.reason.code, 'OUTCOME_UNKNOWN');
+  }
+});
+
+test('forward_defectOnTheLeader_isReportedThereAndUnknownHere', async (context) => {
+  const { a, b, two } = await pair(context, {
+    onForward: async () => {
+      throw new AssertionFailure('an invariant is broken');
+    },
+  });
+  await assert.rejects(a.links.forward(two.actor, GROUP, bodyOf('x')), { code: 'OUTCOME_UNKNOWN' });
+  await until(() => b.internalErrors.length === 1, 'the defect is reported');
+  assert.ok(b.internalErrors[0] instanceof AssertionFailure);
+});
+
+test('brokenInvariantOfAReceiver_isReportedThere', async (context) => {
+  const { a, b, two } = await pair(context, {
+    onMessage: (_from, _group, message) => {
+      if (message.type === 'heartbeat') throw new AssertionFailure('an invariant is broken');
+    },
+  });
+  a.links.send(two.actor, GROUP, heartbeat(1), []);
+  await until(() => b.internalErrors.some((error) => error instanceof AssertionFailure), 'the defect is reported');
+});
+
+test('fullQueue_refusesFurtherAppends_andHeartbeatsGoOn', async (context) => {
+  const { a, b, two } = await pair(context);
+  const { message, records } = makeAppend(1, 1024 * 1024);
+  let accepted = 0;
+  // Synchronously: the connection takes nothing in the meantime.
+  while (accepted < 1000 && a.links.send(two.actor, GROUP, message, records)) accepted++;
+  assert.ok(accepted > 0 && accepted <= LIMITS.peerBulkBytes / (1024 * 1024), `${accepted} appends of 1 MiB were queued`);
+  assert.ok(a.links.send(two.actor, GROUP, heartbeat(3), []));
+  await until(
+    () => b.received.filter(({ message: { type } }) => type === 'append').length >= accepted,
+    'what was accepted arrives',
+    20_000,
+  );
+  const position = b.received.findIndex(({ message: { type } }) => type === 'heartbeat');
+  assert.ok(position >= 0 && position < accepted, 'the heartbeat did not wait for the appends');
+  await until(() => a.links.send(two.actor, GROUP, message, records), 'there is room again');
+});
+
+test('removedMember_isNoLongerHeard', async (context) => {
+  const { a, b, one, two } = await pair(context);
+  b.links.setMembers([two]);
+  await until(() => !isOpen(a, two), 'its link was ended');
+  assert.equal(b.links.states().size, 0);
+  assert.equal(b.links.send(one.actor, GROUP, heartbeat(1), []), false);
+});
+
+test('close_endsEverything', async (context) => {
+  const { a, two } = await pair(context);
+  await a.links.close();
+  assert.equal(a.links.send(two.actor, GROUP, heartbeat(1), []), false);
+  assert.equal(CLUSTER.length, 32);
+});

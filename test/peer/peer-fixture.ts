@@ -1,0 +1,132 @@
+import assert from 'node:assert/strict';
+import type { TestContext } from 'node:test';
+import { actorId, counter, groupId, logIndex, term } from '../../src/base/index.js';
+import { PeerLinks } from '../../src/peer/index.js';
+import type { Message } from '../../src/raft/index.js';
+import type { LinkState, Logger, PeerEvents } from '../../src/replica/index.js';
+import { RpcServer } from '../../src/rpc/index.js';
+import { EMPTY_LOG_TAIL, type LogRecord, type Member, proto, sealRecord, tailAfter } from '../../src/wire/index.js';
+
+export const GROUP = groupId(1);
+export const CLUSTER = 'c'.repeat(32);
+
+export const silentLogger: Logger = { debug: () => undefined, info: () => undefined, warn: () => undefined, error: () => undefined };
+
+/** A logger that remembers its lines of one level. */
+export function recordingLogger(level: keyof Logger): { readonly logger: Logger; readonly lines: string[] } {
+  const lines: string[] = [];
+  const logger = { ...silentLogger, [level]: (_fields: unknown, message: string) => lines.push(message) };
+  return { logger, lines };
+}
+
+/** Polls until `condition` holds; fails, saying `what`, after `timeoutMs`. */
+export async function until(condition: () => boolean, what: string, timeoutMs = 5000): Promise<void> {
+  const deadline = performance.now() + timeoutMs;
+  while (!condition()) {
+    assert.ok(performance.now() < deadline, `waited ${timeoutMs} ms in vain until ${what}`);
+    await new Promise((resolve) => setTimeout(resolve, 2));
+  }
+}
+
+export interface TestNode {
+  readonly member: Member;
+  readonly links: PeerLinks;
+  readonly received: { readonly from: number; readonly message: Message; readonly records: readonly LogRecord[] }[];
+  readonly linkStates: { readonly peer: number; readonly state: LinkState; readonly atMs: number }[];
+  readonly internalErrors: unknown[];
+  /** Like a SIGKILL, as far as a process can do that to itself. */
+  kill(): Promise<void>;
+}
+
+export interface TestNodeOptions {
+  readonly members: readonly Member[];
+  readonly self: Member;
+  readonly clusterId?: string;
+  readonly bootCounter?: number;
+  readonly logger?: Logger;
+  readonly onForward?: PeerEvents['onForward'];
+  readonly onMessage?: PeerEvents['onMessage'];
+}
+
+export async function startNode(context: TestContext, options: TestNodeOptions): Promise<TestNode> {
+  const received: { from: number; message: Message; records: readonly LogRecord[] }[] = [];
+  const linkStates: { peer: number; state: LinkState; atMs: number }[] = [];
+  const internalErrors: unknown[] = [];
+  const links = new PeerLinks({
+    clusterId: options.clusterId ?? CLUSTER,
+    self: options.self,
+    bootCounter: options.bootCounter ?? 1,
+    members: options.members,
+    events: {
+      onMessage: options.onMessage ?? ((from, _group, message, records) => void received.push({ from, message, records })),
+      onForward: options.onForward ?? (async () => ({ firstCounter: counter(1), index: logIndex(1), term: term(1) })),
+      onLink: (peer, state) => void linkStates.push({ peer, state, atMs: performance.now() }),
+    },
+    logger: options.logger ?? silentLogger,
+  });
+  const server = new RpcServer({ onInternalError: (error) => internalErrors.push(error) });
+  server.add(proto.PeerServiceDefinition, {
+    introduce: () => Promise.reject(new Error('not in this test')),
+    deliver: (stream, call) => links.deliver(stream, call),
+    forward: (stream, call) => links.forwarded(stream, call),
+  });
+  await server.listen('127.0.0.1', portOf(options.self));
+  let killed = false;
+  const kill = async (): Promise<void> => {
+    if (killed) return;
+    killed = true;
+    await links.close();
+    await server.close(0);
+  };
+  context.after(kill);
+  links.start();
+  return { member: options.self, links, received, linkStates, internalErrors, kill };
+}
+
+/** Members on ports that were free a moment ago. */
+export async function makeMembers(count: number): Promise<Member[]> {
+  const ports = await freePorts(count);
+  return ports.map((port, index) => ({
+    actor: actorId(index + 1),
+    instance: String(index + 1)
+      .repeat(32)
+      .slice(0, 32),
+    address: `127.0.0.1:${port}`,
+  }));
+}
+
+export async function freePorts(count: number): Promise<number[]> {
+  const { createServer } = await import('node:net');
+  const servers = Array.from({ length: count }, () => createServer());
+  const ports: number[] = [];
+  for (const server of servers) {
+    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+    const address = server.address();
+    assert.ok(address !== null && typeof address === 'object');
+    ports.push(address.port);
+  }
+  for (const server of servers) await new Promise((resolve) => server.close(resolve));
+  return ports;
+}
+
+export function portOf(member: Member): number {
+  return Number(member.address.split(':')[1]);
+}
+
+export const heartbeat = (round: number): Message => ({ type: 'heartbeat', term: term(1), commitIndex: logIndex(0), round });
+
+/** Consecutive no-op and events records from index 1 on, and the append that carries them. */
+export function makeAppend(count: number, payloadBytes = 100): { readonly message: Message; readonly records: LogRecord[] } {
+  const records: LogRecord[] = [];
+  let tail = EMPTY_LOG_TAIL;
+  for (let n = 0; n < count; n++) {
+    const record = sealRecord(tail, { kind: 'events', term: term(1), eventCount: 1, payloadBytes }, (payload) => payload.fill(n));
+    records.push(record);
+    tail = tailAfter(record);
+  }
+  const entries = records.map(({ index, bytes }) => ({ index, term: term(1), bytes: bytes.byteLength }));
+  return {
+    message: { type: 'append', term: term(1), previousIndex: logIndex(0), previousTerm: term(0), commitIndex: logIndex(0), entries },
+    records,
+  };
+}

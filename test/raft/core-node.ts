@@ -1,0 +1,240 @@
+import { type ActorId, type LogIndex, type Random, type Term, assert, logIndex, present, term } from '../../src/base/index.js';
+import {
+  type Configuration,
+  type HardState,
+  type Message,
+  type PersistStep,
+  RaftCore,
+  type ReadResult,
+  type Settings,
+  type TermStart,
+  membersOf,
+} from '../../src/raft/index.js';
+import { ServerState } from '../../src/raft/server-state.js';
+
+/** A log entry with a body that a person can read. */
+export interface LogEntry {
+  readonly index: LogIndex;
+  readonly term: Term;
+  readonly data: string;
+}
+
+/** A message on its way, with the entries of an append. */
+export interface Packet {
+  readonly from: ActorId;
+  readonly to: ActorId;
+  readonly message: Message;
+  readonly entries: readonly LogEntry[];
+}
+
+/** What survives a crash. */
+export interface Disk {
+  hardState: HardState;
+  entries: LogEntry[];
+  commitIndex: LogIndex;
+}
+
+export interface Write {
+  readonly step: PersistStep;
+  readonly entries: readonly LogEntry[];
+}
+
+/** A defect to be planted into a node, to see the checks find it. Each hook is a place where it may sit. */
+export interface PlantedFault {
+  readonly started?: (node: CoreNode) => void;
+  readonly beforeStep?: (node: CoreNode, packet: Packet) => void;
+  readonly afterInput?: (node: CoreNode) => void;
+  readonly sending?: (node: CoreNode, packet: Packet) => Packet;
+  readonly storing?: (hardState: HardState) => HardState;
+  /** True: the read was answered by the fault itself. */
+  readonly reading?: (node: CoreNode, requestId: number) => boolean;
+}
+
+export interface CoreNodeOptions {
+  readonly self: ActorId;
+  readonly configuration: Configuration;
+  readonly disk: Disk;
+  readonly settings: Settings;
+  readonly random: Random;
+  readonly nowMs: number;
+  /** How many entries one append carries at most. */
+  readonly entriesPerAppend: number;
+  readonly fault?: PlantedFault | undefined;
+}
+
+export function emptyDisk(): Disk {
+  return { hardState: { term: term(0), vote: undefined }, entries: [], commitIndex: logIndex(0) };
+}
+
+/**
+ * One server as a driver sees it: the core under test, the log's bodies, and a
+ * disk whose writes end when the test says so. It does what `src/replica` does,
+ * in the same order, without time, files or network.
+ */
+export class CoreNode {
+  readonly self: ActorId;
+  readonly core: RaftCore;
+  readonly disk: Disk;
+  /** The log as the core sees it; the entry of index i stands at i - 1. */
+  readonly entries: LogEntry[];
+  /** What was sent and reads that were settled, until the test takes them. */
+  outbox: Packet[] = [];
+  reads: ReadResult[] = [];
+  writeUnderWay: Write | undefined;
+  /** Lowest index that was written over or removed since a test last set this; Infinity: none. */
+  changedFrom = Number.POSITIVE_INFINITY;
+  campaigns = 0;
+  truncations = 0;
+  private readonly entriesPerAppend: number;
+  private readonly fault: PlantedFault | undefined;
+
+  constructor(options: CoreNodeOptions) {
+    const { self, disk, settings, random, nowMs } = options;
+    this.self = self;
+    this.disk = disk;
+    this.entries = [...disk.entries];
+    this.entriesPerAppend = options.entriesPerAppend;
+    this.fault = options.fault;
+    this.core = new RaftCore({
+      self,
+      settings,
+      random,
+      nowMs,
+      hardState: disk.hardState,
+      begin: { index: logIndex(0), term: term(0) },
+      termStarts: termStartsOf(disk.entries),
+      lastIndex: logIndex(disk.entries.length),
+      configurations: [{ index: logIndex(0), configuration: options.configuration }],
+      commitIndex: disk.commitIndex,
+    });
+    this.fault?.started?.(this);
+  }
+
+  /** The state behind the core, for planted faults and white-box checks. */
+  get server(): ServerState {
+    const server: unknown = Reflect.get(this.core, 'server');
+    assert(server instanceof ServerState, 'the core keeps its state in `server`');
+    return server;
+  }
+
+  tick(nowMs: number): void {
+    this.core.tick(nowMs);
+    this.drive(nowMs);
+  }
+
+  receive(packet: Packet, nowMs: number): void {
+    this.fault?.beforeStep?.(this, packet);
+    this.core.step(packet.from, packet.message, nowMs);
+    this.drive(nowMs, packet.entries);
+  }
+
+  /** Undefined where it was refused. */
+  propose(data: string, nowMs: number): LogIndex | undefined {
+    const index = this.core.propose();
+    if (index !== undefined) this.put({ index, term: this.core.term, data });
+    this.drive(nowMs);
+    return index;
+  }
+
+  linkChanged(peer: ActorId, state: 'open' | 'closed' | 'refused', nowMs: number): void {
+    this.core.linkChanged(peer, state, nowMs);
+    this.drive(nowMs);
+  }
+
+  transferLeadership(to: ActorId | undefined, nowMs: number): boolean {
+    const begun = this.core.transferLeadership(to, nowMs);
+    this.drive(nowMs);
+    return begun;
+  }
+
+  readIndex(requestId: number, nowMs: number): boolean {
+    if (this.fault?.reading?.(this, requestId) === true) return true;
+    const asked = this.core.readIndex(requestId, nowMs);
+    this.drive(nowMs);
+    return asked;
+  }
+
+  /** The write under way reaches the disk. */
+  completeWrite(nowMs: number): void {
+    const write = present(this.writeUnderWay, `node ${this.self} writes nothing`);
+    this.writeUnderWay = undefined;
+    this.store(write, Number.POSITIVE_INFINITY);
+    this.disk.commitIndex = logIndex(Math.min(this.core.commitIndex, this.disk.entries.length));
+    this.core.persisted(write.step, nowMs);
+    this.drive(nowMs);
+  }
+
+  /**
+   * The node dies. Of the write under way, `operations` of its parts are on
+   * disk, in the order in which a storage carries them out: the hard state, the
+   * truncation, then entry by entry. True where something was lost.
+   */
+  crash(operations: number): boolean {
+    const write = this.writeUnderWay;
+    this.writeUnderWay = undefined;
+    if (write !== undefined) this.store(write, operations);
+    const ends = this.disk.entries.at(-1);
+    return this.entries.length > this.disk.entries.length || ends?.term !== this.entries.at(-1)?.term;
+  }
+
+  private drive(nowMs: number, received: readonly LogEntry[] = []): void {
+    this.carryOut(received);
+    this.sendAppends(nowMs);
+    this.core.sendCommitNotices();
+    this.carryOut([]);
+    this.fault?.afterInput?.(this);
+    const step = this.core.takePersistStep();
+    if (step !== undefined) this.writeUnderWay = { step, entries: this.entries.slice(step.fromIndex - 1, step.throughIndex) };
+  }
+
+  private carryOut(received: readonly LogEntry[]): void {
+    const output = this.core.takeOutput();
+    const { acceptedFrom, noopIndex } = output;
+    if (acceptedFrom !== undefined) for (const entry of received.filter(({ index }) => index >= acceptedFrom)) this.put(entry);
+    if (noopIndex !== undefined) this.put({ index: noopIndex, term: this.core.term, data: 'no-op' });
+    for (const { to, message } of output.messages) this.send({ from: this.self, to, message, entries: [] });
+    this.reads.push(...output.reads);
+    this.campaigns += output.campaigns;
+  }
+
+  private sendAppends(nowMs: number): void {
+    for (const peer of membersOf(this.core.configuration)) {
+      for (let plan = peer === this.self ? undefined : this.core.planAppend(peer); plan !== undefined; plan = this.core.planAppend(peer)) {
+        const entries = this.entries.slice(plan.previousIndex, plan.previousIndex + this.entriesPerAppend);
+        const infos = entries.map(({ index, term: entryTerm }) => ({ index, term: entryTerm, bytes: 100 }));
+        const message = present(this.core.fillAppend(plan, infos, nowMs), 'a plan of this very turn still holds');
+        this.send({ from: this.self, to: peer, message, entries });
+      }
+    }
+  }
+
+  private send(packet: Packet): void {
+    this.outbox.push(this.fault?.sending?.(this, packet) ?? packet);
+  }
+
+  private put(entry: LogEntry): void {
+    assert(entry.index <= this.entries.length + 1, `entry ${entry.index} leaves a gap`);
+    if (entry.index <= this.entries.length) {
+      this.entries.length = entry.index - 1;
+      this.truncations++;
+    }
+    this.entries.push(entry);
+    this.changedFrom = Math.min(this.changedFrom, entry.index);
+  }
+
+  private store({ step, entries }: Write, operations: number): void {
+    let left = operations;
+    const { hardState, truncateAfter } = step;
+    if (hardState !== undefined && left-- > 0) this.disk.hardState = this.fault?.storing?.(hardState) ?? hardState;
+    if (truncateAfter !== undefined && left-- > 0) this.disk.entries.length = Math.min(truncateAfter, this.disk.entries.length);
+    for (const entry of entries) {
+      if (left-- <= 0) return;
+      assert(entry.index === this.disk.entries.length + 1, `entry ${entry.index} does not follow the stored log`);
+      this.disk.entries.push(entry);
+    }
+  }
+}
+
+export function termStartsOf(entries: readonly LogEntry[]): TermStart[] {
+  return entries.filter((entry, position) => entries[position - 1]?.term !== entry.term).map(({ index, term: entryTerm }) => ({ index, term: entryTerm }));
+}

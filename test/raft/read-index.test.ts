@@ -1,0 +1,42 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { actorId, logIndex } from '../../src/base/index.js';
+import { ReadIndexQueue } from '../../src/raft/read-index.js';
+
+const SELF = actorId(1);
+const PEER = actorId(2);
+
+test('confirm_releasesOnlyReadsOfThatRoundAndEarlierOnes', () => {
+  const queue = new ReadIndexQueue();
+  queue.add(SELF, 1, logIndex(5), 3);
+  queue.add(PEER, 2, logIndex(7), 4);
+  assert.deepEqual(queue.confirm(2), []);
+  assert.deepEqual(queue.confirm(3), [{ from: SELF, requestId: 1, index: 5 }]);
+  assert.equal(queue.length, 1);
+  assert.deepEqual(queue.confirm(9), [{ from: PEER, requestId: 2, index: 7 }]);
+});
+
+test('aReadBeforeTheNoOpIsCommitted_waitsForIt_andIsSafeAtThatIndex', () => {
+  const queue = new ReadIndexQueue();
+  queue.add(SELF, 1, undefined, 1);
+  assert.deepEqual(queue.confirm(5), []);
+  queue.noopCommitted(logIndex(12));
+  queue.noopCommitted(logIndex(20));
+  assert.deepEqual(queue.confirm(5), [{ from: SELF, requestId: 1, index: 12 }]);
+});
+
+test('needsRoundAfter_tellsWhetherSomeReadWaitsForALaterRound', () => {
+  const queue = new ReadIndexQueue();
+  assert.equal(queue.needsRoundAfter(0), false);
+  queue.add(SELF, 1, logIndex(5), 3);
+  assert.equal(queue.needsRoundAfter(2), true);
+  assert.equal(queue.needsRoundAfter(3), false);
+});
+
+test('abandon_settlesTheOwnReadsAsNotConfirmed_andForgetsTheOthers', () => {
+  const queue = new ReadIndexQueue();
+  queue.add(SELF, 1, logIndex(5), 3);
+  queue.add(PEER, 2, logIndex(5), 3);
+  assert.deepEqual(queue.abandon(SELF), [{ requestId: 1, index: 0 }]);
+  assert.equal(queue.length, 0);
+});

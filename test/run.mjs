@@ -1,0 +1,137 @@
+/**
+ * Runs the tests: `node test/run.mjs [all | unit | PATH …]`, where a path is a
+ * test file or a folder of them.
+ *
+ * Files run side by side, except for those of test/cluster: they start real
+ * nodes and measure real time, so each has the machine to itself, at the end.
+ * Ends with 1 where a test failed, where a file holds none, and where there is
+ * nothing to run: a test that silently does not run is worse than none.
+ */
+import { existsSync, readdirSync, statSync } from 'node:fs';
+import { availableParallelism } from 'node:os';
+import { join, relative, resolve } from 'node:path';
+import { Readable } from 'node:stream';
+import { fileURLToPath } from 'node:url';
+import { onParentGone } from '../scripts/parent.mjs';
+
+const ROOT = resolve(fileURLToPath(new URL('..', import.meta.url)));
+/** What `unit` leaves out: slow by nature. */
+const SLOW = ['test/cluster/', 'test/sim/', 'test/package/'];
+const FILE_TIMEOUT_MS = 10 * 60_000;
+const SIGNAL_NUMBERS = { SIGHUP: 1, SIGINT: 2, SIGTERM: 15 };
+
+const invokedFrom = process.cwd();
+process.chdir(ROOT);
+// Settings of the user's own cluster, and of a test run around this one, are not the tests' business.
+for (const name of Object.keys(process.env)) {
+  if (name.startsWith('FLOTILLA_') || name === 'NODE_TEST_CONTEXT') Reflect.deleteProperty(process.env, name);
+}
+const { run } = await import('node:test');
+const { spec: Spec } = await import('node:test/reporters');
+
+// Node 20 hands its own execArgv on to the files; later ones take the option of the same name.
+const execArgv = ['--import', import.meta.resolve('tsx')];
+process.execArgv.push(...execArgv);
+
+const stop = new AbortController();
+stopWithParent();
+await main(process.argv.slice(2));
+
+async function main(args) {
+  const files = chosen(args);
+  if (files.length === 0) return fail(`no test file found${args.length > 0 ? ` for ${args.join(' ')}` : ''}`);
+  const alone = files.filter((file) => file.startsWith('test/cluster/'));
+  const together = files.filter((file) => !file.startsWith('test/cluster/'));
+  const outcome = { passed: 0, failed: 0, empty: [] };
+  const reporter = new Spec();
+  const shown = Readable.from(
+    events(
+      [
+        { files: together, concurrency: Math.min(availableParallelism(), 4) },
+        { files: alone, concurrency: 1 },
+      ],
+      outcome,
+    ),
+  ).compose(reporter);
+  for await (const chunk of shown) process.stdout.write(chunk);
+  if (outcome.empty.length > 0) return fail(`no test ran in ${outcome.empty.join(', ')}`);
+  if (outcome.failed > 0 || stop.signal.aborted) process.exitCode ||= 1;
+  if (outcome.passed + outcome.failed === 0) fail('no test ran');
+}
+
+/** The events of all phases as one run, with one summary at the end: the sum of theirs. */
+async function* events(phases, outcome) {
+  const summary = new Map();
+  for (const { files, concurrency } of phases) {
+    if (files.length === 0 || stop.signal.aborted) continue;
+    const options = { files: files.map((file) => join(ROOT, file)), concurrency, timeout: FILE_TIMEOUT_MS, signal: stop.signal, execArgv };
+    for await (const event of run(options)) {
+      count(event, outcome);
+      const figure = summaryFigure(event);
+      // The summary of one phase, in the form that later versions of Node add.
+      if (event.type === 'test:summary' && event.data.file === undefined) continue;
+      if (figure === undefined) yield event;
+      else summary.set(figure.name, (summary.get(figure.name) ?? 0) + figure.value);
+    }
+  }
+  for (const [name, value] of summary) {
+    yield { type: 'test:diagnostic', data: { nesting: 0, message: `${name} ${value}`, level: 'info' } };
+  }
+}
+
+function count(event, outcome) {
+  if (event.type !== 'test:pass' && event.type !== 'test:fail') return;
+  // A file that holds no test is reported as one that passed, under its own name.
+  const isFile = event.data.nesting === 0 && existsSync(resolve(event.data.name)) && event.data.name.endsWith('.test.ts');
+  if (event.type === 'test:fail') outcome.failed++;
+  else if (isFile) outcome.empty.push(relative(ROOT, event.data.name));
+  else outcome.passed++;
+}
+
+function summaryFigure(event) {
+  if (event.type !== 'test:diagnostic' || event.data.nesting !== 0) return undefined;
+  const found = /^(tests|suites|pass|fail|cancelled|skipped|todo|duration_ms) ([\d.]+)$/.exec(event.data.message);
+  return found === null ? undefined : { name: found[1], value: Number(found[2]) };
+}
+
+/** Test files, relative to the root, in a fixed order. */
+function chosen(args) {
+  const all = testFiles('test');
+  if (args.length === 0 || (args.length === 1 && args[0] === 'all')) return all;
+  if (args.length === 1 && args[0] === 'unit') return all.filter((file) => !SLOW.some((folder) => file.startsWith(folder)));
+  const paths = args.map((path) => relative(ROOT, resolve(invokedFrom, path)));
+  const unknown = paths.find((path) => !all.some((file) => file === path || file.startsWith(`${path}/`)));
+  if (unknown === undefined) return all.filter((file) => paths.some((path) => file === path || file.startsWith(`${path}/`)));
+  fail(`${unknown} is no test file and holds none: give 'unit', 'all', or paths of test/**/*.test.ts`);
+  return [];
+}
+
+function testFiles(folder) {
+  return readdirSync(folder)
+    .sort()
+    .flatMap((name) => {
+      const path = `${folder}/${name}`;
+      if (statSync(path).isDirectory()) return testFiles(path);
+      return name.endsWith('.test.ts') ? [path] : [];
+    });
+}
+
+function fail(message) {
+  process.stderr.write(`test: ${message}\n`);
+  process.exitCode = 1;
+}
+
+/** A signal, or the end of the npm that started us, ends the files under way too. */
+function stopWithParent() {
+  for (const [signal, number] of Object.entries(SIGNAL_NUMBERS)) {
+    process.on(signal, () => {
+      if (stop.signal.aborted) process.exit(128 + number);
+      process.exitCode = 128 + number;
+      stop.abort();
+    });
+  }
+  onParentGone(() => {
+    process.exitCode = 143;
+    stop.abort();
+  });
+}

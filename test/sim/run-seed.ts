@@ -1,0 +1,47 @@
+import type { PlantedFault } from '../raft/core-node.js';
+import { Violation } from './invariants/index.js';
+import { type Figures, Simulation } from './simulation.js';
+
+export interface RunOptions {
+  readonly seed: number;
+  readonly nodes: number;
+  readonly steps: number;
+  readonly fault?: PlantedFault;
+}
+
+export interface Outcome {
+  readonly figures: Figures;
+  readonly traceHash: number;
+}
+
+/** What was found: which property broke, at which step, and how to see it again. */
+export class SimulationFailure extends Error {
+  override readonly name = 'SimulationFailure';
+  readonly property: string;
+
+  constructor({ seed, nodes, steps }: RunOptions, simulation: Simulation, cause: unknown) {
+    const property = cause instanceof Violation ? cause.property : `an assertion of the core (${cause instanceof Error ? cause.message : String(cause)})`;
+    super(
+      [
+        `seed ${seed}, ${nodes} nodes, step ${simulation.steps}: ${property}`,
+        cause instanceof Error ? cause.message : String(cause),
+        simulation.describe(),
+        `replay: SIM_SEED=${seed} SIM_NODES=${nodes} SIM_STEPS=${steps} node --import tsx --test test/sim/raft.test.ts`,
+      ].join('\n'),
+      { cause },
+    );
+    this.property = property;
+  }
+}
+
+/** A safety phase full of faults, then a liveness phase without any. */
+export function runSeed(options: RunOptions): Outcome {
+  const simulation = new Simulation(options);
+  try {
+    simulation.runSteps(options.steps);
+    simulation.heal();
+  } catch (error) {
+    throw new SimulationFailure(options, simulation, error);
+  }
+  return { figures: simulation.figures, traceHash: simulation.traceHash };
+}

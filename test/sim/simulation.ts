@@ -1,0 +1,347 @@
+import { type ActorId, type Random, actorId, seededRandom } from '../../src/base/index.js';
+import type { Settings } from '../../src/raft/index.js';
+import { CoreNode, type Disk, type Packet, type PlantedFault, emptyDisk } from '../raft/core-node.js';
+import { EventQueue } from './event-queue.js';
+import { type Invariant, type ServerView, Violation, allInvariants } from './invariants/index.js';
+
+/** Short times, so that many elections fit into a run. */
+const SETTINGS: Settings = { electionTimeoutMs: 150, heartbeatIntervalMs: 30, replicationWindow: { bytes: 2000, messages: 6 } };
+
+/** What a run has met; a test that met too little has tested nothing. */
+export interface Figures {
+  elections: number;
+  crashes: number;
+  lostWrites: number;
+  truncations: number;
+  transfers: number;
+  proposals: number;
+  committed: number;
+  readsConfirmed: number;
+}
+
+export interface SimulationOptions {
+  readonly seed: number;
+  readonly nodes: number;
+  readonly fault?: PlantedFault | undefined;
+}
+
+/** A machine: its clock, its disk, and the process on it, if that runs. */
+interface Server extends ServerView {
+  readonly self: ActorId;
+  readonly disk: Disk;
+  /** How fast this machine's clock goes. */
+  readonly clockRate: number;
+  node: CoreNode | undefined;
+  /** Time stands still for the process until then: it was stopped, or its event loop is busy. */
+  pausedUntilMs: number;
+  tickDueMs: number;
+}
+
+/** Servers, links and disks that fail at random. One seed, one history. */
+export class Simulation {
+  readonly figures: Figures = { elections: 0, crashes: 0, lostWrites: 0, truncations: 0, transfers: 0, proposals: 0, committed: 0, readsConfirmed: 0 };
+  readonly voters: readonly ActorId[];
+  readonly servers = new Map<ActorId, Server>();
+  steps = 0;
+  /** Of everything that happened, in order. */
+  traceHash = 0;
+  private readonly random: Random;
+  private readonly fault: PlantedFault | undefined;
+  private readonly queue = new EventQueue();
+  private readonly invariants: readonly Invariant[] = allInvariants();
+  /** Directed links that carry nothing. */
+  private readonly cuts = new Set<string>();
+  private calm = false;
+  private proposals = 0;
+  private reads = 0;
+  /** How bad the network and the disks of this run are. */
+  private readonly lossRate: number;
+  private readonly duplicateRate: number;
+  private readonly slowDiskRate: number;
+  private readonly knownLeaders = new Set<string>();
+
+  constructor(options: SimulationOptions) {
+    this.random = seededRandom(options.seed);
+    this.fault = options.fault;
+    this.voters = Array.from({ length: options.nodes }, (_, position) => actorId(position + 1));
+    this.lossRate = this.random() ** 3 * 0.3;
+    this.duplicateRate = this.random() ** 2 * 0.3;
+    this.slowDiskRate = this.random() * 0.1;
+    for (const self of this.voters) {
+      const server: Server = { self, disk: emptyDisk(), clockRate: 0.8 + 0.4 * this.random(), node: undefined, pausedUntilMs: 0, tickDueMs: Number.NaN };
+      this.servers.set(self, server);
+    }
+    for (const server of this.servers.values()) this.start(server);
+    this.queue.after(this.between(5, 20), () => this.clientActs());
+    this.queue.after(this.between(50, 200), () => this.somethingFails());
+  }
+
+  /** Runs until so many inputs were taken. Throws the first violation. */
+  runSteps(steps: number): void {
+    const end = this.steps + steps;
+    while (this.steps < end) this.queue.runNext();
+  }
+
+  /** Ends all faults; then a leader must come, and afterwards all logs must become equal. */
+  heal(): void {
+    this.calm = true;
+    this.cuts.clear();
+    for (const server of this.servers.values()) {
+      server.pausedUntilMs = 0;
+      if (server.node === undefined) this.start(server);
+      else this.announceLinksOf(server);
+    }
+    this.awaitWithin(10, 'a leader after the faults have ended', () => this.leader !== undefined);
+    this.awaitWithin(50, 'equal logs after the faults have ended', () => {
+      const index = this.leader?.propose('last', this.localMs(this.leader.self));
+      if (index !== undefined && this.leader !== undefined) this.afterInput(this.leader);
+      return index !== undefined;
+    });
+    this.awaitWithin(50, 'equal logs after the faults have ended', () => this.logsAreEqual());
+  }
+
+  private awaitWithin(electionTimeouts: number, property: string, holds: () => boolean): void {
+    const until = this.queue.nowMs + electionTimeouts * SETTINGS.electionTimeoutMs;
+    while (!holds()) {
+      if (this.queue.nextMs > until) throw new Violation(property, `not within ${electionTimeouts} election time-outs: ${this.describe()}`);
+      this.queue.runNext();
+    }
+  }
+
+  private get leader(): CoreNode | undefined {
+    return [...this.servers.values()].find(({ node }) => node?.core.leadsWithCommit === true)?.node;
+  }
+
+  private logsAreEqual(): boolean {
+    const nodes = [...this.servers.values()].map(({ node }) => node);
+    const last = nodes[0]?.entries.at(-1);
+    return nodes.every((node) => {
+      const end = node?.entries.at(-1);
+      return node !== undefined && end?.index === last?.index && end?.term === last?.term && node.core.commitIndex === last?.index;
+    });
+  }
+
+  describe(): string {
+    return [...this.servers.values()]
+      .map(({ self, node }) => (node === undefined ? `${self} down` : `${self} ${node.core.role} term ${node.core.term} log ${node.core.commitIndex}/${node.core.lastIndex}`))
+      .join(', ');
+  }
+
+  // Processes
+
+  private start(server: Server): void {
+    const node = new CoreNode({
+      self: server.self,
+      configuration: { voters: this.voters, outgoing: [], learners: [] },
+      disk: server.disk,
+      settings: SETTINGS,
+      random: this.random,
+      nowMs: this.localMs(server.self),
+      entriesPerAppend: 1 + Math.floor(this.random() * 4),
+      fault: this.fault,
+    });
+    server.node = node;
+    node.changedFrom = 1;
+    for (const invariant of this.invariants) invariant.started?.(node, this);
+    this.afterInput(node);
+    this.announceLinksOf(server);
+  }
+
+  private crash(server: Server): void {
+    const { node } = server;
+    if (node === undefined) return;
+    this.figures.crashes++;
+    this.figures.truncations += node.truncations;
+    if (node.crash(Math.floor(this.random() * 5))) this.figures.lostWrites++;
+    server.node = undefined;
+    for (const peer of this.servers.values()) {
+      if (this.random() < 0.3) continue;
+      const state = this.random() < 0.6 ? 'refused' : 'closed';
+      this.inputAfter(this.between(1, 30), peer, (alive) => {
+        if (server.node === undefined) alive.linkChanged(server.self, state, this.localMs(alive.self));
+      });
+    }
+    this.queue.after(this.between(10, 600), () => {
+      if (server.node === undefined) this.start(server);
+    });
+  }
+
+  /** Gives a running process an input, when it is able to take one. Nothing where it died meanwhile. */
+  private inputAfter(delayMs: number, server: Server, input: (node: CoreNode) => void): void {
+    const { node } = server;
+    if (node === undefined) return;
+    const run = (): void => {
+      if (server.node !== node) return;
+      if (server.pausedUntilMs > this.queue.nowMs) return this.queue.at(server.pausedUntilMs, run);
+      input(node);
+      this.afterInput(node);
+    };
+    this.queue.after(delayMs, run);
+  }
+
+  private afterInput(node: CoreNode): void {
+    this.steps++;
+    const { core } = node;
+    this.traceHash = Math.imul(this.traceHash ^ (node.self + 31 * core.term + 101 * core.commitIndex + 1009 * core.lastIndex + 7 * this.queue.nowMs), 0x01000193) | 0;
+    for (const packet of node.outbox.splice(0)) {
+      for (const invariant of this.invariants) invariant.sent?.(packet, node);
+      this.send(packet);
+    }
+    for (const { requestId, index } of node.reads.splice(0)) {
+      if (index === 0) continue;
+      this.figures.readsConfirmed++;
+      for (const invariant of this.invariants) invariant.readConfirmed?.(requestId, index);
+    }
+    for (const invariant of this.invariants) invariant.stepped?.(node, this);
+    node.changedFrom = Number.POSITIVE_INFINITY;
+    this.figures.committed = Math.max(this.figures.committed, core.commitIndex);
+    if (core.role === 'leader' && !this.knownLeaders.has(`${node.self} ${core.term}`)) {
+      this.knownLeaders.add(`${node.self} ${core.term}`);
+      this.figures.elections++;
+    }
+    this.planWrite(node);
+    this.planTick(node);
+  }
+
+  private planWrite(node: CoreNode): void {
+    const write = node.writeUnderWay;
+    const server = this.servers.get(node.self);
+    if (write === undefined || server === undefined || this.plannedWrites.has(write)) return;
+    this.plannedWrites.add(write);
+    const slow = !this.calm && this.random() < this.slowDiskRate;
+    this.inputAfter(slow ? this.between(50, 800) : this.between(1, 8), server, (alive) => alive.completeWrite(this.localMs(alive.self)));
+  }
+
+  private readonly plannedWrites = new WeakSet<object>();
+
+  private planTick(node: CoreNode): void {
+    const server = this.servers.get(node.self);
+    const dueMs = node.core.nextDeadlineMs;
+    if (server === undefined || server.tickDueMs === dueMs) return;
+    server.tickDueMs = dueMs;
+    const run = (): void => {
+      if (server.node !== node || server.tickDueMs !== dueMs) return;
+      if (server.pausedUntilMs > this.queue.nowMs) return this.queue.at(server.pausedUntilMs, run);
+      server.tickDueMs = Number.NaN;
+      node.tick(Math.max(dueMs, this.localMs(node.self)));
+      this.afterInput(node);
+    };
+    this.queue.at(Math.ceil(dueMs / server.clockRate), run);
+  }
+
+  private localMs(actor: ActorId): number {
+    return Math.ceil(this.queue.nowMs * (this.servers.get(actor)?.clockRate ?? 1));
+  }
+
+  // The network
+
+  private send(packet: Packet): void {
+    if (this.isCut(packet.from, packet.to) || (!this.calm && this.random() < this.lossRate)) return;
+    this.deliverAfter(this.delayMs(), packet);
+    if (!this.calm && this.random() < this.duplicateRate) this.deliverAfter(this.delayMs() * 5, packet);
+  }
+
+  private deliverAfter(delayMs: number, packet: Packet): void {
+    this.queue.after(delayMs, () => {
+      const server = this.servers.get(packet.to);
+      if (server === undefined || this.isCut(packet.from, packet.to)) return;
+      this.inputAfter(0, server, (node) => node.receive(packet, this.localMs(node.self)));
+    });
+  }
+
+  private delayMs(): number {
+    if (this.calm) return this.between(1, 4);
+    return this.random() < 0.03 ? this.between(20, 1000) : this.between(1, 10);
+  }
+
+  private isCut(from: ActorId, to: ActorId): boolean {
+    return this.cuts.has(`${from} ${to}`);
+  }
+
+  private announceLinksOf(server: Server): void {
+    for (const peer of this.servers.values()) {
+      if (peer === server || this.isCut(server.self, peer.self) || this.isCut(peer.self, server.self)) continue;
+      for (const [at, other] of [[server, peer], [peer, server]] as const) {
+        this.inputAfter(this.between(1, 20), at, (node) => {
+          if (other.node !== undefined) node.linkChanged(other.self, 'open', this.localMs(node.self));
+        });
+      }
+    }
+  }
+
+  // What happens to it
+
+  private clientActs(): void {
+    if (this.calm) return;
+    this.queue.after(this.between(1, 12), () => this.clientActs());
+    const server = this.any();
+    const { node } = server;
+    if (node === undefined || server.pausedUntilMs > this.queue.nowMs) return;
+    if (this.random() < 0.25) {
+      const requestId = ++this.reads;
+      for (const invariant of this.invariants) invariant.readAsked?.(requestId);
+      node.readIndex(requestId, this.localMs(node.self));
+    } else {
+      const leader = [...this.servers.values()].find((candidate) => candidate.node?.core.role === 'leader' && candidate.pausedUntilMs <= this.queue.nowMs)?.node ?? node;
+      if (leader.propose(`p${++this.proposals}`, this.localMs(leader.self)) !== undefined) this.figures.proposals++;
+      this.afterInput(leader);
+      return;
+    }
+    this.afterInput(node);
+  }
+
+  private somethingFails(): void {
+    if (this.calm) return;
+    this.queue.after(this.between(10, 250), () => this.somethingFails());
+    const server = this.any();
+    const choice = this.random();
+    if (choice < 0.35) this.crash(server);
+    else if (choice < 0.45) for (const each of this.servers.values()) this.crash(each);
+    else if (choice < 0.6) server.pausedUntilMs = this.queue.nowMs + this.between(20, 600);
+    else if (choice < 0.7) this.transfer(server);
+    else this.partition();
+  }
+
+  private transfer(server: Server): void {
+    const { node } = server;
+    if (node === undefined || server.pausedUntilMs > this.queue.nowMs) return;
+    const to = this.random() < 0.5 ? undefined : this.any().self;
+    if (node.transferLeadership(to, this.localMs(node.self))) this.figures.transfers++;
+    this.afterInput(node);
+  }
+
+  /** One node alone, two halves, or single directions. */
+  private partition(): void {
+    const kind = this.random();
+    const inside = new Set(kind < 0.4 ? [this.any().self] : this.voters.filter(() => this.random() < 0.5));
+    for (const from of this.voters) {
+      for (const to of this.voters) {
+        if (from === to) continue;
+        const cut = kind < 0.7 ? inside.has(from) !== inside.has(to) : this.random() < 0.3;
+        if (cut) this.cutLink(from, to);
+      }
+    }
+    this.queue.after(this.between(20, 500), () => {
+      this.cuts.clear();
+      for (const each of this.servers.values()) this.announceLinksOf(each);
+    });
+  }
+
+  private cutLink(from: ActorId, to: ActorId): void {
+    this.cuts.add(`${from} ${to}`);
+    const server = this.servers.get(from);
+    if (server === undefined || this.random() < 0.5) return;
+    this.inputAfter(this.between(1, 30), server, (node) => node.linkChanged(to, 'closed', this.localMs(node.self)));
+  }
+
+  private any(): Server {
+    const servers = [...this.servers.values()];
+    const server = servers[Math.floor(this.random() * servers.length)];
+    if (server === undefined) throw new Error('a cluster has servers');
+    return server;
+  }
+
+  private between(low: number, high: number): number {
+    return low + Math.floor(this.random() * (high - low + 1));
+  }
+}

@@ -1,0 +1,153 @@
+import { cp, mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { TestContext } from 'node:test';
+import { actorId, type GroupId, groupId, type LogIndex, logIndex, term } from '../../src/base/index.js';
+import type { PersistRequest } from '../../src/replica/index.js';
+import { type LevelStorage, type NodeDirectory, openNodeDirectory, openStorage } from '../../src/storage/index.js';
+import {
+  EMPTY_LOG_TAIL,
+  encodeMembership,
+  type LogRecord,
+  type LogTail,
+  type Membership,
+  type RecordKind,
+  sealRecord,
+  tailAfter,
+} from '../../src/wire/index.js';
+
+export const GROUP: GroupId = groupId(1);
+export const INCARNATION = '0123456789abcdef0123456789abcdef';
+export const CLUSTER = 'c'.repeat(32);
+
+export function membershipOf(...actors: number[]): Membership {
+  const voters = actors.map(actorId);
+  const members = voters.map((actor) => ({ actor, instance: String(actor).padStart(32, '0'), address: `127.0.0.1:${3000 + actor}` }));
+  return { voters, outgoing: [], learners: [], members };
+}
+
+/** A directory of its own for one test, removed afterwards. */
+export async function scratchDirectory(t: TestContext): Promise<string> {
+  const path = await mkdtemp(join(tmpdir(), 'flotilla-storage-'));
+  t.after(() => rm(path, { recursive: true, force: true }));
+  return path;
+}
+
+export async function copyOf(t: TestContext, path: string): Promise<string> {
+  const copy = await scratchDirectory(t);
+  await cp(path, copy, { recursive: true });
+  return copy;
+}
+
+export interface OpenNode {
+  readonly directory: NodeDirectory;
+  readonly storage: LevelStorage;
+  readonly failures: unknown[];
+  close(): Promise<void>;
+}
+
+/** Opens actor 1 of `dataDir`; whatever the test leaves open is closed after it. */
+export async function openNode(t: TestContext | undefined, dataDir: string, segmentBytes = 64 * 1024): Promise<OpenNode> {
+  const directory = await openNodeDirectory({ dataDir, actor: actorId(1), hasPeers: false });
+  const failures: unknown[] = [];
+  let storage: LevelStorage;
+  try {
+    storage = await openStorage({ directory, segmentBytes, onFailure: (error) => failures.push(error) });
+  } catch (error) {
+    await directory.close();
+    throw error;
+  }
+  let closed: Promise<void> | undefined;
+  const close = (): Promise<void> => {
+    closed ??= storage.close().finally(() => directory.close());
+    return closed;
+  };
+  t?.after(close);
+  return { directory, storage, failures, close };
+}
+
+/** A node with one empty group, in its cluster. */
+export async function newNode(t: TestContext, dataDir: string, segmentBytes?: number): Promise<OpenNode> {
+  const node = await openNode(t, dataDir, segmentBytes);
+  await node.storage.createGroup({ group: GROUP, incarnation: INCARNATION, membership: membershipOf(1) });
+  await node.directory.joinCluster(CLUSTER);
+  return node;
+}
+
+/** Seals records one after another, as a leader does. */
+export class RecordChain {
+  readonly records: LogRecord[] = [];
+  private readonly origin: LogTail;
+
+  constructor(origin: LogTail = EMPTY_LOG_TAIL) {
+    this.origin = origin;
+  }
+
+  get tail(): LogTail {
+    const last = this.records.at(-1);
+    return last === undefined ? this.origin : tailAfter(last);
+  }
+
+  add(options: { kind?: RecordKind; term?: number; events?: number; bytes?: number; membership?: Membership } = {}): LogRecord {
+    const kind = options.membership !== undefined ? 'configuration' : (options.kind ?? 'events');
+    const payload =
+      options.membership !== undefined ? encodeMembership(options.membership) : Buffer.alloc(options.bytes ?? 100, this.tail.index + 1);
+    const record = sealRecord(
+      this.tail,
+      {
+        kind,
+        term: term(options.term ?? Math.max(1, this.tail.term)),
+        eventCount: kind === 'events' ? (options.events ?? 1) : 0,
+        payloadBytes: payload.byteLength,
+      },
+      (target) => target.set(payload),
+    );
+    this.records.push(record);
+    return record;
+  }
+
+  addMany(count: number, options: { term?: number; events?: number; bytes?: number } = {}): LogRecord[] {
+    return Array.from({ length: count }, () => this.add(options));
+  }
+
+  truncate(index: number): void {
+    this.records.length = index - this.origin.index;
+  }
+}
+
+/** A write with the hard state that its records need. */
+export function append(records: readonly LogRecord[], truncateAfter?: number): PersistRequest[] {
+  const last = records.at(-1);
+  return [
+    {
+      group: GROUP,
+      records,
+      ...(last === undefined ? {} : { hardState: { term: last.term, vote: undefined } }),
+      ...(truncateAfter === undefined ? {} : { truncateAfter: logIndex(truncateAfter) }),
+    },
+  ];
+}
+
+/** Everything that the group's log holds, read in chunks. */
+export async function readAll(storage: LevelStorage, chunkBytes = 64 * 1024): Promise<LogRecord[]> {
+  const log = storage.group(GROUP);
+  const records: LogRecord[] = [];
+  for (;;) {
+    const from = logIndex((records.at(-1)?.index ?? log.recovered.begin.index) + 1);
+    const part = await log.read(from, logIndex(Number.MAX_SAFE_INTEGER), chunkBytes);
+    if (part.length === 0) return records;
+    records.push(...part);
+  }
+}
+
+export function checksums(records: readonly { index: LogIndex; checksum: number }[]): string[] {
+  return records.map(({ index, checksum }) => `${index}:${checksum}`);
+}
+
+export function groupPath(dataDir: string): string {
+  return join(dataDir, 'node-1', 'groups', String(GROUP));
+}
+
+export function segmentsPath(dataDir: string): string {
+  return join(groupPath(dataDir), 'segments');
+}
