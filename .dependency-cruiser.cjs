@@ -34,6 +34,7 @@ const PURE = '^src/(base|event|raft|machine)/';
 /** Each third-party package, and the one folder that may name it. */
 const OWNERS = {
   '@grpc/grpc-js': 'src/rpc',
+  '@grpc/proto-loader': 'src/rpc',
   '@grpc/reflection': 'src/rpc',
   'grpc-health-check': 'src/rpc',
   'classic-level': 'src/storage',
@@ -92,10 +93,10 @@ module.exports = {
     },
     {
       name: 'enter-through-index',
-      comment: 'a folder of src is entered through its index.ts; the generated code is src/wire/gen, by file',
+      comment: 'a folder of src is entered through its index.ts, or one that has an index.ts of its own; the generated code by file',
       severity: 'error',
       from: { path: '^(?:src/([^/]+)|cli)/' },
-      to: { path: '^src/[^/]+/.+', pathNot: ['^src/$1/', '^src/[^/]+/index\\.ts$', '^src/wire/gen/'] },
+      to: { path: '^src/[^/]+/.+', pathNot: ['^src/$1/', '/index\\.ts$', '^src/wire/gen/'] },
     },
     {
       name: 'pure-imports-pure',
@@ -122,6 +123,13 @@ module.exports = {
       severity: 'error',
       from: { path: PRODUCTION },
       to: { dependencyTypes: ['npm-dev'], pathNot: 'node_modules/@types/' },
+    },
+    {
+      name: 'no-undeclared-package',
+      comment: 'what is imported stands in package.json: another package bringing it along is luck',
+      severity: 'error',
+      from: { path: PRODUCTION },
+      to: { dependencyTypes: ['npm-no-pkg', 'npm-unknown'] },
     },
     {
       name: 'no-circular-import',

@@ -1,6 +1,6 @@
 import { Command } from 'commander';
 import type { NodeStatus } from '../src/client/index.js';
-import { ENVIRONMENT_HELP, Settings, clientCommand, connectionOf } from './client-options.js';
+import { clientCommand, connectionOf, ENVIRONMENT_HELP, Settings } from './client-options.js';
 import { Output } from './output.js';
 
 /** `flotilla cluster …`: what the cluster is made of. */
@@ -11,7 +11,10 @@ export function clusterCommand(): Command {
 function statusCommand(): Command {
   const command = clientCommand('status', 'print the members and how they are')
     .option('--json', 'print an array of objects')
-    .addHelpText('after', `${ENVIRONMENT_HELP}\n\nExamples:\n  $ flotilla cluster status\n  $ flotilla cluster status -H node1,node2 --json`);
+    .addHelpText(
+      'after',
+      `${ENVIRONMENT_HELP}\n\nExamples:\n  $ flotilla cluster status\n  $ flotilla cluster status -H node1,node2 --json`,
+    );
   return command.action(async () => {
     const settings = new Settings(command);
     const json = settings.flag('json');
@@ -46,7 +49,11 @@ export function tableOf(nodes: readonly NodeStatus[], colours: boolean): string 
     return [String(node.actorId), node.address, node.role ?? '-', ...figures, node.reachable ? 'yes' : 'no'];
   });
   const widths = HEADER.map((title, column) => Math.max(title.length, ...rows.map((row) => row[column]?.length ?? 0)));
-  const line = (cells: readonly string[]): string => cells.map((cell, column) => cell.padEnd(widths[column] ?? 0)).join('  ').trimEnd();
+  const line = (cells: readonly string[]): string =>
+    cells
+      .map((cell, column) => cell.padEnd(widths[column] ?? 0))
+      .join('  ')
+      .trimEnd();
   const styled = rows.map((row, position) => (colours ? colour(nodes[position], line(row)) : line(row)));
   return `${[line(HEADER), ...styled].join('\n')}\n`;
 }

@@ -57,7 +57,9 @@ function shortOptions(arg: string, options: readonly KnownOption[]): number | un
 
 /** The name that is meant by `word`, if one is near enough: at most two letters wrong, missing, added or exchanged. */
 export function similarName(word: string, names: readonly string[]): string | undefined {
-  const near = names.map((name) => ({ name, distance: editDistance(word.slice(0, 20).toLowerCase(), name) })).sort((a, b) => a.distance - b.distance)[0];
+  const near = names
+    .map((name) => ({ name, distance: editDistance(word.slice(0, 20).toLowerCase(), name) }))
+    .sort((a, b) => a.distance - b.distance)[0];
   return near !== undefined && near.distance <= 2 && near.distance < near.name.length ? near.name : undefined;
 }
 
@@ -68,7 +70,11 @@ function editDistance(left: string, right: string): number {
     const current = [row];
     for (let column = 1; column <= right.length; column++) {
       const same = left[row - 1] === right[column - 1];
-      let distance = Math.min((rows[row - 1]?.[column] ?? 0) + 1, (current[column - 1] ?? 0) + 1, (rows[row - 1]?.[column - 1] ?? 0) + (same ? 0 : 1));
+      let distance = Math.min(
+        (rows[row - 1]?.[column] ?? 0) + 1,
+        (current[column - 1] ?? 0) + 1,
+        (rows[row - 1]?.[column - 1] ?? 0) + (same ? 0 : 1),
+      );
       if (left[row - 1] === right[column - 2] && left[row - 2] === right[column - 1]) {
         distance = Math.min(distance, (rows[row - 2]?.[column - 2] ?? distance) + 1);
       }

@@ -1,6 +1,6 @@
 import { FlotillaError } from '../src/base/index.js';
 import type { Event, FlotillaClient } from '../src/client/index.js';
-import { EXIT, Output, escapeControls, escapeControlsInJson, reportError, warn } from './output.js';
+import { EXIT, escapeControls, escapeControlsInJson, Output, reportError, warn } from './output.js';
 
 /** What `flotilla consume` was asked for. */
 export interface ConsumeJob {
@@ -75,6 +75,6 @@ function printerFor({ json, verbose }: ConsumeJob, output: Output): Print {
   };
 }
 
-function forTerminal(text: string, output: Output, escape: (text: string) => string): string {
-  return output.isTerminal ? escape(text) : text;
+function forTerminal(text: string, output: Output, escaped: (text: string) => string): string {
+  return output.isTerminal ? escaped(text) : text;
 }

@@ -1,6 +1,6 @@
 import { type Command, Option } from 'commander';
 import { compileGlob, parseEventId } from '../src/event/index.js';
-import { ENVIRONMENT_HELP, Settings, clientCommand, connectionOf } from './client-options.js';
+import { clientCommand, connectionOf, ENVIRONMENT_HELP, Settings } from './client-options.js';
 import type { ConsumeJob } from './consume-job.js';
 
 const EXAMPLES = `

@@ -98,5 +98,8 @@ export function escapeControls(text: string): string {
 
 /** The same within JSON text, where an escape must be one of JSON's. */
 export function escapeControlsInJson(json: string): string {
-  return json.replace(/[\p{Cc}\u200e\u200f\u202a-\u202e\u2066-\u2069]/gu, (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`);
+  return json.replace(
+    /[\p{Cc}\u200e\u200f\u202a-\u202e\u2066-\u2069]/gu,
+    (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`,
+  );
 }

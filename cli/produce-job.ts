@@ -1,9 +1,9 @@
 import { FlotillaError, LIMITS } from '../src/base/index.js';
-import { formatEventId } from '../src/event/index.js';
 import type { EventInput, FlotillaClient, Receipt } from '../src/client/index.js';
+import { formatEventId } from '../src/event/index.js';
 import { newEventFromJson } from '../src/wire/index.js';
 import { linesOf } from './lines.js';
-import { EXIT, Output, note, reportError, warn } from './output.js';
+import { EXIT, note, Output, reportError, warn } from './output.js';
 
 /** What `flotilla produce` was asked for. */
 export interface ProduceJob {
@@ -120,6 +120,8 @@ class ProduceRun {
         if (namespace !== this.firstNamespace) this.severalNamespaces = true;
       }
       await this.output.write(`${receipt.ids().join('\n')}\n`);
+      // Who reads along sees what is acknowledged, and not only when more follows.
+      await this.output.flush();
     } catch (error) {
       this.failure ??= error;
     }
@@ -162,9 +164,12 @@ class ProduceRun {
 
   private calls(): Calls {
     const { source, data = [], namespace = '', parentId } = this.job;
-    if (source === 'arguments') return fromArguments(data.length === 0 ? [{ namespace, parentId }] : data.map((text) => ({ namespace, parentId, data: text })));
+    if (source === 'arguments')
+      return fromArguments(data.length === 0 ? [{ namespace, parentId }] : data.map((text) => ({ namespace, parentId, data: text })));
     const lines = linesOf(stdinUntil(this.stop.signal), LIMITS.eventDataBytesMax + LIMITS.messageOverheadBytes);
-    return source === 'lines' ? fromLines(lines, (line) => ({ namespace, parentId, data: line })) : fromLines(lines, jsonReader(this.job.namespace));
+    return source === 'lines'
+      ? fromLines(lines, (line) => ({ namespace, parentId, data: line }))
+      : fromLines(lines, jsonReader(this.job.namespace));
   }
 }
 
@@ -172,7 +177,10 @@ async function* fromArguments(events: EventInput[]): Calls & AsyncGenerator<Even
   yield await Promise.resolve([events]);
 }
 
-async function* fromLines(chunks: AsyncIterable<Uint8Array[]>, toEvent: (line: Uint8Array) => EventInput | undefined): AsyncGenerator<EventInput[][]> {
+async function* fromLines(
+  chunks: AsyncIterable<Uint8Array[]>,
+  toEvent: (line: Uint8Array) => EventInput | undefined,
+): AsyncGenerator<EventInput[][]> {
   for await (const lines of chunks) {
     const calls: EventInput[][] = [];
     let call: EventInput[] = [];

@@ -1,7 +1,7 @@
 import { type Command, Option } from 'commander';
 import { LIMITS } from '../src/base/index.js';
 import { checkNamespace, parseEventId } from '../src/event/index.js';
-import { ENVIRONMENT_HELP, Settings, clientCommand, connectionOf } from './client-options.js';
+import { clientCommand, connectionOf, ENVIRONMENT_HELP, Settings } from './client-options.js';
 import type { ProduceJob } from './produce-job.js';
 
 const EXAMPLES = `
@@ -56,10 +56,13 @@ function jobOf(settings: Settings): ProduceJob {
   const source = settings.flag('ndjson') ? 'ndjson' : settings.flag('stdin') ? 'lines' : 'arguments';
   const namespace = settings.text('namespace');
   const parent = settings.text('parent');
-  if (settings.isFlagGiven('stdin') && settings.isFlagGiven('ndjson')) settings.refuse('ndjson', 'it does not go with --stdin: write one of them');
+  if (settings.isFlagGiven('stdin') && settings.isFlagGiven('ndjson'))
+    settings.refuse('ndjson', 'it does not go with --stdin: write one of them');
   if (source !== 'arguments' && settings.isFlagGiven('data')) settings.refuse('data', 'it does not go with --stdin or --ndjson');
-  if (source === 'ndjson' && parent !== undefined) settings.refuse('parent', 'it does not go with --ndjson: write "parentId" into the events');
-  if (namespace === undefined && source !== 'ndjson') settings.refuse('namespace', 'it is missing: say where the events belong, such as -n /orders');
+  if (source === 'ndjson' && parent !== undefined)
+    settings.refuse('parent', 'it does not go with --ndjson: write "parentId" into the events');
+  if (namespace === undefined && source !== 'ndjson')
+    settings.refuse('namespace', 'it is missing: say where the events belong, such as -n /orders');
   if (namespace !== undefined) settings.checked('namespace', () => checkNamespace(namespace, 'namespace'));
   if (parent !== undefined) settings.checked('parent', () => parseEventId(parent, 'parent'));
   return { source, namespace, parentId: parent, data: source === 'arguments' ? settings.list('data') : undefined };

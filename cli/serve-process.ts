@@ -62,7 +62,9 @@ async function runNode({ logging, stopRequest, starting }: Run): Promise<number>
     return EXIT.success;
   }
   if ('error' in started) {
-    logging.fatal(fieldsOf(started.error), 'the node could not start');
+    // On a terminal the line below says the same.
+    const fields = fieldsOf(started.error);
+    if (!('reason' in fields && process.stdout.isTTY)) logging.fatal(fields, 'the node could not start');
     complain(explainStartFailure(started.error));
     return EXIT.failed;
   }

@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs';
 import { constants } from 'node:os';
 
 /** How often a node that npm started looks whether npm is still there. */
@@ -47,13 +48,31 @@ function startedByNpm(): boolean {
   return lifecycleEvent !== undefined || execPath !== undefined;
 }
 
-/** npm hands SIGTERM on to a shell, which may not: a lost parent is the one sign that always comes. */
+/**
+ * npm hands SIGTERM on to a shell, which may not, and which outlives a killed
+ * npm: so the parent's parent is watched too, where the system tells (Linux).
+ */
 function watchParent(onGone: () => void): void {
-  const parent = process.ppid;
+  const first = lineage();
   const timer = setInterval(() => {
-    if (process.ppid === parent) return;
+    if (lineage() === first) return;
     clearInterval(timer);
     onGone();
   }, PARENT_CHECK_MS);
   timer.unref();
+}
+
+function lineage(): string {
+  return `${process.ppid} ${parentOf(process.ppid)}`;
+}
+
+/** Field 4 of /proc/PID/stat; the name in field 2 may hold spaces. */
+function parentOf(pid: number): string {
+  try {
+    const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
+    return stat.slice(stat.lastIndexOf(')') + 2).split(' ')[1] ?? '';
+  } catch {
+    // No such system file, or the parent is just gone: its own id tells the rest.
+    return '';
+  }
 }

@@ -111,7 +111,7 @@ export class ProduceSession {
 
   private fail(requestId: number, error: unknown): Promise<void> | undefined {
     if (!(error instanceof FlotillaError)) throw error;
-    if (error.retryable) this.refusal ??= error;
+    if (error.retryable || error.code === 'OUTCOME_UNKNOWN') this.refusal ??= behind(error);
     this.metrics.refusals.inc({ code: error.code });
     const failure = { code: error.code, message: messageOf(error), leader: error.leader ?? '' };
     return this.send({ requestId, outcome: { $case: 'failure', value: failure } });
@@ -147,6 +147,15 @@ export class ProduceSession {
       this.ended = true;
     }
   }
+}
+
+/** What the batches behind a failed one are told: they were not proposed. */
+function behind(error: FlotillaError): FlotillaError {
+  if (error.retryable) return error;
+  return new FlotillaError(
+    'NOT_LEADER',
+    'an earlier batch of this stream has an unknown outcome; this one was not proposed: send it on a new stream',
+  );
 }
 
 /** A promise that never resolves, and the means to reject it. */

@@ -154,6 +154,9 @@ export const LIMITS = {
   /** Between the attempts of a client; doubles from the first to the second. */
   clientBackoffMinMs: 25,
   clientBackoffMaxMs: 250,
+  /** A client pings a silent connection so often, and leaves it where no answer comes: its node may be paused. */
+  clientKeepaliveTimeMs: 3000,
+  clientKeepaliveTimeoutMs: 3000,
   /** A client that stays with the node it was pointed at leaves it when it has refused everything for so long. */
   clientPatienceMs: 4000,
 } as const;

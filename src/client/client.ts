@@ -5,7 +5,7 @@ import { proto } from '../wire/index.js';
 import { BackOff } from './back-off.js';
 import { sleep } from './connect.js';
 import type { Event } from './event.js';
-import { checkCallSize, encodedBytes, type EventInput, toNewEvent, toNewEvents } from './event-input.js';
+import { checkCallSize, type EventInput, encodedBytes, toNewEvent, toNewEvents } from './event-input.js';
 import { EventIterator } from './event-iterator.js';
 import { Hosts } from './hosts.js';
 import { unreachableError } from './link-keeper.js';
@@ -68,7 +68,10 @@ export class FlotillaClient implements AsyncDisposable {
     this.hosts = new Hosts(hosts);
     this.stream = stream;
     this.timeoutMs = positive(options.timeoutMs ?? LIMITS.clientTimeoutMs, 'timeoutMs');
-    this.connectTimeoutMs = Math.min(positive(options.connectTimeoutMs ?? LIMITS.clientConnectTimeoutMs, 'connectTimeoutMs'), this.timeoutMs);
+    this.connectTimeoutMs = Math.min(
+      positive(options.connectTimeoutMs ?? LIMITS.clientConnectTimeoutMs, 'connectTimeoutMs'),
+      this.timeoutMs,
+    );
     this.limits = { eventDataBytes: positive(options.maxEventBytes ?? LIMITS.eventDataBytes, 'maxEventBytes') };
     this.producer = new Producer({
       hosts: this.hosts,
@@ -217,7 +220,14 @@ export class FlotillaClient implements AsyncDisposable {
 const LEARN_PERIOD_MS = 10_000;
 
 /** Failures after which another node may answer. */
-const GOES_ON: ReadonlySet<string> = new Set(['UNREACHABLE', 'OUTCOME_UNKNOWN', 'DEADLINE_EXCEEDED', 'SHUTTING_DOWN', 'CANCELLED', 'INTERNAL']);
+const GOES_ON: ReadonlySet<string> = new Set([
+  'UNREACHABLE',
+  'OUTCOME_UNKNOWN',
+  'DEADLINE_EXCEEDED',
+  'SHUTTING_DOWN',
+  'CANCELLED',
+  'INTERNAL',
+]);
 
 function positive(value: number, option: string): number {
   if (Number.isSafeInteger(value) && value > 0) return value;

@@ -64,10 +64,16 @@ export function encodedBytes(event: NewEvent): number {
 export function checkCallSize(count: number, bytes: number): void {
   if (count === 0) throw new FlotillaError('INVALID_ARGUMENT', 'events: there is none; append at least one');
   if (count > LIMITS.eventsPerBatch) {
-    throw new FlotillaError('INVALID_ARGUMENT', `events: ${count} are more than the ${LIMITS.eventsPerBatch} that one atomic batch may have`);
+    throw new FlotillaError(
+      'INVALID_ARGUMENT',
+      `events: ${count} are more than the ${LIMITS.eventsPerBatch} that one atomic batch may have`,
+    );
   }
   if (bytes > LIMITS.eventDataBytesMax + LIMITS.messageOverheadBytes / 2) {
-    throw new FlotillaError('MESSAGE_TOO_LARGE', `events: ${bytes} bytes are more than one atomic batch may have; append fewer events at once`);
+    throw new FlotillaError(
+      'MESSAGE_TOO_LARGE',
+      `events: ${bytes} bytes are more than one atomic batch may have; append fewer events at once`,
+    );
   }
 }
 
@@ -90,7 +96,8 @@ function dataOf(data: unknown, field: string): Uint8Array {
   if (data === undefined) return NO_DATA;
   if (data instanceof Uint8Array) return data;
   if (typeof data !== 'string') throw new FlotillaError('INVALID_ARGUMENT', `${field}.data: it must be a string or a Uint8Array`);
-  if (/\p{Surrogate}/u.test(data)) throw new FlotillaError('INVALID_ARGUMENT', `${field}.data: it holds a lone surrogate, which is not Unicode text`);
+  if (/\p{Surrogate}/u.test(data))
+    throw new FlotillaError('INVALID_ARGUMENT', `${field}.data: it holds a lone surrogate, which is not Unicode text`);
   return Buffer.from(data, 'utf8');
 }
 

@@ -1,5 +1,5 @@
 import { actorId, counter } from '../base/index.js';
-import { type Event as PlainEvent, type EventId, formatEventId } from '../event/index.js';
+import { type EventId, formatEventId, type Event as PlainEvent } from '../event/index.js';
 import { type EventJson, eventToJson } from '../wire/index.js';
 
 /** Where the parts of an event are read from when they are asked for. Positions count from 0. */

@@ -59,7 +59,8 @@ export class Hosts {
  * INVALID_ARGUMENT, which names what is wrong.
  */
 export function parseHost(text: string, defaultPort: number = DEFAULT_PORT): string {
-  const refused = (why: string): FlotillaError => new FlotillaError('INVALID_ARGUMENT', `host ${JSON.stringify(text)}: ${why}; write HOST or HOST:PORT`);
+  const refused = (why: string): FlotillaError =>
+    new FlotillaError('INVALID_ARGUMENT', `host ${JSON.stringify(text)}: ${why}; write HOST or HOST:PORT`);
   const trimmed = text.trim();
   if (trimmed === '') throw refused('it is empty');
   const bracket = trimmed.startsWith('[') ? trimmed.indexOf(']') : -1;

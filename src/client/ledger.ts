@@ -1,5 +1,5 @@
 import type { FlotillaError } from '../base/index.js';
-import { Batch, insertInOrder, takeBatch } from './batch.js';
+import { type Batch, insertInOrder, takeBatch } from './batch.js';
 import { type PendingCall, PendingCalls } from './pending-call.js';
 
 /** The answer for a call that will not be waited for any longer. */

@@ -107,7 +107,8 @@ export class LinkKeeper {
     this.following = true;
     try {
       const next = await this.options.openLink(address, this.events);
-      if (this.state.name === 'open' && next.endedWith === undefined) this.state = { name: 'draining', link: this.state.link, next, pauseMs: 0 };
+      if (this.state.name === 'open' && next.endedWith === undefined)
+        this.state = { name: 'draining', link: this.state.link, next, pauseMs: 0 };
       else next.close();
     } catch {
       // Its address may not lead there from here, say out of a container's network: the nodes forward then.

@@ -69,8 +69,13 @@ export class ReadPosition {
 
   /** The events of a response that are to be handed out. */
   take(content: { $case: 'events'; value: proto.EventList } | { $case: 'batches'; value: proto.BatchList }): Event[] {
-    const events = content.$case === 'events' ? new PlainEvents(content.value.events.map(eventFromProto)).toEvents() : eventsOfBatches(content.value.batches);
-    const wanted = this.isWholeWanted(events) ? events : events.filter((event) => event.counter > this.lastCounter && event.counter <= this.end).slice(0, this.remaining);
+    const events =
+      content.$case === 'events'
+        ? new PlainEvents(content.value.events.map(eventFromProto)).toEvents()
+        : eventsOfBatches(content.value.batches);
+    const wanted = this.isWholeWanted(events)
+      ? events
+      : events.filter((event) => event.counter > this.lastCounter && event.counter <= this.end).slice(0, this.remaining);
     if ((events.at(-1)?.counter ?? 0) >= this.end) this.endReached = true;
     const last = wanted.at(-1);
     if (last === undefined) return wanted;
@@ -106,7 +111,8 @@ function eventsOfBatches(batches: readonly Uint8Array[]): Event[] {
     }
     const reader = openStoredBatch(batch);
     const { baseCounter, actor, timestampMs } = batch.header;
-    for (let position = 0; position < reader.count; position++) events.push(new Event(reader, position, baseCounter + position, actor, timestampMs));
+    for (let position = 0; position < reader.count; position++)
+      events.push(new Event(reader, position, baseCounter + position, actor, timestampMs));
   }
   return events;
 }

@@ -2,11 +2,11 @@ import { type ErrorCode, FlotillaError, messageOf } from '../base/index.js';
 import { RpcClient } from '../rpc/index.js';
 import { proto } from '../wire/index.js';
 import { BackOff } from './back-off.js';
-import { connected, sleep } from './connect.js';
+import { connected, KEEPALIVE, sleep } from './connect.js';
 import type { Event } from './event.js';
 import type { Hosts } from './hosts.js';
 import { unreachableError } from './link-keeper.js';
-import { type ReadOptions, checkReadOptions } from './read-options.js';
+import { checkReadOptions, type ReadOptions } from './read-options.js';
 import { ReadPosition } from './read-position.js';
 
 export interface ReaderContext {
@@ -31,13 +31,16 @@ const TRANSIENT: ReadonlySet<ErrorCode> = new Set([
   'TOO_MANY_REQUESTS',
 ]);
 
-
 /**
  * Reads a stream over as many connections as it takes; each batch is what one
  * message brought. The caller's pull is what drives it: when it stops, flow
  * control stops the node. Ends with CANCELLED when `signal` is aborted.
  */
-export async function* readBatches(context: ReaderContext, options: ReadOptions, signal: AbortSignal): AsyncGenerator<Event[], void, undefined> {
+export async function* readBatches(
+  context: ReaderContext,
+  options: ReadOptions,
+  signal: AbortSignal,
+): AsyncGenerator<Event[], void, undefined> {
   const checked = checkReadOptions(options);
   const position = new ReadPosition(checked);
   const patience = new Patience(context, options.tail === true);
@@ -74,7 +77,7 @@ async function* readFrom(
   options: ReadOptions,
   signal: AbortSignal,
 ): AsyncGenerator<Event[], void, undefined> {
-  const client = new RpcClient(proto.EventServiceDefinition, address);
+  const client = new RpcClient(proto.EventServiceDefinition, address, KEEPALIVE);
   const call = client.serverStream('read', position.request(context.stream), { signal });
   try {
     await connected(client, call);

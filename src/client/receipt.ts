@@ -1,4 +1,4 @@
-import { FlotillaError, actorId, counter } from '../base/index.js';
+import { actorId, counter, FlotillaError } from '../base/index.js';
 import { type EventId, formatEventId, parseEventId } from '../event/index.js';
 
 /**
@@ -73,7 +73,12 @@ export interface BatchReceipt extends ReceiptEntry {
 }
 
 /** Cuts the part of one call, which starts at `offset`, out of its batch's receipt. */
-export function receiptFor(batch: { first: EventId; entry: ReceiptEntry }, offset: number, count: number, retriedAfterUnknown: boolean): Receipt {
+export function receiptFor(
+  batch: { first: EventId; entry: ReceiptEntry },
+  offset: number,
+  count: number,
+  retriedAfterUnknown: boolean,
+): Receipt {
   const first = { counter: counter(batch.first.counter + offset), actor: actorId(batch.first.actor) };
   return new Receipt(first, count, batch.entry, retriedAfterUnknown);
 }

@@ -1,7 +1,7 @@
 import { FlotillaError, isErrorCode, messageOf } from '../base/index.js';
 import { type ClientDuplex, RpcClient } from '../rpc/index.js';
 import { type PackedBody, proto } from '../wire/index.js';
-import { connected } from './connect.js';
+import { connected, KEEPALIVE } from './connect.js';
 import type { ProduceLink, ProduceLinkEvents } from './produce-link.js';
 
 /** How long a node has to end a stream that was left; then it is cancelled. */
@@ -21,7 +21,7 @@ export class RpcProduceLink implements ProduceLink {
     this.address = address;
     this.stream = stream;
     this.events = events;
-    this.client = new RpcClient(proto.EventServiceDefinition, address);
+    this.client = new RpcClient(proto.EventServiceDefinition, address, KEEPALIVE);
     this.call = this.client.duplex('produce');
   }
 
@@ -46,7 +46,12 @@ export class RpcProduceLink implements ProduceLink {
   send(requestId: number, body: PackedBody): void {
     // The window of batches in flight bounds what waits here, so the answer of send() is not needed;
     // a stream that breaks is told by its end.
-    void this.call.send({ requestId, stream: this.stream, events: [], packed: { body: body.body, count: body.count, checksum: body.checksum } });
+    void this.call.send({
+      requestId,
+      stream: this.stream,
+      events: [],
+      packed: { body: body.body, count: body.count, checksum: body.checksum },
+    });
   }
 
   close(): void {
@@ -89,7 +94,11 @@ export class RpcProduceLink implements ProduceLink {
         this.events.onFailure(this, requestId, errorOf(outcome.value));
         return;
       default:
-        this.events.onFailure(this, requestId, new FlotillaError('OUTCOME_UNKNOWN', `${this.address} answered with something that this version does not know`));
+        this.events.onFailure(
+          this,
+          requestId,
+          new FlotillaError('OUTCOME_UNKNOWN', `${this.address} answered with something that this version does not know`),
+        );
     }
   }
 }

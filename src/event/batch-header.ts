@@ -1,4 +1,4 @@
-import { type ActorId, type Counter, actorId, counter, readUint64, viewOf, writeUint64 } from '../base/index.js';
+import { type ActorId, actorId, type Counter, counter, readUint64, viewOf, writeUint64 } from '../base/index.js';
 
 /**
  * A batch is a header and a body. The body is encoded once, where the events

@@ -54,7 +54,6 @@ export class FlotillaNode {
     });
     const logger = logging.logger('api');
     this.server = new RpcServer({
-      maxMessageBytes: config.eventDataBytes + LIMITS.messageOverheadBytes,
       onInternalError: (error, method) => {
         logger.error({ error, method }, 'a call failed inside');
         if (error instanceof AssertionFailure) this.fail(error);

@@ -1,14 +1,16 @@
-import { createHash } from 'node:crypto';
-import { type ActorId, actorId, FlotillaError, LIMITS, messageOf } from '../base/index.js';
+import { FlotillaError, LIMITS, messageOf } from '../base/index.js';
 import type { Logger } from '../replica/index.js';
-import { RpcClient } from '../rpc/index.js';
-import { type Member, type Membership, proto } from '../wire/index.js';
+import type { Member, proto } from '../wire/index.js';
+import { type Founded, foundedBy, foundersOf, type Introduction, nextStep, type Round } from './founding.js';
+import { PROTOCOL_VERSION } from './hello.js';
+import { type Introducer, memberFromProto, memberToProto, RpcIntroducer, readIntroduction } from './introducer.js';
 
-/** How long one introduction may take, and how long to wait before the next round of them. */
-const INTRODUCE_TIMEOUT_MS = 1000;
-const ROUND_MS = 150;
+/** Pause between two rounds of introductions, and its share that is random. */
+const ROUND_MS = 120;
+const JITTER = 0.5;
 
-export const PROTOCOL_VERSION = 1;
+/** Rounds for which a node that has called is counted among the founders without calling again. */
+const CALLER_ROUNDS = 12;
 
 /** What of the forming must survive a restart. */
 export interface FormationStore {
@@ -17,54 +19,46 @@ export interface FormationStore {
   promise(members: readonly Member[]): Promise<void>;
 }
 
-/** The cluster that this node belongs to from now on. */
-export interface Founded {
-  readonly clusterId: string;
-  /** Every founder votes. */
-  readonly membership: Membership;
-}
-
-/** What an address answered when it was last asked. */
-type Answer =
-  | { readonly kind: 'self' }
-  | { readonly kind: 'node'; readonly introduction: Introduction }
-  | { readonly kind: 'silent'; readonly why: string };
-
-interface Introduction {
+export interface FormationOptions {
   readonly self: Member;
-  readonly clusterId: string;
-  readonly clusterMembers: readonly Member[];
+  readonly store: FormationStore;
   readonly peerAddresses: readonly string[];
-  readonly promised: readonly Member[];
+  readonly logger: Logger;
+  /** For tests. Default: over gRPC. */
+  readonly introducer?: Introducer;
+  /** For tests. */
+  readonly roundMs?: number;
 }
 
 /**
  * Forms the cluster. The founders are the closure of everybody's list of peers,
- * taken as nodes (actor and instance), never as spellings of addresses. When
- * every address in the closure has answered, a node durably promises exactly
- * that set, and never another one. When all of the set have promised it, each
- * of them for itself takes it for the cluster's first membership.
+ * and of those who call, taken as nodes (actor and instance), never as
+ * spellings of addresses. When every address in the closure has answered and
+ * all have met the same nodes, each durably promises exactly that set, and
+ * never another one. When all of the set have promised it, each of them for
+ * itself takes it for the cluster's first membership.
  *
  * So two halves can't form two clusters: each would need the promise of a node
  * that has given it to the other. A founder that missed the last promise, or
  * crashed, finds itself in the cluster of those that did not.
  */
 export class Formation {
-  private readonly self: Member;
-  private readonly store: FormationStore;
-  private readonly peerAddresses: readonly string[];
-  private readonly logger: Logger;
-  private readonly answers = new Map<string, Answer>();
-  private readonly clients = new Map<string, RpcClient<typeof proto.PeerServiceDefinition>>();
+  private readonly options: FormationOptions;
+  private readonly introducer: Introducer;
+  private readonly roundMs: number;
+  /** When each address last called, by this process's clock. */
+  private readonly callers = new Map<string, number>();
+  /** Whom the others are told that this node has met. */
+  private told: readonly Member[];
   private founded: Founded | undefined;
   private waiting: readonly string[] = [];
-  private wake: (() => void) | undefined;
+  private wake: () => void = () => undefined;
 
-  constructor(options: { self: Member; store: FormationStore; peerAddresses: readonly string[]; logger: Logger }) {
-    this.self = options.self;
-    this.store = options.store;
-    this.peerAddresses = options.peerAddresses;
-    this.logger = options.logger;
+  constructor(options: FormationOptions) {
+    this.options = options;
+    this.introducer = options.introducer ?? new RpcIntroducer();
+    this.roundMs = options.roundMs ?? ROUND_MS;
+    this.told = [options.self];
   }
 
   /** Why the cluster is not formed yet: sentences for people. */
@@ -81,8 +75,7 @@ export class Formation {
     try {
       this.founded = this.alreadyFounded() ?? (await this.foundWithPeers(signal));
     } finally {
-      for (const client of this.clients.values()) client.close();
-      this.clients.clear();
+      this.introducer.keep(new Set());
     }
     this.waiting = [];
     return this.founded;
@@ -90,212 +83,121 @@ export class Formation {
 
   /** Answers another node's introduction. */
   async introduce(request: proto.IntroduceRequest): Promise<proto.IntroduceResponse> {
-    if (request.self === undefined) throw new FlotillaError('INVALID_ARGUMENT', 'self: who is calling?');
-    // Somebody is there now: look again at once.
-    this.wake?.();
-    const founders = this.founded?.membership.members ?? [];
+    this.noteCaller(memberFromProto(request.self));
+    const { self, store, peerAddresses } = this.options;
     return {
-      self: toProto(this.self),
+      self: memberToProto(self),
       clusterId: this.founded?.clusterId ?? '',
-      clusterMembers: founders.map(toProto),
-      peerAddresses: [...this.peerAddresses],
-      known: this.knownNodes().map(({ self }) => toProto(self)),
-      promised: (this.store.identity.promised ?? []).map(toProto),
+      clusterMembers: (this.founded?.membership.members ?? []).map(memberToProto),
+      peerAddresses: [...peerAddresses],
+      known: this.told.map(memberToProto),
+      promised: (store.identity.promised ?? []).map(memberToProto),
       protocolVersion: PROTOCOL_VERSION,
     };
   }
 
   private alreadyFounded(): Founded | undefined {
-    const { clusterId, promised } = this.store.identity;
+    const { clusterId, promised } = this.options.store.identity;
     return clusterId === undefined || promised === undefined ? undefined : foundedBy(promised);
   }
 
   private async foundWithPeers(signal: AbortSignal): Promise<Founded> {
     while (!signal.aborted) {
-      await this.askEveryone();
-      const founded = this.findOwnCluster() ?? (await this.promiseAndCompare());
-      if (founded !== undefined) return founded;
-      await this.pause(signal);
+      const round = await this.meetEveryone();
+      if (signal.aborted) break;
+      const step = nextStep(round);
+      if (step.kind === 'found') return step.founded;
+      // Told from now on, and so for the whole of the next round.
+      this.told = step.kind === 'promise' ? step.founders : foundersOf(round);
+      if (step.kind === 'promise') {
+        await this.options.store.promise(step.founders);
+        continue;
+      }
+      this.waitFor(step.reasons);
+      // Alone and at one with itself: there is nobody to wait for.
+      if (round.nodes.length > 0 || round.silent.length > 0) await this.pause(signal);
     }
     throw new FlotillaError('CANCELLED', 'the node stops before its cluster has formed');
   }
 
   /** Asks every address of the closure; what answers may name further ones, which are asked in turn. */
-  private async askEveryone(): Promise<void> {
+  private async meetEveryone(): Promise<Round> {
+    const { self, store } = this.options;
+    const told = this.told;
+    const { promised } = store.identity;
     const asked = new Set<string>();
-    for (let next = this.addresses(); next.length > 0; next = this.addresses().filter((address) => !asked.has(address))) {
-      for (const address of next) asked.add(address);
-      await Promise.all(next.map(async (address) => this.answers.set(address, await this.ask(address))));
-    }
-    this.refuseImpostors();
-  }
-
-  /** Every address that this node, or one that it has met, was started with. */
-  private addresses(): string[] {
-    const told = this.knownNodes().flatMap(({ peerAddresses }) => peerAddresses);
-    return [...new Set([...this.peerAddresses, ...told])].slice(0, LIMITS.peerAddresses);
-  }
-
-  private async ask(address: string): Promise<Answer> {
-    const client = this.clients.get(address) ?? new RpcClient(proto.PeerServiceDefinition, address);
-    this.clients.set(address, client);
-    let response: proto.IntroduceResponse;
-    try {
-      response = await client.unary('introduce', { self: toProto(this.self), clusterId: '' }, { timeoutMs: INTRODUCE_TIMEOUT_MS });
-    } catch (error) {
-      return { kind: 'silent', why: messageOf(error) };
-    }
-    if (response.protocolVersion !== PROTOCOL_VERSION) {
-      return { kind: 'silent', why: `it speaks protocol ${response.protocolVersion}, this version ${PROTOCOL_VERSION}` };
-    }
-    if (response.self === undefined) return { kind: 'silent', why: 'it does not say who it is' };
-    if (response.self.instanceId === this.self.instance) return { kind: 'self' };
-    return {
-      kind: 'node',
-      introduction: {
-        self: fromProto(response.self),
-        clusterId: response.clusterId,
-        clusterMembers: response.clusterMembers.map(fromProto),
-        peerAddresses: response.peerAddresses,
-        promised: response.promised.map(fromProto),
-      },
-    };
-  }
-
-  /** Each node once, however many addresses lead to it. */
-  private knownNodes(): Introduction[] {
     const nodes = new Map<string, Introduction>();
-    for (const answer of this.answers.values()) {
-      if (answer.kind === 'node') nodes.set(answer.introduction.self.instance, answer.introduction);
-    }
-    return [...nodes.values()];
-  }
-
-  private refuseImpostors(): void {
-    const byActor = new Map<ActorId, Member>([[this.self.actor, this.self]]);
-    for (const { self } of this.knownNodes()) {
-      const other = byActor.get(self.actor);
-      if (other !== undefined && other.instance !== self.instance) {
-        throw new FlotillaError(
-          'FOREIGN_NODE',
-          `actor id ${self.actor} is taken: ${other.address} and ${self.address} both use it; give each node of the cluster an --actor-id of its own`,
-        );
+    const silent: string[] = [];
+    let next = [...this.options.peerAddresses, ...this.recentCallers(), ...this.addressesOf(promised ?? [])];
+    while (next.length > 0) {
+      const fresh = [...new Set(next)].filter((address) => !asked.has(address));
+      next = [];
+      const room = LIMITS.peerAddresses - asked.size;
+      if (fresh.length > room) silent.push(`more than ${LIMITS.peerAddresses} addresses are named; shorten the lists of --peer-addr`);
+      const asking = fresh.slice(0, room);
+      for (const address of asking) asked.add(address);
+      for (const answer of await Promise.all(asking.map((address) => this.ask(address)))) {
+        if (typeof answer === 'string') {
+          silent.push(answer);
+        } else if (answer.self.instance !== self.instance) {
+          nodes.set(answer.self.instance, answer);
+          next.push(...answer.peerAddresses, ...this.addressesOf([...answer.known, ...answer.promised]));
+        }
       }
-      byActor.set(self.actor, self);
+    }
+    this.introducer.keep(asked);
+    return { self, promised, told, nodes: [...nodes.values()], silent };
+  }
+
+  /** Who listens there, or a sentence that says why that is not known. */
+  private async ask(address: string): Promise<Introduction | string> {
+    try {
+      return readIntroduction(await this.introducer.introduce(address, { self: memberToProto(this.options.self), clusterId: '' }));
+    } catch (error) {
+      return `no answer from ${address}: ${messageOf(error)}`;
     }
   }
 
-  /** Where a node is in a cluster already, this one is either a founder of it or a stranger. */
-  private findOwnCluster(): Founded | undefined {
-    const clusters = this.knownNodes().filter(({ clusterId }) => clusterId !== '');
-    const [first] = clusters;
-    if (first === undefined) return undefined;
-    const other = clusters.find(({ clusterId }) => clusterId !== first.clusterId);
-    if (other !== undefined) {
-      throw new FlotillaError(
-        'FOREIGN_NODE',
-        `${first.self.address} and ${other.self.address} belong to different clusters (${first.clusterId} and ${other.clusterId}): name peers of one cluster only`,
-      );
-    }
-    const seat = first.clusterMembers.find(({ actor }) => actor === this.self.actor);
-    const { promised } = this.store.identity;
-    if (seat?.instance === this.self.instance && promised !== undefined && foundedBy(promised).clusterId === first.clusterId)
-      return foundedBy(promised);
-    throw new FlotillaError('FOREIGN_NODE', seat === undefined ? notAMember(first) : replaced(first, seat));
+  /** Without this node's own: it need not be able to reach itself by the address that others are told. */
+  private addressesOf(members: readonly Member[]): string[] {
+    return members.filter(({ instance }) => instance !== this.options.self.instance).map(({ address }) => address);
   }
 
-  private async promiseAndCompare(): Promise<Founded | undefined> {
-    const silent = [...this.answers].flatMap(([address, answer]) =>
-      answer.kind === 'silent' ? [`no answer from ${address}: ${answer.why}`] : [],
-    );
-    if (silent.length > 0 && this.store.identity.promised === undefined) {
-      this.waitFor(silent);
-      return undefined;
-    }
-    const nodes = this.knownNodes();
-    if (this.store.identity.promised === undefined) await this.store.promise(inOrder([this.self, ...nodes.map(({ self }) => self)]));
-    const promised = this.store.identity.promised ?? [];
-    const missing = promised
-      .filter(({ instance }) => instance !== this.self.instance)
-      .flatMap((member) =>
-        whyNotPromised(
-          member,
-          nodes.find(({ self }) => self.instance === member.instance),
-          promised,
-        ),
-      );
-    this.waitFor([...missing, ...(missing.length > 0 ? silent : [])]);
-    return missing.length === 0 ? foundedBy(promised) : undefined;
+  private noteCaller({ instance, address }: Member): void {
+    if (instance === this.options.self.instance) return;
+    const isNew = !this.callers.has(address);
+    if (isNew && this.callers.size >= LIMITS.peerAddresses) return;
+    this.callers.set(address, performance.now());
+    // Somebody is there now: look again at once.
+    if (isNew) this.wake();
+  }
+
+  private recentCallers(): string[] {
+    const since = performance.now() - CALLER_ROUNDS * this.roundMs;
+    for (const [address, calledAtMs] of this.callers) if (calledAtMs < since) this.callers.delete(address);
+    return [...this.callers.keys()];
   }
 
   private waitFor(reasons: readonly string[]): void {
-    const changed = reasons.join('\n') !== this.waiting.join('\n');
+    const changed = describe(reasons) !== describe(this.waiting);
     this.waiting = reasons;
-    if (changed && reasons.length > 0) this.logger.info({ waitingFor: reasons }, 'the cluster is forming');
+    if (changed) this.options.logger.info({ waitingFor: reasons }, 'the cluster is forming');
   }
 
   private async pause(signal: AbortSignal): Promise<void> {
     await new Promise<void>((resolve) => {
-      const timer = setTimeout(resolve, ROUND_MS);
+      const timer = setTimeout(resolve, this.roundMs * (1 + JITTER * Math.random()));
       this.wake = () => {
         clearTimeout(timer);
         resolve();
       };
       signal.addEventListener('abort', this.wake, { once: true });
     });
-    if (this.wake !== undefined) signal.removeEventListener('abort', this.wake);
+    signal.removeEventListener('abort', this.wake);
   }
 }
 
-/** The same on every founder: nobody has to tell the others. */
-function foundedBy(founders: readonly Member[]): Founded {
-  const members = inOrder(founders);
-  const names = members.map(({ actor, instance }) => `${actor}:${instance}`).join('\n');
-  const clusterId = createHash('sha256').update(names).digest('hex').slice(0, 32);
-  return { clusterId, membership: { voters: members.map(({ actor }) => actor), outgoing: [], learners: [], members } };
-}
-
-function whyNotPromised(member: Member, introduction: Introduction | undefined, promised: readonly Member[]): string[] {
-  const name = `node ${member.actor} (${member.address})`;
-  if (introduction === undefined) return [`${name} does not answer`];
-  if (introduction.promised.length === 0) return [`${name} has not agreed to the founding members yet`];
-  if (sameNodes(introduction.promised, promised)) return [];
-  return [
-    `${name} has agreed to the founding members ${actorsOf(introduction.promised)}, this node to ${actorsOf(promised)}: ` +
-      'stop all of them, give all the same --peer-addr list, remove their data directories, which hold no events yet, and start again',
-  ];
-}
-
-function notAMember({ self, clusterId, clusterMembers }: Introduction): string {
-  return (
-    `${self.address} belongs to cluster ${clusterId} of actors ${actorsOf(clusterMembers)}, and this node is not one of them: ` +
-    'joining a running cluster is not supported by this version; start all nodes of a new cluster with each other as peers'
-  );
-}
-
-function replaced({ self }: Introduction, seat: Member): string {
-  return (
-    `actor id ${seat.actor} is taken: in the cluster of ${self.address} it belongs to another data directory. ` +
-    'Start this node on that directory, or give it another --actor-id; a node that lost its data must not come back under the same name'
-  );
-}
-
-function actorsOf(members: readonly Member[]): string {
-  return members.map(({ actor }) => actor).join(', ');
-}
-
-function sameNodes(first: readonly Member[], second: readonly Member[]): boolean {
-  return foundedBy(first).clusterId === foundedBy(second).clusterId;
-}
-
-function inOrder(members: readonly Member[]): Member[] {
-  return [...members].sort((a, b) => a.actor - b.actor);
-}
-
-function toProto({ actor, instance, address }: Member): proto.Member {
-  return { actorId: actor, instanceId: instance, address };
-}
-
-function fromProto({ actorId: actor, instanceId: instance, address }: proto.Member): Member {
-  return { actor: actorId(actor), instance, address };
+/** gRPC puts the time into its words: the same failure at another time is no news. */
+function describe(reasons: readonly string[]): string {
+  return reasons.join('\n').replace(/\(\d{4}-\d\d-\d\dT[\d:.]+Z\)/g, '');
 }

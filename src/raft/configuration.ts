@@ -1,4 +1,4 @@
-import { type ActorId, type LogIndex, assert, present } from '../base/index.js';
+import { type ActorId, assert, type LogIndex, present } from '../base/index.js';
 import type { Configuration } from './types.js';
 
 export function isVoter(configuration: Configuration, actor: ActorId): boolean {

@@ -1,4 +1,4 @@
-import { type ActorId, type LogIndex, type Random, type Term, assert, logIndex, unreachable } from '../base/index.js';
+import { type ActorId, assert, type LogIndex, logIndex, type Random, type Term, unreachable } from '../base/index.js';
 import { ConfigurationHistory, type PlacedConfiguration } from './configuration.js';
 import type { PersistStep } from './durability.js';
 import { countOwnVote, handleVoteRequest, handleVoteResponse, startElection, startPreVote } from './election.js';
@@ -19,7 +19,7 @@ import {
 } from './leader.js';
 import { LogShape } from './log-shape.js';
 import type { Append, Message } from './messages.js';
-import { type LeaderRole, type Output, type Role, ServerState, type Settings, emptyOutput } from './server-state.js';
+import { emptyOutput, type LeaderRole, type Output, type Role, ServerState, type Settings } from './server-state.js';
 import type { Configuration, EntryInfo, HardState, TermStart } from './types.js';
 
 export interface CoreOptions {

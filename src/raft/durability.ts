@@ -1,8 +1,8 @@
-import { type ActorId, type LogIndex, assert, logIndex } from '../base/index.js';
+import { type ActorId, assert, type LogIndex, logIndex } from '../base/index.js';
 import type { Message } from './messages.js';
 import type { HardState } from './types.js';
 
-/** One write for the storage: truncate, then append, then the hard state, and all of it on disk before it counts. */
+/** One write for the storage: the hard state, then truncate, then append, and all of it on disk before it counts. */
 export interface PersistStep {
   /** Remove every stored entry above this index first. */
   readonly truncateAfter: LogIndex | undefined;

@@ -1,4 +1,4 @@
-import { type ActorId, type LogIndex, assert, logIndex, term } from '../base/index.js';
+import { type ActorId, assert, type LogIndex, logIndex, term } from '../base/index.js';
 import type { Append, Heartbeat } from './messages.js';
 import type { ServerState } from './server-state.js';
 
@@ -61,7 +61,10 @@ function truncateAfter(server: ServerState, index: LogIndex): void {
 export function handleHeartbeat(server: ServerState, from: ActorId, message: Heartbeat): void {
   followLeader(server, from);
   // The leader names only what this server once acknowledged. If it is not here any more, acknowledged data is lost, and no vote of this server may be trusted.
-  assert(message.commitIndex <= server.log.lastIndex, `entry ${message.commitIndex} was acknowledged here, but the log ends at ${server.log.lastIndex}`);
+  assert(
+    message.commitIndex <= server.log.lastIndex,
+    `entry ${message.commitIndex} was acknowledged here, but the log ends at ${server.log.lastIndex}`,
+  );
   advanceCommit(server, message.commitIndex);
   if (message.round > 0) server.send(from, { type: 'heartbeat-result', term: server.term, round: message.round });
 }

@@ -1,4 +1,4 @@
-import { type ActorId, LIMITS, type LogIndex, assert, logIndex } from '../base/index.js';
+import { type ActorId, assert, LIMITS, type LogIndex, logIndex } from '../base/index.js';
 import { membersOf } from './configuration.js';
 import type { Append, AppendResult, HeartbeatResult } from './messages.js';
 import { Progress } from './progress.js';

@@ -1,4 +1,4 @@
-import { type LogIndex, type Term, assert, logIndex, present, term } from '../base/index.js';
+import { assert, type LogIndex, logIndex, present, type Term, term } from '../base/index.js';
 import type { TermStart } from './types.js';
 
 /**

@@ -1,4 +1,4 @@
-import { type LogIndex, assert, logIndex } from '../base/index.js';
+import { assert, type LogIndex, logIndex } from '../base/index.js';
 
 /** How far the leader may run ahead of a follower's acknowledgements. */
 export interface ReplicationWindow {

@@ -10,7 +10,7 @@ interface Waiter {
 export class CommitWaiters {
   private committed: LogIndex;
   private readonly waiters = new Set<Waiter>();
-  private roleWaiters: (() => void)[] = [];
+  private readonly roleWaiters = new Set<() => void>();
   private stopped = false;
 
   constructor(committed: LogIndex) {
@@ -19,6 +19,11 @@ export class CommitWaiters {
 
   get committedIndex(): LogIndex {
     return this.committed;
+  }
+
+  /** How many wait. */
+  get size(): number {
+    return this.waiters.size + this.roleWaiters.size;
   }
 
   advance(index: LogIndex): void {
@@ -47,15 +52,22 @@ export class CommitWaiters {
     });
   }
 
-  /** Resolves at the next change of role, leader or term. */
-  roleChanged(): Promise<void> {
-    return new Promise((resolve) => this.roleWaiters.push(resolve));
+  /** Resolves at the next change of role, leader or term, or when `signal` is aborted: a role may stay for months, and its waiters must not pile up. */
+  roleChanged(signal?: AbortSignal): Promise<void> {
+    return new Promise((resolve) => {
+      const wake = (): void => {
+        this.roleWaiters.delete(wake);
+        signal?.removeEventListener('abort', wake);
+        resolve();
+      };
+      this.roleWaiters.add(wake);
+      signal?.addEventListener('abort', wake);
+      if (signal?.aborted === true) wake();
+    });
   }
 
   wakeRole(): void {
-    const waiters = this.roleWaiters;
-    this.roleWaiters = [];
-    for (const wake of waiters) wake();
+    for (const wake of [...this.roleWaiters]) wake();
   }
 
   stop(): void {

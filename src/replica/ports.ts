@@ -2,7 +2,7 @@ import type { ActorId, Counter, GroupId, LogIndex, Term } from '../base/index.js
 import type { HardState, Message, TermStart } from '../raft/index.js';
 import type { LogRecord, LogTail, Membership, PackedBody } from '../wire/index.js';
 
-/** One group's share of a write. Applied in this order: truncate, append, hard state. */
+/** One group's share of a write. Applied in this order: hard state, truncate, append; a log with a later term than its hard state is damage. */
 export interface PersistRequest {
   readonly group: GroupId;
   /** Remove every record above this index first. */

@@ -26,7 +26,7 @@ interface PendingEntry {
  * truncation here nor a lost leadership proves that it will never commit.
  */
 export class PendingProposals {
-  /** Ascending by index. */
+  /** In the order of their proposal. After a lost leadership its successor's indexes may lie below those of the entries before them. */
   private entries: PendingEntry[] = [];
 
   add(entry: PendingEntry): void {
@@ -35,14 +35,13 @@ export class PendingProposals {
 
   /** Everything up to `commitIndex` is committed; `termAt` tells which entry won each place. */
   settle(commitIndex: LogIndex, termAt: (index: LogIndex) => Term | undefined, onCommitted: (proposal: Proposal) => void): void {
-    let settled = 0;
-    for (const entry of this.entries) {
-      if (entry.index > commitIndex) break;
-      settled++;
+    const decided = this.entries.filter(({ index }) => index <= commitIndex);
+    if (decided.length === 0) return;
+    this.entries = this.entries.filter(({ index }) => index > commitIndex);
+    for (const entry of decided) {
       if (termAt(entry.index) === entry.term) commit(entry, onCommitted);
       else replaced(entry);
     }
-    if (settled > 0) this.entries.splice(0, settled);
   }
 
   /** Gives up waiting for what was proposed before `term`. */

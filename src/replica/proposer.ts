@@ -1,4 +1,4 @@
-import { type ActorId, BoundedQueue, counter, FlotillaError, LIMITS, type LogIndex } from '../base/index.js';
+import { type ActorId, assert, BoundedQueue, counter, FlotillaError, LIMITS, type LogIndex } from '../base/index.js';
 import { BATCH_HEADER_BYTES, writeBatchHeader } from '../event/index.js';
 import type { RaftCore } from '../raft/index.js';
 import type { LogTail, PackedBody } from '../wire/index.js';
@@ -18,7 +18,9 @@ export class Proposer {
   private readonly observer: ReplicaObserver;
   private readonly onProposed: () => void;
   private readonly waiting = new BoundedQueue<Proposal>(LIMITS.pendingProposals);
-  private waitingBytes = 0;
+  /** Batches whose fate is open, in the log or on their way there. */
+  private openBatches = 0;
+  private openBytes = 0;
   private flushPlanned = false;
   private readonly pending = new PendingProposals();
   private stopped = false;
@@ -35,18 +37,42 @@ export class Proposer {
     return new Promise((resolve, reject) => {
       if (this.stopped) return reject(new FlotillaError('SHUTTING_DOWN', 'the node is stopping; the batch was not proposed'));
       if (this.core.role !== 'leader') return reject(notLeader());
-      const proposal: Proposal = { body, actor, arrivedMs: this.clock.nowMs(), resolve, reject };
-      const fits = this.waitingBytes + body.body.byteLength <= LIMITS.pendingProposalBytes;
-      if (!fits || !this.waiting.push(proposal)) {
-        return reject(new FlotillaError('TOO_MANY_REQUESTS', 'too many batches wait for the log; the batch was not proposed: try again'));
+      const bytes = body.body.byteLength;
+      if (this.openBatches >= LIMITS.pendingProposals || this.openBytes + bytes > LIMITS.pendingProposalBytes) {
+        return reject(
+          new FlotillaError('TOO_MANY_REQUESTS', 'too many batches wait for their commit; the batch was not proposed: try again'),
+        );
       }
-      this.waitingBytes += body.body.byteLength;
-      if (this.flushPlanned) return;
-      this.flushPlanned = true;
-      this.clock.soon(() => {
-        this.flushPlanned = false;
-        this.onProposed();
+      this.openBatches++;
+      this.openBytes += bytes;
+      this.enqueue({
+        body,
+        actor,
+        arrivedMs: this.clock.nowMs(),
+        resolve: (proposed) => {
+          this.closed(bytes);
+          resolve(proposed);
+        },
+        reject: (error) => {
+          this.closed(bytes);
+          reject(error);
+        },
       });
+    });
+  }
+
+  private closed(bytes: number): void {
+    this.openBatches--;
+    this.openBytes -= bytes;
+  }
+
+  private enqueue(proposal: Proposal): void {
+    assert(this.waiting.push(proposal), 'no more wait than are open');
+    if (this.flushPlanned) return;
+    this.flushPlanned = true;
+    this.clock.soon(() => {
+      this.flushPlanned = false;
+      this.onProposed();
     });
   }
 
@@ -76,7 +102,6 @@ export class Proposer {
       if (taken.length > 0 && bytes > LIMITS.entryBytes) break;
       taken.push(next);
       this.waiting.shift();
-      this.waitingBytes -= next.body.body.byteLength;
     }
     return taken;
   }
@@ -120,7 +145,6 @@ export class Proposer {
   }
 
   private refuseWaiting(): void {
-    this.waitingBytes = 0;
     for (const { reject } of this.waiting.drain()) reject(notLeader());
   }
 }

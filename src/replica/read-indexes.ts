@@ -16,33 +16,45 @@ interface Waiter {
  */
 export class ReadIndexes {
   private readonly clock: Clock;
-  /** Puts the question; false where there is no leader to ask. */
-  private readonly ask: (requestId: number) => boolean;
-  private requestId = 0;
+  /** Puts the question, where there is a leader to ask. */
+  private readonly ask: (requestId: number) => void;
+  /** Number of the last asking. */
+  private requestId: number;
+  /** Number of the first asking of the question that is open. */
+  private firstRequestId: number;
   private asked: Waiter[] = [];
   private next: Waiter[] = [];
   private timer: Timer | undefined;
+  private stopped = false;
 
-  constructor(clock: Clock, ask: (requestId: number) => boolean) {
-    this.clock = clock;
-    this.ask = ask;
+  /**
+   * `firstRequestId` differs from one process of this node to the next: a leader
+   * may still hold a question of the last one, whose answer knows less than this
+   * one's question demands.
+   */
+  constructor(options: { clock: Clock; firstRequestId: number; ask: (requestId: number) => void }) {
+    this.clock = options.clock;
+    this.ask = options.ask;
+    this.requestId = options.firstRequestId;
+    this.firstRequestId = options.firstRequestId;
   }
 
   /** An index such that a read up to it sees everything acknowledged before this call. Rejects with NO_LEADER when none can be had in time. */
   confirm(): Promise<LogIndex> {
     return new Promise((resolve, reject) => {
+      if (this.stopped) return reject(stopping());
       if (this.next.length >= LIMITS.pendingReadIndexes) {
-        reject(new FlotillaError('TOO_MANY_REQUESTS', 'too many reads wait for confirmation; try again'));
-        return;
+        return reject(new FlotillaError('TOO_MANY_REQUESTS', 'too many reads wait for confirmation; try again'));
       }
       this.next.push({ resolve, reject, untilMs: this.clock.nowMs() + LIMITS.readIndexTimeoutMs });
       if (this.asked.length === 0) this.askNext();
     });
   }
 
-  /** The answer to a question; 0 where it could not be confirmed. */
+  /** The answer to a question; 0 where it could not be confirmed. One to an earlier asking of the same question serves as well. */
   settled(requestId: number, index: LogIndex): void {
-    if (requestId !== this.requestId || this.asked.length === 0 || index === 0) return;
+    const isOpen = requestId >= this.firstRequestId && requestId <= this.requestId;
+    if (!isOpen || this.asked.length === 0 || index === 0) return;
     const answered = this.asked;
     this.asked = [];
     this.timer?.cancel();
@@ -51,8 +63,9 @@ export class ReadIndexes {
   }
 
   stop(): void {
+    this.stopped = true;
     this.timer?.cancel();
-    for (const { reject } of [...this.asked, ...this.next]) reject(new FlotillaError('SHUTTING_DOWN', 'the node is stopping'));
+    for (const { reject } of [...this.asked, ...this.next]) reject(stopping());
     this.asked = [];
     this.next = [];
   }
@@ -61,6 +74,7 @@ export class ReadIndexes {
     if (this.next.length === 0) return;
     this.asked = this.next;
     this.next = [];
+    this.firstRequestId = this.requestId + 1;
     this.askOnce();
   }
 
@@ -85,4 +99,8 @@ export class ReadIndexes {
     if (this.asked.length > 0) this.askOnce();
     else this.askNext();
   }
+}
+
+function stopping(): FlotillaError {
+  return new FlotillaError('SHUTTING_DOWN', 'the node is stopping');
 }

@@ -1,5 +1,5 @@
-import { type ActorId, type Counter, FlotillaError, type GroupId, type LogIndex, type Random, type Term, logIndex } from '../base/index.js';
-import { type Configuration, type Message, type PersistStep, RaftCore, type Role, type Settings } from '../raft/index.js';
+import { type ActorId, type Counter, FlotillaError, type GroupId, type LogIndex, logIndex, type Random, type Term } from '../base/index.js';
+import { type Configuration, type Message, type PersistStep, RaftCore, type ReadResult, type Role, type Settings } from '../raft/index.js';
 import type { LogRecord, LogTail, PackedBody } from '../wire/index.js';
 import { CommitWaiters } from './commit-waiters.js';
 import { HotLog } from './hot-log.js';
@@ -75,7 +75,11 @@ export class Replica {
       onError: (error) => this.fail(error),
       onProgress: () => this.drive(),
     });
-    this.readIndexes = new ReadIndexes(clock, (requestId) => this.askReadIndex(requestId));
+    this.readIndexes = new ReadIndexes({
+      clock,
+      firstRequestId: Math.floor(options.random() * 2 ** 40),
+      ask: (requestId) => this.askReadIndex(requestId),
+    });
     this.commitWaiters = new CommitWaiters(recovered.commitIndex);
     this.seenRole = { role: core.role, term: core.term, leader: core.leader };
   }
@@ -139,7 +143,15 @@ export class Replica {
     const { leader } = this.core;
     if (leader === undefined) throw new FlotillaError('NO_LEADER', 'no leader is known; the batch was not proposed: try again');
     const proposed = await this.options.transport.forward(leader, this.group, body);
-    await this.commitWaiters.reached(proposed.index);
+    try {
+      await this.commitWaiters.reached(proposed.index);
+    } catch (cause) {
+      throw new FlotillaError(
+        'OUTCOME_UNKNOWN',
+        'the node stopped before it could serve the batch that the leader had taken: it may have been appended',
+        { cause },
+      );
+    }
     return proposed;
   }
 
@@ -172,9 +184,9 @@ export class Replica {
     return this.log.indexOfCounter(counter);
   }
 
-  /** Resolves at the next change of role, term or leader, and when the node stops. */
-  roleChanged(): Promise<void> {
-    return this.commitWaiters.roleChanged();
+  /** Resolves at the next change of role, term or leader, when the node stops, and when `signal` is aborted. */
+  roleChanged(signal?: AbortSignal): Promise<void> {
+    return this.commitWaiters.roleChanged(signal);
   }
 
   // What comes in
@@ -223,26 +235,28 @@ export class Replica {
   private drive(received: readonly LogRecord[] = []): void {
     if (this.stopped) return;
     this.guard(() => {
-      this.carryOut(received);
+      const reads = this.carryOut(received);
       this.proposer.flush();
       this.replicator.sendAll();
       this.core.sendCommitNotices();
-      this.carryOut([]);
+      reads.push(...this.carryOut([]));
       this.persist();
       this.noticeCommit();
       this.noticeRole();
       this.armTimer();
+      // Last of all, because an answer makes way for the next question, which is a turn of its own.
+      for (const { requestId, index } of reads) this.readIndexes.settled(requestId, index);
     });
   }
 
-  private carryOut(received: readonly LogRecord[]): void {
+  private carryOut(received: readonly LogRecord[]): ReadResult[] {
     const output = this.core.takeOutput();
     const { acceptedFrom } = output;
     if (acceptedFrom !== undefined) this.log.replaceFrom(received.filter(({ index }) => index >= acceptedFrom));
     if (output.noopIndex !== undefined) this.log.seal({ kind: 'no-op', term: this.core.term, eventCount: 0, payloadBytes: 0 });
     for (const { to, message } of output.messages) this.options.transport.send(to, this.group, message, []);
-    for (const { requestId, index } of output.reads) this.readIndexes.settled(requestId, index);
     for (let campaign = 0; campaign < output.campaigns; campaign++) this.options.observer.campaigned();
+    return output.reads;
   }
 
   private persist(): void {
@@ -278,12 +292,14 @@ export class Replica {
   }
 
   private noticeCommit(): void {
-    const { commitIndex } = this.core;
+    const { commitIndex, durableIndex } = this.core;
+    // Above what is durable the storage may still hold another history, which it is about to truncate.
+    const settledIndex = logIndex(Math.min(commitIndex, durableIndex));
+    this.stored.noteCommitted(settledIndex);
+    this.log.evict(settledIndex);
     if (commitIndex === this.commitWaiters.committedIndex) return;
-    this.stored.noteCommitted(commitIndex);
     this.proposer.committed(commitIndex);
     this.commitWaiters.advance(commitIndex);
-    this.log.evict(logIndex(Math.min(this.core.durableIndex, commitIndex)));
   }
 
   private noticeRole(): void {
@@ -326,10 +342,11 @@ export class Replica {
     });
   }
 
-  private askReadIndex(requestId: number): boolean {
-    const asked = this.core.readIndex(requestId, this.clock.nowMs());
-    this.drive();
-    return asked;
+  private askReadIndex(requestId: number): void {
+    this.guard(() => {
+      this.core.readIndex(requestId, this.clock.nowMs());
+      this.drive();
+    });
   }
 
   private guard(run: () => void): void {

@@ -62,16 +62,18 @@ export class Replicator {
 
   private async sendFromDisk(plan: AppendPlan): Promise<void> {
     this.reading.add(plan.to);
+    let dropped = false;
     try {
       const through = logIndex(Math.min(plan.lastIndex, this.core.durableIndex));
       const records = await this.log.read(logIndex(plan.previousIndex + 1), through, LIMITS.appendMessageBytes);
-      this.sendAppend(plan, records);
+      dropped = !this.sendAppend(plan, records);
     } catch (error) {
       this.onError(error);
     } finally {
       this.reading.delete(plan.to);
     }
-    this.onProgress();
+    // Where the link takes nothing, the next input is soon enough: at once would read the same records over and over.
+    if (!dropped) this.onProgress();
   }
 
   /** False where nothing more can be sent to this follower for now. */

@@ -1,7 +1,7 @@
 import { assert, type Counter, type LogIndex, logIndex } from '../base/index.js';
 import type { HardState } from '../raft/index.js';
 import type { GroupLog, RecoveredGroup } from '../replica/index.js';
-import { type LogRecord, type LogTail, tailAfter } from '../wire/index.js';
+import type { LogRecord, LogTail } from '../wire/index.js';
 import type { HardStateFile } from './hard-state-file.js';
 import type { Marker, MarkerFile } from './marker-file.js';
 import type { SegmentedLog } from './segmented-log.js';
@@ -63,7 +63,6 @@ export class GroupStore implements GroupLog {
     if (truncated === undefined && records.length === 0) return;
     const last = records.at(-1);
     assert(last === undefined || last.term <= this.hardState.current.term, `record ${last?.index} has a later term than the hard state`);
-    this.markerWrite = this.marker.advance(this.markerAt(last === undefined ? this.log.tail : tailAfter(last)));
     const written = truncated === undefined ? this.log.append(records) : this.log.truncate(truncated, records);
     await Promise.all([written, this.markerWrite]);
     this.startMarker();

@@ -101,10 +101,13 @@ export class LogSink {
  * The same pipe or terminal by a descriptor that answers EAGAIN instead of
  * blocking. The flag is set on a description of our own: standard output is
  * shared with the shell and with other processes, which don't expect it.
- * Files never block and keep their descriptor, and so their write position.
+ * A socket, which is what a parent in Node.js gives, can't be opened again;
+ * Node sets its flag when its own stream is first asked for. Files never block
+ * and keep their descriptor, and so their write position.
  */
 function withoutBlocking(descriptor: number): number {
   const kind = fstatSync(descriptor);
+  if (kind.isSocket() && descriptor === 1) Reflect.get(process, 'stdout');
   if (!kind.isFIFO() && !kind.isCharacterDevice()) return descriptor;
   try {
     return openSync(`/proc/self/fd/${descriptor}`, constants.O_WRONLY | constants.O_NONBLOCK | constants.O_APPEND);

@@ -2,6 +2,7 @@ export * from './batch-body.js';
 export * from './batch-events.js';
 export * from './body-check.js';
 export * from './decode.js';
+export * from './descriptors.js';
 export * from './event-json.js';
 export * from './event-mapping.js';
 export * from './packed-body.js';

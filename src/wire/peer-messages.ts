@@ -1,5 +1,5 @@
 import { FlotillaError, type GroupId, groupId, logIndex, term, unreachable } from '../base/index.js';
-import type { Append, Message } from '../raft/index.js';
+import type { Append, EntryInfo, Message } from '../raft/index.js';
 import type * as proto from './proto.js';
 import { entryInfoOf, follows, type LogRecord, openRecord, tailAfter } from './record.js';
 
@@ -98,8 +98,17 @@ function appendFromWire(wire: proto.Append, records: readonly LogRecord[]): Appe
     previousIndex: logIndex(wire.previousIndex),
     previousTerm: term(wire.previousTerm),
     commitIndex: logIndex(wire.commitIndex),
-    entries: records.map(entryInfoOf),
+    entries: records.map(entryInfo),
   };
+}
+
+/** The checksum says that these are the bytes that were sent, not that they were made with sense. */
+function entryInfo(record: LogRecord): EntryInfo {
+  try {
+    return entryInfoOf(record);
+  } catch (cause) {
+    throw new FlotillaError('INVALID_ARGUMENT', `records: record ${record.index} holds no configuration`, { cause });
+  }
 }
 
 /** The records of an append: each whole, each following the one before it in one and the same history. */

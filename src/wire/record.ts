@@ -1,19 +1,19 @@
 import { crc32 } from 'node:zlib';
 import {
   type ActorId,
+  assert,
   type Counter,
+  counter,
   FlotillaError,
   type LogIndex,
-  type Term,
-  assert,
-  counter,
   logIndex,
   readUint64,
+  type Term,
   term,
   viewOf,
   writeUint64,
 } from '../base/index.js';
-import { type StoredBatch, readBatch } from '../event/index.js';
+import { readBatch, type StoredBatch } from '../event/index.js';
 import type { Configuration, EntryInfo } from '../raft/index.js';
 
 /**
@@ -122,7 +122,10 @@ export function openRecord(bytes: Uint8Array): LogRecord {
   if (checksum !== actual) throw damaged(`checksum ${actual} instead of ${checksum}`);
   const format = view.getUint8(0);
   if (format !== RECORD_FORMAT) {
-    throw new FlotillaError('FOREIGN_NODE', `a log record has format ${format}; this version reads format ${RECORD_FORMAT}: use a newer Flotilla`);
+    throw new FlotillaError(
+      'FOREIGN_NODE',
+      `a log record has format ${format}; this version reads format ${RECORD_FORMAT}: use a newer Flotilla`,
+    );
   }
   const kind = KINDS[view.getUint8(1)];
   if (kind === undefined) {
@@ -144,7 +147,12 @@ export function openRecord(bytes: Uint8Array): LogRecord {
 
 /** The tail of a log that ends with `record`. */
 export function tailAfter(record: RecordHeader): LogTail {
-  return { index: record.index, term: record.term, checksum: record.checksum, nextCounter: counter(record.firstCounter + record.eventCount) };
+  return {
+    index: record.index,
+    term: record.term,
+    checksum: record.checksum,
+    nextCounter: counter(record.firstCounter + record.eventCount),
+  };
 }
 
 /** Whether `record` is the one that comes next after `tail`, in this very history. */
@@ -163,7 +171,8 @@ export function batchesOf(record: LogRecord): StoredBatch[] {
   const batches: StoredBatch[] = [];
   for (let offset = 0; offset < record.payload.byteLength; ) {
     const batch = readBatch(record.payload, offset);
-    if (batch === undefined) throw new FlotillaError('DATA_LOSS', `record ${record.index} holds something that is no batch at byte ${offset}`);
+    if (batch === undefined)
+      throw new FlotillaError('DATA_LOSS', `record ${record.index} holds something that is no batch at byte ${offset}`);
     batches.push(batch);
     offset += batch.bytes.byteLength;
   }

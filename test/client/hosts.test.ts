@@ -12,7 +12,24 @@ test('a host is HOST, HOST:PORT, [IPV6] or [IPV6]:PORT', () => {
 });
 
 test('what is no host is refused, and the message quotes it', () => {
-  for (const text of ['', ' ', ':3000', 'a:', 'a:0', 'a:65536', 'a:b', 'a:1:2', '::1', '[::1', '[]:1', 'a b:1', 'a/b', 'http://a:1', 'a:3000x', 'a:-1']) {
+  for (const text of [
+    '',
+    ' ',
+    ':3000',
+    'a:',
+    'a:0',
+    'a:65536',
+    'a:b',
+    'a:1:2',
+    '::1',
+    '[::1',
+    '[]:1',
+    'a b:1',
+    'a/b',
+    'http://a:1',
+    'a:3000x',
+    'a:-1',
+  ]) {
     assert.throws(
       () => parseHost(text),
       (error) => error instanceof FlotillaError && error.code === 'INVALID_ARGUMENT' && error.message.includes(JSON.stringify(text)),

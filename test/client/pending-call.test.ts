@@ -8,7 +8,10 @@ test('calls beyond the hard bound are refused with TOO_MANY_REQUESTS, and taken 
   const big = new PendingCall([], LIMITS.clientPendingBytes, 0);
   calls.add(big);
   assert.equal(calls.writable, false);
-  assert.throws(() => calls.add(new PendingCall([], 1, 0)), (error) => error instanceof FlotillaError && error.code === 'TOO_MANY_REQUESTS');
+  assert.throws(
+    () => calls.add(new PendingCall([], 1, 0)),
+    (error) => error instanceof FlotillaError && error.code === 'TOO_MANY_REQUESTS',
+  );
   calls.release(big);
   assert.equal(calls.writable, true);
   calls.add(new PendingCall([], 1, 0));

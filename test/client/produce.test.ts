@@ -50,7 +50,10 @@ test('produce resolves with a receipt of the id, the entry and the incarnation',
   assert.equal(receipt.id, '0000000000000000000100001');
   assert.deepEqual(receipt.ids(), ['0000000000000000000100001']);
   assert.equal(receipt.firstId, receipt.lastId);
-  assert.deepEqual([receipt.count, receipt.term, receipt.logIndex, receipt.incarnation, receipt.retriedAfterUnknown], [1, 1, 1, log.incarnation, false]);
+  assert.deepEqual(
+    [receipt.count, receipt.term, receipt.logIndex, receipt.incarnation, receipt.retriedAfterUnknown],
+    [1, 1, 1, log.incarnation, false],
+  );
   assert.deepEqual(log.texts(), ['I made some eggs']);
 });
 
@@ -108,7 +111,12 @@ test('a batch closes at its size, and an append is never split', async () => {
   const client = clientOf(nodes);
   const data = new Uint8Array(100 * 1024);
   const event = { namespace: '/big', data };
-  await Promise.all([client.produce(event), client.produce(event), client.produce(event), client.append(Array.from({ length: 9 }, () => event))]);
+  await Promise.all([
+    client.produce(event),
+    client.produce(event),
+    client.produce(event),
+    client.append(Array.from({ length: 9 }, () => event)),
+  ]);
   assert.deepEqual(
     only(nodes).received.map((batch) => batch.count),
     [2, 1, 9],
@@ -272,7 +280,8 @@ test('it says when as much waits as should', async () => {
 test('bad events are refused at once, with the field', async () => {
   const { nodes } = await cluster(1);
   const client = clientOf(nodes);
-  const refused = (message: RegExp) => (error: unknown) => code('INVALID_ARGUMENT')(error) && error instanceof Error && message.test(error.message);
+  const refused = (message: RegExp) => (error: unknown) =>
+    code('INVALID_ARGUMENT')(error) && error instanceof Error && message.test(error.message);
   await assert.rejects(client.produce({ namespace: '' }), refused(/event\.namespace/));
   await assert.rejects(client.produce({ namespace: '/$parked/x' }), refused(/event\.namespace/));
   await assert.rejects(client.append([{ namespace: '/a' }, { namespace: '/a', parentId: '4.' }]), refused(/events\[1\]\.parentId/));

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
-import { crc32 } from 'node:zlib';
 import { afterEach, test } from 'node:test';
+import { crc32 } from 'node:zlib';
 import { FlotillaError } from '../../src/base/index.js';
 import { type ClientOptions, type ErrorCode, type Event, FlotillaClient, type ReadStarted } from '../../src/client/index.js';
 import { parseEventId } from '../../src/event/index.js';
@@ -72,11 +72,24 @@ test('an event has all its parts', async () => {
   const [node] = await cluster(1, log);
   assert.ok(node !== undefined);
   const client = clientOf([node]);
-  const input = { namespace: '/a', data: '{"b":1}', parentId: '7.3', type: 'made', contentType: 'application/json', metadata: new Map([['k', 'v'], ['__proto__', 'y']]) };
+  const input = {
+    namespace: '/a',
+    data: '{"b":1}',
+    parentId: '7.3',
+    type: 'made',
+    contentType: 'application/json',
+    metadata: new Map([
+      ['k', 'v'],
+      ['__proto__', 'y'],
+    ]),
+  };
   await client.append([{ namespace: '/plain' }, input]);
   const [plain, full] = (await client.readBatches().next()).value ?? [];
   assert.ok(plain !== undefined && full !== undefined);
-  assert.deepEqual([plain.data.byteLength, plain.parentId, plain.type, plain.contentType, plain.metadata.size], [0, undefined, undefined, undefined, 0]);
+  assert.deepEqual(
+    [plain.data.byteLength, plain.parentId, plain.type, plain.contentType, plain.metadata.size],
+    [0, undefined, undefined, undefined, 0],
+  );
   assert.deepEqual(full.json(), { b: 1 });
   assert.equal(full.parentId, '0000000000000000000700003');
   assert.equal(full.timestamp.getTime(), full.timestampMs);

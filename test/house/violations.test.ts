@@ -77,6 +77,7 @@ const IMPORTS: Readonly<Record<string, readonly [content: string, rule: string]>
   'src/storage/dials.ts': ["export { Server } from '@grpc/grpc-js';\n", 'only-src-rpc-names--grpc-grpc-js'],
   'src/rpc/packs.ts': ["export { pack } from 'msgpackr';\n", 'only-src-wire-names-msgpackr'],
   'src/node/tests-itself.ts': ["export { check } from 'fast-check';\n", 'no-development-dependency-in-production'],
+  'src/rpc/by-luck.ts': ["export { Root } from 'protobufjs';\n", 'no-undeclared-package'],
   'src/node/through-the-window.ts': ["export { LIMITS } from '../base/limits.js';\n", 'enter-through-index'],
   'cli/through-the-window.ts': ["export { LIMITS } from '../src/base/limits.js';\n", 'enter-through-index'],
   'src/client/knows-raft.ts': ["export { birth } from '../raft/index.js';\n", 'client-imports'],

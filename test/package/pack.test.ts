@@ -19,9 +19,11 @@ const elsewhere = mkdtempSync(join(tmpdir(), 'flotilla-elsewhere-'));
 const installed = join(elsewhere, 'node_modules', 'flotilla');
 
 before(async () => {
+  // Builds first, by `prepack`. npm prints what that is called, and the tarball's name last.
   const { stdout } = await run('npm', ['pack', '--pack-destination', elsewhere], { cwd: ROOT });
+  const tarball = stdout.trim().split('\n').at(-1) ?? '';
   mkdirSync(installed, { recursive: true });
-  await run('tar', ['-xzf', join(elsewhere, stdout.trim()), '-C', installed, '--strip-components=1']);
+  await run('tar', ['-xzf', join(elsewhere, tarball), '-C', installed, '--strip-components=1']);
   // As npm would place them, without asking a registry: whatever is not for development only.
   const { packages } = z
     .object({ packages: z.record(z.string(), z.object({ dev: z.boolean().optional() })) })

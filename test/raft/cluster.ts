@@ -1,6 +1,6 @@
-import { type ActorId, type LogIndex, type Term, actorId, logIndex, present, term } from '../../src/base/index.js';
+import { type ActorId, actorId, type LogIndex, logIndex, present, type Term, term } from '../../src/base/index.js';
 import type { Configuration, Message, Settings } from '../../src/raft/index.js';
-import { CoreNode, type Disk, type LogEntry, type Packet, emptyDisk } from './core-node.js';
+import { CoreNode, type Disk, emptyDisk, type LogEntry, type Packet } from './core-node.js';
 
 export const SETTINGS: Settings = {
   electionTimeoutMs: 1000,
@@ -34,6 +34,7 @@ export class Cluster {
   private readonly configuration: Configuration;
   private readonly options: ClusterOptions;
   private readonly cuts = new Set<string>();
+  private readonly down = new Map<ActorId, Disk>();
   private readonly writesSeen = new Map<ActorId, unknown>();
 
   constructor(voters: readonly number[], options: ClusterOptions = {}) {
@@ -166,6 +167,15 @@ export class Cluster {
     return node.disk;
   }
 
+  /** As {@link crash}, to be started again from the same disk. */
+  crashed(actor: number, operations = 0): void {
+    this.down.set(actorId(actor), this.crash(actor, operations));
+  }
+
+  restart(actor: number): void {
+    this.start(actorId(actor), present(this.down.get(actorId(actor)), `node ${actor} has not crashed`));
+  }
+
   start(actor: ActorId, disk: Disk): void {
     const node = new CoreNode({
       self: actor,
@@ -216,7 +226,9 @@ function diskOf(given: { terms?: readonly number[]; term?: number; vote?: number
 
 /** A log by the terms of its entries. Each body names term and index, as log matching demands. */
 export function entriesOfTerms(terms: readonly number[]): LogEntry[] {
-  return terms.map((entryTerm, position): LogEntry => ({ index: logIndex(position + 1), term: asTerm(entryTerm), data: `e${position + 1}` }));
+  return terms.map(
+    (entryTerm, position): LogEntry => ({ index: logIndex(position + 1), term: asTerm(entryTerm), data: `e${position + 1}` }),
+  );
 }
 
 function asTerm(value: number): Term {

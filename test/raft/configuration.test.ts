@@ -9,8 +9,14 @@ function configuration(voters: number[], outgoing: number[] = [], learners: numb
 
 test('aMemberOfEitherHalfVotes_andIsNoLearnerEvenWhereItIsNamedAsOne', () => {
   const joint = configuration([1, 2], [2, 3], [3, 4]);
-  assert.deepEqual([1, 2, 3, 4, 5].map(actorId).map((actor) => isVoter(joint, actor)), [true, true, true, false, false]);
-  assert.deepEqual([1, 2, 3, 4, 5].map(actorId).map((actor) => isLearner(joint, actor)), [false, false, false, true, false]);
+  assert.deepEqual(
+    [1, 2, 3, 4, 5].map(actorId).map((actor) => isVoter(joint, actor)),
+    [true, true, true, false, false],
+  );
+  assert.deepEqual(
+    [1, 2, 3, 4, 5].map(actorId).map((actor) => isLearner(joint, actor)),
+    [false, false, false, true, false],
+  );
 });
 
 test('membersOf_namesEveryoneOnce', () => {

@@ -1,14 +1,14 @@
-import { type ActorId, type LogIndex, type Random, type Term, assert, logIndex, present, term } from '../../src/base/index.js';
+import { type ActorId, assert, type LogIndex, logIndex, present, type Random, type Term, term } from '../../src/base/index.js';
 import {
   type Configuration,
   type HardState,
   type Message,
+  membersOf,
   type PersistStep,
   RaftCore,
   type ReadResult,
   type Settings,
   type TermStart,
-  membersOf,
 } from '../../src/raft/index.js';
 import { ServerState } from '../../src/raft/server-state.js';
 
@@ -236,5 +236,7 @@ export class CoreNode {
 }
 
 export function termStartsOf(entries: readonly LogEntry[]): TermStart[] {
-  return entries.filter((entry, position) => entries[position - 1]?.term !== entry.term).map(({ index, term: entryTerm }) => ({ index, term: entryTerm }));
+  return entries
+    .filter((entry, position) => entries[position - 1]?.term !== entry.term)
+    .map(({ index, term: entryTerm }) => ({ index, term: entryTerm }));
 }

@@ -77,13 +77,24 @@ function assertSame(shape: LogShape, plain: PlainLog): void {
   for (let index = plain.begin - 1; index <= plain.last + 1; index++) {
     assert.equal(shape.termAt(logIndex(index)), plain.termAt(index), `term at ${index}`);
     for (const limit of [0, 1, 3, 5, 8]) {
-      assert.equal(shape.lastIndexAtMost(logIndex(index), term(limit)), plain.lastIndexAtMost(index, limit), `last up to ${index} with term <= ${limit}`);
+      assert.equal(
+        shape.lastIndexAtMost(logIndex(index), term(limit)),
+        plain.lastIndexAtMost(index, limit),
+        `last up to ${index} with term <= ${limit}`,
+      );
     }
   }
 }
 
 test('isUpToDate_comparesTheLastTermFirst_thenTheLength', () => {
-  const shape = new LogShape(EMPTY, [{ index: logIndex(1), term: term(1) }, { index: logIndex(3), term: term(4) }], logIndex(5));
+  const shape = new LogShape(
+    EMPTY,
+    [
+      { index: logIndex(1), term: term(1) },
+      { index: logIndex(3), term: term(4) },
+    ],
+    logIndex(5),
+  );
   assert.equal(shape.isUpToDate(logIndex(1), term(5)), true, 'a later term wins, however short the log');
   assert.equal(shape.isUpToDate(logIndex(5), term(4)), true);
   assert.equal(shape.isUpToDate(logIndex(6), term(4)), true);
@@ -92,7 +103,14 @@ test('isUpToDate_comparesTheLastTermFirst_thenTheLength', () => {
 });
 
 test('aLogDroppedInTheMiddleOfATerm_knowsThatTermAtItsBegin', () => {
-  const shape = new LogShape({ index: logIndex(10), term: term(2) }, [{ index: logIndex(11), term: term(2) }, { index: logIndex(14), term: term(5) }], logIndex(20));
+  const shape = new LogShape(
+    { index: logIndex(10), term: term(2) },
+    [
+      { index: logIndex(11), term: term(2) },
+      { index: logIndex(14), term: term(5) },
+    ],
+    logIndex(20),
+  );
   assert.equal(shape.matches(logIndex(10), term(2)), true);
   assert.equal(shape.termAt(logIndex(9)), undefined);
   assert.equal(shape.termAt(logIndex(13)), 2);
@@ -109,7 +127,10 @@ test('append_refusesGapsAndTermsThatGoBack', () => {
 });
 
 test('constructor_refusesStartsThatDoNotAscend', () => {
-  const starts = [{ index: logIndex(5), term: term(2) }, { index: logIndex(4), term: term(3) }];
+  const starts = [
+    { index: logIndex(5), term: term(2) },
+    { index: logIndex(4), term: term(3) },
+  ];
   assert.throws(() => new LogShape(EMPTY, starts, logIndex(9)), /ascend/);
   assert.throws(() => new LogShape(EMPTY, [{ index: logIndex(5), term: term(2) }], logIndex(4)), /has an entry/);
 });

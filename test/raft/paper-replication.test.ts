@@ -3,10 +3,16 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { actorId, logIndex, term } from '../../src/base/index.js';
 import { type Append, RaftCore } from '../../src/raft/index.js';
-import { Cluster, SETTINGS, entriesOfTerms } from './cluster.js';
+import { Cluster, entriesOfTerms, SETTINGS } from './cluster.js';
 
 /** An append of the leader of `appendTerm`, whose log has these terms, that carries the entries from `from` through `to`. */
-function append(appendTerm: number, terms: number[], from: number, to: number, commitIndex = 0): [Append, ReturnType<typeof entriesOfTerms>] {
+function append(
+  appendTerm: number,
+  terms: number[],
+  from: number,
+  to: number,
+  commitIndex = 0,
+): [Append, ReturnType<typeof entriesOfTerms>] {
   const entries = entriesOfTerms(terms).slice(from - 1, to);
   const message: Append = {
     type: 'append',
@@ -80,7 +86,11 @@ test('§3.5 conflicting entries are replaced, and only those', () => {
 test('§3.5 a duplicated, older append does not cut off what came after it', () => {
   const log = [1, 1, 1, 1, 1];
   const cluster = new Cluster([1, 2, 3], { disks: { 1: { terms: log } } });
-  for (const [from, to] of [[1, 2], [2, 3], [4, 3]] as const) {
+  for (const [from, to] of [
+    [1, 2],
+    [2, 3],
+    [4, 3],
+  ] as const) {
     cluster.inject(2, 1, ...append(1, log, from, to));
     assert.deepEqual(termsOf(cluster, 1), log);
   }
@@ -106,7 +116,9 @@ test("§3.5 a follower acknowledges what is durable and matches the leader's log
 test('§3.5 one refusal skips a whole term', () => {
   const follower = [1, 1, 1, 2, 2, 2, 2, 2, 2, 2, 2, 3, 3, 3];
   const leader = [1, 1, 1, 4, 4, 4, 5, 5, 6, 6, 6];
-  const cluster = new Cluster([1, 2, 3], { disks: { 1: { terms: leader, term: 7 }, 2: { terms: follower, term: 7 }, 3: { terms: [1, 1, 1], term: 7 } } });
+  const cluster = new Cluster([1, 2, 3], {
+    disks: { 1: { terms: leader, term: 7 }, 2: { terms: follower, term: 7 }, 3: { terms: [1, 1, 1], term: 7 } },
+  });
   let refusals = 0;
   cluster.onSent = ({ message }) => {
     if (message.type === 'append-result' && !message.accepted && message.index > 0) refusals++;
@@ -143,7 +155,13 @@ test('§3.5 figure 3.6: followers whose logs lack entries, have foreign ones, or
 
 test('§3.6.2 figure 3.7: an entry of an old term is not committed by counting, but by one of the own term above it', () => {
   // (c) of the figure: server 1 leads again in term 4 and has replicated entry 2 of term 2 to a majority.
-  const disks = { 1: { terms: [1, 2], term: 3 }, 2: { terms: [1, 2], term: 3 }, 3: { terms: [1], term: 3 }, 4: { terms: [1], term: 3 }, 5: { terms: [1, 3], term: 3 } };
+  const disks = {
+    1: { terms: [1, 2], term: 3 },
+    2: { terms: [1, 2], term: 3 },
+    3: { terms: [1], term: 3 },
+    4: { terms: [1], term: 3 },
+    5: { terms: [1, 3], term: 3 },
+  };
   const cluster = new Cluster([1, 2, 3, 4, 5], { disks, entriesPerAppend: 1 });
   cluster.cut(5);
   cluster.campaign(1);
@@ -163,7 +181,13 @@ test('§3.6.2 figure 3.7: an entry of an old term is not committed by counting, 
 });
 
 test('§3.6.2 figure 3.7 (d): until then another leader may overwrite it on all', () => {
-  const disks = { 1: { terms: [1, 2], term: 4 }, 2: { terms: [1, 2], term: 4 }, 3: { terms: [1, 2], term: 4 }, 4: { terms: [1], term: 3 }, 5: { terms: [1, 3], term: 3 } };
+  const disks = {
+    1: { terms: [1, 2], term: 4 },
+    2: { terms: [1, 2], term: 4 },
+    3: { terms: [1, 2], term: 4 },
+    4: { terms: [1], term: 3 },
+    5: { terms: [1, 3], term: 3 },
+  };
   const cluster = new Cluster([1, 2, 3, 4, 5], { disks });
   cluster.campaign(5);
   cluster.settle();
@@ -219,7 +243,10 @@ test('§3.8 what was acknowledged is found again after a crash, what was not may
 });
 
 test('§3.5 entries are pipelined: more follow before the first are acknowledged, within the window', () => {
-  const cluster = new Cluster([1, 2, 3], { entriesPerAppend: 1, settings: { ...SETTINGS, replicationWindow: { bytes: 300, messages: 16 } } });
+  const cluster = new Cluster([1, 2, 3], {
+    entriesPerAppend: 1,
+    settings: { ...SETTINGS, replicationWindow: { bytes: 300, messages: 16 } },
+  });
   cluster.elect(1);
   for (const data of ['a', 'b', 'c', 'd', 'e']) cluster.propose(1, data);
   assert.equal(cluster.inFlight.filter(({ to, message }) => to === 2 && message.type === 'append').length, 3);
@@ -258,7 +285,7 @@ test('§4.3 joint: a commit needs a majority of both configurations', () => {
   assert.equal(cluster.node(1).core.commitIndex, 2);
 });
 
-test("§4.2.1 a learner gets the log and its copy counts for nothing", () => {
+test('§4.2.1 a learner gets the log and its copy counts for nothing', () => {
   const cluster = new Cluster([1, 2], { learners: [3] });
   cluster.elect(1);
   cluster.cut(2);
@@ -327,7 +354,10 @@ test('an answer to a stale append is no refusal in the present term', () => {
 test('two leaders of one term, or a leader that contradicts what is committed, end the process', () => {
   const cluster = new Cluster([1, 2, 3]);
   cluster.elect(1);
-  assert.throws(() => cluster.inject(2, 1, { type: 'heartbeat', term: term(1), commitIndex: logIndex(0), round: 1 }), /two leaders in term 1/);
+  assert.throws(
+    () => cluster.inject(2, 1, { type: 'heartbeat', term: term(1), commitIndex: logIndex(0), round: 1 }),
+    /two leaders in term 1/,
+  );
   assert.throws(() => cluster.inject(1, 2, ...append(2, [2], 1, 1)), /committed/);
   assert.throws(() => cluster.inject(1, 3, { type: 'heartbeat', term: term(1), commitIndex: logIndex(9), round: 1 }), /acknowledged here/);
 });

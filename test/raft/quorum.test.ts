@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import { type ActorId, actorId, logIndex } from '../../src/base/index.js';
-import { type Configuration, type VoteOutcome, committedIndex, isQuorum, majorityOf, voteOutcome } from '../../src/raft/index.js';
+import { type Configuration, committedIndex, isQuorum, majorityOf, type VoteOutcome, voteOutcome } from '../../src/raft/index.js';
 
 test('majorityOf_isMoreThanHalf', () => {
   assert.deepEqual([1, 2, 3, 4, 5, 6, 7].map(majorityOf), [1, 2, 2, 3, 3, 4, 4]);
@@ -49,7 +49,10 @@ test('voteOutcome_table', () => {
   ];
   for (const [voters, outgoing, yes, no, outcome] of table) {
     const configuration = { voters: voters.map(actorId), outgoing: outgoing.map(actorId), learners: [actorId(99)] };
-    const granted = new Map([...yes.map((actor) => [actorId(actor), true] as const), ...no.map((actor) => [actorId(actor), false] as const)]);
+    const granted = new Map([
+      ...yes.map((actor) => [actorId(actor), true] as const),
+      ...no.map((actor) => [actorId(actor), false] as const),
+    ]);
     assert.equal(voteOutcome(configuration, granted), outcome, `voters ${voters}, outgoing ${outgoing}, yes ${yes}, no ${no}`);
   }
 });
@@ -74,7 +77,9 @@ test('committedIndex_isTheHighestThatSomeMajorityOfEachHalfHolds', () => {
   fc.assert(
     fc.property(configurations, fc.array(fc.nat(5), { minLength: 8, maxLength: 8 }), (configuration, match) => {
       const isCommitted = (index: number): boolean =>
-        halvesOf(configuration).every((half) => majorities(half).some((majority) => majority.every((actor) => (match[actor] ?? 0) >= index)));
+        halvesOf(configuration).every((half) =>
+          majorities(half).some((majority) => majority.every((actor) => (match[actor] ?? 0) >= index)),
+        );
       const expected = [5, 4, 3, 2, 1, 0].find(isCommitted);
       assert.equal(
         committedIndex(configuration, (actor) => logIndex(match[actor] ?? 0)),
@@ -108,7 +113,8 @@ test('voteOutcome_isWonWithSomeMajorityOfEachHalf_andLostWhenNoneCanBeReached', 
 test('twoQuorumsOfOneConfiguration_alwaysShareAMember', () => {
   fc.assert(
     fc.property(configurations, actorSet, actorSet, (configuration, left, right) => {
-      const areQuorums = isQuorum(configuration, (actor) => left.includes(actor)) && isQuorum(configuration, (actor) => right.includes(actor));
+      const areQuorums =
+        isQuorum(configuration, (actor) => left.includes(actor)) && isQuorum(configuration, (actor) => right.includes(actor));
       assert.ok(!areQuorums || left.some((actor) => right.includes(actor)));
     }),
   );

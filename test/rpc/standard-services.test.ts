@@ -1,7 +1,10 @@
 import assert from 'node:assert/strict';
+import { execFile, execFileSync } from 'node:child_process';
+import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
+import { promisify } from 'node:util';
 import { Client, credentials } from '@grpc/grpc-js';
-import { startFixture } from './rpc-fixture.js';
+import { appendResponse, startFixture } from './rpc-fixture.js';
 
 /** A protobuf field 7 (list_services) of "*", and field 1 (service) of a health request. */
 const LIST_SERVICES = Buffer.from([0x3a, 0x01, 0x2a]);
@@ -47,4 +50,28 @@ test('health_followsSetServing', async (context) => {
   assert.equal(await check('flotilla.v1.EventService'), 1);
   server.setServing(false);
   assert.equal(await check('flotilla.v1.EventService'), 2);
+});
+
+test('descriptorSet_isWhatThePresentContractCompilesTo', () => {
+  const compiled = execFileSync('node_modules/.bin/buf', ['build', '--as-file-descriptor-set', '--exclude-source-info', '-o', '-']);
+  assert.ok(
+    compiled.equals(readFileSync('proto/flotilla.binpb')),
+    'run: npx buf build --as-file-descriptor-set --exclude-source-info -o proto/flotilla.binpb',
+  );
+});
+
+test('reflection_strictReaderFindsAMethodByItsName', async (context) => {
+  const { address } = await startFixture(context, { append: async () => appendResponse('seen by buf') });
+  const url = `http://${address}/flotilla.v1.EventService/Append`;
+  const data = JSON.stringify({ events: [{ namespace: '/a', metadata: { key: 'value' } }] });
+  const { stdout } = await promisify(execFile)('node_modules/.bin/buf', [
+    'curl',
+    '--http2-prior-knowledge',
+    '--protocol',
+    'grpc',
+    '-d',
+    data,
+    url,
+  ]);
+  assert.equal(JSON.parse(stdout).receipt.firstId, 'seen by buf');
 });

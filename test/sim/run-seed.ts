@@ -20,7 +20,8 @@ export class SimulationFailure extends Error {
   readonly property: string;
 
   constructor({ seed, nodes, steps }: RunOptions, simulation: Simulation, cause: unknown) {
-    const property = cause instanceof Violation ? cause.property : `an assertion of the core (${cause instanceof Error ? cause.message : String(cause)})`;
+    const property =
+      cause instanceof Violation ? cause.property : `an assertion of the core (${cause instanceof Error ? cause.message : String(cause)})`;
     super(
       [
         `seed ${seed}, ${nodes} nodes, step ${simulation.steps}: ${property}`,

@@ -1,8 +1,8 @@
-import { type ActorId, type Random, actorId, seededRandom } from '../../src/base/index.js';
+import { type ActorId, actorId, present, type Random, seededRandom } from '../../src/base/index.js';
 import type { Settings } from '../../src/raft/index.js';
-import { CoreNode, type Disk, type Packet, type PlantedFault, emptyDisk } from '../raft/core-node.js';
+import { CoreNode, type Disk, emptyDisk, type Packet, type PlantedFault } from '../raft/core-node.js';
 import { EventQueue } from './event-queue.js';
-import { type Invariant, type ServerView, Violation, allInvariants } from './invariants/index.js';
+import { allInvariants, type Invariant, type ServerView, Violation } from './invariants/index.js';
 
 /** Short times, so that many elections fit into a run. */
 const SETTINGS: Settings = { electionTimeoutMs: 150, heartbeatIntervalMs: 30, replicationWindow: { bytes: 2000, messages: 6 } };
@@ -39,7 +39,16 @@ interface Server extends ServerView {
 
 /** Servers, links and disks that fail at random. One seed, one history. */
 export class Simulation {
-  readonly figures: Figures = { elections: 0, crashes: 0, lostWrites: 0, truncations: 0, transfers: 0, proposals: 0, committed: 0, readsConfirmed: 0 };
+  readonly figures: Figures = {
+    elections: 0,
+    crashes: 0,
+    lostWrites: 0,
+    truncations: 0,
+    transfers: 0,
+    proposals: 0,
+    committed: 0,
+    readsConfirmed: 0,
+  };
   readonly voters: readonly ActorId[];
   readonly servers = new Map<ActorId, Server>();
   steps = 0;
@@ -68,7 +77,14 @@ export class Simulation {
     this.duplicateRate = this.random() ** 2 * 0.3;
     this.slowDiskRate = this.random() * 0.1;
     for (const self of this.voters) {
-      const server: Server = { self, disk: emptyDisk(), clockRate: 0.8 + 0.4 * this.random(), node: undefined, pausedUntilMs: 0, tickDueMs: Number.NaN };
+      const server: Server = {
+        self,
+        disk: emptyDisk(),
+        clockRate: 0.8 + 0.4 * this.random(),
+        node: undefined,
+        pausedUntilMs: 0,
+        tickDueMs: Number.NaN,
+      };
       this.servers.set(self, server);
     }
     for (const server of this.servers.values()) this.start(server);
@@ -98,6 +114,7 @@ export class Simulation {
       return index !== undefined;
     });
     this.awaitWithin(50, 'equal logs after the faults have ended', () => this.logsAreEqual());
+    for (const { node } of this.servers.values()) this.figures.truncations += node?.truncations ?? 0;
   }
 
   private awaitWithin(electionTimeouts: number, property: string, holds: () => boolean): void {
@@ -123,7 +140,11 @@ export class Simulation {
 
   describe(): string {
     return [...this.servers.values()]
-      .map(({ self, node }) => (node === undefined ? `${self} down` : `${self} ${node.core.role} term ${node.core.term} log ${node.core.commitIndex}/${node.core.lastIndex}`))
+      .map(({ self, node }) =>
+        node === undefined
+          ? `${self} down`
+          : `${self} ${node.core.role} term ${node.core.term} log ${node.core.commitIndex}/${node.core.lastIndex}`,
+      )
       .join(', ');
   }
 
@@ -143,6 +164,7 @@ export class Simulation {
     server.node = node;
     node.changedFrom = 1;
     for (const invariant of this.invariants) invariant.started?.(node, this);
+    node.changedFrom = Number.POSITIVE_INFINITY;
     this.afterInput(node);
     this.announceLinksOf(server);
   }
@@ -182,7 +204,11 @@ export class Simulation {
   private afterInput(node: CoreNode): void {
     this.steps++;
     const { core } = node;
-    this.traceHash = Math.imul(this.traceHash ^ (node.self + 31 * core.term + 101 * core.commitIndex + 1009 * core.lastIndex + 7 * this.queue.nowMs), 0x01000193) | 0;
+    this.traceHash =
+      Math.imul(
+        this.traceHash ^ (node.self + 31 * core.term + 101 * core.commitIndex + 1009 * core.lastIndex + 7 * this.queue.nowMs),
+        0x01000193,
+      ) | 0;
     for (const packet of node.outbox.splice(0)) {
       for (const invariant of this.invariants) invariant.sent?.(packet, node);
       this.send(packet);
@@ -261,7 +287,10 @@ export class Simulation {
   private announceLinksOf(server: Server): void {
     for (const peer of this.servers.values()) {
       if (peer === server || this.isCut(server.self, peer.self) || this.isCut(peer.self, server.self)) continue;
-      for (const [at, other] of [[server, peer], [peer, server]] as const) {
+      for (const [at, other] of [
+        [server, peer],
+        [peer, server],
+      ] as const) {
         this.inputAfter(this.between(1, 20), at, (node) => {
           if (other.node !== undefined) node.linkChanged(other.self, 'open', this.localMs(node.self));
         });
@@ -274,20 +303,19 @@ export class Simulation {
   private clientActs(): void {
     if (this.calm) return;
     this.queue.after(this.between(1, 12), () => this.clientActs());
-    const server = this.any();
-    const { node } = server;
-    if (node === undefined || server.pausedUntilMs > this.queue.nowMs) return;
-    if (this.random() < 0.25) {
-      const requestId = ++this.reads;
-      for (const invariant of this.invariants) invariant.readAsked?.(requestId);
-      node.readIndex(requestId, this.localMs(node.self));
-    } else {
-      const leader = [...this.servers.values()].find((candidate) => candidate.node?.core.role === 'leader' && candidate.pausedUntilMs <= this.queue.nowMs)?.node ?? node;
-      if (leader.propose(`p${++this.proposals}`, this.localMs(leader.self)) !== undefined) this.figures.proposals++;
-      this.afterInput(leader);
-      return;
-    }
-    this.afterInput(node);
+    const server = this.random() < 0.7 ? this.anyLeader() : this.any();
+    // A paused server takes the request when it wakes up, and before it notices how late it is.
+    this.inputAfter(0, server, this.random() < 0.25 ? (node) => this.read(node) : (node) => this.propose(node));
+  }
+
+  private read(node: CoreNode): void {
+    const requestId = ++this.reads;
+    for (const invariant of this.invariants) invariant.readAsked?.(requestId);
+    node.readIndex(requestId, this.localMs(node.self));
+  }
+
+  private propose(node: CoreNode): void {
+    if (node.propose(`p${++this.proposals}`, this.localMs(node.self)) !== undefined) this.figures.proposals++;
   }
 
   private somethingFails(): void {
@@ -298,16 +326,15 @@ export class Simulation {
     if (choice < 0.35) this.crash(server);
     else if (choice < 0.45) for (const each of this.servers.values()) this.crash(each);
     else if (choice < 0.6) server.pausedUntilMs = this.queue.nowMs + this.between(20, 600);
-    else if (choice < 0.7) this.transfer(server);
+    else if (choice < 0.7) this.transfer();
     else this.partition();
   }
 
-  private transfer(server: Server): void {
-    const { node } = server;
-    if (node === undefined || server.pausedUntilMs > this.queue.nowMs) return;
+  private transfer(): void {
     const to = this.random() < 0.5 ? undefined : this.any().self;
-    if (node.transferLeadership(to, this.localMs(node.self))) this.figures.transfers++;
-    this.afterInput(node);
+    this.inputAfter(0, this.anyLeader(), (node) => {
+      if (node.transferLeadership(to, this.localMs(node.self))) this.figures.transfers++;
+    });
   }
 
   /** One node alone, two halves, or single directions. */
@@ -334,11 +361,14 @@ export class Simulation {
     this.inputAfter(this.between(1, 30), server, (node) => node.linkChanged(to, 'closed', this.localMs(node.self)));
   }
 
-  private any(): Server {
-    const servers = [...this.servers.values()];
-    const server = servers[Math.floor(this.random() * servers.length)];
-    if (server === undefined) throw new Error('a cluster has servers');
-    return server;
+  private any(servers: readonly Server[] = [...this.servers.values()]): Server {
+    return present(servers[Math.floor(this.random() * servers.length)], 'a cluster has servers');
+  }
+
+  /** Of those that think they lead; there may be more than one. */
+  private anyLeader(): Server {
+    const leaders = [...this.servers.values()].filter(({ node }) => node?.core.role === 'leader');
+    return leaders.length > 0 ? this.any(leaders) : this.any();
   }
 
   private between(low: number, high: number): number {

@@ -1,6 +1,15 @@
+import { EventEmitter } from 'node:events';
 import { crc32 } from 'node:zlib';
 import { actorId, counter, FlotillaError } from '../../src/base/index.js';
-import { BATCH_HEADER_BYTES, compileGlob, formatEventId, parseEventId, readBatch, type StoredBatch, writeBatchHeader } from '../../src/event/index.js';
+import {
+  BATCH_HEADER_BYTES,
+  compileGlob,
+  formatEventId,
+  parseEventId,
+  readBatch,
+  type StoredBatch,
+  writeBatchHeader,
+} from '../../src/event/index.js';
 import { type CallContext, type DuplexStream, RpcServer, type ServerStream } from '../../src/rpc/index.js';
 import { checkPackedBody, eventsOf, eventToProto, type PackedBody, proto, selectEvents } from '../../src/wire/index.js';
 
@@ -82,6 +91,8 @@ export class FakeNode {
   port = 0;
   /** Every batch that arrived, in order. */
   readonly received: { count: number; bytes: number }[] = [];
+  /** Emits 'batch' for each of them. */
+  readonly arrivals = new EventEmitter();
   readonly reads: proto.ReadRequest[] = [];
   onBatch: (packed: PackedBody, position: number) => Verdict | Promise<Verdict> = () => 'append';
   onRead: (request: proto.ReadRequest, position: number) => void = () => undefined;
@@ -148,6 +159,7 @@ export class FakeNode {
         const position = this.received.length;
         this.received.push({ count: packed.count, bytes: packed.body.byteLength });
         const verdict = refusal ?? this.onBatch(packed, position);
+        this.arrivals.emit('batch');
         if (typeof verdict === 'object' && 'failure' in verdict && verdict.failure.code === 'NO_LEADER') refusal = verdict;
         if (verdict instanceof Promise) {
           answers.push(verdict.then((later) => this.answer(stream, request.requestId, packed, later)));
@@ -161,12 +173,20 @@ export class FakeNode {
     }
   }
 
-  private answer(stream: ServerStream<proto.ProduceResponse>, requestId: number, packed: PackedBody, verdict: Verdict): Promise<void> | undefined {
+  private answer(
+    stream: ServerStream<proto.ProduceResponse>,
+    requestId: number,
+    packed: PackedBody,
+    verdict: Verdict,
+  ): Promise<void> | undefined {
     if (verdict === 'ignore') return undefined;
     if (verdict === 'kill') return this.kill();
     if (typeof verdict === 'object') {
       if ('end' in verdict) throw verdict.end;
-      return stream.send({ requestId, outcome: { $case: 'failure', value: { code: 'INTERNAL', message: 'told to', leader: '', ...verdict.failure } } });
+      return stream.send({
+        requestId,
+        outcome: { $case: 'failure', value: { code: 'INTERNAL', message: 'told to', leader: '', ...verdict.failure } },
+      });
     }
     const receipt = this.log.append(packed, this.actor);
     return verdict === 'append' ? stream.send({ requestId, outcome: { $case: 'receipt', value: receipt } }) : undefined;
@@ -179,7 +199,9 @@ export class FakeNode {
     let after = request.startAfter === '' ? 0 : parseEventId(request.startAfter, 'start_after').counter;
     let left = request.limit === 0 ? Number.POSITIVE_INFINITY : request.limit;
     let messages = 0;
-    await stream.send({ content: { $case: 'started', value: { incarnation: this.log.incarnation, endId: this.log.lastId, confirmed: this.confirmed } } });
+    await stream.send({
+      content: { $case: 'started', value: { incarnation: this.log.incarnation, endId: this.log.lastId, confirmed: this.confirmed } },
+    });
     let next = 0;
     for (;;) {
       while (next < this.log.batches.length && left > 0) {
@@ -207,7 +229,12 @@ export class FakeNode {
 type Content = Extract<proto.ReadResponse['content'], { $case: 'events' | 'batches' }>;
 
 /** Whole batches packed, parts of batches as plain events, in order. */
-function contentsOf(batches: readonly StoredBatch[], glob: ReturnType<typeof compileGlob>, after: number, limit: number): { content: Content; count: number }[] {
+function contentsOf(
+  batches: readonly StoredBatch[],
+  glob: ReturnType<typeof compileGlob>,
+  after: number,
+  limit: number,
+): { content: Content; count: number }[] {
   const contents: { content: Content; count: number }[] = [];
   let left = limit;
   for (const batch of batches) {

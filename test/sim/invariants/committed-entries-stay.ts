@@ -22,7 +22,8 @@ export function committedEntriesStay(): Invariant {
     for (let index = (seen.get(node.self) ?? 0) + 1; index <= through; index++) {
       const entry = node.entries[index - 1];
       const before = committed[index - 1];
-      if (entry === undefined) throw new Violation(property, `${node.self} has committed ${index}, and its log ends at ${node.entries.length}`);
+      if (entry === undefined)
+        throw new Violation(property, `${node.self} has committed ${index}, and its log ends at ${node.entries.length}`);
       if (before === undefined) committed.push({ ...entry, byTerm: node.core.term });
       else if (before.term !== entry.term || before.data !== entry.data) {
         throw new Violation(property, `${node.self} has committed ${describe(entry)}; before that ${describe(before)} was`);
@@ -35,7 +36,11 @@ export function committedEntriesStay(): Invariant {
     if (node.core.role !== 'leader' || leaders.has(node.core.term)) return;
     leaders.add(node.core.term);
     const missing = committed.find((entry) => entry.byTerm < node.core.term && node.core.termAt(entry.index) !== entry.term);
-    if (missing !== undefined) throw new Violation(property, `${node.self} leads term ${node.core.term} and lacks ${describe(missing)}, committed in term ${missing.byTerm}`);
+    if (missing !== undefined)
+      throw new Violation(
+        property,
+        `${node.self} leads term ${node.core.term} and lacks ${describe(missing)}, committed in term ${missing.byTerm}`,
+      );
   };
 
   return {
@@ -46,8 +51,10 @@ export function committedEntriesStay(): Invariant {
     },
     stepped(node) {
       const before = seen.get(node.self) ?? 0;
-      if (node.changedFrom <= before) throw new Violation(property, `${node.self} wrote over entry ${node.changedFrom}, and ${before} is committed there`);
-      if (node.core.commitIndex < before) throw new Violation(property, `the commit index of ${node.self} went from ${before} to ${node.core.commitIndex}`);
+      if (node.changedFrom <= before)
+        throw new Violation(property, `${node.self} wrote over entry ${node.changedFrom}, and ${before} is committed there`);
+      if (node.core.commitIndex < before)
+        throw new Violation(property, `the commit index of ${node.self} went from ${before} to ${node.core.commitIndex}`);
       same(node, node.core.commitIndex);
       complete(node);
     },

@@ -10,7 +10,10 @@ export function committedIsDurable(): Invariant {
       const entry = node.entries[checked];
       const holders = voters.filter((voter) => servers.get(voter)?.disk.entries[checked]?.term === entry?.term);
       if (holders.length * 2 > voters.length) continue;
-      throw new Violation(property, `${node.self} has committed entry ${checked + 1} of term ${entry?.term}, which is on the disks of [${holders}] of [${voters}]`);
+      throw new Violation(
+        property,
+        `${node.self} has committed entry ${checked + 1} of term ${entry?.term}, which is on the disks of [${holders}] of [${voters}]`,
+      );
     }
   };
   return { property, stepped: check };

@@ -9,7 +9,8 @@ export function promisesAreDurable(): Invariant {
       const { term, vote } = disk.hardState;
       // A granted pre-vote, and the request for one, name a term that nobody is in yet.
       const isPreVote = (message.type === 'vote-request' && message.preVote) || (message.type === 'vote-response' && message.preVote);
-      if (!isPreVote && message.term > term) throw new Violation(property, `${from} sent a ${message.type} of term ${message.term}; its disk knows term ${term}`);
+      if (!isPreVote && message.term > term)
+        throw new Violation(property, `${from} sent a ${message.type} of term ${message.term}; its disk knows term ${term}`);
       if (message.type === 'vote-response' && message.granted && !message.preVote && term === message.term && vote !== to) {
         throw new Violation(property, `${from} voted for ${to} in term ${term}; on its disk the vote is ${vote}`);
       }

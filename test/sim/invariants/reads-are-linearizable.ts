@@ -15,7 +15,8 @@ export function readsAreLinearizable(): Invariant {
     },
     readConfirmed(requestId, index) {
       const least = asked.get(requestId) ?? 0;
-      if (index < least) throw new Violation(property, `read ${requestId} was confirmed at ${index}; when it was asked, ${least} was committed`);
+      if (index < least)
+        throw new Violation(property, `read ${requestId} was confirmed at ${index}; when it was asked, ${least} was committed`);
     },
   };
 }

@@ -1,0 +1,191 @@
+import { createHash } from 'node:crypto';
+import { type ActorId, FlotillaError } from '../base/index.js';
+import type { Member, Membership } from '../wire/index.js';
+
+/** What a node says of itself and of the others while a cluster forms. */
+export interface Introduction {
+  readonly self: Member;
+  /** Empty while it is in none. */
+  readonly clusterId: string;
+  readonly clusterMembers: readonly Member[];
+  readonly peerAddresses: readonly string[];
+  /** Whom it would found a cluster with, itself included. */
+  readonly known: readonly Member[];
+  /** Whom it has durably promised to found it with; empty: nobody yet. */
+  readonly promised: readonly Member[];
+}
+
+/** The cluster that this node belongs to from now on. */
+export interface Founded {
+  readonly clusterId: string;
+  /** Every founder votes. */
+  readonly membership: Membership;
+}
+
+/** What one round of introductions has brought. */
+export interface Round {
+  readonly self: Member;
+  /** This node's own promise, durable. */
+  readonly promised: readonly Member[] | undefined;
+  /** What this node has told the others to be its `known` during the whole round. */
+  readonly told: readonly Member[];
+  /** Each other node that was met, once. */
+  readonly nodes: readonly Introduction[];
+  /** A sentence for each address of the closure that did not answer. */
+  readonly silent: readonly string[];
+}
+
+export type Step =
+  | { readonly kind: 'found'; readonly founded: Founded }
+  | { readonly kind: 'promise'; readonly founders: readonly Member[] }
+  | { readonly kind: 'wait'; readonly reasons: readonly string[] };
+
+/**
+ * What follows from a round. Throws FOREIGN_NODE where this node can't become
+ * part of a cluster as it is.
+ */
+export function nextStep(round: Round): Step {
+  const { self, promised, nodes } = round;
+  refuseImpostors(self, nodes);
+  const own = ownCluster(round);
+  if (own !== undefined) return { kind: 'found', founded: own };
+  if (promised === undefined) return stepToPromise(round);
+  const missing = promised
+    .filter(({ instance }) => instance !== self.instance)
+    .flatMap((member) => whyNotPromised(member, nodes, promised));
+  if (missing.length === 0) return { kind: 'found', founded: foundedBy(promised) };
+  return { kind: 'wait', reasons: [...missing, ...round.silent] };
+}
+
+/** The same on every founder: nobody has to tell the others. */
+export function foundedBy(founders: readonly Member[]): Founded {
+  const members = inOrder(founders);
+  const names = members.map(({ actor, instance }) => `${actor}:${instance}`).join('\n');
+  const clusterId = createHash('sha256').update(names).digest('hex').slice(0, 32);
+  return { clusterId, membership: { voters: members.map(({ actor }) => actor), outgoing: [], learners: [], members } };
+}
+
+/** Whom this node would found a cluster with, as far as it has met them. */
+export function foundersOf({ self, nodes }: Pick<Round, 'self' | 'nodes'>): Member[] {
+  return inOrder([self, ...nodes.map((node) => node.self)]);
+}
+
+/**
+ * A promise is never replaced, so two nodes that promise different sets are
+ * stuck for good. Therefore a node promises a set only when it has told that
+ * very set for a whole round, in which every other node of the set has told the
+ * same. Of two nodes that are in each other's sets, the one that began later to
+ * tell its set then finds that the other tells a different one.
+ */
+function stepToPromise(round: Round): Step {
+  const { self, told, nodes, silent } = round;
+  const founders = foundersOf(round);
+  const promises = nodes.filter((node) => node.promised.length > 0);
+  for (const node of promises) refuseReplaced(self, node);
+  const without = promises.filter((node) => !includes(node.promised, self));
+  if (without.length > 0) {
+    return {
+      kind: 'wait',
+      reasons: without.map((node) => `node ${node.self.actor} (${node.self.address}) founds a cluster without this node`),
+    };
+  }
+  const [first] = promises;
+  if (first !== undefined) {
+    // It has seen that this is the whole closure, and won't ever promise another set.
+    if (promises.every((node) => sameNodes(node.promised, first.promised))) return { kind: 'promise', founders: first.promised };
+    return { kind: 'wait', reasons: promises.flatMap((node) => whyNotPromised(node.self, nodes, first.promised)) };
+  }
+  if (silent.length > 0) return { kind: 'wait', reasons: silent };
+  const differing = nodes.filter((node) => !sameNodes(node.known, founders));
+  if (differing.length === 0 && sameNodes(told, founders)) return { kind: 'promise', founders };
+  return {
+    kind: 'wait',
+    reasons: [
+      `the founding members ${actorsOf(founders)} still compare whom they have met`,
+      ...differing.map((node) => `node ${node.self.actor} (${node.self.address}) has met ${actorsOf(node.known)}`),
+    ],
+  };
+}
+
+function refuseImpostors(self: Member, nodes: readonly Introduction[]): void {
+  const byActor = new Map<ActorId, Member>([[self.actor, self]]);
+  for (const { self: member } of nodes) {
+    const other = byActor.get(member.actor);
+    if (other !== undefined && other.instance !== member.instance) {
+      throw foreign(
+        `actor id ${member.actor} is taken: ${other.address} and ${member.address} both use it; give each node of the cluster an --actor-id of its own`,
+      );
+    }
+    byActor.set(member.actor, member);
+  }
+}
+
+/** Founders elsewhere may count on a data directory of this actor that is gone: their cluster can't form any more. */
+function refuseReplaced(self: Member, node: Introduction): void {
+  const seat = node.promised.find(({ actor }) => actor === self.actor);
+  if (seat === undefined || seat.instance === self.instance) return;
+  throw foreign(
+    `${node.self.address} has promised to found a cluster with actor ${self.actor} on another data directory: start this node on that directory; ` +
+      `if it is lost, stop the actors ${actorsOf(node.promised)}, remove their data directories, which hold no events yet, and start again`,
+  );
+}
+
+/** Where a node is in a cluster already, this one is either a founder of it or a stranger. */
+function ownCluster({ self, promised, nodes }: Round): Founded | undefined {
+  const clusters = nodes.filter(({ clusterId }) => clusterId !== '');
+  const [first] = clusters;
+  if (first === undefined) return undefined;
+  const other = clusters.find(({ clusterId }) => clusterId !== first.clusterId);
+  if (other !== undefined) {
+    throw foreign(
+      `${first.self.address} and ${other.self.address} belong to different clusters (${first.clusterId} and ${other.clusterId}): name peers of one cluster only`,
+    );
+  }
+  const seat = first.clusterMembers.find(({ actor }) => actor === self.actor);
+  if (seat === undefined) throw foreign(notAMember(first));
+  const founded = promised === undefined ? undefined : foundedBy(promised);
+  if (seat.instance === self.instance && founded?.clusterId === first.clusterId) return founded;
+  throw foreign(
+    `actor id ${seat.actor} is taken: in the cluster of ${first.self.address} it belongs to another data directory. ` +
+      'Start this node on that directory, or give it another --actor-id; a node that lost its data must not come back under the same name',
+  );
+}
+
+function notAMember({ self, clusterId, clusterMembers }: Introduction): string {
+  return (
+    `${self.address} belongs to cluster ${clusterId} of actors ${actorsOf(clusterMembers)}, and this node is not one of them: ` +
+    'joining a running cluster is not supported by this version; start all nodes of a new cluster with each other as peers'
+  );
+}
+
+function whyNotPromised(member: Member, nodes: readonly Introduction[], promised: readonly Member[]): string[] {
+  const name = `node ${member.actor} (${member.address})`;
+  const node = nodes.find(({ self }) => self.instance === member.instance);
+  if (node === undefined) return [`${name} does not answer`];
+  if (node.promised.length === 0) return [`${name} has not agreed to the founding members yet`];
+  if (sameNodes(node.promised, promised)) return [];
+  return [
+    `${name} has agreed to the founding members ${actorsOf(node.promised)}, not to ${actorsOf(promised)}: ` +
+      'stop all of them, give all the same --peer-addr list, remove their data directories, which hold no events yet, and start again',
+  ];
+}
+
+function includes(members: readonly Member[], member: Member): boolean {
+  return members.some(({ actor, instance }) => actor === member.actor && instance === member.instance);
+}
+
+function sameNodes(first: readonly Member[], second: readonly Member[]): boolean {
+  return first.length === second.length && first.every((member) => includes(second, member));
+}
+
+function actorsOf(members: readonly Member[]): string {
+  return members.map(({ actor }) => actor).join(', ');
+}
+
+function inOrder(members: readonly Member[]): Member[] {
+  return [...members].sort((a, b) => a.actor - b.actor);
+}
+
+function foreign(message: string): FlotillaError {
+  return new FlotillaError('FOREIGN_NODE', message);
+}

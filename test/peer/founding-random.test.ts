@@ -1,0 +1,167 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { actorId, FlotillaError, type Random, seededRandom } from '../../src/base/index.js';
+import { Formation, type Founded, type Introducer } from '../../src/peer/index.js';
+import type { Member } from '../../src/wire/index.js';
+import { silentLogger } from './peer-fixture.js';
+
+const ROUND_MS = 4;
+const SCENARIOS = 120;
+
+interface World {
+  readonly random: Random;
+  /** By every spelling of an address; absent while the node is down. */
+  readonly listening: Map<string, Formation>;
+  healed: boolean;
+}
+
+class Node {
+  readonly self: Member;
+  readonly peers: readonly string[];
+  outcome: Founded | FlotillaError | undefined;
+  promised: readonly Member[] | undefined;
+  private readonly world: World;
+  private controller = new AbortController();
+  private running: Promise<void> = Promise.resolve();
+
+  constructor(world: World, actor: number, peers: readonly string[]) {
+    this.world = world;
+    this.self = { actor: actorId(actor), instance: String(actor).repeat(32), address: `node${actor}:1` };
+    this.peers = peers;
+  }
+
+  start(): void {
+    this.controller = new AbortController();
+    const { self, world } = this;
+    const node = this;
+    const formation = new Formation({
+      self,
+      store: {
+        get identity() {
+          return node.promised === undefined ? {} : { promised: node.promised };
+        },
+        promise: async (members) => {
+          assert.equal(node.promised, undefined, 'a promise is never replaced');
+          await delay(world);
+          node.promised = members;
+        },
+      },
+      peerAddresses: this.peers,
+      logger: silentLogger,
+      introducer: lossyIntroducer(world),
+      roundMs: ROUND_MS,
+    });
+    for (const spelling of [`node${self.actor}:1`, `alias${self.actor}:1`]) world.listening.set(spelling, formation);
+    this.running = formation.form(this.controller.signal).then(
+      (founded) => {
+        this.outcome = founded;
+      },
+      (error: unknown) => {
+        assert.ok(error instanceof FlotillaError, String(error));
+        if (error.code !== 'CANCELLED') this.outcome = error;
+      },
+    );
+  }
+
+  async stop(): Promise<void> {
+    for (const spelling of [`node${this.self.actor}:1`, `alias${this.self.actor}:1`]) this.world.listening.delete(spelling);
+    this.controller.abort();
+    await this.running;
+  }
+}
+
+async function delay({ random }: World): Promise<void> {
+  await new Promise((resolve) => setTimeout(resolve, random() * 3));
+}
+
+function lossyIntroducer(world: World): Introducer {
+  return {
+    introduce: async (address, request) => {
+      await delay(world);
+      if (!world.healed && world.random() < 0.15) throw new Error('lost');
+      const response = await world.listening.get(address)?.introduce(request);
+      if (response === undefined) throw new Error('nobody there');
+      await delay(world);
+      if (!world.healed && world.random() < 0.15) throw new Error('lost');
+      return response;
+    },
+    keep: () => undefined,
+  };
+}
+
+interface Result {
+  readonly nodes: readonly Node[];
+  readonly connected: boolean;
+}
+
+/** One random history: partial lists, late starts, losses, crashes that keep the disk; then everything heals. */
+async function play(seed: number): Promise<Result> {
+  const random = seededRandom(seed);
+  const world: World = { random, listening: new Map(), healed: false };
+  const count = 2 + Math.floor(random() * 4);
+  const density = 0.2 + random() * 0.8;
+  const lists = Array.from({ length: count }, (_, from) =>
+    Array.from({ length: count }, (__, to) => to).filter((to) => to !== from && random() < density),
+  );
+  const spell = (to: number): string => `${random() < 0.5 ? 'node' : 'alias'}${to + 1}:1`;
+  const nodes = lists.map((list, from) => new Node(world, from + 1, list.map(spell)));
+  for (const node of nodes) {
+    if (random() < 0.5) await delay(world);
+    node.start();
+  }
+  for (let crash = 0; crash < 3; crash++) {
+    await new Promise((resolve) => setTimeout(resolve, random() * 5 * ROUND_MS));
+    const node = nodes[Math.floor(random() * count)];
+    if (node === undefined || node.outcome !== undefined) continue;
+    await node.stop();
+    await delay(world);
+    node.start();
+  }
+  world.healed = true;
+  const connected = reachesAll(lists);
+  const deadline = performance.now() + 15_000;
+  const quiet = performance.now() + 40 * ROUND_MS;
+  while (performance.now() < (connected ? deadline : quiet) && nodes.some(({ outcome }) => outcome === undefined)) await delay(world);
+  await Promise.all(nodes.map((node) => node.stop()));
+  return { nodes, connected };
+}
+
+/** Whether from each node's list all others can be reached. */
+function reachesAll(lists: readonly (readonly number[])[]): boolean {
+  return lists.every((_, start) => {
+    const seen = new Set([start]);
+    for (const from of seen) for (const to of lists[from] ?? []) seen.add(to);
+    return seen.size === lists.length;
+  });
+}
+
+test(`random_${SCENARIOS}Histories_neverTwoClustersWithACommonMember`, async () => {
+  let formed = 0;
+  let connectedHistories = 0;
+  const seeds = Array.from({ length: SCENARIOS }, (_, index) => index + 1);
+  await Promise.all(
+    seeds.map(async (seed) => {
+      const { nodes, connected } = await play(seed);
+      const clusters = new Map<string, Founded>();
+      for (const { outcome, self } of nodes) {
+        if (outcome === undefined || outcome instanceof FlotillaError) continue;
+        formed++;
+        clusters.set(outcome.clusterId, outcome);
+        assert.ok(outcome.membership.voters.includes(self.actor), `seed ${seed}: actor ${self.actor} is in a cluster without itself`);
+      }
+      const voters = [...clusters.values()].flatMap(({ membership }) => membership.voters);
+      assert.equal(new Set(voters).size, voters.length, `seed ${seed}: two clusters share a member`);
+      if (!connected) return;
+      connectedHistories++;
+      const outcomes = nodes.map(({ outcome }) => (outcome instanceof FlotillaError ? outcome.message : outcome?.membership.voters.length));
+      assert.ok(
+        outcomes.every((outcome) => outcome === nodes.length),
+        `seed ${seed}: lists that reach everybody ended as ${JSON.stringify(outcomes)}; promised ${JSON.stringify(nodes.map(({ promised }) => promised?.map(({ actor }) => actor)))}`,
+      );
+    }),
+  );
+  assert.ok(
+    connectedHistories > SCENARIOS / 5 && formed > SCENARIOS,
+    `too little happened: ${connectedHistories} connected, ${formed} formed`,
+  );
+});

@@ -1,0 +1,92 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { actorId } from '../../src/base/index.js';
+import { foundedBy, type Introduction, nextStep, type Round } from '../../src/peer/founding.js';
+import type { Member } from '../../src/wire/index.js';
+
+const member = (actor: number, instance = String(actor).repeat(32)): Member => ({
+  actor: actorId(actor),
+  instance,
+  address: `node${actor}:1`,
+});
+const ONE = member(1);
+const TWO = member(2);
+const THREE = member(3);
+
+const node = (self: Member, known: readonly Member[], promised: readonly Member[] = []): Introduction => ({
+  self,
+  clusterId: '',
+  clusterMembers: [],
+  peerAddresses: [],
+  known,
+  promised,
+});
+
+const round = (changes: Partial<Round>): Round => ({
+  self: ONE,
+  promised: undefined,
+  told: [ONE, TWO],
+  nodes: [node(TWO, [ONE, TWO])],
+  silent: [],
+  ...changes,
+});
+
+test('allHaveMetTheSame_andSaidSoForARound_promises', () => {
+  assert.deepEqual(nextStep(round({})), { kind: 'promise', founders: [ONE, TWO] });
+});
+
+test('anotherHasMetMore_waits', () => {
+  // Node 3 has called node 2 in this moment: a promise of 1 and 2 alone would leave node 2 with another set.
+  const step = nextStep(round({ nodes: [node(TWO, [ONE, TWO, THREE])] }));
+  assert.equal(step.kind, 'wait');
+});
+
+test('thisNodeHasSaidSoOnlyFromNowOn_waits', () => {
+  // Node 2 may have looked while this node still told a larger set, and be about to promise that one.
+  assert.equal(nextStep(round({ told: [ONE, TWO, THREE] })).kind, 'wait');
+  assert.equal(nextStep(round({ told: [ONE] })).kind, 'wait');
+});
+
+test('silentAddress_waitsAndNamesIt', () => {
+  assert.deepEqual(nextStep(round({ silent: ['no answer from node3:1'] })), { kind: 'wait', reasons: ['no answer from node3:1'] });
+});
+
+test('promiseOfAnotherThatIncludesThisNode_isMadeToo_evenWithAnAddressSilent', () => {
+  const all = [ONE, TWO, THREE];
+  const step = nextStep(round({ nodes: [node(TWO, all, all)], silent: ['no answer from node3:1'] }));
+  assert.deepEqual(step, { kind: 'promise', founders: all });
+});
+
+test('promiseOfAnotherWithoutThisNode_waits', () => {
+  const step = nextStep(round({ nodes: [node(TWO, [TWO, THREE], [TWO, THREE])] }));
+  assert.ok(step.kind === 'wait' && /founds a cluster without this node/.test(step.reasons.join()));
+});
+
+test('promiseThatCountsOnALostDirectory_isRefusedWithWhatToDo', () => {
+  const lost = member(1, 'a'.repeat(32));
+  assert.throws(() => nextStep(round({ nodes: [node(TWO, [lost, TWO], [lost, TWO])] })), {
+    code: 'FOREIGN_NODE',
+    message: /if it is lost/,
+  });
+});
+
+test('ownPromise_waitsForEachFoundersOwn', () => {
+  const all = [ONE, TWO, THREE];
+  const step = nextStep(round({ promised: all, nodes: [node(TWO, all, all), node(THREE, all)] }));
+  assert.deepEqual(step, { kind: 'wait', reasons: ['node 3 (node3:1) has not agreed to the founding members yet'] });
+  const done = nextStep(round({ promised: all, nodes: [node(TWO, all, all), node(THREE, all, all)] }));
+  assert.deepEqual(done, { kind: 'found', founded: foundedBy(all) });
+});
+
+test('promisesThatDiffer_neverFound_andSayWhatToDo', () => {
+  const step = nextStep(
+    round({ promised: [ONE, TWO, THREE], nodes: [node(TWO, [ONE, TWO], [ONE, TWO]), node(THREE, [], [ONE, TWO, THREE])] }),
+  );
+  assert.ok(step.kind === 'wait' && /remove their data directories/.test(step.reasons.join()));
+});
+
+test('clusterId_dependsOnActorsAndInstancesOnly', () => {
+  const { clusterId } = foundedBy([TWO, ONE]);
+  assert.equal(foundedBy([ONE, { ...TWO, address: 'elsewhere:9' }]).clusterId, clusterId);
+  assert.notEqual(foundedBy([ONE, member(2, 'b'.repeat(32))]).clusterId, clusterId);
+});

@@ -1,0 +1,66 @@
+import assert from 'node:assert/strict';
+import { mkdir } from 'node:fs/promises';
+import { type TestContext, test } from 'node:test';
+import { logIndex } from '../../src/base/index.js';
+import { ColdDatabases } from '../../src/storage/cold-databases.js';
+import { prepareSegment, Segment } from '../../src/storage/segment.js';
+import { readFooter } from '../../src/storage/segment-files.js';
+import { EMPTY_LOG_TAIL } from '../../src/wire/index.js';
+import { checksums, GROUP, INCARNATION, membershipOf, RecordChain, scratchDirectory } from './fixture.js';
+
+async function newSegment(t: TestContext): Promise<Segment> {
+  const path = `${await scratchDirectory(t)}/segments`;
+  await mkdir(path);
+  const onFailure = (error: unknown): void => assert.fail(String(error));
+  const cold = new ColdDatabases(onFailure);
+  const prepared = await prepareSegment(path, 1, { segmentBytes: 64 * 1024, cold, onFailure });
+  const segment = await Segment.begin(prepared, {
+    group: GROUP,
+    incarnation: INCARNATION,
+    before: EMPTY_LOG_TAIL,
+    membership: membershipOf(1),
+    membershipIndex: logIndex(0),
+  });
+  t.after(async () => {
+    await segment.close();
+    cold.stop();
+  });
+  return segment;
+}
+
+test('unseal_removesTheFooterBeforeAnythingIsWritten', async (t) => {
+  const segment = await newSegment(t);
+  const chain = new RecordChain();
+  await segment.write(EMPTY_LOG_TAIL, chain.addMany(5));
+  await segment.seal();
+  assert.deepEqual((await readFooter(segment.directory))?.tail, chain.tail);
+  await segment.unseal();
+  assert.equal(await readFooter(segment.directory), undefined, 'it would call the truncated segment damaged');
+  chain.truncate(2);
+  const after = chain.tail;
+  await segment.write(after, chain.addMany(2, { term: 2 }));
+  assert.deepEqual(checksums(await segment.read(logIndex(1), logIndex(4), 1 << 20)), checksums(chain.records));
+});
+
+test('seal_isReadFromAgainAfterItWasClosed', async (t) => {
+  const segment = await newSegment(t);
+  const chain = new RecordChain();
+  await segment.write(EMPTY_LOG_TAIL, chain.addMany(5));
+  await segment.seal();
+  for (let round = 0; round < 3; round++) {
+    const [records] = await Promise.all([segment.read(logIndex(1), logIndex(5), 1 << 20), segment.warm()]);
+    assert.deepEqual(checksums(records), checksums(chain.records));
+    await segment.close();
+  }
+});
+
+test('remove_waitsForReadersAndRefusesNewOnes', async (t) => {
+  const segment = await newSegment(t);
+  const chain = new RecordChain();
+  await segment.write(EMPTY_LOG_TAIL, chain.addMany(5));
+  const reading = segment.read(logIndex(1), logIndex(5), 1 << 20);
+  const removing = segment.remove();
+  await assert.rejects(segment.read(logIndex(1), logIndex(5), 1 << 20), /removed by a truncation/);
+  assert.equal((await reading).length, 5);
+  await removing;
+});

@@ -1,0 +1,201 @@
+import assert from 'node:assert/strict';
+import { type ChildProcess, spawn } from 'node:child_process';
+import { closeSync, openSync, readFileSync } from 'node:fs';
+import { FlotillaError } from '../../src/base/index.js';
+import { RpcClient } from '../../src/rpc/index.js';
+import { proto } from '../../src/wire/index.js';
+import { COMMAND, type Exit, plainEnvironment } from './command-process.js';
+
+const CALL_TIMEOUT_MS = 30_000;
+const HTTP_TIMEOUT_MS = 5_000;
+const SHOWN_LOG_LINES = 25;
+
+export interface ClusterNodeOptions {
+  readonly actor: number;
+  readonly port: number;
+  readonly dataDir: string;
+  readonly peers: readonly string[];
+  /** Further arguments. */
+  readonly args: readonly string[];
+  readonly logPath: string;
+}
+
+/** An event as a node gives it out, in a form that compares. */
+export interface DumpedEvent {
+  readonly id: string;
+  readonly parentId: string;
+  readonly namespace: string;
+  readonly timestampMs: number;
+  readonly data: string;
+}
+
+export interface Health {
+  readonly status: number;
+  readonly reasons: readonly string[];
+}
+
+export type EventClient = RpcClient<typeof proto.EventServiceDefinition>;
+
+/** One node as a process of its own. It does not outlive this one: its IPC channel closes. */
+export class ClusterNode {
+  readonly actor: number;
+  readonly port: number;
+  /** What the next start is told: a test may change it. */
+  peers: readonly string[];
+  /** How the last process ended; undefined while one runs. */
+  exit: Exit | undefined = { code: null, signal: null };
+  private readonly options: ClusterNodeOptions;
+  private child: ChildProcess | undefined;
+  private ended: Promise<Exit> = Promise.resolve({ code: null, signal: null });
+
+  constructor(options: ClusterNodeOptions) {
+    this.options = options;
+    this.actor = options.actor;
+    this.port = options.port;
+    this.peers = options.peers;
+  }
+
+  get address(): string {
+    return `127.0.0.1:${this.port}`;
+  }
+
+  get running(): boolean {
+    return this.exit === undefined;
+  }
+
+  get pid(): number {
+    return this.child?.pid ?? 0;
+  }
+
+  /** The command line, as the readme writes it. */
+  get args(): string[] {
+    const { dataDir, port, actor, args } = this.options;
+    return [
+      '-d',
+      dataDir,
+      '-p',
+      String(port),
+      '--actor-id',
+      String(actor),
+      ...this.peers.flatMap((peer) => ['--peer-addr', peer]),
+      ...args,
+    ];
+  }
+
+  start(): void {
+    assert.ok(!this.running, `node ${this.actor} runs already`);
+    const log = openSync(this.options.logPath, 'a');
+    const child = spawn(process.execPath, [COMMAND, ...this.args], { env: plainEnvironment(), stdio: ['ignore', log, log, 'ipc'] });
+    closeSync(log);
+    this.child = child;
+    this.exit = undefined;
+    this.ended = new Promise((resolve) => {
+      child.once('exit', (code, signal) => {
+        this.exit = { code, signal };
+        resolve(this.exit);
+      });
+    });
+  }
+
+  /** Sends a signal and waits until the process is gone. */
+  async kill(signal: NodeJS.Signals = 'SIGKILL'): Promise<Exit> {
+    this.child?.kill(signal);
+    return await this.ended;
+  }
+
+  /** Waits until the process has ended by itself. */
+  async end(): Promise<Exit> {
+    return await this.ended;
+  }
+
+  /** What an HTTP path answers; undefined where nobody does. */
+  async http(path: string): Promise<{ readonly status: number; readonly text: string } | undefined> {
+    try {
+      const response = await fetch(`http://127.0.0.1:${this.port + 1000}${path}`, { signal: AbortSignal.timeout(HTTP_TIMEOUT_MS) });
+      return { status: response.status, text: await response.text() };
+    } catch {
+      return undefined;
+    }
+  }
+
+  async readiness(): Promise<Health | undefined> {
+    const answer = await this.http('/readyz');
+    if (answer === undefined) return undefined;
+    const body: unknown = JSON.parse(answer.text);
+    assert.ok(typeof body === 'object' && body !== null && 'reasons' in body && Array.isArray(body.reasons), answer.text);
+    return { status: answer.status, reasons: body.reasons.map(String) };
+  }
+
+  /** The node's own row; undefined where it does not answer. */
+  async status(): Promise<proto.NodeStatus | undefined> {
+    const client = new RpcClient(proto.ClusterServiceDefinition, this.address);
+    try {
+      const { nodes } = await client.unary('getStatus', { localOnly: true }, { timeoutMs: HTTP_TIMEOUT_MS });
+      return nodes[0];
+    } catch (error) {
+      assert.ok(error instanceof FlotillaError);
+      return undefined;
+    } finally {
+      client.close();
+    }
+  }
+
+  /** A connection of its own; whoever makes it closes it. */
+  connect(): EventClient {
+    return new RpcClient(proto.EventServiceDefinition, this.address);
+  }
+
+  /** All that this very node holds to be committed; or, confirmed, all that is. */
+  async dump(consistency: proto.Consistency = proto.Consistency.LOCAL): Promise<DumpedEvent[]> {
+    const client = this.connect();
+    try {
+      return await readThrough(client, { consistency });
+    } finally {
+      client.close();
+    }
+  }
+
+  /** The end of its log, for whoever looks into a failure. */
+  lastLogLines(): string {
+    const lines = readFileSync(this.options.logPath, 'utf8').trimEnd().split('\n');
+    return `node ${this.actor}, ${this.running ? 'running' : `ended: ${JSON.stringify(this.exit)}`}\n${lines.slice(-SHOWN_LOG_LINES).join('\n')}`;
+  }
+}
+
+const READ_EVERYTHING: proto.ReadRequest = {
+  stream: '',
+  glob: '',
+  startAfter: '',
+  limit: 0,
+  tail: false,
+  consistency: proto.Consistency.UNSPECIFIED,
+  packed: false,
+  incarnation: '',
+};
+
+export function readRequest(request: Partial<proto.ReadRequest> = {}): proto.ReadRequest {
+  return { ...READ_EVERYTHING, ...request };
+}
+
+/** One read to its end. */
+export async function readThrough(client: EventClient, request: Partial<proto.ReadRequest> = {}): Promise<DumpedEvent[]> {
+  const events: DumpedEvent[] = [];
+  for await (const { content } of client.serverStream('read', readRequest(request), { timeoutMs: CALL_TIMEOUT_MS })) {
+    if (content?.$case !== 'events') continue;
+    for (const { id, parentId, namespace, timestampMs, data } of content.value.events) {
+      events.push({ id, parentId, namespace, timestampMs: Number(timestampMs), data: Buffer.from(data).toString('utf8') });
+    }
+  }
+  return events;
+}
+
+export function newEvent(event: Partial<proto.NewEvent> & { readonly namespace: string }): proto.NewEvent {
+  return { parentId: '', data: new Uint8Array(0), type: '', contentType: '', metadata: new Map(), ...event };
+}
+
+/** Appends through one connection, and returns the receipt. */
+export async function append(client: EventClient, events: readonly proto.NewEvent[], timeoutMs = CALL_TIMEOUT_MS): Promise<proto.Receipt> {
+  const { receipt } = await client.unary('append', { stream: '', events: [...events], packed: undefined }, { timeoutMs });
+  assert.ok(receipt !== undefined);
+  return receipt;
+}

@@ -1,0 +1,165 @@
+import { assert, type Counter, counter, type GroupId, type LogIndex, logIndex, present } from '../../src/base/index.js';
+import type { HardState } from '../../src/raft/index.js';
+import type { GroupLog, PersistRequest, RecoveredGroup, Storage } from '../../src/replica/index.js';
+import {
+  decodeMembership,
+  EMPTY_LOG_TAIL,
+  follows,
+  type LogRecord,
+  type LogTail,
+  type Membership,
+  tailAfter,
+} from '../../src/wire/index.js';
+
+/** What one group has on its disk. */
+export interface GroupDisk {
+  hardState: HardState;
+  records: LogRecord[];
+  commitIndex: LogIndex;
+  readonly membership: Membership;
+  readonly incarnation: string;
+}
+
+interface Call {
+  readonly requests: readonly PersistRequest[];
+  readonly resolve: () => void;
+  readonly reject: (error: Error) => void;
+}
+
+/**
+ * The storage port without a disk. What `persist` was given counts as durable
+ * only once the call has resolved; a test may hold calls back, end them one by
+ * one, and let one fail.
+ */
+export class MemoryStorage implements Storage {
+  readonly disks: Map<GroupId, GroupDisk>;
+  /** Calls that have not ended, oldest first. */
+  readonly waiting: Call[] = [];
+  /** While true, calls end only by {@link completeNext}. */
+  held = false;
+  readRequests = 0;
+  private readonly logs = new Map<GroupId, MemoryLog>();
+  private failure: Error | undefined;
+
+  constructor(disks: Map<GroupId, GroupDisk>) {
+    this.disks = disks;
+    for (const [group, disk] of disks) this.logs.set(group, new MemoryLog(disk, () => this.readRequests++));
+  }
+
+  group(id: GroupId): GroupLog {
+    return present(this.logs.get(id), `group ${id} is not stored`);
+  }
+
+  persist(requests: readonly PersistRequest[]): Promise<void> {
+    if (this.failure !== undefined) return Promise.reject(this.failure);
+    return new Promise((resolve, reject) => {
+      this.waiting.push({ requests, resolve, reject });
+      if (!this.held) queueMicrotask(() => this.completeAll());
+    });
+  }
+
+  /** Carries out the oldest call that waits. */
+  completeNext(): void {
+    const call = present(this.waiting.shift(), 'no write is under way');
+    for (const request of call.requests) apply(present(this.disks.get(request.group), `group ${request.group} is not stored`), request);
+    call.resolve();
+  }
+
+  release(): void {
+    this.held = false;
+    this.completeAll();
+  }
+
+  /** The write under way fails, with all that wait and all that follow. */
+  fail(error: Error): void {
+    this.failure = error;
+    for (const call of this.waiting.splice(0)) call.reject(error);
+  }
+
+  async close(): Promise<void> {
+    this.completeAll();
+  }
+
+  private completeAll(): void {
+    while (!this.held && this.waiting.length > 0) this.completeNext();
+  }
+}
+
+class MemoryLog implements GroupLog {
+  readonly recovered: RecoveredGroup;
+  private readonly disk: GroupDisk;
+  private readonly onRead: () => void;
+
+  constructor(disk: GroupDisk, onRead: () => void) {
+    this.disk = disk;
+    this.onRead = onRead;
+    this.recovered = recover(disk);
+  }
+
+  async read(from: LogIndex, to: LogIndex, maxBytes: number): Promise<LogRecord[]> {
+    this.onRead();
+    const found: LogRecord[] = [];
+    let bytes = 0;
+    for (const record of this.disk.records.slice(from - 1, to)) {
+      bytes += record.bytes.byteLength;
+      if (found.length > 0 && bytes > maxBytes) break;
+      found.push(record);
+    }
+    return found;
+  }
+
+  async indexOfCounter(sought: Counter): Promise<LogIndex | undefined> {
+    return this.disk.records.find(({ firstCounter, eventCount }) => sought >= firstCounter && sought < firstCounter + eventCount)?.index;
+  }
+
+  noteCommitted(index: LogIndex): void {
+    if (index > this.disk.commitIndex) this.disk.commitIndex = index;
+  }
+}
+
+export function emptyGroupDisk(membership: Membership): GroupDisk {
+  return {
+    hardState: { term: EMPTY_LOG_TAIL.term, vote: undefined },
+    records: [],
+    commitIndex: logIndex(0),
+    membership,
+    incarnation: 'ab'.repeat(16),
+  };
+}
+
+/** In the order of the real one: hard state, truncation, records. */
+function apply(disk: GroupDisk, { truncateAfter, records, hardState }: PersistRequest): void {
+  if (hardState !== undefined) disk.hardState = hardState;
+  if (truncateAfter !== undefined) {
+    assert(truncateAfter >= disk.commitIndex, `record ${truncateAfter + 1} is committed and was to be truncated`);
+    disk.records.length = Math.min(disk.records.length, truncateAfter);
+  }
+  for (const record of records) {
+    assert(follows(tailOf(disk.records), record), `record ${record.index} does not continue the stored log`);
+    assert(record.term <= disk.hardState.term, `record ${record.index} has a later term than the hard state`);
+    disk.records.push(record);
+  }
+}
+
+function recover(disk: GroupDisk): RecoveredGroup {
+  const { records, hardState, membership, incarnation } = disk;
+  const configured = records
+    .filter(({ kind }) => kind === 'configuration')
+    .map(({ index, payload }) => ({ index, membership: decodeMembership(payload) }));
+  return {
+    hardState,
+    begin: EMPTY_LOG_TAIL,
+    tail: tailOf(records),
+    termStarts: records
+      .filter((record, position) => records[position - 1]?.term !== record.term)
+      .map(({ index, term }) => ({ index, term })),
+    memberships: [{ index: logIndex(0), membership }, ...configured],
+    commitIndex: logIndex(Math.min(disk.commitIndex, records.length)),
+    incarnation,
+  };
+}
+
+function tailOf(records: readonly LogRecord[]): LogTail {
+  const last = records.at(-1);
+  return last === undefined ? { ...EMPTY_LOG_TAIL, nextCounter: counter(1) } : tailAfter(last);
+}
