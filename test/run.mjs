@@ -15,8 +15,17 @@ import { fileURLToPath } from 'node:url';
 import { onParentGone } from '../scripts/parent.mjs';
 
 const ROOT = resolve(fileURLToPath(new URL('..', import.meta.url)));
-/** What `unit` leaves out: slow by nature. */
-const SLOW = ['test/cluster/', 'test/sim/', 'test/package/'];
+/** What `unit` leaves out: slow by nature, because it starts processes, or crashes and reopens a log again and again. */
+const SLOW = [
+  'test/cli/',
+  'test/cluster/',
+  'test/house/',
+  'test/package/',
+  'test/sim/',
+  'test/storage/crash.test.ts',
+  'test/storage/model.test.ts',
+  'test/storage/recovery.test.ts',
+];
 const FILE_TIMEOUT_MS = 10 * 60_000;
 const SIGNAL_NUMBERS = { SIGHUP: 1, SIGINT: 2, SIGTERM: 15 };
 

@@ -27,7 +27,7 @@ export class ProduceSession {
   private room: (() => void) | undefined;
   private refusal: FlotillaError | undefined;
   private replica: Replica | undefined;
-  private ended = false;
+  private readonly ending = new AbortController();
   private readonly stopped = rejection();
 
   constructor(options: { streams: Streams; limits: EventLimits; metrics: Metrics; stream: ProduceStream }) {
@@ -43,7 +43,7 @@ export class ProduceSession {
       await Promise.race([this.stream.receive((request) => this.onRequest(request)), this.stopped.promise]);
       await this.allSettled();
     } finally {
-      this.ended = true;
+      this.ending.abort();
     }
   }
 
@@ -126,25 +126,25 @@ export class ProduceSession {
 
   private async announceLeaders(replica: Replica): Promise<void> {
     let told: number | undefined;
-    while (!this.ended && this.replica === replica && this.refusal === undefined) {
+    while (!this.ending.signal.aborted && this.replica === replica && this.refusal === undefined) {
       const { leader } = replica;
       const address = this.streams.leaderAddress(replica);
       if (leader !== undefined && leader !== told && address !== undefined) {
         told = leader;
         await this.send({ requestId: 0, outcome: { $case: 'leader', value: { actorId: leader, address } } });
       }
-      await replica.roleChanged();
+      await replica.roleChanged(this.ending.signal);
     }
   }
 
   /** A producer that is gone needs no answer: its stream has ended by itself. */
   private async send(response: proto.ProduceResponse): Promise<void> {
-    if (this.ended) return;
+    if (this.ending.signal.aborted) return;
     try {
       await this.stream.send(response);
     } catch (error) {
       if (!(error instanceof FlotillaError && error.code === 'CANCELLED')) throw error;
-      this.ended = true;
+      this.ending.abort();
     }
   }
 }

@@ -135,6 +135,10 @@ export const LIMITS = {
   electionTimeoutMsMax: 60_000,
   heartbeatIntervalMs: 100,
   heartbeatIntervalMsMin: 10,
+  /** How long the marker of a write may wait for its fsync. */
+  markerSyncMs: 50,
+  /** How long a follower may not know of a commit that no append has told it of. */
+  commitNoticeMs: 5,
   /** How long a node waits, after it stopped leading, for the fate of what it had proposed. */
   outcomeWaitMs: 2000,
   /** A sealed segment that nobody reads is closed after this time. */

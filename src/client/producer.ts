@@ -58,7 +58,9 @@ export class Producer implements ProduceLinkEvents {
         ...options,
         onReady: () => this.schedule(),
         onFailedAttempt: (error) => {
-          this.lastError = error;
+          // What a node answered says more than that another one can't be reached.
+          if (error.code === 'UNREACHABLE') this.lastError ??= error;
+          else this.lastError = error;
           if (REFUSALS.has(error.code)) this.refusedStream([], error);
         },
         onUnreachable: (error) => this.ledger.rejectAll((mayBeProposed) => (mayBeProposed ? unknownOutcome(error.message, error) : error)),

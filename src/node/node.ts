@@ -1,6 +1,7 @@
 import { createHash, randomInt } from 'node:crypto';
 import { type ClusterView, clusterHandlers, EventService } from '../api/index.js';
 import { AssertionFailure, FlotillaError, groupId, LIMITS, seededRandom } from '../base/index.js';
+import { DEFAULT_STREAM } from '../event/index.js';
 import { HttpServer, type Readiness } from '../http/index.js';
 import { Formation, PeerLinks } from '../peer/index.js';
 import { Replica } from '../replica/index.js';
@@ -60,7 +61,7 @@ export class FlotillaNode {
       },
     });
     this.events = new EventService({
-      streams: { find: () => this.defaultStream(), leaderAddress: (replica) => this.addressOf(replica.leader) },
+      streams: { find: (name) => this.findStream(name), leaderAddress: (replica) => this.addressOf(replica.leader) },
       limits: { eventDataBytes: config.eventDataBytes },
       metrics,
     });
@@ -137,7 +138,9 @@ export class FlotillaNode {
   /** The first failure that the node can't survive: it stops at once, acknowledges nothing more, and verifies its data on the next start. */
   fail(error: unknown): void {
     if (this.phase === 'ended') return;
-    this.parts.logging.logger('node').error({ error }, 'the node stops: it can not go on safely');
+    // What has a message for people is no defect of ours, and needs no stack.
+    const fields = error instanceof FlotillaError ? { code: error.code, reason: error.message } : { error };
+    this.parts.logging.logger('node').error(fields, 'the node stops: it can not go on safely');
     this.replica?.stop();
     this.end({ error });
   }
@@ -258,6 +261,12 @@ export class FlotillaNode {
   private view(): ClusterView {
     const clusterId = this.parts.directory.identity.clusterId ?? '';
     return { self: this.self, version: VERSION, clusterId, members: this.members, replica: this.replica };
+  }
+
+  private findStream(name: string): Replica {
+    const replica = this.defaultStream();
+    if (name === DEFAULT_STREAM) return replica;
+    throw new FlotillaError('NOT_FOUND', `stream: there is no stream ${JSON.stringify(name)}; this version has only "${DEFAULT_STREAM}"`);
   }
 
   private defaultStream(): Replica {

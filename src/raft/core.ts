@@ -12,6 +12,7 @@ import {
   handleAppendResult,
   handleHeartbeatResult,
   matchIndexOf,
+  owesCommitNotices,
   planAppend,
   sendCommitNotices,
   startHeartbeatRound,
@@ -54,7 +55,11 @@ export class RaftCore {
       log: new LogShape(options.begin, options.termStarts, options.lastIndex),
       configurations: new ConfigurationHistory(options.configurations),
     });
-    const { settings } = options;
+    const { settings, begin, commitIndex, lastIndex } = options;
+    assert(
+      commitIndex >= begin.index && commitIndex <= lastIndex,
+      `the commit index ${commitIndex} lies outside the log, ${begin.index} to ${lastIndex}`,
+    );
     // Nobody is known to lead. A running leader is heard long before this, and pre-vote keeps an early campaign harmless.
     this.server.resetElectionDeadline(settings.electionTimeoutMs / 4, settings.electionTimeoutMs / 2);
     if (this.server.mayCampaign && this.configuration.voters.length === 1) this.server.electionDeadlineMs = options.nowMs;
@@ -229,7 +234,9 @@ export class RaftCore {
     this.observe(nowMs);
     const { server } = this;
     server.durability.stepCompleted(step);
-    server.output.messages.push(...server.durability.release());
+    // What was promised in a term that has passed since is kept back: its entries may have been cut off.
+    const free = server.durability.release().filter(({ message }) => message.term >= server.term);
+    server.output.messages.push(...free);
     if (server.durability.hardStateIsDurable) countOwnVote(server);
     if (server.role.name === 'leader') advanceCommit(server, server.role);
     acknowledgeDurable(server);
@@ -269,9 +276,19 @@ export class RaftCore {
     if (this.server.role.name === 'leader') this.server.role.progress.get(to)?.restart();
   }
 
-  /** Call after the appends that could be sent were sent: what those did not tell of commits leaves by itself. */
+  /** Whether some follower holds a committed entry and has not been told that it is. */
+  get owesCommitNotices(): boolean {
+    return this.server.role.name === 'leader' && owesCommitNotices(this.server, this.server.role);
+  }
+
+  /** Tells the followers of commits that no append has told them of. */
   sendCommitNotices(): void {
     if (this.server.role.name === 'leader') sendCommitNotices(this.server, this.server.role);
+  }
+
+  /** The leader says that the entry of this index and term is committed: if it is in this log, it is committed here (log matching). */
+  learnCommitted(index: LogIndex, entryTerm: Term): void {
+    if (this.server.log.matches(index, entryTerm)) this.server.commitIndex = logIndex(Math.max(this.server.commitIndex, index));
   }
 
   /** Hands leadership over. False where this server does not lead or there is no one to take it. */

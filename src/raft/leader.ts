@@ -97,6 +97,14 @@ export function advanceCommit(server: ServerState, role: LeaderRole): void {
   }
 }
 
+/** Whether some follower holds a committed entry and was not told that it is. */
+export function owesCommitNotices(server: ServerState, role: LeaderRole): boolean {
+  for (const progress of role.progress.values()) {
+    if (progress.linkOpen && Math.min(progress.matchIndex, server.commitIndex) > progress.commitIndexSent) return true;
+  }
+  return false;
+}
+
 /** Tells each follower of commits that no append has told it of. Needs no answer: the next heartbeat repeats it. */
 export function sendCommitNotices(server: ServerState, role: LeaderRole): void {
   for (const [peer, progress] of role.progress) {

@@ -76,7 +76,7 @@ export class LogShape {
       if (start.term <= termLimit) return index;
       index = logIndex(start.index - 1);
     }
-    return index < this.beginIndex ? this.beginIndex : index;
+    return logIndex(Math.max(index, this.beginIndex));
   }
 
   /** Term at `index`, 0 where that is outside the log. */

@@ -38,7 +38,7 @@ export interface GroupLog {
   read(from: LogIndex, to: LogIndex, maxBytes: number): Promise<LogRecord[]>;
   /** Index of the persisted events record that holds `counter`; undefined where there is none. */
   indexOfCounter(counter: Counter): Promise<LogIndex | undefined>;
-  /** Lets the next marker tell how far the log is known to be committed. Never waits. */
+  /** Lets the next marker tell how far the log is known to be committed; `index` is durable here. Never waits. */
   noteCommitted(index: LogIndex): void;
 }
 

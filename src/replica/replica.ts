@@ -1,4 +1,14 @@
-import { type ActorId, type Counter, FlotillaError, type GroupId, type LogIndex, logIndex, type Random, type Term } from '../base/index.js';
+import {
+  type ActorId,
+  type Counter,
+  FlotillaError,
+  type GroupId,
+  LIMITS,
+  type LogIndex,
+  logIndex,
+  type Random,
+  type Term,
+} from '../base/index.js';
 import { type Configuration, type Message, type PersistStep, RaftCore, type ReadResult, type Role, type Settings } from '../raft/index.js';
 import type { LogRecord, LogTail, PackedBody } from '../wire/index.js';
 import { CommitWaiters } from './commit-waiters.js';
@@ -40,6 +50,7 @@ export class Replica {
   private readonly replicator: Replicator;
   private readonly readIndexes: ReadIndexes;
   private readonly commitWaiters: CommitWaiters;
+  private noticeTimer: Timer | undefined;
   private timer: { readonly timer: Timer; readonly dueMs: number } | undefined;
   private seenRole: { role: Role['name']; term: Term; leader: ActorId | undefined };
   private stopped = false;
@@ -143,6 +154,7 @@ export class Replica {
     const { leader } = this.core;
     if (leader === undefined) throw new FlotillaError('NO_LEADER', 'no leader is known; the batch was not proposed: try again');
     const proposed = await this.options.transport.forward(leader, this.group, body);
+    this.learnCommitted(proposed);
     try {
       await this.commitWaiters.reached(proposed.index);
     } catch (cause) {
@@ -153,6 +165,15 @@ export class Replica {
       );
     }
     return proposed;
+  }
+
+  /** The leader's answer to a forwarded batch is news of its commit, sooner than any other. */
+  private learnCommitted({ index, term }: Proposed): void {
+    if (this.stopped) return;
+    this.guard(() => {
+      this.core.learnCommitted(index, term);
+      this.drive();
+    });
   }
 
   /** Appends a batch that another node took in. It is not passed on a second time. */
@@ -224,6 +245,7 @@ export class Replica {
     if (this.stopped) return;
     this.stopped = true;
     this.timer?.timer.cancel();
+    this.noticeTimer?.cancel();
     this.proposer.stop();
     this.readIndexes.stop();
     this.commitWaiters.stop();
@@ -238,11 +260,11 @@ export class Replica {
       const reads = this.carryOut(received);
       this.proposer.flush();
       this.replicator.sendAll();
-      this.core.sendCommitNotices();
       reads.push(...this.carryOut([]));
       this.persist();
       this.noticeCommit();
       this.noticeRole();
+      this.planCommitNotices();
       this.armTimer();
       // Last of all, because an answer makes way for the next question, which is a turn of its own.
       for (const { requestId, index } of reads) this.readIndexes.settled(requestId, index);
@@ -310,6 +332,23 @@ export class Replica {
     if (seen.role === 'leader' && (role !== 'leader' || term !== seen.term)) this.proposer.leadershipLost();
     this.commitWaiters.wakeRole();
     this.options.observer.roleChanged(role, term, leader);
+  }
+
+  /**
+   * Followers learn of commits with the next append, which under load is at
+   * once. When none follows they are told a little later: as much as a message
+   * to each for every entry would cost, and nobody's receipt waits for it.
+   */
+  private planCommitNotices(): void {
+    if (this.noticeTimer !== undefined || !this.core.owesCommitNotices) return;
+    this.noticeTimer = this.clock.after(LIMITS.commitNoticeMs, () => {
+      this.noticeTimer = undefined;
+      if (this.stopped) return;
+      this.guard(() => {
+        this.core.sendCommitNotices();
+        this.drive();
+      });
+    });
   }
 
   private armTimer(): void {

@@ -1,4 +1,4 @@
-import { assert, type Counter, type LogIndex, logIndex } from '../base/index.js';
+import { assert, type Counter, LIMITS, type LogIndex, logIndex } from '../base/index.js';
 import type { HardState } from '../raft/index.js';
 import type { GroupLog, RecoveredGroup } from '../replica/index.js';
 import type { LogRecord, LogTail } from '../wire/index.js';
@@ -25,8 +25,9 @@ export class GroupStore implements GroupLog {
   private readonly log: SegmentedLog;
   private readonly onFailure: (error: unknown) => void;
   private committed: LogIndex;
-  /** The marker's write for the last write group, which goes on beside the next one. */
-  private markerWrite: Promise<void> = Promise.resolve();
+  /** Set while notes of the marker wait for their fsync. */
+  private markerTimer: NodeJS.Timeout | undefined;
+  private markerSync: Promise<void> = Promise.resolve();
 
   constructor(
     files: { recovered: RecoveredGroup; hardState: HardStateFile; marker: MarkerFile; log: SegmentedLog },
@@ -51,10 +52,10 @@ export class GroupStore implements GroupLog {
    * 1. the lowered marker, before anything that it vouches for is removed;
    * 2. the hard state, because a log with a later term than its hard state is
    *    damage, while a term or a vote ahead of the log is harmless;
-   * 3. the log, and beside it the marker of the write before. Waiting for both
-   *    keeps the marker at most one write group behind.
-   *
-   * Then the marker for this write starts on its way.
+   * 3. the log;
+   * 4. the marker, noted before the callers hear of it: an fsync of its own for
+   *    each write would double their number, and the disk is what producers
+   *    wait for. It has one soon after, for all notes since the last.
    */
   async write({ truncateAfter, records, hardState }: GroupWrite): Promise<void> {
     const truncated =
@@ -63,9 +64,9 @@ export class GroupStore implements GroupLog {
     if (truncated === undefined && records.length === 0) return;
     const last = records.at(-1);
     assert(last === undefined || last.term <= this.hardState.current.term, `record ${last?.index} has a later term than the hard state`);
-    const written = truncated === undefined ? this.log.append(records) : this.log.truncate(truncated, records);
-    await Promise.all([written, this.markerWrite]);
-    this.startMarker();
+    await (truncated === undefined ? this.log.append(records) : this.log.truncate(truncated, records));
+    this.marker.note(this.markerAt(this.log.tail));
+    this.planMarkerSync();
   }
 
   /** What a write leaves to do once its callers have been answered. */
@@ -87,8 +88,9 @@ export class GroupStore implements GroupLog {
 
   /** `intact`: no write has failed, so what is noted last is true. */
   async close(intact: boolean): Promise<void> {
+    clearTimeout(this.markerTimer);
+    await this.markerSync;
     if (intact) {
-      await this.markerWrite;
       await this.marker.advance(this.markerAt(this.log.tail));
     }
     await Promise.all([this.hardState.close(), this.marker.close(), this.log.close()]);
@@ -97,15 +99,27 @@ export class GroupStore implements GroupLog {
   private async lowerMarker(truncateAfter: LogIndex): Promise<LogTail> {
     assert(truncateAfter >= this.committed, `record ${truncateAfter + 1} is committed (up to ${this.committed}) and was to be truncated`);
     const tail = await this.log.tailAt(truncateAfter);
-    await this.markerWrite;
+    await this.markerSync;
     await this.marker.lower(this.markerAt(tail));
     return tail;
   }
 
-  private startMarker(): void {
-    const write = this.marker.advance(this.markerAt(this.log.tail));
-    write.catch(this.onFailure);
-    this.markerWrite = write;
+  private planMarkerSync(): void {
+    this.markerTimer ??= setTimeout(() => {
+      this.markerTimer = undefined;
+      this.markerSync = this.syncMarker();
+    }, LIMITS.markerSyncMs);
+  }
+
+  /** Never rejects: a failed fsync stops the node. */
+  private async syncMarker(): Promise<void> {
+    try {
+      await this.marker.sync();
+    } catch (error) {
+      this.onFailure(error);
+      return;
+    }
+    if (!this.marker.isSynced) this.planMarkerSync();
   }
 
   private markerAt({ index, term, checksum }: LogTail): Marker {

@@ -23,9 +23,9 @@ export interface Marker {
 }
 
 /**
- * The marker of one group. It follows the log by one write group at most and
- * never leads it. Its two slots are overwritten in turn: losing the newer one
- * costs one step of watchfulness, no promise.
+ * The marker of one group: never ahead of the log. It is handed to the operating
+ * system with every write, so it is exact however the process ends; a power cut
+ * may take it back by what was written since its last fsync.
  *
  * Payload, little-endian: index (8), term (8), commit index (8), begin index (8), last sequence (8),
  * checksum (4), 4 bytes 0.
@@ -53,7 +53,23 @@ export class MarkerFile {
     return this.marker;
   }
 
-  /** Only after the record at `marker.index` is durable. */
+  /** Only after the record at `marker.index` is durable. Outlives this process at once, a power cut with the next {@link sync}. */
+  note(marker: Marker): void {
+    this.marker = marker;
+    this.slots.note(encode(marker));
+  }
+
+  /** Resolves when what was noted before is on disk. */
+  async sync(): Promise<void> {
+    await this.slots.sync();
+  }
+
+  /** Whether everything noted is on disk. */
+  get isSynced(): boolean {
+    return this.slots.isSynced;
+  }
+
+  /** {@link note} and {@link sync}. */
   async advance(marker: Marker): Promise<void> {
     this.marker = marker;
     await this.slots.writeOlder(encode(marker));

@@ -205,7 +205,11 @@ async function namesIn(path: string): Promise<string[]> {
     return await readdir(path);
   } catch (error) {
     if (systemCodeOf(error) === 'ENOENT') return [];
-    throw new FlotillaError('INVALID_ARGUMENT', `${path} can't be read: ${messageOf(error)}`, { cause: error });
+    throw new FlotillaError(
+      'INVALID_ARGUMENT',
+      `${path} can't be read: ${messageOf(error)}; choose another --data-dir, or give this user the right to read it`,
+      { cause: error },
+    );
   }
 }
 

@@ -1,4 +1,5 @@
-import { constants, type FileHandle, open } from 'node:fs/promises';
+import { writeSync } from 'node:fs';
+import { type FileHandle, open } from 'node:fs/promises';
 import { crc32 } from 'node:zlib';
 import { assert, FlotillaError, readUint64, viewOf, writeUint64 } from '../base/index.js';
 import { systemCodeOf, writeNewFile } from './durable-files.js';
@@ -24,9 +25,6 @@ const SLOT_HEADER_BYTES = 16;
 const SLOT_SPACING_BYTES = 4096;
 const FILE_BYTES = 2 * SLOT_SPACING_BYTES;
 
-/** Writing with it returns when the data is on disk: one system call where write and fdatasync are two. */
-const SYNCED_WRITES: number | undefined = constants.O_DSYNC;
-
 type SlotNumber = 0 | 1;
 
 interface Slot {
@@ -37,7 +35,9 @@ interface Slot {
 export class TwoSlotFile {
   private readonly file: FileHandle;
   private sequence: number;
-  private newest: SlotNumber;
+  /** On disk, and not written again before the other one is: a crash finds it whole. */
+  private durable: SlotNumber;
+  private unsyncedWrites = 0;
   /** What the newest valid slot held when the file was opened. */
   readonly recovered: Uint8Array;
   /** Whether both slots held the same when the file was opened. */
@@ -45,7 +45,7 @@ export class TwoSlotFile {
 
   private constructor(file: FileHandle, newest: SlotNumber, slot: Slot, agreed: boolean) {
     this.file = file;
-    this.newest = newest;
+    this.durable = newest;
     this.sequence = slot.sequence;
     this.recovered = slot.payload;
     this.agreed = agreed;
@@ -81,35 +81,65 @@ export class TwoSlotFile {
   }
 
   /**
-   * Overwrites the older slot. A damaged newest slot then rolls the content back
-   * by one write; use it where that is harmless. One write at a time.
+   * Overwrites the slot that is not {@link durable}, and makes it so. Damage to it
+   * then rolls the content back by one write; use it where that is harmless. One
+   * write at a time.
    */
   async writeOlder(payload: Uint8Array): Promise<void> {
-    this.newest = this.newest === 0 ? 1 : 0;
-    this.sequence++;
-    await this.writeSlot(this.newest, encodeSlot(this.sequence, payload));
+    this.note(payload);
+    await this.sync();
   }
 
   /** Overwrites both slots in turn, each durable before the next: afterwards no single damage can roll it back. */
   async writeBoth(payload: Uint8Array): Promise<void> {
     await this.writeOlder(payload);
-    await this.writeSlot(this.newest === 0 ? 1 : 0, encodeSlot(this.sequence, payload));
+    this.writeSlot(other(this.durable), encodeSlot(this.sequence, payload));
+    await this.file.datasync();
+  }
+
+  /**
+   * Hands the content to the operating system and returns: it survives the end
+   * of this process, and with the next {@link sync} a power cut. Until then each
+   * further note goes to the same slot.
+   */
+  note(payload: Uint8Array): void {
+    this.sequence++;
+    this.unsyncedWrites++;
+    this.writeSlot(other(this.durable), encodeSlot(this.sequence, payload));
+  }
+
+  /** Resolves when everything noted before is on disk. */
+  async sync(): Promise<void> {
+    const covered = this.unsyncedWrites;
+    if (covered === 0) return;
+    await this.file.datasync();
+    // What was noted meanwhile may be half way to the disk; the slots change places when a sync finds no such thing.
+    if (this.unsyncedWrites !== covered) return;
+    this.unsyncedWrites = 0;
+    this.durable = other(this.durable);
+  }
+
+  get isSynced(): boolean {
+    return this.unsyncedWrites === 0;
   }
 
   async close(): Promise<void> {
     await this.file.close();
   }
 
-  private async writeSlot(number: SlotNumber, slot: Uint8Array): Promise<void> {
-    const { bytesWritten } = await this.file.write(slot, 0, slot.byteLength, number * SLOT_SPACING_BYTES);
+  private writeSlot(number: SlotNumber, slot: Uint8Array): void {
+    const bytesWritten = writeSync(this.file.fd, slot, 0, slot.byteLength, number * SLOT_SPACING_BYTES);
     assert(bytesWritten === slot.byteLength, 'a slot was written in part');
-    if (SYNCED_WRITES === undefined) await this.file.datasync();
   }
+}
+
+function other(slot: SlotNumber): SlotNumber {
+  return slot === 0 ? 1 : 0;
 }
 
 async function openExisting(path: string): Promise<FileHandle> {
   try {
-    return await open(path, constants.O_RDWR | (SYNCED_WRITES ?? 0));
+    return await open(path, 'r+');
   } catch (error) {
     if (systemCodeOf(error) !== 'ENOENT') throw error;
     throw new FlotillaError('DATA_LOSS', `${path} is missing`, { cause: error });

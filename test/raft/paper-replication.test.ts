@@ -242,6 +242,20 @@ test('§3.8 what was acknowledged is found again after a crash, what was not may
   }
 });
 
+test('§3.8 an acknowledgement that waits for its term to be durable does not leave when a later leader has cut off the entry', () => {
+  const cluster = new Cluster([1, 2, 3], { disks: { 1: { terms: [1, 1, 1] } } });
+  cluster.inject(2, 1, ...append(2, [1, 1, 1], 4, 3));
+  cluster.inject(3, 1, ...append(3, [1, 3], 2, 2));
+  while (cluster.node(1).writeUnderWay !== undefined) cluster.persist(1);
+  assert.deepEqual(
+    cluster.sentBy(1, 'append-result').map(({ term: answerTerm, index }) => [answerTerm, index]),
+    [
+      [3, 1],
+      [3, 2],
+    ],
+  );
+});
+
 test('§3.5 entries are pipelined: more follow before the first are acknowledged, within the window', () => {
   const cluster = new Cluster([1, 2, 3], {
     entriesPerAppend: 1,

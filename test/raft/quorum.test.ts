@@ -65,7 +65,8 @@ const configurations = fc
 
 /** By the definition: every subset of a half that is larger than the rest of it. */
 function majorities(half: readonly ActorId[]): ActorId[][] {
-  const subsets = half.reduce<ActorId[][]>((found, actor) => [...found, ...found.map((subset) => [...subset, actor])], [[]]);
+  let subsets: ActorId[][] = [[]];
+  for (const actor of half) subsets = subsets.flatMap((subset) => [subset, [...subset, actor]]);
   return subsets.filter((subset) => subset.length > half.length - subset.length);
 }
 

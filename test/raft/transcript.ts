@@ -50,8 +50,12 @@ export class Transcript {
     );
     const args = words.filter((word) => !word.includes('='));
     const numbers = args.map(Number);
-    if (name === 'with') return this.prepare(numbers, options);
-    if (name === 'cluster') return this.begin(numbers, options);
+    if (name === 'with') this.prepare(numbers, options);
+    else if (name === 'cluster') this.begin(numbers, options);
+    else this.runOnCluster(line, name, args, numbers);
+  }
+
+  private runOnCluster(line: string, name: string, args: readonly string[], numbers: readonly number[]): void {
     const run = present(COMMANDS[name], `no such command: ${line}`);
     const cluster = present(this.cluster, 'a transcript begins with a cluster');
     this.quiet = name === 'settle';

@@ -158,6 +158,8 @@ test('aLostLeadership_givesTheRoomBack', async () => {
   cluster.heal(1);
   await cluster.advance(200);
   assert.equal(fates[0]?.code, 'NOT_LEADER');
+  await cluster.advance(LIMITS.outcomeWaitMs);
+  assert.equal(fates[60]?.code, 'OUTCOME_UNKNOWN', 'nothing is committed at its index yet');
   await replaceLeader(cluster, 2, 1);
   const after = Array.from({ length: 60 }, () => fateOf(cluster.replica(1).submit(body)));
   await cluster.advance(100);

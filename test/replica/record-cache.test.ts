@@ -35,7 +35,7 @@ test('slice_givesWhatFits_atLeastOneRecord_andNothingWhereTheFirstIsNotHere', ()
 });
 
 test('evict_keepsTheBound_andNeverLetsGoOfWhatIsNotDurable', () => {
-  const cache = cacheOf(recordsOf(Array(10).fill(1)), 300);
+  const cache = cacheOf(recordsOf(new Array(10).fill(1)), 300);
   cache.evict(logIndex(4));
   assert.equal(cache.bytes, 600);
   assert.equal(cache.get(logIndex(4)), undefined);
@@ -47,7 +47,7 @@ test('evict_keepsTheBound_andNeverLetsGoOfWhatIsNotDurable', () => {
 });
 
 test('truncateAfter_removesTheEnd_alsoBelowWhatIsCached', () => {
-  const records = recordsOf(Array(6).fill(1));
+  const records = recordsOf(new Array(6).fill(1));
   const cache = cacheOf(records, 300);
   cache.evict(logIndex(6));
   cache.truncateAfter(logIndex(5));

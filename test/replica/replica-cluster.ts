@@ -1,5 +1,5 @@
 import { setImmediate as turn } from 'node:timers/promises';
-import { type ActorId, actorId, FlotillaError, type GroupId, groupId, logIndex, present } from '../../src/base/index.js';
+import { type ActorId, actorId, FlotillaError, type GroupId, groupId, LIMITS, logIndex, present } from '../../src/base/index.js';
 import type { Message, Settings } from '../../src/raft/index.js';
 import { type PeerTransport, type Proposed, Replica, type ReplicaObserver } from '../../src/replica/index.js';
 import { batchesOf, type LogRecord, type PackedBody, packBody } from '../../src/wire/index.js';
@@ -147,6 +147,12 @@ export class ReplicaCluster {
     }
   }
 
+  /** Lets everybody hear of what is committed: where no append follows, the leader tells it a little later. */
+  async commitIsKnown(): Promise<void> {
+    await this.settle();
+    await this.advance(LIMITS.commitNoticeMs);
+  }
+
   async elect(actor: number): Promise<void> {
     const replica = this.replica(actor);
     for (let waited = 0; replica.role !== 'leader'; waited += 10) {
@@ -156,7 +162,7 @@ export class ReplicaCluster {
       this.server(actor).clock.runTimers();
       await this.settle();
     }
-    await this.settle();
+    await this.commitIsKnown();
   }
 
   /** True where there was anything to deliver. */

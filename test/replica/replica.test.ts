@@ -13,7 +13,7 @@ async function elected(leader = 1, actors = [1, 2, 3]): Promise<ReplicaCluster> 
 test('whatIsProduced_isCommittedOnAllNodes_asTheSameRecords', async () => {
   const cluster = await elected();
   const receipts = [1, 2, 3].map((count) => fateOf(cluster.replica(1).submit(batch(count))));
-  await cluster.settle();
+  await cluster.commitIsKnown();
   assert.deepEqual(
     receipts.map(({ value }) => value?.firstCounter),
     [1, 2, 4],
@@ -41,7 +41,7 @@ test('entriesAreBounded_batchesThatDoNotFitGoIntoTheNextOne', async () => {
   const half = Math.ceil(LIMITS.entryBytes / 2);
   for (let position = 0; position < 3; position++) fateOf(cluster.replica(1).submit(batch(1, half)));
   fateOf(cluster.replica(1).submit(batch(1, 2 * LIMITS.entryBytes)));
-  await cluster.settle();
+  await cluster.commitIsKnown();
   assert.equal(cluster.replica(1).tail.index, before + 4);
   assert.equal(cluster.replica(3).commitIndex, before + 4);
 });
@@ -50,7 +50,7 @@ test('aForwardedBatch_carriesTheActorThatTookItIn_andItsReceiptLeavesWhenThatNod
   const cluster = await elected();
   const receipt = fateOf(cluster.replica(3).submit(batch(2)));
   const own = fateOf(cluster.replica(1).submit(batch(1)));
-  await cluster.settle();
+  await cluster.commitIsKnown();
   assert.equal(own.state, 'resolved');
   assert.equal(receipt.state, 'resolved');
   assert.ok(cluster.replica(3).commitIndex >= (receipt.value?.index ?? Number.POSITIVE_INFINITY));

@@ -1,29 +1,13 @@
 import { type ActorId, actorId, present, type Random, seededRandom } from '../../src/base/index.js';
 import type { Settings } from '../../src/raft/index.js';
-import { CoreNode, type Disk, emptyDisk, type Packet, type PlantedFault } from '../raft/core-node.js';
+import { CoreNode, type Disk, type Packet, type PlantedFault } from '../raft/core-node.js';
 import { EventQueue } from './event-queue.js';
 import { allInvariants, type Invariant, type ServerView, Violation } from './invariants/index.js';
+import { Network } from './network.js';
+import { initialDisk, noFigures, type Scenario } from './scenario.js';
 
 /** Short times, so that many elections fit into a run. */
 const SETTINGS: Settings = { electionTimeoutMs: 150, heartbeatIntervalMs: 30, replicationWindow: { bytes: 2000, messages: 6 } };
-
-/** What a run has met; a test that met too little has tested nothing. */
-export interface Figures {
-  elections: number;
-  crashes: number;
-  lostWrites: number;
-  truncations: number;
-  transfers: number;
-  proposals: number;
-  committed: number;
-  readsConfirmed: number;
-}
-
-export interface SimulationOptions {
-  readonly seed: number;
-  readonly nodes: number;
-  readonly fault?: PlantedFault | undefined;
-}
 
 /** A machine: its clock, its disk, and the process on it, if that runs. */
 interface Server extends ServerView {
@@ -39,16 +23,7 @@ interface Server extends ServerView {
 
 /** Servers, links and disks that fail at random. One seed, one history. */
 export class Simulation {
-  readonly figures: Figures = {
-    elections: 0,
-    crashes: 0,
-    lostWrites: 0,
-    truncations: 0,
-    transfers: 0,
-    proposals: 0,
-    committed: 0,
-    readsConfirmed: 0,
-  };
+  readonly figures = noFigures();
   readonly voters: readonly ActorId[];
   readonly servers = new Map<ActorId, Server>();
   steps = 0;
@@ -58,28 +33,31 @@ export class Simulation {
   private readonly fault: PlantedFault | undefined;
   private readonly queue = new EventQueue();
   private readonly invariants: readonly Invariant[] = allInvariants();
-  /** Directed links that carry nothing. */
-  private readonly cuts = new Set<string>();
+  private readonly network: Network;
   private calm = false;
   private proposals = 0;
   private reads = 0;
-  /** How bad the network and the disks of this run are. */
-  private readonly lossRate: number;
-  private readonly duplicateRate: number;
+  /** How often a disk of this run takes long. */
   private readonly slowDiskRate: number;
+  /** How many leaders fall soon after their election: old entries spread that way, and are not yet safe (figure 3.7). */
+  private readonly huntRate: number;
+  private readonly faultGapMsMax: number;
+  private readonly storm: boolean;
   private readonly knownLeaders = new Set<string>();
 
-  constructor(options: SimulationOptions) {
+  constructor(options: Scenario) {
     this.random = seededRandom(options.seed);
     this.fault = options.fault;
     this.voters = Array.from({ length: options.nodes }, (_, position) => actorId(position + 1));
-    this.lossRate = this.random() ** 3 * 0.3;
-    this.duplicateRate = this.random() ** 2 * 0.3;
+    this.network = new Network({ random: this.random, queue: this.queue, deliver: (packet) => this.arrived(packet) });
     this.slowDiskRate = this.random() * 0.1;
+    this.storm = options.storm ?? false;
+    this.faultGapMsMax = this.between(200, 1500);
+    this.huntRate = this.storm ? 0.8 : this.random() ** 2;
     for (const self of this.voters) {
       const server: Server = {
         self,
-        disk: emptyDisk(),
+        disk: initialDisk(options, self),
         clockRate: 0.8 + 0.4 * this.random(),
         node: undefined,
         pausedUntilMs: 0,
@@ -101,7 +79,8 @@ export class Simulation {
   /** Ends all faults; then a leader must come, and afterwards all logs must become equal. */
   heal(): void {
     this.calm = true;
-    this.cuts.clear();
+    this.network.calm = true;
+    this.network.heal();
     for (const server of this.servers.values()) {
       server.pausedUntilMs = 0;
       if (server.node === undefined) this.start(server);
@@ -158,7 +137,7 @@ export class Simulation {
       settings: SETTINGS,
       random: this.random,
       nowMs: this.localMs(server.self),
-      entriesPerAppend: 1 + Math.floor(this.random() * 4),
+      entriesPerAppend: this.storm ? 1 : 1 + Math.floor(this.random() * 4),
       fault: this.fault,
     });
     server.node = node;
@@ -194,7 +173,10 @@ export class Simulation {
     if (node === undefined) return;
     const run = (): void => {
       if (server.node !== node) return;
-      if (server.pausedUntilMs > this.queue.nowMs) return this.queue.at(server.pausedUntilMs, run);
+      if (server.pausedUntilMs > this.queue.nowMs) {
+        this.queue.at(server.pausedUntilMs, run);
+        return;
+      }
       input(node);
       this.afterInput(node);
     };
@@ -211,7 +193,7 @@ export class Simulation {
       ) | 0;
     for (const packet of node.outbox.splice(0)) {
       for (const invariant of this.invariants) invariant.sent?.(packet, node);
-      this.send(packet);
+      this.network.send(packet);
     }
     for (const { requestId, index } of node.reads.splice(0)) {
       if (index === 0) continue;
@@ -224,6 +206,7 @@ export class Simulation {
     if (core.role === 'leader' && !this.knownLeaders.has(`${node.self} ${core.term}`)) {
       this.knownLeaders.add(`${node.self} ${core.term}`);
       this.figures.elections++;
+      this.huntLeader(node.self);
     }
     this.planWrite(node);
     this.planTick(node);
@@ -247,7 +230,10 @@ export class Simulation {
     server.tickDueMs = dueMs;
     const run = (): void => {
       if (server.node !== node || server.tickDueMs !== dueMs) return;
-      if (server.pausedUntilMs > this.queue.nowMs) return this.queue.at(server.pausedUntilMs, run);
+      if (server.pausedUntilMs > this.queue.nowMs) {
+        this.queue.at(server.pausedUntilMs, run);
+        return;
+      }
       server.tickDueMs = Number.NaN;
       node.tick(Math.max(dueMs, this.localMs(node.self)));
       this.afterInput(node);
@@ -259,34 +245,16 @@ export class Simulation {
     return Math.ceil(this.queue.nowMs * (this.servers.get(actor)?.clockRate ?? 1));
   }
 
-  // The network
+  // Links
 
-  private send(packet: Packet): void {
-    if (this.isCut(packet.from, packet.to) || (!this.calm && this.random() < this.lossRate)) return;
-    this.deliverAfter(this.delayMs(), packet);
-    if (!this.calm && this.random() < this.duplicateRate) this.deliverAfter(this.delayMs() * 5, packet);
-  }
-
-  private deliverAfter(delayMs: number, packet: Packet): void {
-    this.queue.after(delayMs, () => {
-      const server = this.servers.get(packet.to);
-      if (server === undefined || this.isCut(packet.from, packet.to)) return;
-      this.inputAfter(0, server, (node) => node.receive(packet, this.localMs(node.self)));
-    });
-  }
-
-  private delayMs(): number {
-    if (this.calm) return this.between(1, 4);
-    return this.random() < 0.03 ? this.between(20, 1000) : this.between(1, 10);
-  }
-
-  private isCut(from: ActorId, to: ActorId): boolean {
-    return this.cuts.has(`${from} ${to}`);
+  private arrived(packet: Packet): void {
+    const server = this.servers.get(packet.to);
+    if (server !== undefined) this.inputAfter(0, server, (node) => node.receive(packet, this.localMs(node.self)));
   }
 
   private announceLinksOf(server: Server): void {
     for (const peer of this.servers.values()) {
-      if (peer === server || this.isCut(server.self, peer.self) || this.isCut(peer.self, server.self)) continue;
+      if (peer === server || this.network.isCut(server.self, peer.self) || this.network.isCut(peer.self, server.self)) continue;
       for (const [at, other] of [
         [server, peer],
         [peer, server],
@@ -302,7 +270,7 @@ export class Simulation {
 
   private clientActs(): void {
     if (this.calm) return;
-    this.queue.after(this.between(1, 12), () => this.clientActs());
+    this.queue.after(this.between(2, 40), () => this.clientActs());
     const server = this.random() < 0.7 ? this.anyLeader() : this.any();
     // A paused server takes the request when it wakes up, and before it notices how late it is.
     this.inputAfter(0, server, this.random() < 0.25 ? (node) => this.read(node) : (node) => this.propose(node));
@@ -320,14 +288,30 @@ export class Simulation {
 
   private somethingFails(): void {
     if (this.calm) return;
-    this.queue.after(this.between(10, 250), () => this.somethingFails());
+    this.queue.after(this.between(10, this.faultGapMsMax), () => this.somethingFails());
     const server = this.any();
     const choice = this.random();
     if (choice < 0.35) this.crash(server);
     else if (choice < 0.45) for (const each of this.servers.values()) this.crash(each);
-    else if (choice < 0.6) server.pausedUntilMs = this.queue.nowMs + this.between(20, 600);
+    else if (choice < 0.6) this.pause(this.random() < 0.5 ? this.anyLeader() : server);
     else if (choice < 0.7) this.transfer();
     else this.partition();
+  }
+
+  /** When it wakes up, a client is quicker than its clock. */
+  private pause(server: Server): void {
+    server.pausedUntilMs = this.queue.nowMs + this.between(20, 600);
+    this.inputAfter(0, server, (node) => this.read(node));
+  }
+
+  private huntLeader(leader: ActorId): void {
+    const server = this.servers.get(leader);
+    if (this.calm || server === undefined || this.random() > this.huntRate) return;
+    this.queue.after(this.between(1, this.storm ? 20 : 60), () => {
+      if (this.calm) return;
+      if (this.random() < 0.5) this.crash(server);
+      else this.cutWhere(isolationOf(new Set([leader])));
+    });
   }
 
   private transfer(): void {
@@ -340,25 +324,28 @@ export class Simulation {
   /** One node alone, two halves, or single directions. */
   private partition(): void {
     const kind = this.random();
-    const inside = new Set(kind < 0.4 ? [this.any().self] : this.voters.filter(() => this.random() < 0.5));
+    if (kind < 0.4) this.cutWhere(isolationOf(new Set([this.any().self])));
+    else if (kind < 0.7) this.cutWhere(isolationOf(new Set(this.voters.filter(() => this.random() < 0.5))));
+    else this.cutWhere(() => this.random() < 0.3);
+  }
+
+  private cutWhere(cut: (from: ActorId, to: ActorId) => boolean): void {
     for (const from of this.voters) {
-      for (const to of this.voters) {
-        if (from === to) continue;
-        const cut = kind < 0.7 ? inside.has(from) !== inside.has(to) : this.random() < 0.3;
-        if (cut) this.cutLink(from, to);
-      }
+      for (const to of this.voters) if (from !== to && cut(from, to)) this.cutLink(from, to);
     }
     this.queue.after(this.between(20, 500), () => {
-      this.cuts.clear();
+      this.network.heal();
       for (const each of this.servers.values()) this.announceLinksOf(each);
     });
   }
 
   private cutLink(from: ActorId, to: ActorId): void {
-    this.cuts.add(`${from} ${to}`);
+    this.network.cut(from, to);
     const server = this.servers.get(from);
     if (server === undefined || this.random() < 0.5) return;
-    this.inputAfter(this.between(1, 30), server, (node) => node.linkChanged(to, 'closed', this.localMs(node.self)));
+    this.inputAfter(this.between(1, 30), server, (node) => {
+      if (this.network.isCut(from, to)) node.linkChanged(to, 'closed', this.localMs(node.self));
+    });
   }
 
   private any(servers: readonly Server[] = [...this.servers.values()]): Server {
@@ -374,4 +361,8 @@ export class Simulation {
   private between(low: number, high: number): number {
     return low + Math.floor(this.random() * (high - low + 1));
   }
+}
+
+function isolationOf(inside: ReadonlySet<ActorId>): (from: ActorId, to: ActorId) => boolean {
+  return (from, to) => inside.has(from) !== inside.has(to);
 }

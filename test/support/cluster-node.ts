@@ -7,7 +7,7 @@ import { proto } from '../../src/wire/index.js';
 import { COMMAND, type Exit, plainEnvironment } from './command-process.js';
 
 const CALL_TIMEOUT_MS = 30_000;
-const HTTP_TIMEOUT_MS = 5_000;
+const ANSWER_TIMEOUT_MS = 5_000;
 const SHOWN_LOG_LINES = 25;
 
 export interface ClusterNodeOptions {
@@ -44,6 +44,7 @@ export class ClusterNode {
   peers: readonly string[];
   /** How the last process ended; undefined while one runs. */
   exit: Exit | undefined = { code: null, signal: null };
+  readonly logPath: string;
   private readonly options: ClusterNodeOptions;
   private child: ChildProcess | undefined;
   private ended: Promise<Exit> = Promise.resolve({ code: null, signal: null });
@@ -53,6 +54,7 @@ export class ClusterNode {
     this.actor = options.actor;
     this.port = options.port;
     this.peers = options.peers;
+    this.logPath = options.logPath;
   }
 
   get address(): string {
@@ -84,7 +86,7 @@ export class ClusterNode {
 
   start(): void {
     assert.ok(!this.running, `node ${this.actor} runs already`);
-    const log = openSync(this.options.logPath, 'a');
+    const log = openSync(this.logPath, 'a');
     const child = spawn(process.execPath, [COMMAND, ...this.args], { env: plainEnvironment(), stdio: ['ignore', log, log, 'ipc'] });
     closeSync(log);
     this.child = child;
@@ -111,7 +113,7 @@ export class ClusterNode {
   /** What an HTTP path answers; undefined where nobody does. */
   async http(path: string): Promise<{ readonly status: number; readonly text: string } | undefined> {
     try {
-      const response = await fetch(`http://127.0.0.1:${this.port + 1000}${path}`, { signal: AbortSignal.timeout(HTTP_TIMEOUT_MS) });
+      const response = await fetch(`http://127.0.0.1:${this.port + 1000}${path}`, { signal: AbortSignal.timeout(ANSWER_TIMEOUT_MS) });
       return { status: response.status, text: await response.text() };
     } catch {
       return undefined;
@@ -128,13 +130,23 @@ export class ClusterNode {
 
   /** The node's own row; undefined where it does not answer. */
   async status(): Promise<proto.NodeStatus | undefined> {
-    const client = new RpcClient(proto.ClusterServiceDefinition, this.address);
     try {
-      const { nodes } = await client.unary('getStatus', { localOnly: true }, { timeoutMs: HTTP_TIMEOUT_MS });
-      return nodes[0];
+      return (await this.getStatus(true)).nodes[0];
     } catch (error) {
       assert.ok(error instanceof FlotillaError);
       return undefined;
+    }
+  }
+
+  /** The whole cluster, as this node sees it. */
+  async clusterStatus(): Promise<proto.GetStatusResponse> {
+    return await this.getStatus(false);
+  }
+
+  private async getStatus(localOnly: boolean): Promise<proto.GetStatusResponse> {
+    const client = new RpcClient(proto.ClusterServiceDefinition, this.address);
+    try {
+      return await client.unary('getStatus', { localOnly }, { timeoutMs: ANSWER_TIMEOUT_MS });
     } finally {
       client.close();
     }
@@ -157,7 +169,7 @@ export class ClusterNode {
 
   /** The end of its log, for whoever looks into a failure. */
   lastLogLines(): string {
-    const lines = readFileSync(this.options.logPath, 'utf8').trimEnd().split('\n');
+    const lines = readFileSync(this.logPath, 'utf8').trimEnd().split('\n');
     return `node ${this.actor}, ${this.running ? 'running' : `ended: ${JSON.stringify(this.exit)}`}\n${lines.slice(-SHOWN_LOG_LINES).join('\n')}`;
   }
 }

@@ -6,7 +6,7 @@ import type { TestContext } from 'node:test';
 import { type ClientOptions, FlotillaClient } from '../../src/client/index.js';
 import { proto } from '../../src/wire/index.js';
 import { ClusterNode, type DumpedEvent } from './cluster-node.js';
-import { type CommandOptions, type CommandResult, flotilla } from './command-process.js';
+import { type CommandOptions, type CommandResult, flotilla, killCommands } from './command-process.js';
 import { freePorts } from './free-ports.js';
 import { until } from './until.js';
 
@@ -131,6 +131,7 @@ export class Cluster {
 
   /** Ends everything, at once, and leaves nothing behind. */
   async close(): Promise<void> {
+    await killCommands();
     await Promise.all(this.nodes.map((node) => node.kill('SIGKILL')));
     await Promise.all(this.clients.map((client) => client.close()));
     rmSync(this.folder, { recursive: true, force: true });

@@ -42,6 +42,14 @@ export function plainEnvironment(extra: Readonly<Record<string, string>> = {}): 
   return { ...Object.fromEntries(own), ...extra };
 }
 
+const living = new Set<CommandProcess>();
+
+/** Ends what a failed test left running, so that the run can end. */
+export async function killCommands(): Promise<void> {
+  for (const command of living) command.kill('SIGKILL');
+  await Promise.all([...living].map((command) => command.ended));
+}
+
 /** A program under way, with what it has said so far. */
 export class CommandProcess {
   stdout = '';
@@ -64,11 +72,13 @@ export class CommandProcess {
     this.child.stderr?.setEncoding('utf8').on('data', (text: string) => {
       this.stderr += text;
     });
+    living.add(this);
     // A command line that is wrong does not read its input.
     this.child.stdin?.on('error', () => undefined);
     this.ended = new Promise((resolve) => {
       const end = (exit: Exit): void => {
         this.exit ??= exit;
+        living.delete(this);
         resolve(this.exit);
       };
       this.child.once('error', (error) => {

@@ -15,14 +15,20 @@ const given = new Set<number>();
 /** Ports of loopback that are free, and whose default HTTP ports are free too. */
 export async function freePorts(count: number): Promise<number[]> {
   const ports: number[] = [];
-  while (ports.length < count) {
-    const port = FIRST + Math.floor(Math.random() * (LAST - FIRST));
-    if (given.has(port) || given.has(port + HTTP_OFFSET) || given.has(port - HTTP_OFFSET)) continue;
-    if (!(await isFree(port)) || !(await isFree(port + HTTP_OFFSET))) continue;
-    given.add(port);
-    ports.push(port);
-  }
+  while (ports.length < count) ports.push(await freeNeighbours(1));
   return ports;
+}
+
+/** The same for so many neighbours; returns the first of them. */
+export async function freeNeighbours(count: number): Promise<number> {
+  for (;;) {
+    const first = FIRST + Math.floor(Math.random() * (LAST - FIRST));
+    const ports = Array.from({ length: count }, (_, offset) => [first + offset, first + offset + HTTP_OFFSET]).flat();
+    if (ports.some((port) => given.has(port))) continue;
+    if (!(await Promise.all(ports.map(isFree))).every(Boolean)) continue;
+    for (const port of ports) given.add(port);
+    return first;
+  }
 }
 
 async function isFree(port: number): Promise<boolean> {

@@ -1,0 +1,34 @@
+import { type ActorId, term } from '../../src/base/index.js';
+import { entriesOfTerms } from '../raft/cluster.js';
+import { type Disk, emptyDisk, type PlantedFault } from '../raft/core-node.js';
+
+export interface Scenario {
+  readonly seed: number;
+  readonly nodes: number;
+  /** Most leaders fall within milliseconds of their election, and an append carries one entry: what figure 3.7 needs. */
+  readonly storm?: boolean | undefined;
+  /** Logs to begin with, by actor, as the terms of their entries. All servers know the latest of these terms. */
+  readonly logs?: Readonly<Record<number, readonly number[]>> | undefined;
+  readonly fault?: PlantedFault | undefined;
+}
+
+/** What a run has met; a test that met too little has tested nothing. */
+export interface Figures {
+  elections: number;
+  crashes: number;
+  lostWrites: number;
+  truncations: number;
+  transfers: number;
+  proposals: number;
+  committed: number;
+  readsConfirmed: number;
+}
+
+export function noFigures(): Figures {
+  return { elections: 0, crashes: 0, lostWrites: 0, truncations: 0, transfers: 0, proposals: 0, committed: 0, readsConfirmed: 0 };
+}
+
+export function initialDisk({ logs = {} }: Scenario, self: ActorId): Disk {
+  const latest = Math.max(0, ...Object.values(logs).flat());
+  return { ...emptyDisk(), hardState: { term: term(latest), vote: undefined }, entries: entriesOfTerms(logs[self] ?? []) };
+}
