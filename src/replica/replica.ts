@@ -12,6 +12,7 @@ import {
 import { type Configuration, type Message, type PersistStep, RaftCore, type ReadResult, type Role, type Settings } from '../raft/index.js';
 import type { LogRecord, LogTail, PackedBody } from '../wire/index.js';
 import { CommitWaiters } from './commit-waiters.js';
+import { DeadlineTimer } from './deadline-timer.js';
 import { HotLog } from './hot-log.js';
 import type { ReplicaObserver } from './observer.js';
 import type { Clock, GroupLog, LinkState, PeerTransport, Proposed, Storage, Timer } from './ports.js';
@@ -51,7 +52,7 @@ export class Replica {
   private readonly readIndexes: ReadIndexes;
   private readonly commitWaiters: CommitWaiters;
   private noticeTimer: Timer | undefined;
-  private timer: { readonly timer: Timer; readonly dueMs: number } | undefined;
+  private readonly timer: DeadlineTimer;
   private seenRole: { role: Role['name']; term: Term; leader: ActorId | undefined };
   private stopped = false;
 
@@ -92,6 +93,7 @@ export class Replica {
       ask: (requestId) => this.askReadIndex(requestId),
     });
     this.commitWaiters = new CommitWaiters(recovered.commitIndex);
+    this.timer = new DeadlineTimer(clock, options.settings.heartbeatIntervalMs / 2, () => this.tick());
     this.seenRole = { role: core.role, term: core.term, leader: core.leader };
   }
 
@@ -244,7 +246,7 @@ export class Replica {
   stop(): void {
     if (this.stopped) return;
     this.stopped = true;
-    this.timer?.timer.cancel();
+    this.timer.cancel();
     this.noticeTimer?.cancel();
     this.proposer.stop();
     this.readIndexes.stop();
@@ -265,7 +267,7 @@ export class Replica {
       this.noticeCommit();
       this.noticeRole();
       this.planCommitNotices();
-      this.armTimer();
+      this.timer.set(this.core.nextDeadlineMs);
       // Last of all, because an answer makes way for the next question, which is a turn of its own.
       for (const { requestId, index } of reads) this.readIndexes.settled(requestId, index);
     });
@@ -351,30 +353,8 @@ export class Replica {
     });
   }
 
-  private armTimer(): void {
-    const dueMs = this.core.nextDeadlineMs;
-    if (this.timer?.dueMs === dueMs) return;
-    this.timer?.timer.cancel();
-    this.timer = undefined;
-    if (dueMs === Number.POSITIVE_INFINITY) return;
-    const timer = this.clock.after(Math.max(0, dueMs - this.clock.nowMs()), () => this.onTimer(dueMs));
-    this.timer = { timer, dueMs };
-  }
-
-  /**
-   * A timer that fires late says that this process was held up, and then the
-   * heartbeats that prove the leader's health may be waiting unread: they are
-   * taken in before the time counts.
-   */
-  private onTimer(dueMs: number): void {
-    const lateMs = this.clock.nowMs() - dueMs;
-    if (lateMs < this.options.settings.heartbeatIntervalMs / 2) this.tick();
-    else this.clock.soon(() => this.clock.soon(() => this.tick()));
-  }
-
   private tick(): void {
     if (this.stopped) return;
-    this.timer = undefined;
     this.guard(() => {
       this.core.tick(this.clock.nowMs());
       this.drive();

@@ -91,8 +91,9 @@ async function readsGoOn(cluster: Cluster, alone: ClusterNode, client: EventClie
   assert.equal(consumed.code, 0, consumed.stderr);
   assert.deepEqual([...consumed.stdout.matchAll(/^b\d+$/gm)].map(String), before);
   assert.match(consumed.stderr, /^warning: the end of the stream could not be confirmed with a majority[^\n]*\n$/);
-  assert.equal(produced.code, 1, produced.stderr);
-  assert.match(produced.stderr, /^error: [^\n]*\(NO_LEADER\)\n$/);
+  // Where its time ran out while an attempt was under way, it can't say more than that.
+  assert.match(produced.stderr, produced.code === 4 ? /^error: [^\n]*\(OUTCOME_UNKNOWN\)\n$/ : /^error: [^\n]*\(NO_LEADER\)\n$/);
+  assert.ok(produced.code === 1 || produced.code === 4, produced.stderr);
 }
 
 function summary(writes: readonly Write[]): string {
