@@ -117,7 +117,7 @@ export class ProduceSession {
     return this.send({ requestId, outcome: { $case: 'failure', value: failure } });
   }
 
-  /** Tells where the stream's leader is, now and whenever that changes. */
+  /** Tells where the stream's leader is, now and whenever that changes, and who else could take batches. */
   private announceLeaderOf(replica: Replica): void {
     if (this.replica === replica) return;
     this.replica = replica;
@@ -131,7 +131,10 @@ export class ProduceSession {
       const address = this.streams.leaderAddress(replica);
       if (leader !== undefined && leader !== told && address !== undefined) {
         told = leader;
-        await this.send({ requestId: 0, outcome: { $case: 'leader', value: { actorId: leader, address } } });
+        await this.send({
+          requestId: 0,
+          outcome: { $case: 'leader', value: { actorId: leader, address, members: this.streams.memberAddresses() } },
+        });
       }
       await replica.roleChanged(this.ending.signal);
     }

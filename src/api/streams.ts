@@ -8,6 +8,8 @@ export interface Streams {
   find(name: string): Replica;
   /** HOST:PORT of the stream's leader, where it is known. */
   leaderAddress(replica: Replica): string | undefined;
+  /** HOST:PORT of every member. */
+  memberAddresses(): string[];
 }
 
 /** The stream that a request names; the empty name is the default one. */

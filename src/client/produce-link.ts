@@ -17,8 +17,8 @@ export interface ProduceLink {
 export interface ProduceLinkEvents {
   onReceipt(link: ProduceLink, requestId: number, receipt: BatchReceipt): void;
   onFailure(link: ProduceLink, requestId: number, error: FlotillaError): void;
-  /** The node told where the stream's leader is, HOST:PORT. */
-  onLeader(link: ProduceLink, address: string): void;
+  /** The node told where the stream's leader is, and all members: HOST:PORT. */
+  onLeader(link: ProduceLink, address: string, members: readonly string[]): void;
   /** The stream is over; what was sent and not answered has no answer any more. */
   onEnd(link: ProduceLink, error: FlotillaError): void;
 }

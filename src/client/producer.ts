@@ -134,7 +134,8 @@ export class Producer implements ProduceLinkEvents {
     this.schedule();
   }
 
-  onLeader(_link: ProduceLink, address: string): void {
+  onLeader(_link: ProduceLink, address: string, members: readonly string[]): void {
+    for (const member of members) this.options.hosts.learn(member);
     void this.keeper.follow(address);
   }
 

@@ -88,7 +88,7 @@ export class RpcProduceLink implements ProduceLink {
         this.events.onReceipt(this, requestId, outcome.value);
         return;
       case 'leader':
-        this.events.onLeader(this, outcome.value.address);
+        this.events.onLeader(this, outcome.value.address, outcome.value.members);
         return;
       case 'failure':
         this.events.onFailure(this, requestId, errorOf(outcome.value));

@@ -61,7 +61,11 @@ export class FlotillaNode {
       },
     });
     this.events = new EventService({
-      streams: { find: (name) => this.findStream(name), leaderAddress: (replica) => this.addressOf(replica.leader) },
+      streams: {
+        find: (name) => this.findStream(name),
+        leaderAddress: (replica) => this.addressOf(replica.leader),
+        memberAddresses: () => this.members.map(({ address }) => address),
+      },
       limits: { eventDataBytes: config.eventDataBytes },
       metrics,
     });

@@ -223,13 +223,13 @@ test('it follows the leader once what is in flight is answered, and stays where 
   const { nodes, log } = await cluster(2);
   const [first, second] = nodes;
   assert.ok(first !== undefined && second !== undefined);
-  first.leader = { actorId: 2, address: second.address };
+  first.leader = { actorId: 2, address: second.address, members: [] };
   const client = clientOf([first]);
   await client.produce({ namespace: '/a', data: '0' });
   for (let call = 1; second.received.length === 0; call++) await client.produce({ namespace: '/a', data: String(call) });
   assert.equal(new Set(log.texts()).size, log.texts().length);
 
-  first.leader = { actorId: 9, address: '127.0.0.1:1' };
+  first.leader = { actorId: 9, address: '127.0.0.1:1', members: [] };
   const received = first.received.length;
   const other = clientOf([first]);
   for (let call = 0; call < 20; call++) await other.produce({ namespace: '/b' });
@@ -240,7 +240,7 @@ test('followLeader false stays with its node while that answers', async () => {
   const { nodes } = await cluster(2);
   const [first, second] = nodes;
   assert.ok(first !== undefined && second !== undefined);
-  first.leader = { actorId: 2, address: second.address };
+  first.leader = { actorId: 2, address: second.address, members: [] };
   let refusals = 0;
   first.onBatch = () => (refusals++ < 5 ? { failure: { code: 'NO_LEADER', leader: second.address } } : 'append');
   const client = clientOf(nodes, { followLeader: false });
@@ -301,4 +301,16 @@ test('close waits for what was produced, and refuses what comes later', async ()
   await Promise.all(calls);
   assert.deepEqual(log.texts(), ['1', '2']);
   await assert.rejects(client.produce({ namespace: '/a' }), code('CANCELLED'));
+});
+
+test('members that the produce stream names are taken when its node dies at once', async () => {
+  const { nodes } = await cluster(2);
+  const [first, second] = nodes;
+  assert.ok(first !== undefined && second !== undefined);
+  // No answer to who the members are: only the stream has told.
+  first.leader = { actorId: 1, address: first.address, members: [first.address, second.address] };
+  const client = clientOf([first]);
+  await client.produce({ namespace: '/a' });
+  await first.kill();
+  assert.equal((await client.produce({ namespace: '/a' })).eventId.actor, 2);
 });

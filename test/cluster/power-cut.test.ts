@@ -12,7 +12,7 @@ test(
   `all three are killed at once during writes, ${ROUNDS} times: everything acknowledged is there, in order, the same on all`,
   // A shorter time-out only makes the rounds shorter: what must hold does not depend on it.
   withReadyCluster({ args: ['--election-timeout', '400ms'] }, async (cluster, context) => {
-    const client = cluster.client({ timeoutMs: 120_000 });
+    const client = cluster.client({ timeoutMs: 60_000 });
     const producers = new RecordedProducers((event) => client.produce(event), { workers: WORKERS });
     let before: DumpedEvent[] = [];
     for (let round = 0; round < ROUNDS; round++) {

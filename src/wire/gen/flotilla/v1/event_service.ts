@@ -52,6 +52,7 @@ export interface Failure {
 export interface LeaderNotice {
   actorId: number;
   address: string;
+  members: string[];
 }
 
 export interface ReadRequest {
@@ -434,7 +435,7 @@ export const Failure: MessageFns<Failure> = {
 };
 
 function createBaseLeaderNotice(): LeaderNotice {
-  return { actorId: 0, address: "" };
+  return { actorId: 0, address: "", members: [] };
 }
 
 export const LeaderNotice: MessageFns<LeaderNotice> = {
@@ -444,6 +445,9 @@ export const LeaderNotice: MessageFns<LeaderNotice> = {
     }
     if (message.address !== "") {
       writer.uint32(18).string(message.address);
+    }
+    for (const v of message.members) {
+      writer.uint32(26).string(v!);
     }
     return writer;
   },
@@ -475,6 +479,14 @@ export const LeaderNotice: MessageFns<LeaderNotice> = {
             }
 
             message.address = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.members.push(reader.string());
             continue;
           }
         }
