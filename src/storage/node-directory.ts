@@ -114,17 +114,16 @@ export class NodeDirectory {
  * Makes what is missing of a path, each new name durable: without its parents'
  * names the data would be gone after a power cut. Level by level, because
  * Node's recursive mkdir never ends where a file system such as /proc answers
- * ENOENT.
+ * ENOENT. Nodes that share a directory may all be making it at this moment.
  */
 async function makeDirectories(path: string): Promise<void> {
   const parent = dirname(path);
+  if (!(await exists(parent))) await makeDirectories(parent);
   try {
     await mkdir(path, { mode: 0o700 });
   } catch (error) {
     if (systemCodeOf(error) === 'EEXIST') return;
-    if (systemCodeOf(error) !== 'ENOENT' || (await exists(parent))) throw error;
-    await makeDirectories(parent);
-    await mkdir(path, { mode: 0o700 });
+    throw error;
   }
   await syncDirectory(parent);
 }

@@ -45,6 +45,14 @@ test('open_firstStartMakesTheDirectoryForTheUserAlone', async (t) => {
   await directory.close();
 });
 
+test('open_nodesThatMakeTheSharedDirectoryAtTheSameMoment', async (t) => {
+  for (let round = 0; round < 20; round++) {
+    const dir = join(await scratchDirectory(t), 'a', 'b');
+    const directories = await Promise.all([1, 2, 3, 4].map((actor) => open(dir, actor, true)));
+    for (const directory of directories) await directory.close();
+  }
+});
+
 test('open_countsStartsAndKeepsTheRest', async (t) => {
   const dir = await scratchDirectory(t);
   const first = await open(dir);

@@ -4,7 +4,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 /** Generous: these tests share a slow machine with everything else that runs on it. */
 export const DEADLINE_MS = 60_000;
 
-const POLL_MS = 20;
+const POLL_MS = 40;
 
 export interface UntilOptions {
   readonly timeoutMs?: number;
