@@ -29,7 +29,8 @@ export function membershipOf(...actors: number[]): Membership {
 /** A directory of its own for one test, removed afterwards. */
 export async function scratchDirectory(t: TestContext): Promise<string> {
   const path = await mkdtemp(join(tmpdir(), 'flotilla-storage-'));
-  t.after(() => rm(path, { recursive: true, force: true }));
+  // What was opened in it may still be closing, and making files: removing is tried again then.
+  t.after(() => rm(path, { recursive: true, force: true, maxRetries: 10, retryDelay: 50 }));
   return path;
 }
 
