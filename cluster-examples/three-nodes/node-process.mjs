@@ -1,5 +1,7 @@
 import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { closeSync, openSync, readFileSync, renameSync, statSync } from 'node:fs';
+import { get as httpGet } from 'node:http';
 import { join } from 'node:path';
 
 const PROBE_TIMEOUT_MS = 2000;
@@ -56,11 +58,10 @@ export class NodeProcess {
   /** Undefined when the node is ready, else why it is not. */
   async readiness() {
     try {
-      const response = await fetch(`http://127.0.0.1:${this.#httpPort}/readyz`, { signal: AbortSignal.timeout(PROBE_TIMEOUT_MS) });
-      const text = await response.text();
-      return response.status === 200 ? undefined : text.trim();
+      const { status, text } = await get(`http://127.0.0.1:${this.#httpPort}/readyz`);
+      return status === 200 ? undefined : text.trim();
     } catch (error) {
-      return `no answer from its HTTP port ${this.#httpPort} (${error.cause?.code ?? error.message})`;
+      return `no answer from its HTTP port ${this.#httpPort} (${error.code ?? error.message})`;
     }
   }
 
@@ -70,6 +71,15 @@ export class NodeProcess {
     const lines = written === '' ? ['(nothing)'] : written.split('\n').slice(-SHOWN_LINES);
     return [`Its last log lines (${this.#logPath}):`, ...lines.map((line) => `  ${line}`)].join('\n');
   }
+}
+
+/** Not `fetch`, which refuses ports that browsers block, such as 6000. */
+async function get(url) {
+  const request = httpGet(url, { signal: AbortSignal.timeout(PROBE_TIMEOUT_MS) });
+  const [response] = await once(request, 'response');
+  let text = '';
+  for await (const chunk of response.setEncoding('utf8')) text += chunk;
+  return { status: response.statusCode, text };
 }
 
 /** Appends to the last run's log; a long one becomes `.old` first. */
