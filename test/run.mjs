@@ -15,16 +15,24 @@ import { fileURLToPath } from 'node:url';
 import { onParentGone } from '../scripts/parent.mjs';
 
 const ROOT = resolve(fileURLToPath(new URL('..', import.meta.url)));
-/** What `unit` leaves out: slow by nature, because it starts processes, or crashes and reopens a log again and again. */
+/** What `unit` leaves out: it starts processes or servers, waits for a disk again and again, or searches at random. */
 const SLOW = [
   'test/cli/',
+  'test/client/produce.test.ts',
+  'test/client/read.test.ts',
   'test/cluster/',
   'test/house/',
   'test/package/',
+  'test/peer/formation.test.ts',
+  'test/peer/links.test.ts',
+  'test/rpc/',
   'test/sim/',
   'test/storage/crash.test.ts',
   'test/storage/model.test.ts',
+  'test/storage/node-directory.test.ts',
   'test/storage/recovery.test.ts',
+  'test/storage/storage.test.ts',
+  'test/storage/write-order.test.ts',
 ];
 const FILE_TIMEOUT_MS = 10 * 60_000;
 const SIGNAL_NUMBERS = { SIGHUP: 1, SIGINT: 2, SIGTERM: 15 };

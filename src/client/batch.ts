@@ -31,6 +31,12 @@ export class Batch {
     return this.calls.filter((call) => !call.settled);
   }
 
+  /** Some of its callers wait, and at `nowMs` none will any more. */
+  expiresBefore(nowMs: number): boolean {
+    const { waitingCalls } = this;
+    return waitingCalls.length > 0 && waitingCalls.every(({ deadlineMs }) => deadlineMs <= nowMs);
+  }
+
   get eventCount(): number {
     return this.calls.reduce((sum, call) => sum + call.events.length, 0);
   }

@@ -30,9 +30,16 @@ export class Ledger {
     return this.inFlight.size;
   }
 
-  /** Moves the next batch into flight; undefined where there is none, or it has to wait for those in flight. */
-  sendNext(): { readonly requestId: number; readonly batch: Batch } | undefined {
+  /**
+   * Moves the next batch into flight; undefined where there is none, or it has
+   * to wait for those in flight, or, certainly not proposed so far, has no more
+   * than `answerMs` left: an attempt whose answer comes too late would turn
+   * that into an unknown outcome.
+   */
+  sendNext(nowMs: number, answerMs: number): { readonly requestId: number; readonly batch: Batch } | undefined {
     for (;;) {
+      const again = this.unsent[0];
+      if (again !== undefined && !again.maybeProposed && again.expiresBefore(nowMs + answerMs)) return undefined;
       const batch = this.unsent.shift() ?? takeBatch(this.batchOrder++, this.calls);
       if (batch === undefined) return undefined;
       batch.dropSettledCalls();

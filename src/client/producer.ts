@@ -177,7 +177,7 @@ export class Producer implements ProduceLinkEvents {
       return;
     }
     while (this.ledger.inFlightCount < this.window && link.endedWith === undefined) {
-      const next = this.ledger.sendNext();
+      const next = this.ledger.sendNext(performance.now(), this.answerMs);
       if (next === undefined) return;
       link.send(next.requestId, next.batch.packed);
     }
@@ -223,11 +223,17 @@ export class Producer implements ProduceLinkEvents {
     }
   }
 
+  /** The time that the last attempt of a call must have for its answer. */
+  private get answerMs(): number {
+    return Math.min(LIMITS.clientAnswerMs, this.options.timeoutMs / 4);
+  }
+
   /** One timer for all calls: their deadlines come in the order in which they were made. */
   private expire(): void {
     const nowMs = performance.now();
     const next = this.ledger.expire(nowMs, (mayBeProposed) => this.timeOut(mayBeProposed));
     this.deadlineTimer = next === undefined ? undefined : setTimeout(() => this.expire(), Math.max(1, next - nowMs));
+    this.schedule();
   }
 
   private timeOut(mayBeProposed: boolean): FlotillaError {
