@@ -3,6 +3,7 @@ import { messageOf } from '../src/base/index.js';
 import { checkStreamName, DEFAULT_STREAM } from '../src/event/index.js';
 import type { KnownOption } from './command-word.js';
 import { EXIT } from './output.js';
+import { endWithNpm } from './stop-requests.js';
 
 /** What every client command takes, before or after its word. */
 const COMMON = [
@@ -29,7 +30,7 @@ export function knownOption(option: Option): KnownOption {
 
 /** A command that talks to a cluster. */
 export function clientCommand(name: string, description: string): Command {
-  const command = new Command(name).description(description);
+  const command = new Command(name).description(description).hook('preAction', endWithNpm);
   for (const { flags, summary } of COMMON) command.addOption(new Option(flags, summary).helpGroup('Connection:'));
   return command;
 }

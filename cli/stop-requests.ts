@@ -43,6 +43,11 @@ export function watchStopRequests(options: { readonly onHangUp?: (() => void) | 
   return { first };
 }
 
+/** A client command ends with the npm that started it, as by the SIGTERM that npm's shell keeps to itself. */
+export function endWithNpm(): void {
+  if (startedByNpm()) watchParent(() => process.exit(128 + constants.signals.SIGTERM));
+}
+
 function startedByNpm(): boolean {
   const { npm_lifecycle_event: lifecycleEvent, npm_execpath: execPath } = process.env;
   return lifecycleEvent !== undefined || execPath !== undefined;

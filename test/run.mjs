@@ -7,6 +7,8 @@
  * Ends with 1 where a test failed, where a file holds none, and where there is
  * nothing to run: a test that silently does not run is worse than none.
  */
+
+import { setMaxListeners } from 'node:events';
 import { existsSync, readdirSync, statSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { join, relative, resolve } from 'node:path';
@@ -51,6 +53,8 @@ const execArgv = ['--import', import.meta.resolve('tsx')];
 process.execArgv.push(...execArgv);
 
 const stop = new AbortController();
+// Each file under way listens.
+setMaxListeners(0, stop.signal);
 stopWithParent();
 await main(process.argv.slice(2));
 

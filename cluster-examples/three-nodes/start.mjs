@@ -114,6 +114,8 @@ class Cluster {
     }
     await Promise.all(this.#nodes.map((node) => this.#awaitReady(node)));
     if (this.stopping !== undefined) return;
+    const ended = this.#nodes.find((node) => node.exit !== undefined);
+    if (ended !== undefined) throw new Error(`node ${ended.actor} ended, ${ended.exit}\n${ended.lastLogLines()}`);
     this.#ready = true;
     say(this.#howToUse());
   }

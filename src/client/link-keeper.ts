@@ -208,8 +208,9 @@ export function unreachableError(hosts: Hosts, cause: unknown): FlotillaError {
   // Of grpc-js's sentence only the reason helps: "connect ECONNREFUSED 127.0.0.1:3000".
   const reason = messageOf(cause)
     .replace(/^.*Last error: (Error: )?/s, '')
-    .replace(/\.? *Resolution note:.*$/s, '');
-  return new FlotillaError('UNREACHABLE', `no node can be reached at ${hosts.all.join(', ')}; is one running there? ${reason}`, { cause });
+    .replace(/ \(\d{4}-\d\d-\d\dT[\d:.]+Z\)/g, '');
+  const hint = reason.startsWith('Protocol error') ? 'what answers is no gRPC: is it the HTTP port of a node?' : 'is one running there?';
+  return new FlotillaError('UNREACHABLE', `no node can be reached at ${hosts.all.join(', ')}; ${hint} ${reason}`, { cause });
 }
 
 function asFlotillaError(error: unknown): FlotillaError {

@@ -42,6 +42,7 @@ export class FlotillaNode {
   private formation: Formation | undefined;
   private links: PeerLinks | undefined;
   private replica: Replica | undefined;
+  private leaderWatch: NodeJS.Timeout | undefined;
   private members: readonly Member[] = [];
   private boundHttpPort: number | undefined;
   private settle: ((outcome: { readonly error?: unknown }) => void) | undefined;
@@ -168,6 +169,7 @@ export class FlotillaNode {
 
   private end(outcome: { readonly error?: unknown }): void {
     this.phase = 'ended';
+    clearInterval(this.leaderWatch);
     this.settle?.(outcome);
   }
 
@@ -240,6 +242,7 @@ export class FlotillaNode {
     });
     mirrorReplica(this.replica, metrics, () => links.states());
     this.phase = 'serving';
+    this.leaderWatch = this.watchLeader();
     this.server.setServing(true);
     this.replica.start();
     links.start();
@@ -255,11 +258,32 @@ export class FlotillaNode {
       case 'forming':
         return ['the cluster is forming', ...(this.formation?.waitingFor ?? [])];
       case 'serving':
-        return this.replica?.leader === undefined ? ['no leader is known'] : [];
+        return this.replica?.leader === undefined ? this.reasonsLeaderless() : [];
       case 'stopping':
       case 'ended':
         return ['the node is stopping'];
     }
+  }
+
+  private reasonsLeaderless(): string[] {
+    const actors = this.members.map(({ actor }) => actor).join(', ');
+    const states = this.links?.states();
+    const away = this.members.filter(({ actor }) => actor !== this.self.actor && states?.get(actor) !== 'open');
+    return [
+      `no leader is known: this node belongs to the cluster of actors ${actors}, of which a majority must take part`,
+      ...away.map(({ actor, address }) => `actor ${actor} (${address}) can't be reached`),
+    ];
+  }
+
+  /** Says why the cluster has no leader, where that lasts; again when the reasons have changed. */
+  private watchLeader(): NodeJS.Timeout {
+    let told = '';
+    return setInterval(() => {
+      const reasons = this.phase === 'serving' ? this.reasonsNotReady() : [];
+      const text = reasons.join('; ');
+      if (text !== '' && text !== told) this.parts.logging.logger('node').warn({ reasons }, 'not ready');
+      told = text;
+    }, LIMITS.leaderCheckMs).unref();
   }
 
   private view(): ClusterView {

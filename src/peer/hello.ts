@@ -16,7 +16,12 @@ export interface Hello {
   /** Counts the node's starts, durably. */
   readonly bootCounter: number;
   readonly link: LinkKind;
+  /** Whom the caller looks for: an address may lead to another node, even to the caller itself. */
+  readonly wanted: Seat;
 }
+
+/** A node as members know it. */
+type Seat = Pick<Member, 'actor' | 'instance'>;
 
 export function helloMetadata(hello: Hello): Record<string, string> {
   return {
@@ -27,6 +32,8 @@ export function helloMetadata(hello: Hello): Record<string, string> {
     'flotilla-protocol': String(PROTOCOL_VERSION),
     'flotilla-features': '',
     'flotilla-link': hello.link,
+    'flotilla-wanted-actor': String(hello.wanted.actor),
+    'flotilla-wanted-instance': hello.wanted.instance,
   };
 }
 
@@ -47,21 +54,33 @@ export function readHello(call: CallContext): Hello {
     instance: call.metadata('flotilla-instance') ?? '',
     bootCounter: wholeNumber(call, 'flotilla-boot', Number.MAX_SAFE_INTEGER),
     link,
+    wanted: {
+      actor: actorId(wholeNumber(call, 'flotilla-wanted-actor', LIMITS.actorIdMax)),
+      instance: call.metadata('flotilla-wanted-instance') ?? '',
+    },
   };
 }
 
 /** What this node holds a caller's hello against. */
 export interface Acquaintance {
   readonly clusterId: string;
+  /** This node. */
+  readonly self: Seat;
   /** The caller's seat in this cluster, if its actor has one. */
   readonly member: Member | undefined;
   /** The greatest boot counter that was seen of that member; 0 before the first. */
   readonly bootCounter: number;
 }
 
-/** Throws FOREIGN_NODE unless the caller is that member, as it was last seen or later. Changes nothing. */
-export function checkHello(hello: Hello, { clusterId, member, bootCounter }: Acquaintance): void {
+/** Throws FOREIGN_NODE unless the caller is that member, as it was last seen or later, and looks for this node. Changes nothing. */
+export function checkHello(hello: Hello, { clusterId, self, member, bootCounter }: Acquaintance): void {
   if (hello.clusterId !== clusterId) throw foreign(`actor ${hello.actor} belongs to cluster ${hello.clusterId}, this node to ${clusterId}`);
+  if (hello.wanted.actor !== self.actor || hello.wanted.instance !== self.instance) {
+    throw foreign(
+      `actor ${hello.actor} looks for actor ${hello.wanted.actor} here, and this is actor ${self.actor}` +
+        `${hello.wanted.actor === self.actor ? ' on another data directory' : ''}: each node must be started on the address that it has in its cluster`,
+    );
+  }
   if (member === undefined) throw foreign(`actor ${hello.actor} is no member of cluster ${clusterId}`);
   if (hello.instance !== member.instance) {
     throw foreign(

@@ -46,7 +46,7 @@ export class PeerLinks implements PeerTransport {
 
   constructor(options: PeerLinksOptions) {
     this.options = options;
-    this.visitors = new Visitors(options.clusterId);
+    this.visitors = new Visitors(options.clusterId, options.self);
     this.setMembers(options.members);
   }
 
@@ -180,7 +180,7 @@ export class PeerLinks implements PeerTransport {
     const { clusterId, self, bootCounter, events, logger } = this.options;
     return new PeerConnection({
       address: member.address,
-      hello: { clusterId, actor: self.actor, instance: self.instance, bootCounter, link: kind },
+      hello: { clusterId, actor: self.actor, instance: self.instance, bootCounter, link: kind, wanted: member },
       queueBytes: kind === 'control' ? LIMITS.peerControlBytes : LIMITS.peerBulkBytes,
       onState: (state) => {
         logger.debug({ peer: member.actor, link: kind, state }, 'a link has changed');

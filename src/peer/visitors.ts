@@ -43,13 +43,15 @@ export class Visit {
 /** Lets peers in, each stream of a peer once: a newer one takes the place of the older. */
 export class Visitors {
   private readonly clusterId: string;
+  private readonly self: Member;
   private readonly visits = new Map<string, Visit>();
   /** Greatest boot counter seen, by instance. */
   private readonly bootCounters = new Map<string, number>();
   private members = new Map<ActorId, Member>();
 
-  constructor(clusterId: string) {
+  constructor(clusterId: string, self: Member) {
     this.clusterId = clusterId;
+    this.self = self;
   }
 
   setMembers(members: readonly Member[]): void {
@@ -65,7 +67,7 @@ export class Visitors {
   admit(call: CallContext, method: string): Visit {
     const hello = readHello(call);
     const known = this.bootCounters.get(hello.instance) ?? 0;
-    checkHello(hello, { clusterId: this.clusterId, member: this.members.get(hello.actor), bootCounter: known });
+    checkHello(hello, { clusterId: this.clusterId, self: this.self, member: this.members.get(hello.actor), bootCounter: known });
     this.bootCounters.set(hello.instance, hello.bootCounter);
     const key = `${hello.actor}/${hello.link}/${method}`;
     this.visits.get(key)?.end(new FlotillaError('CANCELLED', 'the same node has opened a newer stream'));

@@ -87,10 +87,15 @@ export function errorFromStatus(failed: FailedCall, options: { sent?: boolean; a
   }
   const where = options.address === undefined ? '' : `${options.address}: `;
   const sent = options.sent ?? mayHaveBeenSent(failed);
-  if (!sent) return new FlotillaError('UNREACHABLE', `${where}can't be reached: ${failed.details}`, { cause: failed });
+  if (!sent) return new FlotillaError('UNREACHABLE', `${where}can't be reached: ${plainWords(failed.details)}`, { cause: failed });
   const code = codeOfTransport(failed);
   const hint = HINTS[code];
   return new FlotillaError(code, `${where}${hint === undefined ? '' : `${hint}: `}${failed.details}`, { cause: failed });
+}
+
+/** grpc-js ends some of its sentences with a note on name resolution, which is empty for an address. */
+function plainWords(details: string): string {
+  return details.replace(/\.? *Resolution note:.*$/s, '');
 }
 
 function textOf(metadata: Metadata, key: string): string | undefined {

@@ -34,6 +34,10 @@ describe('two of three are killed', { concurrency: true }, () => {
             assert.equal(outcome.code, 'NO_LEADER', outcome.message);
           }
           await readsGoOn(cluster, alone, client);
+          const health = await alone.readiness();
+          assert.equal(health?.status, 503);
+          for (const { actor, address } of others)
+            assert.ok(health.reasons.includes(`actor ${actor} (${address}) can't be reached`), String(health.reasons));
 
           for (const node of others) node.start();
           await cluster.ready();

@@ -77,6 +77,19 @@ for (const signal of ['SIGTERM', 'SIGKILL'] as const) {
   });
 }
 
+test('SIGTERM to npx flotilla consume --tail leaves no orphan', async (context) => {
+  const mark = `/orphan-${process.pid}`;
+  await withReadyCluster({ nodes: 1 }, async (cluster) => {
+    const { port } = cluster.node(1);
+    const launcher = new CommandProcess('npx', ['flotilla', 'consume', '-p', String(port), '-n', mark, '--tail'], { cwd: ROOT });
+    context.after(killCommands);
+    assert.equal((await cluster.command(cluster.node(1), ['produce', '-n', mark, '-d', 'ahoy'])).code, 0);
+    await until('it follows', () => launcher.stdout.includes('ahoy'), { state: () => launcher.stderr });
+    launcher.kill('SIGTERM');
+    await until('all processes are gone', () => processesOn(mark).length === 0, { state: () => processesOn(mark).join('\n') });
+  })(context);
+});
+
 async function leavesNoOrphan(
   context: TestContext,
   signal: 'SIGTERM' | 'SIGKILL',
@@ -106,14 +119,14 @@ async function isReady(port: number): Promise<boolean> {
   }
 }
 
-/** The command lines of all processes that were told to use this directory. */
-function processesOn(dataDir: string): string[] {
+/** The command lines of all processes that name this directory or namespace. */
+function processesOn(mark: string): string[] {
   return readdirSync('/proc')
     .filter((name) => /^\d+$/.test(name))
     .flatMap((pid) => {
       try {
         const line = readFileSync(join('/proc', pid, 'cmdline'), 'utf8').replaceAll('\0', ' ');
-        return line.includes(dataDir) ? [`${pid} ${line}`] : [];
+        return line.includes(mark) ? [`${pid} ${line}`] : [];
       } catch {
         // It ended meanwhile.
         return [];

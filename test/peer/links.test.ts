@@ -2,8 +2,20 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { crc32 } from 'node:zlib';
 import { AssertionFailure, counter, FlotillaError, LIMITS, logIndex, term } from '../../src/base/index.js';
+import type { Logger } from '../../src/replica/index.js';
 import type { Member, PackedBody } from '../../src/wire/index.js';
-import { CLUSTER, GROUP, heartbeat, makeAppend, makeMembers, recordingLogger, startNode, type TestNode, until } from './peer-fixture.js';
+import {
+  CLUSTER,
+  GROUP,
+  heartbeat,
+  makeAppend,
+  makeMembers,
+  silentLogger,
+  startNode,
+  type TestNode,
+  type TestNodeOptions,
+  until,
+} from './peer-fixture.js';
 
 const bodyOf = (text: string): PackedBody => ({ body: Buffer.from(text), count: 1, checksum: crc32(text) });
 
@@ -99,48 +111,72 @@ test('states_areToldOnceEach', async (context) => {
   assert.equal(told.at(-1), 'refused');
 });
 
-const strangers: readonly [string, Partial<Parameters<typeof startNode>[1]>, RegExp][] = [
-  ['anotherCluster', { clusterId: 'd'.repeat(32) }, /belongs to cluster d+, this node to c+/],
+/** A logger that keeps the errors it is given. */
+function errorLogger(): { readonly logger: Logger; readonly errors: FlotillaError[] } {
+  const errors: FlotillaError[] = [];
+  const logger: Logger = {
+    ...silentLogger,
+    error: (fields: { error?: unknown }) => void (fields.error instanceof FlotillaError && errors.push(fields.error)),
+  };
+  return { logger, errors };
+}
+
+interface Stranger {
+  readonly one: Member;
+  readonly two: Member;
+  readonly three: Member;
+}
+
+/** What the second node to start believes, of itself and of the cluster; the first is `one`, in a cluster with `two`. */
+const strangers: readonly [name: string, options: (members: Stranger) => Omit<TestNodeOptions, 'logger'>, words: RegExp][] = [
+  [
+    'anotherCluster',
+    ({ one, two }) => ({ members: [one, two], self: two, clusterId: 'd'.repeat(32) }),
+    /belongs to cluster d+, this node to c+/,
+  ],
+  ['unknownActor', ({ one, three }) => ({ members: [one, three], self: three }), /actor 3 is no member of cluster/],
+  [
+    'replacedDataDirectory',
+    ({ one, two }) => ({ members: [one, { ...two, instance: 'f'.repeat(32) }], self: { ...two, instance: 'f'.repeat(32) } }),
+    /actor 2 has another data directory/,
+  ],
+  [
+    'callerOfAnotherActor',
+    ({ one, two, three }) => ({ members: [{ ...three, address: one.address }, two], self: two }),
+    /actor 2 looks for actor 3 here, and this is actor 1/,
+  ],
+  [
+    'callerOfAnotherDataDirectory',
+    ({ one, two }) => ({ members: [{ ...one, instance: 'f'.repeat(32) }, two], self: two }),
+    /actor 2 looks for actor 1 here, and this is actor 1 on another data directory/,
+  ],
 ];
 
 for (const [name, options, words] of strangers) {
   test(`${name}_isRefusedLoggedOnceAndChangesNothing`, async (context) => {
-    const [one, two] = await makeMembers(2);
-    assert.ok(one !== undefined && two !== undefined);
-    const errors: FlotillaError[] = [];
-    const logger = {
-      ...recordingLogger('error').logger,
-      error: (fields: { error?: unknown }) => void (fields.error instanceof FlotillaError && errors.push(fields.error)),
-    };
-    const a = await startNode(context, { members: [one, two], self: one, logger });
-    await startNode(context, { members: [one, two], self: two, ...options });
+    const [one, two, three] = await makeMembers(3);
+    assert.ok(one !== undefined && two !== undefined && three !== undefined);
+    const { logger, errors } = errorLogger();
+    const calls: string[] = [];
+    const a = await startNode(context, { members: [one, two], self: one, logger, onCall: () => void calls.push('deliver') });
+    const stranger = await startNode(context, options({ one, two, three }));
     await until(() => errors.some(({ message }) => words.test(message)), 'the refusal is logged');
-    await new Promise((resolve) => setTimeout(resolve, 300));
+    const seen = calls.length;
+    await until(() => calls.length >= seen + 2, 'the stranger knocks again');
     assert.equal(errors.filter(({ message }) => words.test(message)).length, 1);
     assert.ok(errors.every(({ code }) => code === 'FOREIGN_NODE'));
     assert.deepEqual(a.received, []);
-    assert.ok(!a.linkStates.some(({ state }) => state === 'open'));
+    assert.ok(!stranger.linkStates.some(({ state }) => state === 'open'));
   });
 }
 
-test('replacedDataDirectory_isRefused', async (context) => {
+test('addressThatLeadsBackToTheCaller_isRefused', async (context) => {
   const [one, two] = await makeMembers(2);
   assert.ok(one !== undefined && two !== undefined);
-  const a = await startNode(context, { members: [one, two], self: one });
-  const wiped = { ...two, instance: 'f'.repeat(32) };
-  const b = await startNode(context, { members: [one, wiped], self: wiped });
-  await new Promise((resolve) => setTimeout(resolve, 200));
-  assert.ok(!b.linkStates.some(({ state }) => state === 'open'));
-  assert.deepEqual(a.received, []);
-});
-
-test('unknownActor_isRefused', async (context) => {
-  const [one, two, three] = await makeMembers(3);
-  assert.ok(one !== undefined && two !== undefined && three !== undefined);
-  await startNode(context, { members: [one, two], self: one });
-  const stranger = await startNode(context, { members: [one, three], self: three });
-  await new Promise((resolve) => setTimeout(resolve, 200));
-  assert.ok(!stranger.linkStates.some(({ state }) => state === 'open'));
+  const { logger, errors } = errorLogger();
+  const a = await startNode(context, { members: [one, { ...two, address: one.address }], self: one, logger });
+  await until(() => errors.some(({ message }) => /actor 1 looks for actor 2 here, and this is actor 1/.test(message)), 'it is refused');
+  assert.ok(!a.linkStates.some(({ state }) => state === 'open'));
 });
 
 test('rolledBackBootCounter_isRefused_andTheLaterOneIsLetIn', async (context) => {

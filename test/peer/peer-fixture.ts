@@ -46,6 +46,8 @@ export interface TestNodeOptions {
   readonly logger?: Logger;
   readonly onForward?: PeerEvents['onForward'];
   readonly onMessage?: PeerEvents['onMessage'];
+  /** Called when a peer opens a Deliver stream, whether it is let in or not. */
+  readonly onCall?: () => void;
 }
 
 export async function startNode(context: TestContext, options: TestNodeOptions): Promise<TestNode> {
@@ -67,7 +69,10 @@ export async function startNode(context: TestContext, options: TestNodeOptions):
   const server = new RpcServer({ onInternalError: (error) => internalErrors.push(error) });
   server.add(proto.PeerServiceDefinition, {
     introduce: () => Promise.reject(new Error('not in this test')),
-    deliver: (stream, call) => links.deliver(stream, call),
+    deliver: (stream, call) => {
+      options.onCall?.();
+      return links.deliver(stream, call);
+    },
     forward: (stream, call) => links.forwarded(stream, call),
   });
   await server.listen('127.0.0.1', portOf(options.self));
