@@ -270,7 +270,8 @@ export class FlotillaNode {
     const states = this.links?.states();
     const away = this.members.filter(({ actor }) => actor !== this.self.actor && states?.get(actor) !== 'open');
     return [
-      `no leader is known: this node belongs to the cluster of actors ${actors}, of which a majority must take part`,
+      'no leader is known',
+      `this node belongs to the cluster of actors ${actors}, of which a majority must take part`,
       ...away.map(({ actor, address }) => `actor ${actor} (${address}) can't be reached`),
     ];
   }

@@ -8,6 +8,7 @@ export class Listener {
   private readonly servers: Server[] = [];
   private readonly sockets = new Set<Socket>();
   private readonly onConnection: (socket: Socket) => void;
+  private onEmpty: () => void = () => undefined;
 
   constructor(onConnection: (socket: Socket) => void) {
     this.onConnection = onConnection;
@@ -46,6 +47,18 @@ export class Listener {
     for (const server of this.servers.splice(0)) server.close();
   }
 
+  /** Resolves when no connection is left, or after `timeoutMs`. */
+  async connectionsEnded(timeoutMs: number): Promise<void> {
+    if (this.sockets.size === 0) return;
+    await new Promise<void>((resolve) => {
+      const timer = setTimeout(resolve, timeoutMs);
+      this.onEmpty = () => {
+        clearTimeout(timer);
+        resolve();
+      };
+    });
+  }
+
   /** Ends the connections that are left. */
   destroyConnections(): void {
     for (const socket of this.sockets) socket.destroy();
@@ -64,7 +77,10 @@ export class Listener {
 
   private accept(socket: Socket): void {
     this.sockets.add(socket);
-    socket.once('close', () => this.sockets.delete(socket));
+    socket.once('close', () => {
+      this.sockets.delete(socket);
+      if (this.sockets.size === 0) this.onEmpty();
+    });
     this.onConnection(socket);
   }
 }
