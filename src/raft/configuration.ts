@@ -9,6 +9,15 @@ export function isLearner(configuration: Configuration, actor: ActorId): boolean
   return configuration.learners.includes(actor) && !isVoter(configuration, actor);
 }
 
+/** Between two configurations: decisions need a majority of both. */
+export function isJoint(configuration: Configuration): boolean {
+  return configuration.outgoing.length > 0;
+}
+
+export function sameActors(first: readonly ActorId[], second: readonly ActorId[]): boolean {
+  return first.length === second.length && first.every((actor) => second.includes(actor));
+}
+
 /** Everyone who receives the log, each once. */
 export function membersOf(configuration: Configuration): ActorId[] {
   return [...new Set([...configuration.voters, ...configuration.outgoing, ...configuration.learners])];
@@ -36,6 +45,12 @@ export class ConfigurationHistory {
 
   get latest(): PlacedConfiguration {
     return present(this.placed.at(-1), 'the first configuration is never truncated');
+  }
+
+  /** The configuration as of an index that is not below the first one's. */
+  asOf(index: LogIndex): Configuration {
+    const placed = this.placed.findLast((each) => each.index <= index) ?? this.placed[0];
+    return present(placed, 'there is always one').configuration;
   }
 
   append(entry: PlacedConfiguration): void {

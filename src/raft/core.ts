@@ -7,18 +7,23 @@ import {
   type AppendPlan,
   addRead,
   advanceCommit,
+  appendConfiguration,
+  type ChangeRefusal,
   checkQuorum,
   fillAppend,
+  goOnWithChange,
   handleAppendResult,
   handleHeartbeatResult,
   matchIndexOf,
   owesCommitNotices,
   planAppend,
+  refusalOfChange,
   sendCommitNotices,
   startHeartbeatRound,
   startTransfer,
 } from './leader.js';
 import { LogShape } from './log-shape.js';
+import { changeConfiguration, type MemberChange } from './membership-change.js';
 import type { Append, Message } from './messages.js';
 import { emptyOutput, type LeaderRole, type Output, type Role, ServerState, type Settings } from './server-state.js';
 import type { Configuration, EntryInfo, HardState, TermStart } from './types.js';
@@ -114,6 +119,11 @@ export class RaftCore {
     return new Map([...role.progress.keys()].map((actor) => [actor, matchIndexOf(this.server, role, actor)]));
   }
 
+  /** Who gets the log from this server now; nobody where it does not lead. */
+  get followers(): ActorId[] {
+    return this.server.role.name === 'leader' ? [...this.server.role.progress.keys()] : [];
+  }
+
   /** When {@link tick} has something to do next, unless other input comes before. */
   get nextDeadlineMs(): number {
     const { role } = this.server;
@@ -131,8 +141,11 @@ export class RaftCore {
 
   private tickLeader(role: LeaderRole): void {
     const { server } = this;
-    if (role.transfer !== undefined && server.nowMs >= role.transfer.untilMs) role.transfer = undefined;
-    if (server.nowMs < role.heartbeatDueMs) return;
+    if (role.transfer !== undefined && server.nowMs >= role.transfer.untilMs) {
+      role.transfer = undefined;
+      goOnWithChange(server, role);
+    }
+    if (server.role !== role || server.nowMs < role.heartbeatDueMs) return;
     checkQuorum(server, role);
     if (server.role === role) startHeartbeatRound(server, role);
   }
@@ -205,13 +218,26 @@ export class RaftCore {
    * Appends an entry to the leader's log. Undefined where this server does not
    * lead, or is handing leadership over: then nothing was proposed.
    */
-  propose(entry: { readonly configuration?: Configuration } = {}): LogIndex | undefined {
+  propose(): LogIndex | undefined {
     const { server } = this;
     if (server.role.name !== 'leader' || server.role.transfer !== undefined) return undefined;
     const index = logIndex(server.log.lastIndex + 1);
     server.log.append(index, server.term);
-    if (entry.configuration !== undefined) server.configurations.append({ index, configuration: entry.configuration });
     return index;
+  }
+
+  /**
+   * Begins to change the members: the first configuration of the change is
+   * appended (see the output's `ownEntries`); what follows from it the leader
+   * does by itself. Throws INVALID_ARGUMENT where the change makes no sense.
+   */
+  changeMembers(changes: readonly MemberChange[]): LogIndex | 'not the leader' | ChangeRefusal {
+    const { server } = this;
+    const { role } = server;
+    if (role.name !== 'leader') return 'not the leader';
+    const refusal = refusalOfChange(server, role);
+    if (refusal !== undefined) return refusal;
+    return appendConfiguration(server, role, changeConfiguration(server.configuration, changes));
   }
 
   /** Asks for an index that is safe to read at; the answer is in the output's `reads`. False where no leader is known. */

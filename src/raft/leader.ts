@@ -1,11 +1,12 @@
 import { type ActorId, assert, LIMITS, type LogIndex, logIndex } from '../base/index.js';
-import { membersOf } from './configuration.js';
+import { isJoint, isLearner, isVoter, membersOf } from './configuration.js';
+import { changeConfiguration, leaveJoint } from './membership-change.js';
 import type { Append, AppendResult, HeartbeatResult } from './messages.js';
 import { Progress } from './progress.js';
 import { committedIndex, isQuorum } from './quorum.js';
 import { ReadIndexQueue } from './read-index.js';
 import type { LeaderRole, ServerState } from './server-state.js';
-import type { EntryInfo } from './types.js';
+import type { Configuration, EntryInfo } from './types.js';
 
 /** Where the next append to a follower begins. The driver adds as many entries as it likes to carry. */
 export interface AppendPlan {
@@ -19,13 +20,9 @@ export interface AppendPlan {
 /** Opens the term with a no-op: only an entry of its own term tells a leader what is committed (sections 3.6.2 and 6.4). */
 export function becomeLeader(server: ServerState): void {
   const noopIndex = logIndex(server.log.lastIndex + 1);
-  const progress = new Map<ActorId, Progress>();
-  for (const peer of membersOf(server.configuration)) {
-    if (peer !== server.self) progress.set(peer, new Progress(noopIndex, server.nowMs, server.openLinks.has(peer)));
-  }
   const role: LeaderRole = {
     name: 'leader',
-    progress,
+    progress: new Map(),
     noopIndex,
     reads: new ReadIndexQueue(),
     round: 0,
@@ -33,9 +30,83 @@ export function becomeLeader(server: ServerState): void {
     transfer: undefined,
   };
   server.role = role;
+  followMembers(server, role);
   server.log.append(noopIndex, server.term);
-  server.output.noopIndex = noopIndex;
+  server.output.ownEntries.push({ index: noopIndex, configuration: undefined });
   startHeartbeatRound(server, role);
+}
+
+function followMembers(server: ServerState, role: LeaderRole): void {
+  for (const actor of membersOf(server.configuration)) {
+    if (actor === server.self || role.progress.has(actor)) continue;
+    role.progress.set(actor, new Progress(logIndex(server.log.lastIndex + 1), server.nowMs, server.openLinks.has(actor)));
+  }
+}
+
+/** Who has left gets the log until its leaving is committed, so that it may know. */
+function forgetFormerMembers(server: ServerState, role: LeaderRole): void {
+  const members = membersOf(server.configuration);
+  if (![...role.progress.keys()].some((actor) => !members.includes(actor))) return;
+  sendCommitNotices(server, role);
+  for (const actor of role.progress.keys()) if (!members.includes(actor)) role.progress.delete(actor);
+}
+
+/** Why the members can't be changed now; undefined where they can. */
+export type ChangeRefusal = 'handing over' | 'nothing committed yet' | 'another change is under way';
+
+/**
+ * A change begins where the one before it is committed, and only a leader that
+ * has committed an entry of its own term knows that (section 4.1, and Ongaro's
+ * correction of it, "bug in single-server membership changes", raft-dev 2015).
+ */
+export function refusalOfChange(server: ServerState, role: LeaderRole): ChangeRefusal | undefined {
+  if (role.transfer !== undefined) return 'handing over';
+  if (server.commitIndex < role.noopIndex) return 'nothing committed yet';
+  const { index, configuration } = server.configurations.latest;
+  return index > server.commitIndex || isJoint(configuration) ? 'another change is under way' : undefined;
+}
+
+/** In force from now on, committed or not (section 4.1). */
+export function appendConfiguration(server: ServerState, role: LeaderRole, configuration: Configuration): LogIndex {
+  const index = logIndex(server.log.lastIndex + 1);
+  server.log.append(index, server.term);
+  server.configurations.append({ index, configuration });
+  server.output.ownEntries.push({ index, configuration });
+  followMembers(server, role);
+  return index;
+}
+
+/** Goes on with a change whose last step is committed: leaves a joint configuration, or the cluster; makes voters of learners. */
+export function goOnWithChange(server: ServerState, role: LeaderRole): void {
+  const { index, configuration } = server.configurations.latest;
+  if (role.transfer !== undefined || server.commitIndex < role.noopIndex || index > server.commitIndex) return;
+  if (isJoint(configuration)) {
+    appendConfiguration(server, role, leaveJoint(configuration));
+    return;
+  }
+  forgetFormerMembers(server, role);
+  if (!isVoter(configuration, server.self)) {
+    leaveOffice(server, role);
+  } else {
+    const ready = configuration.learners.filter((actor) => isReadyToVote(server, role.progress.get(actor)));
+    if (ready.length === 0) return;
+    const changes = ready.map((actor) => ({ actor, to: 'voter' }) as const);
+    appendConfiguration(server, role, changeConfiguration(configuration, changes));
+  }
+}
+
+/** A voter that is not there would only raise the number that a majority needs. */
+function isReadyToVote(server: ServerState, progress: Progress | undefined): boolean {
+  if (progress === undefined || !progress.linkOpen || !progress.keepsUp) return false;
+  return progress.lastHeardMs > server.nowMs - server.settings.electionTimeoutMs;
+}
+
+/** A leader that votes no more has led until that was committed (section 4.2.2); the one who holds most need not wait for a time-out. */
+function leaveOffice(server: ServerState, role: LeaderRole): void {
+  sendCommitNotices(server, role);
+  const successor = bestSuccessor(server, role);
+  if (successor !== undefined) server.send(successor, { type: 'timeout-now', term: server.term });
+  server.becomeFollower(server.term, undefined);
 }
 
 /** The next append that may be sent to this follower now, if any. */
@@ -73,6 +144,11 @@ export function handleAppendResult(server: ServerState, role: LeaderRole, from: 
   assert(message.index <= server.log.lastIndex, `node ${from} acknowledged entry ${message.index}, which this leader does not have`);
   progress.acknowledged(message.index, server.nowMs);
   advanceCommit(server, role);
+  if (server.role !== role) return;
+  if (isLearner(server.configuration, from)) {
+    progress.measureCatchUp(server.log.lastIndex, server.nowMs, server.settings.electionTimeoutMs);
+    goOnWithChange(server, role);
+  }
   handOverWhenCaughtUp(server, role);
 }
 
@@ -95,6 +171,7 @@ export function advanceCommit(server: ServerState, role: LeaderRole): void {
     role.reads.noopCommitted(index);
     confirmReads(server, role);
   }
+  goOnWithChange(server, role);
 }
 
 /** Whether some follower holds a committed entry and was not told that it is. */

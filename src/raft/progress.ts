@@ -29,6 +29,9 @@ export class Progress {
   confirmedRound = 0;
   /** The highest commit index that the follower was told. */
   commitIndexSent: LogIndex = logIndex(0);
+  /** A learner's: it has shown that it keeps up with the log. */
+  keepsUp = false;
+  private catchUpRound: { readonly through: LogIndex; readonly sinceMs: number };
   private probeSentAtMs: number | undefined;
   private inFlight: InFlight[] = [];
   /** Since when the oldest message in flight is the next one to be answered. */
@@ -39,6 +42,7 @@ export class Progress {
     this.nextIndex = nextIndex;
     this.lastHeardMs = nowMs;
     this.linkOpen = linkOpen;
+    this.catchUpRound = { through: logIndex(nextIndex - 1), sinceMs: nowMs };
   }
 
   mayAppend(window: ReplicationWindow): boolean {
@@ -75,6 +79,19 @@ export class Progress {
       this.nextIndex = logIndex(this.matchIndex + 1);
     } else if (this.nextIndex <= this.matchIndex) {
       this.nextIndex = logIndex(this.matchIndex + 1);
+    }
+  }
+
+  /**
+   * A learner catches up in rounds (dissertation, section 4.2.1): each is over
+   * when it holds what the log held when the round began. The first round that
+   * takes no longer than an election time-out shows that it would not hold up
+   * a majority.
+   */
+  measureCatchUp(lastIndex: LogIndex, nowMs: number, electionTimeoutMs: number): void {
+    while (!this.keepsUp && this.matchIndex >= this.catchUpRound.through) {
+      this.keepsUp = nowMs - this.catchUpRound.sinceMs <= electionTimeoutMs;
+      this.catchUpRound = { through: lastIndex, sinceMs: nowMs };
     }
   }
 

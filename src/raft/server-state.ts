@@ -51,20 +51,26 @@ export interface ReadResult {
   readonly index: LogIndex;
 }
 
+/** An entry of the leader's own making: a configuration, or the no-op that opens its term. */
+export interface OwnEntry {
+  readonly index: LogIndex;
+  readonly configuration: Configuration | undefined;
+}
+
 /** What the driver has to do, in the order in which it came up. Taken with `RaftCore.takeOutput`. */
 export interface Output {
   messages: Outbound[];
   reads: ReadResult[];
   /** Entries of the message just stepped in that belong into the log now: those from this index on; anything above it in the log is gone. */
   acceptedFrom: LogIndex | undefined;
-  /** A term was opened: its no-op stands at this index and needs a body. */
-  noopIndex: LogIndex | undefined;
+  /** What the core has appended by itself, in order: each needs a body at once. */
+  ownEntries: OwnEntry[];
   /** Elections begun since the output was last taken, pre-votes included. */
   campaigns: number;
 }
 
 export function emptyOutput(): Output {
-  return { messages: [], reads: [], acceptedFrom: undefined, noopIndex: undefined, campaigns: 0 };
+  return { messages: [], reads: [], acceptedFrom: undefined, ownEntries: [], campaigns: 0 };
 }
 
 /** What a server knows. The handlers in the neighbouring files change it; nobody else does. */
@@ -132,8 +138,13 @@ export class ServerState {
     return this.configurations.latest.configuration;
   }
 
+  /**
+   * Also a voter that the latest configuration leaves out, until it knows that to
+   * be committed: where nobody else has the entries that it has, nobody else can
+   * be elected (section 4.2.2, figure 4.6).
+   */
   get mayCampaign(): boolean {
-    return isVoter(this.configuration, this.self);
+    return isVoter(this.configuration, this.self) || isVoter(this.configurations.asOf(this.commitIndex), this.self);
   }
 
   get leader(): ActorId | undefined {

@@ -1,5 +1,6 @@
 import {
   type ActorId,
+  assert,
   type Counter,
   FlotillaError,
   type GroupId,
@@ -9,7 +10,16 @@ import {
   type Random,
   type Term,
 } from '../base/index.js';
-import { type Configuration, type Message, type PersistStep, RaftCore, type ReadResult, type Role, type Settings } from '../raft/index.js';
+import {
+  type Configuration,
+  type Message,
+  type OwnEntry,
+  type PersistStep,
+  RaftCore,
+  type ReadResult,
+  type Role,
+  type Settings,
+} from '../raft/index.js';
 import type { LogRecord, LogTail, PackedBody } from '../wire/index.js';
 import { CommitWaiters } from './commit-waiters.js';
 import { DeadlineTimer } from './deadline-timer.js';
@@ -79,7 +89,6 @@ export class Replica {
     const { core, log, clock } = this;
     this.proposer = new Proposer({ core, log, clock, observer: options.observer, onProposed: () => this.drive() });
     this.replicator = new Replicator({
-      self: options.self,
       core,
       log,
       clock,
@@ -277,10 +286,16 @@ export class Replica {
     const output = this.core.takeOutput();
     const { acceptedFrom } = output;
     if (acceptedFrom !== undefined) this.log.replaceFrom(received.filter(({ index }) => index >= acceptedFrom));
-    if (output.noopIndex !== undefined) this.log.seal({ kind: 'no-op', term: this.core.term, eventCount: 0, payloadBytes: 0 });
+    for (const entry of output.ownEntries) this.sealOwn(entry);
     for (const { to, message } of output.messages) this.options.transport.send(to, this.group, message, []);
     for (let campaign = 0; campaign < output.campaigns; campaign++) this.options.observer.campaigned();
     return output.reads;
+  }
+
+  private sealOwn({ configuration }: OwnEntry): void {
+    // This version appends no other.
+    assert(configuration === undefined, 'a leader appends configurations only where members change');
+    this.log.seal({ kind: 'no-op', term: this.core.term, eventCount: 0, payloadBytes: 0 });
   }
 
   private persist(): void {

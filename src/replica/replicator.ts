@@ -1,5 +1,5 @@
 import { type ActorId, LIMITS, logIndex } from '../base/index.js';
-import { type Append, type AppendPlan, membersOf, type RaftCore } from '../raft/index.js';
+import type { Append, AppendPlan, RaftCore } from '../raft/index.js';
 import { entryInfoOf, type LogRecord } from '../wire/index.js';
 import type { HotLog } from './hot-log.js';
 import type { Clock } from './ports.js';
@@ -9,7 +9,6 @@ import type { Clock } from './ports.js';
  * at once, from disk one read at a time.
  */
 export class Replicator {
-  private readonly self: ActorId;
   private readonly core: RaftCore;
   private readonly log: HotLog;
   private readonly clock: Clock;
@@ -21,7 +20,6 @@ export class Replicator {
   private readonly reading = new Set<ActorId>();
 
   constructor(options: {
-    self: ActorId;
     core: RaftCore;
     log: HotLog;
     clock: Clock;
@@ -29,7 +27,6 @@ export class Replicator {
     onError: (error: unknown) => void;
     onProgress: () => void;
   }) {
-    this.self = options.self;
     this.core = options.core;
     this.log = options.log;
     this.clock = options.clock;
@@ -39,10 +36,7 @@ export class Replicator {
   }
 
   sendAll(): void {
-    if (this.core.role !== 'leader') return;
-    for (const peer of membersOf(this.core.configuration)) {
-      if (peer !== this.self) this.sendTo(peer);
-    }
+    for (const peer of this.core.followers) this.sendTo(peer);
   }
 
   private sendTo(peer: ActorId): void {

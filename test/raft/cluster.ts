@@ -1,5 +1,5 @@
 import { type ActorId, actorId, type LogIndex, logIndex, present, type Term, term } from '../../src/base/index.js';
-import type { Configuration, Message, Settings } from '../../src/raft/index.js';
+import type { Configuration, MemberChange, Message, Settings } from '../../src/raft/index.js';
 import { CoreNode, type Disk, emptyDisk, type LogEntry, type Packet } from './core-node.js';
 
 export const SETTINGS: Settings = {
@@ -8,9 +8,14 @@ export const SETTINGS: Settings = {
   replicationWindow: { bytes: 10_000, messages: 16 },
 };
 
+/** What a node believes that has not been told anything yet. */
+export const NO_MEMBERS: Configuration = { voters: [], outgoing: [], learners: [] };
+
 export interface ClusterOptions {
   readonly outgoing?: readonly number[];
   readonly learners?: readonly number[];
+  /** Nodes that are no members yet, and know of none. */
+  readonly spares?: readonly number[];
   readonly entriesPerAppend?: number;
   readonly settings?: Settings;
   /** By actor: a log as the terms of its entries, a term, a vote and a commit index to start from. */
@@ -45,7 +50,7 @@ export class Cluster {
       learners: (options.learners ?? []).map(actorId),
     };
     const actors = new Set([...voters, ...(options.outgoing ?? []), ...(options.learners ?? [])]);
-    for (const actor of actors) this.start(actorId(actor), diskOf(options.disks?.[actor] ?? {}));
+    for (const actor of [...actors, ...(options.spares ?? [])]) this.start(actorId(actor), diskOf(options.disks?.[actor] ?? {}));
   }
 
   node(actor: number): CoreNode {
@@ -87,6 +92,12 @@ export class Cluster {
 
   propose(actor: number, data: string): LogIndex | undefined {
     return this.input(actor, (node) => node.propose(data, this.nowMs));
+  }
+
+  /** Undefined where it was refused. */
+  change(actor: number, ...changes: readonly (readonly [to: MemberChange['to'], actor: number])[]): LogIndex | undefined {
+    const named = changes.map(([to, member]) => ({ to, actor: actorId(member) }));
+    return this.input(actor, (node) => node.changeMembers(named, this.nowMs));
   }
 
   readIndex(actor: number, requestId: number): boolean {
@@ -139,6 +150,19 @@ export class Cluster {
     this.settle();
   }
 
+  /** Makes `actor` the leader, and stops there: not even its no-op has left its disk. */
+  win(actor: number): void {
+    this.campaign(actor);
+    for (let turn = 0; turn < 20; turn++) {
+      for (const { self } of this.nodes.values()) {
+        if (this.node(actor).core.role === 'leader') return;
+        if (this.node(self).writeUnderWay !== undefined) this.persist(self);
+        this.deliver(self);
+      }
+    }
+    throw new Error(`node ${actor} was not elected`);
+  }
+
   // Faults
 
   /** Drops what is on its way on these links, and what will be sent. Without `to`: all links of the node, both ways. */
@@ -179,7 +203,7 @@ export class Cluster {
   start(actor: ActorId, disk: Disk): void {
     const node = new CoreNode({
       self: actor,
-      configuration: this.configuration,
+      configuration: this.options.spares?.includes(actor) === true ? NO_MEMBERS : this.configuration,
       disk,
       settings: this.options.settings ?? SETTINGS,
       random: () => (actor % 10) / 10,

@@ -1,10 +1,12 @@
 import { type ActorId, assert, type LogIndex, logIndex, present, type Random, type Term, term } from '../../src/base/index.js';
 import {
   type Configuration,
+  type EntryInfo,
   type HardState,
+  type MemberChange,
   type Message,
-  membersOf,
   type PersistStep,
+  type PlacedConfiguration,
   RaftCore,
   type ReadResult,
   type Settings,
@@ -17,6 +19,7 @@ export interface LogEntry {
   readonly index: LogIndex;
   readonly term: Term;
   readonly data: string;
+  readonly configuration?: Configuration;
 }
 
 /** A message on its way, with the entries of an append. */
@@ -45,6 +48,7 @@ export interface PlantedFault {
   readonly beforeStep?: (node: CoreNode, packet: Packet) => void;
   readonly afterInput?: (node: CoreNode) => void;
   readonly sending?: (node: CoreNode, packet: Packet) => Packet;
+  readonly beforeChange?: (node: CoreNode, changes: readonly MemberChange[]) => void;
   readonly storing?: (hardState: HardState) => HardState;
   /** True: the read was answered by the fault itself. */
   readonly reading?: (node: CoreNode, requestId: number) => boolean;
@@ -85,6 +89,7 @@ export class CoreNode {
   changedFrom = Number.POSITIVE_INFINITY;
   campaigns = 0;
   truncations = 0;
+  private readonly firstConfiguration: Configuration;
   private readonly entriesPerAppend: number;
   private readonly fault: PlantedFault | undefined;
 
@@ -93,6 +98,7 @@ export class CoreNode {
     this.self = self;
     this.disk = disk;
     this.entries = [...disk.entries];
+    this.firstConfiguration = options.configuration;
     this.entriesPerAppend = options.entriesPerAppend;
     this.fault = options.fault;
     this.core = new RaftCore({
@@ -104,7 +110,7 @@ export class CoreNode {
       begin: { index: logIndex(0), term: term(0) },
       termStarts: termStartsOf(disk.entries),
       lastIndex: logIndex(disk.entries.length),
-      configurations: [{ index: logIndex(0), configuration: options.configuration }],
+      configurations: [{ index: logIndex(0), configuration: options.configuration }, ...configurationsOf(disk.entries)],
       commitIndex: disk.commitIndex,
     });
     this.fault?.started?.(this);
@@ -115,6 +121,14 @@ export class CoreNode {
     const server: unknown = Reflect.get(this.core, 'server');
     assert(server instanceof ServerState, 'the core keeps its state in `server`');
     return server;
+  }
+
+  /** In force before the input that wrote `changedFrom`. */
+  get configurationBefore(): Configuration {
+    return (
+      this.entries.findLast(({ index, configuration }) => configuration !== undefined && index < this.changedFrom)?.configuration ??
+      this.firstConfiguration
+    );
   }
 
   tick(nowMs: number): void {
@@ -134,6 +148,14 @@ export class CoreNode {
     if (index !== undefined) this.put({ index, term: this.core.term, data });
     this.drive(nowMs);
     return index;
+  }
+
+  /** Undefined where it was refused; throws where it makes no sense. */
+  changeMembers(changes: readonly MemberChange[], nowMs: number): LogIndex | undefined {
+    this.fault?.beforeChange?.(this, changes);
+    const index = this.core.changeMembers(changes);
+    this.drive(nowMs);
+    return typeof index === 'string' ? undefined : index;
   }
 
   linkChanged(peer: ActorId, state: 'open' | 'closed' | 'refused', nowMs: number): void {
@@ -181,27 +203,32 @@ export class CoreNode {
     this.carryOut(received);
     this.sendAppends(nowMs);
     this.core.sendCommitNotices();
-    this.carryOut([]);
     this.fault?.afterInput?.(this);
+    this.carryOut([]);
     const step = this.core.takePersistStep();
     if (step !== undefined) this.writeUnderWay = { step, entries: this.entries.slice(step.fromIndex - 1, step.throughIndex) };
   }
 
   private carryOut(received: readonly LogEntry[]): void {
     const output = this.core.takeOutput();
-    const { acceptedFrom, noopIndex } = output;
+    const { acceptedFrom, ownEntries } = output;
     if (acceptedFrom !== undefined) for (const entry of received.filter(({ index }) => index >= acceptedFrom)) this.put(entry);
-    if (noopIndex !== undefined) this.put({ index: noopIndex, term: this.core.term, data: 'no-op' });
+    for (const { index, configuration } of ownEntries) {
+      const entry = { index, term: this.core.term };
+      this.put(
+        configuration === undefined ? { ...entry, data: 'no-op' } : { ...entry, data: describeConfiguration(configuration), configuration },
+      );
+    }
     for (const { to, message } of output.messages) this.send({ from: this.self, to, message, entries: [] });
     this.reads.push(...output.reads);
     this.campaigns += output.campaigns;
   }
 
   private sendAppends(nowMs: number): void {
-    for (const peer of membersOf(this.core.configuration)) {
-      for (let plan = peer === this.self ? undefined : this.core.planAppend(peer); plan !== undefined; plan = this.core.planAppend(peer)) {
+    for (const peer of this.core.followers) {
+      for (let plan = this.core.planAppend(peer); plan !== undefined; plan = this.core.planAppend(peer)) {
         const entries = this.entries.slice(plan.previousIndex, plan.previousIndex + this.entriesPerAppend);
-        const infos = entries.map(({ index, term: entryTerm }) => ({ index, term: entryTerm, bytes: 100 }));
+        const infos = entries.map(infoOf);
         const message = present(this.core.fillAppend(plan, infos, nowMs), 'a plan of this very turn still holds');
         this.send({ from: this.self, to: peer, message, entries });
       }
@@ -239,4 +266,22 @@ export function termStartsOf(entries: readonly LogEntry[]): TermStart[] {
   return entries
     .filter((entry, position) => entries[position - 1]?.term !== entry.term)
     .map(({ index, term: entryTerm }) => ({ index, term: entryTerm }));
+}
+
+/** `1,2 from 1,3 learning 4`: as transcripts show it. */
+export function describeConfiguration({ voters, outgoing, learners }: Configuration): string {
+  const parts = [
+    `${voters}`,
+    ...(outgoing.length > 0 ? [`from ${outgoing}`] : []),
+    ...(learners.length > 0 ? [`learning ${learners}`] : []),
+  ];
+  return parts.join(' ');
+}
+
+function configurationsOf(entries: readonly LogEntry[]): PlacedConfiguration[] {
+  return entries.flatMap(({ index, configuration }) => (configuration === undefined ? [] : [{ index, configuration }]));
+}
+
+function infoOf({ index, term: entryTerm, configuration }: LogEntry): EntryInfo {
+  return { index, term: entryTerm, bytes: 100, ...(configuration === undefined ? {} : { configuration }) };
 }

@@ -278,7 +278,7 @@ test('§6.2 check quorum: a leader that a majority has not answered for an elect
 
 test('§6.2 check quorum: a leader that only learners answer steps down', () => {
   const cluster = new Cluster([1, 2, 3], { learners: [4, 5] });
-  cluster.elect(1);
+  cluster.win(1);
   cluster.cut(2);
   cluster.cut(3);
   for (let beat = 0; beat < 12; beat++) {

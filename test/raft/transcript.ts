@@ -1,5 +1,5 @@
 import { assert, present } from '../../src/base/index.js';
-import type { Message } from '../../src/raft/index.js';
+import type { MemberChange, Message } from '../../src/raft/index.js';
 import { Cluster, type ClusterOptions } from './cluster.js';
 import type { CoreNode, Packet } from './core-node.js';
 
@@ -7,7 +7,8 @@ import type { CoreNode, Packet } from './core-node.js';
  * Runs a transcript: commands, `----`, and under it what they led to. A line
  * that begins with `#` is a remark. The language:
  *
- *     cluster VOTER… [outgoing=2,3] [learners=4] [append=1]   first command; so many entries fit into an append
+ *     cluster VOTER… [outgoing=2,3] [learners=4] [spares=5] [append=1]
+ *                             first command; spares are no members, and so many entries fit into an append
  *     with N terms=1,1,2 [term=3] [vote=1] [commit=1]   before `cluster`: what is on the disk of N
  *     tick MS [N…]            time passes for all; N (all without) look at the clock
  *     campaign N              goes on to when N's election is due
@@ -15,6 +16,7 @@ import type { CoreNode, Packet } from './core-node.js';
  *     persist N…              the write under way at N ends
  *     settle                  delivers and persists until nothing moves; shows only where it ended
  *     propose N DATA          read N ID          transfer N [TO]
+ *     change N +4 ~5 -2       N is to make 4 a voter and 5 a learner, and to remove 2
  *     link N PEER open|closed|refused
  *     drop [FROM TO]          loses what is on its way
  *     cut N [TO]   heal       links that carry nothing: all of N, or one direction
@@ -84,6 +86,7 @@ export class Transcript {
     const cluster = new Cluster(voters, {
       outgoing: numbersOf(options.get('outgoing')),
       learners: numbersOf(options.get('learners')),
+      spares: numbersOf(options.get('spares')),
       entriesPerAppend: Number(options.get('append') ?? 3),
       disks: this.disks,
     });
@@ -108,7 +111,13 @@ export class Transcript {
 
 type Command = (cluster: Cluster, numbers: readonly number[], args: readonly string[], say: (line: string) => void) => void;
 
+const ROLES: Readonly<Record<string, MemberChange['to']>> = { '+': 'voter', '~': 'learner', '-': 'removed' };
+
 const COMMANDS: Readonly<Record<string, Command>> = {
+  change(cluster, [actor = 0], [, ...changes], say) {
+    const named = changes.map((word) => [present(ROLES[word.charAt(0)], word), Number(word.slice(1))] as const);
+    if (cluster.change(actor, ...named) === undefined) say(`${actor}: refused`);
+  },
   tick: (cluster, [ms = 0, ...actors]) => cluster.tick(ms, ...actors),
   campaign: (cluster, [actor = 0]) => cluster.campaign(actor),
   deliver: (cluster, [from, to]) => cluster.deliver(from, to),

@@ -1,5 +1,6 @@
 import { type LogIndex, logIndex } from '../../src/base/index.js';
-import { committedIndex } from '../../src/raft/index.js';
+import { committedIndex, isJoint, leaveJoint, type PlacedConfiguration } from '../../src/raft/index.js';
+import { appendConfiguration } from '../../src/raft/leader.js';
 import type { CoreNode, PlantedFault } from '../raft/core-node.js';
 
 /** Well-known ways to get Raft wrong. Each must be found by the simulation. */
@@ -59,6 +60,42 @@ export const PLANTED_FAULTS: Readonly<Record<string, PlantedFault>> = {
       Object.assign(message, { commitIndex: Math.min(message.commitIndex, entries.length) });
     },
   },
+  /** Section 4.1: a leader takes the configuration that it has inherited for committed. */
+  'the members change before an entry of the own term is committed': {
+    afterInput(node) {
+      goOnAsIfCommitted(node, ({ index }, noopIndex) => index < noopIndex);
+    },
+  },
+  /** A joint configuration is left, and the next change begun, before it is committed. */
+  'two changes of the members at once': {
+    afterInput(node) {
+      goOnAsIfCommitted(node, () => true);
+    },
+  },
+  'a learner is counted': {
+    afterInput(node) {
+      const { core } = node;
+      const match = core.matchIndexes();
+      if (match === undefined) return;
+      const { voters, learners } = core.configuration;
+      const index = committedIndex({ voters: [...voters, ...learners], outgoing: [], learners: [] }, (actor) =>
+        actor === node.self ? core.durableIndex : (match.get(actor) ?? logIndex(0)),
+      );
+      if (core.termAt(index) === core.term) commit(node, index);
+    },
+  },
+  /** Section 4.3: the voters before have no say any more. */
+  'a joint configuration asks only the new half': {
+    afterInput(node) {
+      const { core } = node;
+      const match = core.matchIndexes();
+      if (match === undefined) return;
+      const index = committedIndex({ ...core.configuration, outgoing: [] }, (actor) =>
+        actor === node.self ? core.durableIndex : (match.get(actor) ?? logIndex(0)),
+      );
+      if (core.termAt(index) === core.term) commit(node, index);
+    },
+  },
   'a log that is behind gets the vote': {
     started({ server }) {
       server.log.isUpToDate = () => true;
@@ -79,6 +116,14 @@ export const PLANTED_FAULTS: Readonly<Record<string, PlantedFault>> = {
     },
   },
 };
+
+/** Leaves a joint configuration that is not committed, where `hasty` says so. */
+function goOnAsIfCommitted({ core, server }: CoreNode, hasty: (latest: PlacedConfiguration, noopIndex: LogIndex) => boolean): void {
+  const { role, configurations } = server;
+  const { latest } = configurations;
+  if (core.role !== 'leader' || role.name !== 'leader' || !isJoint(latest.configuration) || !hasty(latest, role.noopIndex)) return;
+  appendConfiguration(server, role, leaveJoint(latest.configuration));
+}
 
 function commit({ server }: CoreNode, index: LogIndex): void {
   if (index > server.commitIndex) server.commitIndex = index;

@@ -5,6 +5,8 @@ import { type Disk, emptyDisk, type PlantedFault } from '../raft/core-node.js';
 export interface Scenario {
   readonly seed: number;
   readonly nodes: number;
+  /** Servers that are no members to begin with; with them, the members change all the time. */
+  readonly spares?: number | undefined;
   /** Most leaders fall within milliseconds of their election, and an append carries one entry: what figure 3.7 needs. */
   readonly storm?: boolean | undefined;
   /** Logs to begin with, by actor, as the terms of their entries. All servers know the latest of these terms. */
@@ -19,13 +21,24 @@ export interface Figures {
   lostWrites: number;
   truncations: number;
   transfers: number;
+  memberChanges: number;
   proposals: number;
   committed: number;
   readsConfirmed: number;
 }
 
 export function noFigures(): Figures {
-  return { elections: 0, crashes: 0, lostWrites: 0, truncations: 0, transfers: 0, proposals: 0, committed: 0, readsConfirmed: 0 };
+  return {
+    elections: 0,
+    crashes: 0,
+    lostWrites: 0,
+    truncations: 0,
+    transfers: 0,
+    memberChanges: 0,
+    proposals: 0,
+    committed: 0,
+    readsConfirmed: 0,
+  };
 }
 
 export function initialDisk({ logs = {} }: Scenario, self: ActorId): Disk {

@@ -1,6 +1,6 @@
-import { type ActorId, actorId, present, type Random, seededRandom } from '../../src/base/index.js';
-import type { Settings } from '../../src/raft/index.js';
-import { CoreNode, type Disk, type Packet, type PlantedFault } from '../raft/core-node.js';
+import { type ActorId, actorId, FlotillaError, present, type Random, seededRandom } from '../../src/base/index.js';
+import { isJoint, type MemberChange, membersOf, type Settings } from '../../src/raft/index.js';
+import { CoreNode, type Disk, describeConfiguration, type Packet, type PlantedFault } from '../raft/core-node.js';
 import { EventQueue } from './event-queue.js';
 import { allInvariants, type Invariant, type ServerView, Violation } from './invariants/index.js';
 import { Network } from './network.js';
@@ -24,7 +24,8 @@ interface Server extends ServerView {
 /** Servers, links and disks that fail at random. One seed, one history. */
 export class Simulation {
   readonly figures = noFigures();
-  readonly voters: readonly ActorId[];
+  /** The members to begin with. */
+  private readonly founders: readonly ActorId[];
   readonly servers = new Map<ActorId, Server>();
   steps = 0;
   /** Of everything that happened, in order. */
@@ -48,13 +49,15 @@ export class Simulation {
   constructor(options: Scenario) {
     this.random = seededRandom(options.seed);
     this.fault = options.fault;
-    this.voters = Array.from({ length: options.nodes }, (_, position) => actorId(position + 1));
+    const spares = options.spares ?? 0;
+    const actors = Array.from({ length: options.nodes + spares }, (_, position) => actorId(position + 1));
+    this.founders = actors.slice(0, options.nodes);
     this.network = new Network({ random: this.random, queue: this.queue, deliver: (packet) => this.arrived(packet) });
     this.slowDiskRate = this.random() * 0.1;
     this.storm = options.storm ?? false;
     this.faultGapMsMax = this.between(200, 1500);
     this.huntRate = this.storm ? 0.8 : this.random() ** 2;
-    for (const self of this.voters) {
+    for (const self of actors) {
       const server: Server = {
         self,
         disk: initialDisk(options, self),
@@ -68,6 +71,7 @@ export class Simulation {
     for (const server of this.servers.values()) this.start(server);
     this.queue.after(this.between(5, 20), () => this.clientActs());
     this.queue.after(this.between(50, 200), () => this.somethingFails());
+    if (spares > 0) this.queue.after(this.between(50, 400), () => this.operatorActs());
   }
 
   /** Runs until so many inputs were taken. Throws the first violation. */
@@ -108,10 +112,13 @@ export class Simulation {
     return [...this.servers.values()].find(({ node }) => node?.core.leadsWithCommit === true)?.node;
   }
 
+  /** All members hold the same log, all of it committed, and no change of the members is under way. */
   private logsAreEqual(): boolean {
-    const nodes = [...this.servers.values()].map(({ node }) => node);
-    const last = nodes[0]?.entries.at(-1);
-    return nodes.every((node) => {
+    const { leader } = this;
+    const last = leader?.entries.at(-1);
+    if (leader === undefined || isJoint(leader.core.configuration)) return false;
+    return membersOf(leader.core.configuration).every((actor) => {
+      const node = this.servers.get(actor)?.node;
       const end = node?.entries.at(-1);
       return node !== undefined && end?.index === last?.index && end?.term === last?.term && node.core.commitIndex === last?.index;
     });
@@ -122,7 +129,7 @@ export class Simulation {
       .map(({ self, node }) =>
         node === undefined
           ? `${self} down`
-          : `${self} ${node.core.role} term ${node.core.term} log ${node.core.commitIndex}/${node.core.lastIndex}`,
+          : `${self} ${node.core.role} term ${node.core.term} log ${node.core.commitIndex}/${node.core.lastIndex} of ${describeConfiguration(node.core.configuration)}`,
       )
       .join(', ');
   }
@@ -132,7 +139,7 @@ export class Simulation {
   private start(server: Server): void {
     const node = new CoreNode({
       self: server.self,
-      configuration: { voters: this.voters, outgoing: [], learners: [] },
+      configuration: { voters: this.founders.includes(server.self) ? this.founders : [], outgoing: [], learners: [] },
       disk: server.disk,
       settings: SETTINGS,
       random: this.random,
@@ -298,6 +305,23 @@ export class Simulation {
     else this.partition();
   }
 
+  /** Wants anybody to become anything, several at once, whatever is going on. */
+  private operatorActs(): void {
+    if (this.calm) return;
+    this.queue.after(this.between(20, this.storm ? 200 : 400), () => this.operatorActs());
+    const changes: MemberChange[] = Array.from({ length: this.between(1, 3) }, () => ({
+      actor: this.any().self,
+      to: (['voter', 'voter', 'voter', 'learner', 'removed'] as const)[this.between(0, 4)] ?? 'voter',
+    }));
+    this.inputAfter(0, this.anyLeader(), (node) => {
+      try {
+        if (node.changeMembers(changes, this.localMs(node.self)) !== undefined) this.figures.memberChanges++;
+      } catch (error) {
+        if (!(error instanceof FlotillaError)) throw error;
+      }
+    });
+  }
+
   /** When it wakes up, a client is quicker than its clock. */
   private pause(server: Server): void {
     server.pausedUntilMs = this.queue.nowMs + this.between(20, 600);
@@ -325,13 +349,13 @@ export class Simulation {
   private partition(): void {
     const kind = this.random();
     if (kind < 0.4) this.cutWhere(isolationOf(new Set([this.any().self])));
-    else if (kind < 0.7) this.cutWhere(isolationOf(new Set(this.voters.filter(() => this.random() < 0.5))));
+    else if (kind < 0.7) this.cutWhere(isolationOf(new Set(this.actors.filter(() => this.random() < 0.5))));
     else this.cutWhere(() => this.random() < 0.3);
   }
 
   private cutWhere(cut: (from: ActorId, to: ActorId) => boolean): void {
-    for (const from of this.voters) {
-      for (const to of this.voters) if (from !== to && cut(from, to)) this.cutLink(from, to);
+    for (const from of this.actors) {
+      for (const to of this.actors) if (from !== to && cut(from, to)) this.cutLink(from, to);
     }
     this.queue.after(this.between(20, 500), () => {
       this.network.heal();
@@ -346,6 +370,10 @@ export class Simulation {
     this.inputAfter(this.between(1, 30), server, (node) => {
       if (this.network.isCut(from, to)) node.linkChanged(to, 'closed', this.localMs(node.self));
     });
+  }
+
+  private get actors(): ActorId[] {
+    return [...this.servers.keys()];
   }
 
   private any(servers: readonly Server[] = [...this.servers.values()]): Server {

@@ -9,7 +9,6 @@ export interface ServerView {
 }
 
 export interface ClusterView {
-  readonly voters: readonly ActorId[];
   readonly servers: ReadonlyMap<ActorId, ServerView>;
 }
 
