@@ -54,6 +54,20 @@ export const ERRORS = {
     retryable: true,
     meaning: 'A batch was forwarded to a node that no longer leads. Certainly not proposed.',
   },
+  MEMBERSHIP_CHANGING: {
+    grpc: 'UNAVAILABLE',
+    http: 503,
+    exit: 1,
+    retryable: true,
+    meaning: 'Another change of the members, or of the leader, is under way; nothing was changed.',
+  },
+  QUORUM_AT_RISK: {
+    grpc: 'FAILED_PRECONDITION',
+    http: 409,
+    exit: 1,
+    retryable: false,
+    meaning: 'The change of the members was refused: too few of those who would be left can be reached to go on.',
+  },
   SHUTTING_DOWN: { grpc: 'UNAVAILABLE', http: 503, exit: 1, retryable: true, meaning: 'The node is stopping. Certainly not proposed.' },
   NOT_READY: {
     grpc: 'UNAVAILABLE',

@@ -149,6 +149,8 @@ export const LIMITS = {
   /** … and then for calls to end. */
   closeMs: 1000,
   shutdownMs: 8000,
+  /** How long a change of the members may take before its outcome counts as unknown. */
+  memberChangeMs: 10_000,
   /** How often a node looks whether there is a leader, and says why not. */
   leaderCheckMs: 3000,
   /** How long a client's call may take, retries included. */

@@ -238,6 +238,7 @@ export class FlotillaNode {
       clock: systemClock,
       random: seededRandom(randomInt(2 ** 31)),
       observer: observeReplica(this.self.actor, metrics, logging.logger('raft')),
+      onMembership: () => undefined,
       onFatal: (error) => this.fail(error),
     });
     mirrorReplica(this.replica, metrics, () => links.states());

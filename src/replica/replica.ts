@@ -1,6 +1,5 @@
 import {
   type ActorId,
-  assert,
   type Counter,
   FlotillaError,
   type GroupId,
@@ -11,7 +10,10 @@ import {
   type Term,
 } from '../base/index.js';
 import {
+  type ChangeRefusal,
   type Configuration,
+  isJoint,
+  type MemberChange,
   type Message,
   type OwnEntry,
   type PersistStep,
@@ -20,10 +22,19 @@ import {
   type Role,
   type Settings,
 } from '../raft/index.js';
-import type { LogRecord, LogTail, PackedBody } from '../wire/index.js';
+import {
+  decodeMembership,
+  encodeMembership,
+  type LogRecord,
+  type LogTail,
+  type Member,
+  type Membership,
+  type PackedBody,
+} from '../wire/index.js';
 import { CommitWaiters } from './commit-waiters.js';
 import { DeadlineTimer } from './deadline-timer.js';
 import { HotLog } from './hot-log.js';
+import { Memberships } from './memberships.js';
 import type { ReplicaObserver } from './observer.js';
 import type { Clock, GroupLog, LinkState, PeerTransport, Proposed, Storage, Timer } from './ports.js';
 import { Proposer } from './proposer.js';
@@ -40,6 +51,8 @@ export interface ReplicaOptions {
   readonly clock: Clock;
   readonly random: Random;
   readonly observer: ReplicaObserver;
+  /** Called when the members, or what is known of them, have changed in the log of this node. */
+  readonly onMembership: (membership: Membership) => void;
   /** Called once, with the first failure that this replica can't survive: the node must stop. */
   readonly onFatal: (error: unknown) => void;
 }
@@ -64,6 +77,10 @@ export class Replica {
   private noticeTimer: Timer | undefined;
   private readonly timer: DeadlineTimer;
   private seenRole: { role: Role['name']; term: Term; leader: ActorId | undefined };
+  private readonly memberships: Memberships;
+  private seenMembership: Membership;
+  /** Whom the change that was asked for last would bring in. */
+  private introduced: readonly Member[] = [];
   private stopped = false;
 
   constructor(options: ReplicaOptions) {
@@ -102,6 +119,8 @@ export class Replica {
       ask: (requestId) => this.askReadIndex(requestId),
     });
     this.commitWaiters = new CommitWaiters(recovered.commitIndex);
+    this.memberships = new Memberships(recovered.memberships);
+    this.seenMembership = this.memberships.latest.membership;
     this.timer = new DeadlineTimer(clock, options.settings.heartbeatIntervalMs / 2, () => this.tick());
     this.seenRole = { role: core.role, term: core.term, leader: core.leader };
   }
@@ -143,6 +162,11 @@ export class Replica {
 
   get configuration(): Configuration {
     return this.core.configuration;
+  }
+
+  /** The latest in this node's log, committed or not. */
+  get membership(): Membership {
+    return this.memberships.latest.membership;
   }
 
   /** What the leader knows each other member to hold durably; undefined on the others. */
@@ -190,6 +214,56 @@ export class Replica {
   /** Appends a batch that another node took in. It is not passed on a second time. */
   async proposeFor(actor: ActorId, body: PackedBody): Promise<Proposed> {
     return this.proposer.propose(actor, body);
+  }
+
+  // Members
+
+  /**
+   * Changes the members, through a joint configuration where that is needed.
+   * `introduced`: who the actors are that were no members before. Resolves with
+   * what came of it when all of the change is committed; a learner that is to
+   * vote does so later, by itself, once it has caught up.
+   *
+   * Rejects with INVALID_ARGUMENT where the change makes no sense, with
+   * NOT_LEADER and MEMBERSHIP_CHANGING where it was certainly not begun, and
+   * with OUTCOME_UNKNOWN where it was and has not ended in time.
+   */
+  async changeMembers(changes: readonly MemberChange[], introduced: readonly Member[] = []): Promise<Membership> {
+    if (this.stopped) throw new FlotillaError('SHUTTING_DOWN', 'the node is stopping; the members were not changed');
+    const before = this.introduced;
+    this.introduced = introduced;
+    const begun = this.core.changeMembers(changes);
+    if (typeof begun === 'string') {
+      this.introduced = before;
+      throw refusedChange(begun);
+    }
+    const { term } = this.core;
+    this.guard(() => this.drive());
+    await this.changeEnded(begun, term);
+    return this.membership;
+  }
+
+  private async changeEnded(begun: LogIndex, term: Term): Promise<void> {
+    const late = new AbortController();
+    const timer = this.clock.after(LIMITS.memberChangeMs, () => late.abort());
+    try {
+      for (let awaited = begun; ; awaited = this.memberships.latest.index) {
+        await this.commitWaiters.reached(awaited, late.signal);
+        if (this.core.termAt(begun) !== term)
+          throw new FlotillaError('NOT_LEADER', 'another leader took over; the members were not changed');
+        if (!isJoint(this.core.configuration) && this.memberships.latest.index <= this.core.commitIndex) return;
+        // Its end may be left to another leader.
+        if (this.memberships.latest.index <= this.core.commitIndex)
+          await this.commitWaiters.reached(logIndex(this.core.commitIndex + 1), late.signal);
+      }
+    } catch (cause) {
+      if (cause instanceof FlotillaError && cause.code === 'NOT_LEADER') throw cause;
+      throw new FlotillaError('OUTCOME_UNKNOWN', "the change of the members was begun and has not ended; look at the cluster's status", {
+        cause,
+      });
+    } finally {
+      timer.cancel();
+    }
   }
 
   // Reading
@@ -275,6 +349,7 @@ export class Replica {
       this.persist();
       this.noticeCommit();
       this.noticeRole();
+      this.noticeMembers();
       this.planCommitNotices();
       this.timer.set(this.core.nextDeadlineMs);
       // Last of all, because an answer makes way for the next question, which is a turn of its own.
@@ -285,17 +360,36 @@ export class Replica {
   private carryOut(received: readonly LogRecord[]): ReadResult[] {
     const output = this.core.takeOutput();
     const { acceptedFrom } = output;
-    if (acceptedFrom !== undefined) this.log.replaceFrom(received.filter(({ index }) => index >= acceptedFrom));
+    if (acceptedFrom !== undefined)
+      this.accept(
+        received.filter(({ index }) => index >= acceptedFrom),
+        acceptedFrom,
+      );
     for (const entry of output.ownEntries) this.sealOwn(entry);
     for (const { to, message } of output.messages) this.options.transport.send(to, this.group, message, []);
     for (let campaign = 0; campaign < output.campaigns; campaign++) this.options.observer.campaigned();
     return output.reads;
   }
 
-  private sealOwn({ configuration }: OwnEntry): void {
-    // This version appends no other.
-    assert(configuration === undefined, 'a leader appends configurations only where members change');
-    this.log.seal({ kind: 'no-op', term: this.core.term, eventCount: 0, payloadBytes: 0 });
+  private sealOwn({ index, configuration }: OwnEntry): void {
+    const { term } = this.core;
+    if (configuration === undefined) {
+      this.log.seal({ kind: 'no-op', term, eventCount: 0, payloadBytes: 0 });
+      return;
+    }
+    const membership = this.memberships.membershipOf(configuration, this.introduced);
+    const body = encodeMembership(membership);
+    this.log.seal({ kind: 'configuration', term, eventCount: 0, payloadBytes: body.byteLength }, (payload) => payload.set(body));
+    this.memberships.append({ index, membership });
+  }
+
+  /** Takes over the leader's records, in place of whatever stood there. */
+  private accept(records: readonly LogRecord[], from: LogIndex): void {
+    this.log.replaceFrom(records);
+    this.memberships.truncateAfter(logIndex(from - 1));
+    for (const { kind, index, payload } of records) {
+      if (kind === 'configuration') this.memberships.append({ index, membership: decodeMembership(payload) });
+    }
   }
 
   private persist(): void {
@@ -351,6 +445,13 @@ export class Replica {
     this.options.observer.roleChanged(role, term, leader);
   }
 
+  private noticeMembers(): void {
+    const { membership } = this.memberships.latest;
+    if (membership === this.seenMembership) return;
+    this.seenMembership = membership;
+    this.options.onMembership(membership);
+  }
+
   /**
    * Followers learn of commits with the next append, which under load is at
    * once. When none follows they are told a little later: as much as a message
@@ -397,4 +498,9 @@ export class Replica {
     this.stop();
     this.options.onFatal(error);
   }
+}
+
+function refusedChange(why: ChangeRefusal | 'not the leader'): FlotillaError {
+  if (why === 'not the leader') return new FlotillaError('NOT_LEADER', 'this node does not lead; the members were not changed');
+  return new FlotillaError('MEMBERSHIP_CHANGING', `the members can't be changed now (${why}); nothing was changed: try again`);
 }

@@ -2,7 +2,7 @@ import { setImmediate as turn } from 'node:timers/promises';
 import { type ActorId, actorId, FlotillaError, type GroupId, groupId, LIMITS, logIndex, present } from '../../src/base/index.js';
 import type { Message, Settings } from '../../src/raft/index.js';
 import { type PeerTransport, type Proposed, Replica, type ReplicaObserver } from '../../src/replica/index.js';
-import { batchesOf, type LogRecord, type PackedBody, packBody } from '../../src/wire/index.js';
+import { batchesOf, type LogRecord, type Member, type Membership, type PackedBody, packBody } from '../../src/wire/index.js';
 import { ManualClock } from '../support/manual-clock.js';
 import { emptyGroupDisk, type GroupDisk, MemoryStorage } from '../support/memory-storage.js';
 
@@ -47,6 +47,8 @@ export interface Server {
   readonly clock: ManualClock;
   readonly observed: Observed;
   readonly fatal: unknown[];
+  /** Every one that it was told of. */
+  readonly memberships: Membership[];
 }
 
 /** Replicas joined in memory. Messages move, and time passes, when the test says so. */
@@ -58,12 +60,16 @@ export class ReplicaCluster {
   private readonly disks = new Map<ActorId, Map<GroupId, GroupDisk>>();
   private readonly cacheBytes: number;
 
-  constructor(actors: readonly number[] = [1, 2, 3], options: { cacheBytes?: number } = {}) {
+  /** `spares` are no members, and know of none. */
+  constructor(actors: readonly number[] = [1, 2, 3], options: { cacheBytes?: number; spares?: readonly number[] } = {}) {
     this.cacheBytes = options.cacheBytes ?? 1024 * 1024;
     const voters = actors.map(actorId);
-    const membership = { voters, outgoing: [], learners: [], members: [] };
+    const membership: Membership = { voters, outgoing: [], learners: [], members: voters.map(memberOf) };
     for (const actor of voters) this.disks.set(actor, new Map([[GROUP, emptyGroupDisk(membership)]]));
-    for (const actor of voters) this.start(actor);
+    const nobody: Membership = { voters: [], outgoing: [], learners: [], members: [] };
+    const spares = (options.spares ?? []).map(actorId);
+    for (const actor of spares) this.disks.set(actor, new Map([[GROUP, emptyGroupDisk(nobody)]]));
+    for (const actor of [...voters, ...spares]) this.start(actor);
   }
 
   server(actor: number): Server {
@@ -83,6 +89,7 @@ export class ReplicaCluster {
     clock.stall(this.latestMs());
     const observed = new Observed();
     const fatal: unknown[] = [];
+    const memberships: Membership[] = [];
     const replica = new Replica({
       group: GROUP,
       self,
@@ -93,9 +100,10 @@ export class ReplicaCluster {
       clock,
       random: () => (actor % 10) / 10,
       observer: observed,
+      onMembership: (seen) => memberships.push(seen),
       onFatal: (error) => fatal.push(error),
     });
-    this.servers.set(self, { actor: self, replica, storage, clock, observed, fatal });
+    this.servers.set(self, { actor: self, replica, storage, clock, observed, fatal, memberships });
     replica.start();
     for (const peer of this.servers.values()) {
       if (peer.actor === self) continue;
@@ -243,4 +251,8 @@ export function fateOf<Result>(promise: Promise<Result>): Fate<Result> {
     (error: unknown) => Object.assign(fate, { state: 'rejected', code: error instanceof FlotillaError ? error.code : String(error) }),
   );
   return fate;
+}
+
+export function memberOf(actor: ActorId): Member {
+  return { actor, instance: String(actor).repeat(32).slice(0, 32), address: `node${actor}:3000` };
 }

@@ -1,0 +1,42 @@
+import { assert, type LogIndex, present } from '../base/index.js';
+import { type Configuration, membersOf } from '../raft/index.js';
+import type { Member, Membership } from '../wire/index.js';
+
+/** A membership and the log index that put it in force. */
+export interface PlacedMembership {
+  readonly index: LogIndex;
+  readonly membership: Membership;
+}
+
+/** What consensus knows as configurations, with who the members are and where. Follows the log as the configurations do. */
+export class Memberships {
+  private readonly placed: PlacedMembership[];
+
+  /** Ascending by index, at least one; the first is never truncated. */
+  constructor(recovered: readonly PlacedMembership[]) {
+    assert(recovered.length > 0, 'a group has a membership from the start');
+    this.placed = [...recovered];
+  }
+
+  get latest(): PlacedMembership {
+    return present(this.placed.at(-1), 'the first membership is never truncated');
+  }
+
+  append(placed: PlacedMembership): void {
+    assert(placed.index > this.latest.index, 'memberships are appended in index order');
+    this.placed.push(placed);
+  }
+
+  truncateAfter(index: LogIndex): void {
+    while (this.placed.length > 1 && this.latest.index > index) this.placed.pop();
+  }
+
+  /** The membership of a new configuration: its members as they are known, `introduced` ones as they now say they are. */
+  membershipOf(configuration: Configuration, introduced: readonly Member[]): Membership {
+    const known = new Map([...this.latest.membership.members, ...introduced].map((member) => [member.actor, member]));
+    const members = membersOf(configuration)
+      .sort((a, b) => a - b)
+      .map((actor) => present(known.get(actor), `nobody has said where actor ${actor} is`));
+    return { ...configuration, members };
+  }
+}
