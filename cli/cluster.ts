@@ -1,11 +1,70 @@
 import { Command } from 'commander';
-import type { NodeStatus } from '../src/client/index.js';
+import { LIMITS } from '../src/base/index.js';
+import type { FlotillaClient, NodeStatus } from '../src/client/index.js';
 import { clientCommand, connectionOf, ENVIRONMENT_HELP, Settings } from './client-options.js';
-import { Output } from './output.js';
+import { EXIT, Output } from './output.js';
 
 /** `flotilla cluster …`: what the cluster is made of. */
 export function clusterCommand(): Command {
-  return new Command('cluster').description('look at the cluster').addCommand(statusCommand());
+  return new Command('cluster')
+    .description('look at the cluster, and change its members')
+    .addCommand(statusCommand())
+    .addCommand(removeCommand())
+    .addCommand(transferCommand());
+}
+
+function removeCommand(): Command {
+  const command = clientCommand('remove', 'take a member out of the cluster, for good')
+    .argument('<actor>', 'its actor id')
+    .addHelpText(
+      'after',
+      `${ENVIRONMENT_HELP}
+
+Refused where too few of the others could be reached to go on. What was removed
+can't come back with its data directory; a new, empty one may use its actor id.
+
+Examples:
+  $ flotilla cluster remove 3
+  $ flotilla cluster remove -H node1,node2 3`,
+    );
+  return command.action(async (actor: string) => {
+    const voters = await withClient(command, (client) => client.removeMember(actorOf(command, actor)));
+    await say(`actor ${actor} is removed; voters: ${voters.join(', ')}\n`);
+  });
+}
+
+function transferCommand(): Command {
+  const command = clientCommand('transfer', 'hand leadership to another member')
+    .argument('[actor]', 'its actor id (default: whoever has caught up furthest)')
+    .addHelpText('after', `${ENVIRONMENT_HELP}\n\nExamples:\n  $ flotilla cluster transfer\n  $ flotilla cluster transfer 2`);
+  return command.action(async (actor: string | undefined) => {
+    const to = actor === undefined ? undefined : actorOf(command, actor);
+    const leader = await withClient(command, (client) => client.transferLeadership(to));
+    await say(leader === undefined ? 'leadership was handed over\n' : `actor ${leader} leads\n`);
+  });
+}
+
+function actorOf(command: Command, text: string): number {
+  const actor = Number(text);
+  if (/^\d{1,5}$/.test(text) && actor >= 1 && actor <= LIMITS.actorIdMax) return actor;
+  return command.error(`error: actor ${JSON.stringify(text)} is no actor id: 1 to ${LIMITS.actorIdMax}`, { exitCode: EXIT.usage });
+}
+
+async function withClient<Result>(command: Command, run: (client: FlotillaClient) => Promise<Result>): Promise<Result> {
+  const { FlotillaClient, parseHost } = await import('../src/client/index.js');
+  const { hosts } = connectionOf(new Settings(command), parseHost);
+  const client = new FlotillaClient({ hosts });
+  try {
+    return await run(client);
+  } finally {
+    await client.close();
+  }
+}
+
+async function say(text: string): Promise<void> {
+  const output = new Output();
+  await output.write(text);
+  await output.flush();
 }
 
 function statusCommand(): Command {
@@ -16,16 +75,11 @@ function statusCommand(): Command {
       `${ENVIRONMENT_HELP}\n\nExamples:\n  $ flotilla cluster status\n  $ flotilla cluster status -H node1,node2 --json`,
     );
   return command.action(async () => {
-    const settings = new Settings(command);
-    const json = settings.flag('json');
-    const { FlotillaClient, parseHost } = await import('../src/client/index.js');
-    const { hosts } = connectionOf(settings, parseHost);
-    const client = new FlotillaClient({ hosts });
-    const nodes = await client.status();
+    const json = new Settings(command).flag('json');
+    const nodes = await withClient(command, (client) => client.status());
     const output = new Output();
     await output.write(json ? `${JSON.stringify(nodes.map(toJson), undefined, 2)}\n` : tableOf(nodes, useColours(output)));
     await output.flush();
-    await client.close();
   });
 }
 

@@ -1,23 +1,22 @@
 import type { ActorId } from '../base/index.js';
+import { isVoter } from '../raft/index.js';
 import type { Replica } from '../replica/index.js';
 import { type Handlers, RpcClient } from '../rpc/index.js';
 import { type Member, proto } from '../wire/index.js';
+import { type MembersView, removeMember, transferLeadership } from './members.js';
 
 /** How long a node that does not answer may hold up the picture of the cluster. */
 const ASK_TIMEOUT_MS = 1000;
 
 /** What the cluster service needs to know of its node. */
-export interface ClusterView {
-  readonly self: Member;
+export interface ClusterView extends MembersView {
   readonly version: string;
   /** Empty while the cluster is still forming. */
   readonly clusterId: string;
   readonly members: readonly Member[];
-  /** Undefined while the cluster is still forming. */
-  readonly replica: Replica | undefined;
 }
 
-/** GetStatus of proto/flotilla/v1/cluster_service.proto: this node's own row, and what the others say of theirs. */
+/** proto/flotilla/v1/cluster_service.proto. The status: this node's own row, and what the others say of theirs. */
 export function clusterHandlers(view: () => ClusterView): Handlers<typeof proto.ClusterServiceDefinition> {
   return {
     getStatus: async (request) => {
@@ -35,6 +34,8 @@ export function clusterHandlers(view: () => ClusterView): Handlers<typeof proto.
           .sort((a, b) => a.actorId - b.actorId),
       };
     },
+    removeMember: async ({ actorId }) => ({ voters: [...(await removeMember(view(), actorId)).voters] }),
+    transferLeadership: async ({ actorId }) => ({ leaderActorId: (await transferLeadership(view(), actorId)) ?? 0 }),
   };
 }
 
@@ -60,7 +61,7 @@ function roleOf(replica: Replica, self: ActorId): proto.NodeRole {
     case 'pre-candidate':
       return proto.NodeRole.CANDIDATE;
     case 'follower':
-      return replica.configuration.learners.includes(self) ? proto.NodeRole.LEARNER : proto.NodeRole.FOLLOWER;
+      return isVoter(replica.configuration, self) ? proto.NodeRole.FOLLOWER : proto.NodeRole.LEARNER;
   }
 }
 

@@ -117,7 +117,7 @@ export class ProduceSession {
     return this.send({ requestId, outcome: { $case: 'failure', value: failure } });
   }
 
-  /** Tells where the stream's leader is, now and whenever that changes, and who else could take batches. */
+  /** Tells where the stream's leader is, and who else could take batches, now and whenever that changes. */
   private announceLeaderOf(replica: Replica): void {
     if (this.replica === replica) return;
     this.replica = replica;
@@ -125,16 +125,15 @@ export class ProduceSession {
   }
 
   private async announceLeaders(replica: Replica): Promise<void> {
-    let told: number | undefined;
+    let told = '';
     while (!this.ending.signal.aborted && this.replica === replica && this.refusal === undefined) {
       const { leader } = replica;
       const address = this.streams.leaderAddress(replica);
-      if (leader !== undefined && leader !== told && address !== undefined) {
-        told = leader;
-        await this.send({
-          requestId: 0,
-          outcome: { $case: 'leader', value: { actorId: leader, address, members: this.streams.memberAddresses() } },
-        });
+      const members = this.streams.memberAddresses();
+      const news = [leader, address, ...members].join(' ');
+      if (leader !== undefined && address !== undefined && news !== told) {
+        told = news;
+        await this.send({ requestId: 0, outcome: { $case: 'leader', value: { actorId: leader, address, members } } });
       }
       await replica.roleChanged(this.ending.signal);
     }

@@ -149,6 +149,10 @@ export const LIMITS = {
   /** … and then for calls to end. */
   closeMs: 1000,
   shutdownMs: 8000,
+  /** How long a voter has to take leadership over that it was handed. */
+  transferMs: 3000,
+  /** How long who was taken out of the cluster is still listened and talked to, so that it may hear of that. */
+  farewellMs: 1000,
   /** How long a change of the members may take before its outcome counts as unknown. */
   memberChangeMs: 10_000,
   /** How often a node looks whether there is a leader, and says why not. */

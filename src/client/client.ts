@@ -156,6 +156,22 @@ export class FlotillaClient implements AsyncDisposable {
   }
 
   /**
+   * Takes a member out of the cluster, for good. Resolves with the voters that
+   * are left. Rejects with QUORUM_AT_RISK where they could not go on.
+   */
+  async removeMember(actor: number): Promise<number[]> {
+    return await this.askLeader(async (client, call) => (await client.unary('removeMember', { actorId: actor }, call)).voters);
+  }
+
+  /** Hands leadership to `actor`, or to whoever can take it best. Resolves with who leads then, where that is known. */
+  async transferLeadership(actor?: number): Promise<number | undefined> {
+    return await this.askLeader(async (client, call) => {
+      const { leaderActorId } = await client.unary('transferLeadership', { actorId: actor ?? 0 }, call);
+      return leaderActorId === 0 ? undefined : leaderActorId;
+    });
+  }
+
+  /**
    * Ends reads with CANCELLED, waits until what was produced has its answers
    * (each within its time-out), and disconnects.
    */
@@ -203,6 +219,28 @@ export class FlotillaClient implements AsyncDisposable {
     } catch {
       // The addresses that are known must do; the next connection asks again.
       this.learnAgainMs = 0;
+    }
+  }
+
+  /** Asks one node after another until one leads and answers: a change that was begun is never asked for twice. */
+  private async askLeader<Result>(
+    ask: (client: RpcClient<typeof proto.ClusterServiceDefinition>, call: { timeoutMs: number; signal: AbortSignal }) => Promise<Result>,
+  ): Promise<Result> {
+    const backOff = new BackOff();
+    const giveUpMs = performance.now() + this.timeoutMs;
+    for (let address = this.hosts.preferred; ; ) {
+      const client = new RpcClient(proto.ClusterServiceDefinition, address);
+      try {
+        const timeoutMs = Math.max(1, giveUpMs - performance.now());
+        return await ask(client, { timeoutMs, signal: this.closing.signal });
+      } catch (error) {
+        const again = error instanceof FlotillaError && error.retryable && performance.now() < giveUpMs && !this.closing.signal.aborted;
+        if (!again) throw error;
+        address = error.leader ?? this.hosts.after(address);
+      } finally {
+        client.close();
+      }
+      await sleep(backOff.nextMs(), this.closing.signal);
     }
   }
 

@@ -1,10 +1,10 @@
 import { createHash, randomInt } from 'node:crypto';
-import { type ClusterView, clusterHandlers, EventService } from '../api/index.js';
-import { AssertionFailure, FlotillaError, groupId, LIMITS, seededRandom } from '../base/index.js';
+import { type ClusterView, clusterHandlers, EventService, takeInMember } from '../api/index.js';
+import { type ActorId, AssertionFailure, FlotillaError, groupId, LIMITS, seededRandom } from '../base/index.js';
 import { DEFAULT_STREAM } from '../event/index.js';
 import { HttpServer, type Readiness } from '../http/index.js';
-import { Formation, PeerLinks } from '../peer/index.js';
-import { Replica } from '../replica/index.js';
+import { Formation, joinHandler, PeerLinks } from '../peer/index.js';
+import { type LinkState, Replica } from '../replica/index.js';
 import { RpcServer } from '../rpc/index.js';
 import type { LevelStorage, NodeDirectory } from '../storage/index.js';
 import type { Logging, Metrics } from '../telemetry/index.js';
@@ -43,6 +43,7 @@ export class FlotillaNode {
   private links: PeerLinks | undefined;
   private replica: Replica | undefined;
   private leaderWatch: NodeJS.Timeout | undefined;
+  private farewell: NodeJS.Timeout | undefined;
   private members: readonly Member[] = [];
   private boundHttpPort: number | undefined;
   private settle: ((outcome: { readonly error?: unknown }) => void) | undefined;
@@ -101,6 +102,10 @@ export class FlotillaNode {
     );
     this.server.add(proto.PeerServiceDefinition, {
       introduce: (request) => this.requireFormation().introduce(request),
+      join: joinHandler(async (joiner) => {
+        const { members } = await takeInMember(this.view(), joiner);
+        return { clusterId: this.view().clusterId, members };
+      }),
       deliver: (stream, call) => this.requireLinks().deliver(stream, call),
       forward: (stream, call) => this.requireLinks().forwarded(stream, call),
     });
@@ -170,6 +175,7 @@ export class FlotillaNode {
   private end(outcome: { readonly error?: unknown }): void {
     this.phase = 'ended';
     clearInterval(this.leaderWatch);
+    clearTimeout(this.farewell);
     this.settle?.(outcome);
   }
 
@@ -196,9 +202,9 @@ export class FlotillaNode {
 
   private takePart(clusterId: string): void {
     const { config, logging, metrics, storage, directory } = this.parts;
-    const membership = storage.group(DEFAULT_GROUP).recovered.memberships.at(-1)?.membership;
-    if (membership === undefined) throw new AssertionFailure('a group has a membership from its creation on');
-    this.members = membership.members;
+    // With the first, which names who took this node in: the latest in its log may be older than that.
+    const { memberships } = storage.group(DEFAULT_GROUP).recovered;
+    for (const placed of [memberships.at(0), memberships.at(-1)]) if (placed !== undefined) this.followMembers(placed.membership.members);
     const links = new PeerLinks({
       clusterId,
       self: this.self,
@@ -238,7 +244,7 @@ export class FlotillaNode {
       clock: systemClock,
       random: seededRandom(randomInt(2 ** 31)),
       observer: observeReplica(this.self.actor, metrics, logging.logger('raft')),
-      onMembership: () => undefined,
+      onMembership: ({ members }) => this.followMembers(members),
       onFatal: (error) => this.fail(error),
     });
     mirrorReplica(this.replica, metrics, () => links.states());
@@ -247,6 +253,23 @@ export class FlotillaNode {
     this.server.setServing(true);
     this.replica.start();
     links.start();
+  }
+
+  /**
+   * Links to new members stand as soon as they are in the log. Those to members
+   * that have left stay for a while, so that they hear of it; and while this node
+   * catches up on memberships before its own, those that took it in stay, too.
+   */
+  private followMembers(members: readonly Member[]): void {
+    const byInstance = (all: readonly Member[]): Map<string, Member> => new Map(all.map((member) => [member.instance, member]));
+    const isMember = byInstance(members).has(this.self.instance);
+    const all = [...byInstance([...this.members, ...members]).values()];
+    this.members = isMember ? members : all;
+    this.links?.setMembers(all);
+    this.formation?.setMembers(this.members);
+    if (!isMember) return;
+    clearTimeout(this.farewell);
+    this.farewell = setTimeout(() => this.links?.setMembers(members), LIMITS.farewellMs).unref();
   }
 
   private readiness(): Readiness {
@@ -272,9 +295,14 @@ export class FlotillaNode {
     const away = this.members.filter(({ actor }) => actor !== this.self.actor && states?.get(actor) !== 'open');
     return [
       'no leader is known',
+      ...(this.isMember ? [] : ['this node is no member of the cluster, not yet or not any more']),
       `this node belongs to the cluster of actors ${actors}, of which a majority must take part`,
       ...away.map(({ actor, address }) => `actor ${actor} (${address}) can't be reached`),
     ];
+  }
+
+  private get isMember(): boolean {
+    return this.replica?.membership.members.some(({ instance }) => instance === this.self.instance) === true;
   }
 
   /** Says why the cluster has no leader, where that lasts; again when the reasons have changed. */
@@ -290,7 +318,9 @@ export class FlotillaNode {
 
   private view(): ClusterView {
     const clusterId = this.parts.directory.identity.clusterId ?? '';
-    return { self: this.self, version: VERSION, clusterId, members: this.members, replica: this.replica };
+    const { self, members, replica } = this;
+    const links = this.links?.states() ?? new Map<ActorId, LinkState>();
+    return { self, version: VERSION, clusterId, members, replica, links, leaderAddress: this.addressOf(replica?.leader) };
   }
 
   private findStream(name: string): Replica {

@@ -1,7 +1,7 @@
-import { FlotillaError, LIMITS, messageOf } from '../base/index.js';
+import { type ErrorCode, FlotillaError, LIMITS, messageOf } from '../base/index.js';
 import type { Logger } from '../replica/index.js';
 import type { Member, proto } from '../wire/index.js';
-import { type Founded, foundedBy, foundersOf, type Introduction, nextStep, type Round } from './founding.js';
+import { type Founded, foundedBy, foundersOf, type Introduction, joinedTo, nextStep, type Round } from './founding.js';
 import { PROTOCOL_VERSION } from './hello.js';
 import { type Introducer, memberFromProto, memberToProto, RpcIntroducer, readIntroduction } from './introducer.js';
 
@@ -11,6 +11,9 @@ const JITTER = 0.5;
 
 /** Rounds for which a node that has called is counted among the founders without calling again. */
 const CALLER_ROUNDS = 12;
+
+/** Answers after which asking again would change nothing. */
+const FINAL: ReadonlySet<ErrorCode> = new Set(['FOREIGN_NODE', 'INVALID_ARGUMENT']);
 
 /** What of the forming must survive a restart. */
 export interface FormationStore {
@@ -51,6 +54,7 @@ export class Formation {
   /** Whom the others are told that this node has met. */
   private told: readonly Member[];
   private founded: Founded | undefined;
+  private members: readonly Member[] = [];
   private waiting: readonly string[] = [];
   private wake: () => void = () => undefined;
 
@@ -78,7 +82,13 @@ export class Formation {
       this.introducer.keep(new Set());
     }
     this.waiting = [];
+    this.members = this.founded.membership.members;
     return this.founded;
+  }
+
+  /** Whom those are told who ask later. */
+  setMembers(members: readonly Member[]): void {
+    this.members = members;
   }
 
   /** Answers another node's introduction. */
@@ -88,7 +98,7 @@ export class Formation {
     return {
       self: memberToProto(self),
       clusterId: this.founded?.clusterId ?? '',
-      clusterMembers: (this.founded?.membership.members ?? []).map(memberToProto),
+      clusterMembers: this.members.map(memberToProto),
       peerAddresses: [...peerAddresses],
       known: this.told.map(memberToProto),
       promised: (store.identity.promised ?? []).map(memberToProto),
@@ -97,8 +107,11 @@ export class Formation {
   }
 
   private alreadyFounded(): Founded | undefined {
-    const { clusterId, promised } = this.options.store.identity;
-    return clusterId === undefined || promised === undefined ? undefined : foundedBy(promised);
+    const { clusterId, promised = [] } = this.options.store.identity;
+    if (clusterId === undefined) return undefined;
+    const founded = foundedBy(promised);
+    // What one that has joined believed before its first record stands in its log.
+    return founded.clusterId === clusterId ? founded : joinedTo(clusterId, []);
   }
 
   private async foundWithPeers(signal: AbortSignal): Promise<Founded> {
@@ -107,6 +120,12 @@ export class Formation {
       if (signal.aborted) break;
       const step = nextStep(round);
       if (step.kind === 'found') return step.founded;
+      if (step.kind === 'join') {
+        const joined = await this.join(step.member, step.members);
+        if (joined !== undefined) return joined;
+        await this.pause(signal);
+        continue;
+      }
       // Told from now on, and so for the whole of the next round.
       this.told = step.kind === 'promise' ? step.founders : foundersOf(round);
       if (step.kind === 'promise') {
@@ -118,6 +137,27 @@ export class Formation {
       if (round.nodes.length > 0 || round.silent.length > 0) await this.pause(signal);
     }
     throw new FlotillaError('CANCELLED', 'the node stops before its cluster has formed');
+  }
+
+  /** Asks to be taken into a cluster. Undefined where that is to be tried again. */
+  private async join(member: Member, members: readonly Member[]): Promise<Founded | undefined> {
+    const addresses = [member.address, ...this.addressesOf(members)];
+    const asked = new Set<string>();
+    const reasons: string[] = [];
+    for (let address = addresses.shift(); address !== undefined; address = addresses.shift()) {
+      if (asked.has(address)) continue;
+      asked.add(address);
+      try {
+        const { clusterId, members: joined } = await this.introducer.join(address, memberToProto(this.options.self));
+        return joinedTo(clusterId, joined.map(memberFromProto));
+      } catch (error) {
+        if (!(error instanceof FlotillaError) || FINAL.has(error.code)) throw error;
+        reasons.push(`${address} has not taken this node in: ${error.message}`);
+        if (error.leader !== undefined) addresses.unshift(error.leader);
+      }
+    }
+    this.waitFor(reasons);
+    return undefined;
   }
 
   /** Asks every address of the closure; what answers may name further ones, which are asked in turn. */

@@ -18,7 +18,7 @@ export interface Introduction {
 /** The cluster that this node belongs to from now on. */
 export interface Founded {
   readonly clusterId: string;
-  /** Every founder votes. */
+  /** In force before the first record: every founder votes; who joins later learns from the log who does. */
   readonly membership: Membership;
 }
 
@@ -37,6 +37,8 @@ export interface Round {
 
 export type Step =
   | { readonly kind: 'found'; readonly founded: Founded }
+  /** To be asked for by way of one of these members: `member` first, which is one. */
+  | { readonly kind: 'join'; readonly member: Member; readonly members: readonly Member[] }
   | { readonly kind: 'promise'; readonly founders: readonly Member[] }
   | { readonly kind: 'wait'; readonly reasons: readonly string[] };
 
@@ -48,7 +50,7 @@ export function nextStep(round: Round): Step {
   const { self, promised, nodes } = round;
   refuseImpostors(self, nodes);
   const own = ownCluster(round);
-  if (own !== undefined) return { kind: 'found', founded: own };
+  if (own !== undefined) return own;
   if (promised === undefined) return stepToPromise(round);
   const missing = promised
     .filter(({ instance }) => instance !== self.instance)
@@ -130,8 +132,8 @@ function refuseReplaced(self: Member, node: Introduction): void {
   );
 }
 
-/** Where a node is in a cluster already, this one is either a founder of it or a stranger. */
-function ownCluster({ self, promised, nodes }: Round): Founded | undefined {
+/** Where a node is in a cluster already, this one is a founder of it, or wants to join. */
+function ownCluster({ self, promised, nodes }: Round): Step | undefined {
   const clusters = nodes.filter(({ clusterId }) => clusterId !== '');
   const [first] = clusters;
   if (first === undefined) return undefined;
@@ -142,20 +144,24 @@ function ownCluster({ self, promised, nodes }: Round): Founded | undefined {
     );
   }
   const seat = first.clusterMembers.find(({ actor }) => actor === self.actor);
-  if (seat === undefined) throw foreign(notAMember(first));
+  if (seat !== undefined && seat.instance !== self.instance) throw foreign(actorIsTaken(seat, first.self.address));
   const founded = promised === undefined ? undefined : foundedBy(promised);
-  if (seat.instance === self.instance && founded?.clusterId === first.clusterId) return founded;
-  throw foreign(
-    `actor id ${seat.actor} is taken: in the cluster of ${first.self.address} it belongs to another data directory. ` +
-      'Start this node on that directory, or give it another --actor-id; a node that lost its data must not come back under the same name',
+  if (seat !== undefined && founded?.clusterId === first.clusterId) return { kind: 'found', founded };
+  return { kind: 'join', member: first.self, members: first.clusterMembers };
+}
+
+/** What a node is told that comes with another data directory than the member of its name. */
+function actorIsTaken({ actor }: Member, where: string): string {
+  return (
+    `actor id ${actor} is taken: in the cluster of ${where} it belongs to another data directory. ` +
+    'Start this node on that directory, or give it another --actor-id; a node that lost its data must not come back under the same name ' +
+    `before the cluster has let it go (flotilla cluster remove ${actor})`
   );
 }
 
-function notAMember({ self, clusterId, clusterMembers }: Introduction): string {
-  return (
-    `${self.address} belongs to cluster ${clusterId} of actors ${actorsOf(clusterMembers)}, and this node is not one of them: ` +
-    'joining a running cluster is not supported by this version; start all nodes of a new cluster with each other as peers'
-  );
+/** What a node believes that joins: nobody, until the log tells who the members were, and are. */
+export function joinedTo(clusterId: string, members: readonly Member[]): Founded {
+  return { clusterId, membership: { voters: [], outgoing: [], learners: [], members } };
 }
 
 function whyNotPromised(member: Member, nodes: readonly Introduction[], promised: readonly Member[]): string[] {

@@ -1,4 +1,4 @@
 export { Formation, type FormationOptions, type FormationStore } from './formation.js';
 export type { Founded } from './founding.js';
-export type { Introducer } from './introducer.js';
+export { type Introducer, joinHandler } from './introducer.js';
 export { PeerLinks, type PeerLinksOptions } from './links.js';

@@ -7,10 +7,15 @@ import { PROTOCOL_VERSION } from './hello.js';
 /** How long one introduction may take. */
 const INTRODUCE_TIMEOUT_MS = 1000;
 
+/** A leader answers when the change of its members is committed. */
+const JOIN_TIMEOUT_MS = LIMITS.memberChangeMs + 1000;
+
 /** Asks addresses who listens there. */
 export interface Introducer {
   /** Rejects where nobody answers. */
   introduce(address: string, request: proto.IntroduceRequest): Promise<proto.IntroduceResponse>;
+  /** Asks to be taken into the cluster. Rejects with NOT_LEADER and the leader's address where another is to be asked. */
+  join(address: string, self: proto.Member): Promise<proto.JoinResponse>;
   /** Lets go of every address but these. */
   keep(addresses: ReadonlySet<string>): void;
 }
@@ -20,9 +25,18 @@ export class RpcIntroducer implements Introducer {
   private readonly clients = new Map<string, RpcClient<typeof proto.PeerServiceDefinition>>();
 
   async introduce(address: string, request: proto.IntroduceRequest): Promise<proto.IntroduceResponse> {
+    return await this.clientOf(address).unary('introduce', request, { timeoutMs: INTRODUCE_TIMEOUT_MS });
+  }
+
+  async join(address: string, self: proto.Member): Promise<proto.JoinResponse> {
+    const request = { self, protocolVersion: PROTOCOL_VERSION };
+    return await this.clientOf(address).unary('join', request, { timeoutMs: JOIN_TIMEOUT_MS });
+  }
+
+  private clientOf(address: string): RpcClient<typeof proto.PeerServiceDefinition> {
     const client = this.clients.get(address) ?? new RpcClient(proto.PeerServiceDefinition, address);
     this.clients.set(address, client);
-    return await client.unary('introduce', request, { timeoutMs: INTRODUCE_TIMEOUT_MS });
+    return client;
   }
 
   keep(addresses: ReadonlySet<string>): void {
@@ -32,6 +46,19 @@ export class RpcIntroducer implements Introducer {
       this.clients.delete(address);
     }
   }
+}
+
+/** The server's side of Join. */
+export function joinHandler(
+  takeIn: (joiner: Member) => Promise<{ readonly clusterId: string; readonly members: readonly Member[] }>,
+): (request: proto.JoinRequest) => Promise<proto.JoinResponse> {
+  return async ({ self, protocolVersion }) => {
+    const joiner = memberFromProto(self);
+    if (protocolVersion !== PROTOCOL_VERSION)
+      throw new FlotillaError('FOREIGN_NODE', `${joiner.address} speaks protocol ${protocolVersion}, this cluster ${PROTOCOL_VERSION}`);
+    const { clusterId, members } = await takeIn(joiner);
+    return { clusterId, members: members.map(memberToProto) };
+  };
 }
 
 /** Checks what an address answered. Throws INVALID_ARGUMENT where it is no introduction that can be used. */

@@ -10,32 +10,22 @@ import {
   type Term,
 } from '../base/index.js';
 import {
-  type ChangeRefusal,
   type Configuration,
-  isJoint,
   type MemberChange,
   type Message,
   type OwnEntry,
-  type PersistStep,
   RaftCore,
   type ReadResult,
   type Role,
   type Settings,
 } from '../raft/index.js';
-import {
-  decodeMembership,
-  encodeMembership,
-  type LogRecord,
-  type LogTail,
-  type Member,
-  type Membership,
-  type PackedBody,
-} from '../wire/index.js';
+import type { LogRecord, LogTail, Member, Membership, PackedBody } from '../wire/index.js';
 import { CommitWaiters } from './commit-waiters.js';
 import { DeadlineTimer } from './deadline-timer.js';
 import { HotLog } from './hot-log.js';
-import { Memberships } from './memberships.js';
+import { Members } from './members.js';
 import type { ReplicaObserver } from './observer.js';
+import { Persister } from './persister.js';
 import type { Clock, GroupLog, LinkState, PeerTransport, Proposed, Storage, Timer } from './ports.js';
 import { Proposer } from './proposer.js';
 import { ReadIndexes } from './read-indexes.js';
@@ -77,10 +67,8 @@ export class Replica {
   private noticeTimer: Timer | undefined;
   private readonly timer: DeadlineTimer;
   private seenRole: { role: Role['name']; term: Term; leader: ActorId | undefined };
-  private readonly memberships: Memberships;
-  private seenMembership: Membership;
-  /** Whom the change that was asked for last would bring in. */
-  private introduced: readonly Member[] = [];
+  private readonly members: Members;
+  private readonly persister: Persister;
   private stopped = false;
 
   constructor(options: ReplicaOptions) {
@@ -113,15 +101,32 @@ export class Replica {
       onError: (error) => this.fail(error),
       onProgress: () => this.drive(),
     });
+    this.persister = new Persister({
+      group: options.group,
+      core,
+      log,
+      storage: options.storage,
+      clock,
+      observer: options.observer,
+      onPersisted: (step, nowMs) => this.input(() => core.persisted(step, nowMs)),
+      onError: (error) => this.fail(error),
+    });
     this.readIndexes = new ReadIndexes({
       clock,
       firstRequestId: Math.floor(options.random() * 2 ** 40),
-      ask: (requestId) => this.askReadIndex(requestId),
+      ask: (requestId) => this.input(() => core.readIndex(requestId, clock.nowMs())),
     });
     this.commitWaiters = new CommitWaiters(recovered.commitIndex);
-    this.memberships = new Memberships(recovered.memberships);
-    this.seenMembership = this.memberships.latest.membership;
-    this.timer = new DeadlineTimer(clock, options.settings.heartbeatIntervalMs / 2, () => this.tick());
+    this.members = new Members({
+      core,
+      log,
+      clock,
+      commitWaiters: this.commitWaiters,
+      recovered: recovered.memberships,
+      onChanged: options.onMembership,
+      drive: () => this.guard(() => this.drive()),
+    });
+    this.timer = new DeadlineTimer(clock, options.settings.heartbeatIntervalMs / 2, () => this.input(() => core.tick(clock.nowMs())));
     this.seenRole = { role: core.role, term: core.term, leader: core.leader };
   }
 
@@ -166,7 +171,7 @@ export class Replica {
 
   /** The latest in this node's log, committed or not. */
   get membership(): Membership {
-    return this.memberships.latest.membership;
+    return this.members.latest;
   }
 
   /** What the leader knows each other member to hold durably; undefined on the others. */
@@ -204,11 +209,7 @@ export class Replica {
 
   /** The leader's answer to a forwarded batch is news of its commit, sooner than any other. */
   private learnCommitted({ index, term }: Proposed): void {
-    if (this.stopped) return;
-    this.guard(() => {
-      this.core.learnCommitted(index, term);
-      this.drive();
-    });
+    this.input(() => this.core.learnCommitted(index, term));
   }
 
   /** Appends a batch that another node took in. It is not passed on a second time. */
@@ -230,40 +231,7 @@ export class Replica {
    */
   async changeMembers(changes: readonly MemberChange[], introduced: readonly Member[] = []): Promise<Membership> {
     if (this.stopped) throw new FlotillaError('SHUTTING_DOWN', 'the node is stopping; the members were not changed');
-    const before = this.introduced;
-    this.introduced = introduced;
-    const begun = this.core.changeMembers(changes);
-    if (typeof begun === 'string') {
-      this.introduced = before;
-      throw refusedChange(begun);
-    }
-    const { term } = this.core;
-    this.guard(() => this.drive());
-    await this.changeEnded(begun, term);
-    return this.membership;
-  }
-
-  private async changeEnded(begun: LogIndex, term: Term): Promise<void> {
-    const late = new AbortController();
-    const timer = this.clock.after(LIMITS.memberChangeMs, () => late.abort());
-    try {
-      for (let awaited = begun; ; awaited = this.memberships.latest.index) {
-        await this.commitWaiters.reached(awaited, late.signal);
-        if (this.core.termAt(begun) !== term)
-          throw new FlotillaError('NOT_LEADER', 'another leader took over; the members were not changed');
-        if (!isJoint(this.core.configuration) && this.memberships.latest.index <= this.core.commitIndex) return;
-        // Its end may be left to another leader.
-        if (this.memberships.latest.index <= this.core.commitIndex)
-          await this.commitWaiters.reached(logIndex(this.core.commitIndex + 1), late.signal);
-      }
-    } catch (cause) {
-      if (cause instanceof FlotillaError && cause.code === 'NOT_LEADER') throw cause;
-      throw new FlotillaError('OUTCOME_UNKNOWN', "the change of the members was begun and has not ended; look at the cluster's status", {
-        cause,
-      });
-    } finally {
-      timer.cancel();
-    }
+    return await this.members.change(changes, introduced);
   }
 
   // Reading
@@ -290,7 +258,7 @@ export class Replica {
     return this.log.indexOfCounter(counter);
   }
 
-  /** Resolves at the next change of role, term or leader, when the node stops, and when `signal` is aborted. */
+  /** Resolves at the next change of role, term, leader or members, when the node stops, and when `signal` is aborted. */
   roleChanged(signal?: AbortSignal): Promise<void> {
     return this.commitWaiters.roleChanged(signal);
   }
@@ -298,31 +266,24 @@ export class Replica {
   // What comes in
 
   onMessage(from: ActorId, message: Message, records: readonly LogRecord[]): void {
-    if (this.stopped) return;
-    this.guard(() => {
-      this.core.step(from, message, this.clock.nowMs());
-      this.drive(records);
-    });
+    this.input(() => this.core.step(from, message, this.clock.nowMs()), records);
   }
 
   onLink(peer: ActorId, state: LinkState): void {
-    if (this.stopped) return;
-    this.guard(() => {
-      this.core.linkChanged(peer, state, this.clock.nowMs());
-      this.drive();
-    });
+    this.input(() => this.core.linkChanged(peer, state, this.clock.nowMs()));
   }
 
   // Stopping
 
-  /** Hands leadership over, where there is someone to take it; resolves when this node no longer leads, or the time is up. */
-  async handOver(timeoutMs: number): Promise<void> {
-    if (this.stopped || !this.core.transferLeadership(undefined, this.clock.nowMs())) return;
+  /** Hands leadership over, to whoever can take it best, or to `to`. Resolves when this node no longer leads, or the time is up: with whether it was. */
+  async handOver(timeoutMs: number, to?: ActorId): Promise<boolean> {
+    if (this.stopped || !this.core.transferLeadership(to, this.clock.nowMs())) return false;
     const over = this.commitWaiters.roleChanged();
     this.drive();
     const timer = this.clock.after(timeoutMs, () => this.commitWaiters.wakeRole());
     await over;
     timer.cancel();
+    return this.core.role !== 'leader';
   }
 
   /** Takes part no more. What waits is told so; what was proposed has an unknown outcome. */
@@ -346,10 +307,10 @@ export class Replica {
       this.proposer.flush();
       this.replicator.sendAll();
       reads.push(...this.carryOut([]));
-      this.persist();
+      this.persister.persist();
       this.noticeCommit();
       this.noticeRole();
-      this.noticeMembers();
+      this.members.notice();
       this.planCommitNotices();
       this.timer.set(this.core.nextDeadlineMs);
       // Last of all, because an answer makes way for the next question, which is a turn of its own.
@@ -360,11 +321,7 @@ export class Replica {
   private carryOut(received: readonly LogRecord[]): ReadResult[] {
     const output = this.core.takeOutput();
     const { acceptedFrom } = output;
-    if (acceptedFrom !== undefined)
-      this.accept(
-        received.filter(({ index }) => index >= acceptedFrom),
-        acceptedFrom,
-      );
+    if (acceptedFrom !== undefined) this.accept(received, acceptedFrom);
     for (const entry of output.ownEntries) this.sealOwn(entry);
     for (const { to, message } of output.messages) this.options.transport.send(to, this.group, message, []);
     for (let campaign = 0; campaign < output.campaigns; campaign++) this.options.observer.campaigned();
@@ -372,56 +329,15 @@ export class Replica {
   }
 
   private sealOwn({ index, configuration }: OwnEntry): void {
-    const { term } = this.core;
-    if (configuration === undefined) {
-      this.log.seal({ kind: 'no-op', term, eventCount: 0, payloadBytes: 0 });
-      return;
-    }
-    const membership = this.memberships.membershipOf(configuration, this.introduced);
-    const body = encodeMembership(membership);
-    this.log.seal({ kind: 'configuration', term, eventCount: 0, payloadBytes: body.byteLength }, (payload) => payload.set(body));
-    this.memberships.append({ index, membership });
+    if (configuration !== undefined) this.members.seal(index, configuration);
+    else this.log.seal({ kind: 'no-op', term: this.core.term, eventCount: 0, payloadBytes: 0 });
   }
 
   /** Takes over the leader's records, in place of whatever stood there. */
-  private accept(records: readonly LogRecord[], from: LogIndex): void {
+  private accept(received: readonly LogRecord[], from: LogIndex): void {
+    const records = received.filter(({ index }) => index >= from);
     this.log.replaceFrom(records);
-    this.memberships.truncateAfter(logIndex(from - 1));
-    for (const { kind, index, payload } of records) {
-      if (kind === 'configuration') this.memberships.append({ index, membership: decodeMembership(payload) });
-    }
-  }
-
-  private persist(): void {
-    const step = this.core.takePersistStep();
-    if (step !== undefined) void this.writeStep(step);
-  }
-
-  private async writeStep(step: PersistStep): Promise<void> {
-    const { fromIndex, throughIndex, truncateAfter, hardState } = step;
-    const records = throughIndex < fromIndex ? [] : this.log.hot(fromIndex, throughIndex, Number.POSITIVE_INFINITY);
-    const startMs = this.clock.nowMs();
-    try {
-      if (records === undefined) throw new Error(`records ${fromIndex} to ${throughIndex} left the cache before they were durable`);
-      await this.options.storage.persist([
-        {
-          group: this.group,
-          records,
-          ...(truncateAfter === undefined ? {} : { truncateAfter }),
-          ...(hardState === undefined ? {} : { hardState }),
-        },
-      ]);
-    } catch (error) {
-      this.fail(error);
-      return;
-    }
-    if (this.stopped) return;
-    this.guard(() => {
-      const nowMs = this.clock.nowMs();
-      this.options.observer.persisted((nowMs - startMs) / 1000, records.length);
-      this.core.persisted(step, nowMs);
-      this.drive();
-    });
+    this.members.accepted(records, from);
   }
 
   private noticeCommit(): void {
@@ -445,13 +361,6 @@ export class Replica {
     this.options.observer.roleChanged(role, term, leader);
   }
 
-  private noticeMembers(): void {
-    const { membership } = this.memberships.latest;
-    if (membership === this.seenMembership) return;
-    this.seenMembership = membership;
-    this.options.onMembership(membership);
-  }
-
   /**
    * Followers learn of commits with the next append, which under load is at
    * once. When none follows they are told a little later: as much as a message
@@ -461,26 +370,16 @@ export class Replica {
     if (this.noticeTimer !== undefined || !this.core.owesCommitNotices) return;
     this.noticeTimer = this.clock.after(LIMITS.commitNoticeMs, () => {
       this.noticeTimer = undefined;
-      if (this.stopped) return;
-      this.guard(() => {
-        this.core.sendCommitNotices();
-        this.drive();
-      });
+      this.input(() => this.core.sendCommitNotices());
     });
   }
 
-  private tick(): void {
+  /** Lets consensus take something in, and carries out what it leads to. `received`: the records of an append. */
+  private input(take: () => unknown, received: readonly LogRecord[] = []): void {
     if (this.stopped) return;
     this.guard(() => {
-      this.core.tick(this.clock.nowMs());
-      this.drive();
-    });
-  }
-
-  private askReadIndex(requestId: number): void {
-    this.guard(() => {
-      this.core.readIndex(requestId, this.clock.nowMs());
-      this.drive();
+      take();
+      this.drive(received);
     });
   }
 
@@ -498,9 +397,4 @@ export class Replica {
     this.stop();
     this.options.onFatal(error);
   }
-}
-
-function refusedChange(why: ChangeRefusal | 'not the leader'): FlotillaError {
-  if (why === 'not the leader') return new FlotillaError('NOT_LEADER', 'this node does not lead; the members were not changed');
-  return new FlotillaError('MEMBERSHIP_CHANGING', `the members can't be changed now (${why}); nothing was changed: try again`);
 }

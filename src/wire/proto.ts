@@ -10,6 +10,10 @@ export {
   GetStatusResponse,
   NodeRole,
   NodeStatus,
+  RemoveMemberRequest,
+  RemoveMemberResponse,
+  TransferLeadershipRequest,
+  TransferLeadershipResponse,
 } from './gen/flotilla/v1/cluster_service.js';
 export * from './gen/flotilla/v1/event.js';
 export {
@@ -41,6 +45,8 @@ export {
   HeartbeatResult,
   IntroduceRequest,
   IntroduceResponse,
+  JoinRequest,
+  JoinResponse,
   Member,
   PeerServiceDefinition,
   ReadIndexRequest,

@@ -4,8 +4,6 @@ import { describe, test } from 'node:test';
 import { proto } from '../../src/wire/index.js';
 import { type Cluster, withCluster, withReadyCluster } from '../support/cluster.js';
 import { append, type ClusterNode, newEvent, readThrough } from '../support/cluster-node.js';
-import { flotilla } from '../support/command-process.js';
-import { freePorts } from '../support/free-ports.js';
 import { until } from '../support/until.js';
 
 describe('forming a cluster', { concurrency: 2 }, () => {
@@ -74,18 +72,6 @@ describe('forming a cluster', { concurrency: 2 }, () => {
       await until('node 2 is up', async () => (await second.readiness()) !== undefined);
       await cluster.start();
       await isOneCluster(cluster, [1, 2]);
-    }),
-  );
-
-  test(
-    'a stranger to a running cluster is refused with what to do, and the cluster goes on',
-    withReadyCluster({}, async (cluster) => {
-      const [port = 0] = await freePorts(1);
-      const peers = cluster.nodes.flatMap(({ address }) => ['--peer-addr', address]);
-      const { code, stderr } = await flotilla(['-d', `${cluster.dataDir}-4`, '-p', String(port), '--actor-id', '4', ...peers]);
-      assert.equal(code, 1);
-      assert.match(stderr, /^error: [^\n]*actors 1, 2, 3[^\n]*joining a running cluster is not supported[^\n]*\n$/);
-      await isOneCluster(cluster, [1, 2, 3]);
     }),
   );
 

@@ -46,7 +46,12 @@ async function start(context: TestContext, options: FounderOptions, logger = sil
   const formation = new Formation({ self, store, peerAddresses: options.peers, logger });
   const server = new RpcServer({ onInternalError: (error) => assert.fail(String(error)) });
   const missing = (): Promise<never> => Promise.reject(new FlotillaError('NOT_READY', 'not in this test'));
-  server.add(proto.PeerServiceDefinition, { introduce: (request) => formation.introduce(request), deliver: missing, forward: missing });
+  server.add(proto.PeerServiceDefinition, {
+    introduce: (request) => formation.introduce(request),
+    join: () => Promise.reject(new FlotillaError('FOREIGN_NODE', 'nobody joins in this test')),
+    deliver: missing,
+    forward: missing,
+  });
   await server.listen('127.0.0.1', options.port);
   const controller = new AbortController();
   const founded = formation.form(controller.signal);
@@ -185,11 +190,11 @@ test('duplicatedActor_isRefusedAndBothAddressesAreNamed', async (context) => {
   }
 });
 
-test('strangerToARunningCluster_isToldThatJoiningIsNotSupported', async (context) => {
+test('strangerToARunningCluster_asksToJoin', async (context) => {
   const [p1 = 0, p2 = 0] = await freePorts(2);
   await clusterOf([await start(context, { actor: 1, port: p1, peers: [] })]);
   const stranger = await start(context, { actor: 2, port: p2, peers: [`127.0.0.1:${p1}`] });
-  await assert.rejects(stranger.founded, { code: 'FOREIGN_NODE', message: /joining a running cluster is not supported/ });
+  await assert.rejects(stranger.founded, { code: 'FOREIGN_NODE', message: 'nobody joins in this test' });
 });
 
 test('memberWhoseDirectoryWasReplaced_isRefused', async (context) => {

@@ -85,6 +85,7 @@ function lossyIntroducer(world: World): Introducer {
       if (!world.healed && world.random() < 0.15) throw new Error('lost');
       return response;
     },
+    join: () => Promise.reject(new FlotillaError('FOREIGN_NODE', 'nobody joins in this test')),
     keep: () => undefined,
   };
 }

@@ -69,6 +69,7 @@ export async function startNode(context: TestContext, options: TestNodeOptions):
   const server = new RpcServer({ onInternalError: (error) => internalErrors.push(error) });
   server.add(proto.PeerServiceDefinition, {
     introduce: () => Promise.reject(new Error('not in this test')),
+    join: () => Promise.reject(new Error('not in this test')),
     deliver: (stream, call) => {
       options.onCall?.();
       return links.deliver(stream, call);

@@ -103,6 +103,10 @@ export class FakeNode {
   confirmed = true;
   leader: proto.LeaderNotice | undefined;
   nodes: Partial<proto.NodeStatus>[] = [];
+  onRemove: (actor: number) => Promise<proto.RemoveMemberResponse> = () =>
+    Promise.reject(new FlotillaError('INTERNAL', 'not in this test'));
+  onTransfer: (actor: number) => Promise<proto.TransferLeadershipResponse> = () =>
+    Promise.reject(new FlotillaError('INTERNAL', 'not in this test'));
   openStreams = 0;
   sentMessages = 0;
   private server: RpcServer | undefined;
@@ -124,6 +128,8 @@ export class FakeNode {
       read: (request, stream, call) => this.read(request, stream, call),
     });
     server.add(proto.ClusterServiceDefinition, {
+      removeMember: (request) => this.onRemove(request.actorId),
+      transferLeadership: (request) => this.onTransfer(request.actorId),
       getStatus: () =>
         Promise.resolve({
           clusterId: 'c'.repeat(32),

@@ -1,0 +1,83 @@
+import { type ActorId, actorId, FlotillaError, LIMITS } from '../base/index.js';
+import { type Configuration, changeConfiguration, isQuorum } from '../raft/index.js';
+import type { LinkState, Replica } from '../replica/index.js';
+import type { Member, Membership } from '../wire/index.js';
+
+/** What is needed to change a cluster's members. */
+export interface MembersView {
+  readonly self: Member;
+  /** Undefined while the cluster is still forming. */
+  readonly replica: Replica | undefined;
+  readonly links: ReadonlyMap<ActorId, LinkState>;
+  readonly leaderAddress: string | undefined;
+}
+
+/**
+ * Takes a node in, as a learner; it is made a voter when it has caught up. A
+ * node that is a member already is told so again. Rejects as
+ * `Replica.changeMembers` does, and with FOREIGN_NODE where its actor id belongs
+ * to another data directory.
+ */
+export async function takeInMember(view: MembersView, joiner: Member): Promise<Membership> {
+  const replica = leading(view);
+  const seat = replica.membership.members.find(({ actor }) => actor === joiner.actor);
+  if (seat === undefined) return await replica.changeMembers([{ actor: joiner.actor, to: 'learner' }], [joiner]);
+  if (seat.instance === joiner.instance) return replica.membership;
+  throw new FlotillaError(
+    'FOREIGN_NODE',
+    `actor id ${joiner.actor} is taken: it belongs to another data directory, at ${seat.address}. Start this node on that directory, or give it another ` +
+      `--actor-id; where that directory is lost, first run: flotilla cluster remove ${joiner.actor}`,
+  );
+}
+
+/** Takes a member out. Rejects with QUORUM_AT_RISK where the others could not go on without it. */
+export async function removeMember(view: MembersView, id: number): Promise<Membership> {
+  const actor = asActor(id);
+  const replica = leading(view);
+  const change = [{ actor, to: 'removed' }] as const;
+  requireQuorum(changeConfiguration(replica.configuration, change), view, actor);
+  return await replica.changeMembers(change);
+}
+
+/** Hands leadership to `id`, 0 for anybody; resolves with who leads then, where that is known. */
+export async function transferLeadership(view: MembersView, id: number): Promise<ActorId | undefined> {
+  const replica = leading(view);
+  const to = id === 0 ? undefined : asActor(id);
+  if (to === view.self.actor) return to;
+  if (to !== undefined && !replica.configuration.voters.includes(to))
+    throw new FlotillaError('INVALID_ARGUMENT', `actor_id: actor ${to} is no voter of this cluster`);
+  if (await replica.handOver(LIMITS.transferMs, to)) {
+    if (replica.leader === undefined) await replica.roleChanged(AbortSignal.timeout(LIMITS.transferMs));
+    return replica.leader;
+  }
+  throw new FlotillaError(
+    'QUORUM_AT_RISK',
+    to === undefined
+      ? 'there is no other voter who could lead; nothing was changed'
+      : `actor ${to} has not taken over; this node still leads`,
+  );
+}
+
+function leading({ replica, leaderAddress }: MembersView): Replica {
+  if (replica === undefined) throw new FlotillaError('NOT_READY', 'the cluster is still forming; nothing was changed');
+  if (replica.role === 'leader') return replica;
+  if (leaderAddress === undefined) throw new FlotillaError('NO_LEADER', 'no leader is known; nothing was changed: try again');
+  throw new FlotillaError('NOT_LEADER', 'this node does not lead; nothing was changed: ask the leader', { leader: leaderAddress });
+}
+
+/** Both before and after the change, a majority must be there to decide. */
+function requireQuorum(next: Configuration, { self, links }: MembersView, leaving: ActorId): void {
+  const isThere = (actor: ActorId): boolean => actor === self.actor || links.get(actor) === 'open';
+  if (isQuorum(next, isThere)) return;
+  const away = next.voters.filter((actor) => !isThere(actor));
+  throw new FlotillaError(
+    'QUORUM_AT_RISK',
+    `without actor ${leaving} the cluster could not go on: of the voters ${next.voters.join(', ')}, ${away.join(', ')} can't be reached. ` +
+      'Nothing was changed: bring them back, or remove them first',
+  );
+}
+
+function asActor(id: number): ActorId {
+  if (Number.isInteger(id) && id >= 1 && id <= LIMITS.actorIdMax) return actorId(id);
+  throw new FlotillaError('INVALID_ARGUMENT', `actor_id: ${id} is no actor id: 1 to ${LIMITS.actorIdMax}`);
+}
