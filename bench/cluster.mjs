@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 
-const COMMAND = fileURLToPath(new URL('../dist/cli/flotilla.cjs', import.meta.url));
+const COMMAND = fileURLToPath(new URL('../cli/flotilla.cjs', import.meta.url));
 
 export async function startCluster({ portBase = 7200, serverArguments = [] } = {}) {
   const directory = await mkdtemp(join(tmpdir(), 'flotilla-bench-'));

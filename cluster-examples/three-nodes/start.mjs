@@ -29,7 +29,8 @@ const SAME_SIGNAL_MS = 500;
 const HELP = `Starts a three-node Flotilla cluster on this machine; Ctrl-C stops it.
 
   --data-dir DIR    where the nodes keep their data and logs (default: .flotilla in the checkout)
-  --port-base PORT  the first of three neighbouring ports (default 3000); HTTP is ${HTTP_OFFSET} above each
+  --port-base PORT  the first of three neighbouring ports (default 3000); HTTP is ${HTTP_OFFSET} above each;
+                    the data belongs to its ports: others need another --data-dir
   --help            this text
 `;
 
@@ -69,7 +70,7 @@ function parse(args) {
   if (!Number.isInteger(portBase) || portBase < 1 || portBase > highest) {
     return refuse(`--port-base ${values['port-base']}: give a port from 1 to ${highest}`);
   }
-  if (!existsSync(COMMAND)) return refuse('Flotilla is not built yet: run `npm start`, or `npm run setup` first');
+  if (!existsSync(join(ROOT, 'dist'))) return refuse('Flotilla is not built yet: run `npm start`, or `npm run setup` first');
   return { portBase, dataDir: resolve(values['data-dir'] ?? join(ROOT, '.flotilla')) };
 }
 

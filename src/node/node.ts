@@ -205,6 +205,13 @@ export class FlotillaNode {
     // With the first, which names who took this node in: the latest in its log may be older than that.
     const { memberships } = storage.group(DEFAULT_GROUP).recovered;
     for (const placed of [memberships.at(0), memberships.at(-1)]) if (placed !== undefined) this.followMembers(placed.membership.members);
+    const seat = this.members.find(({ instance }) => instance === this.self.instance);
+    if (seat !== undefined && seat.address !== this.self.address) {
+      const fields = { address: this.self.address, known: seat.address };
+      logging
+        .logger('node')
+        .warn(fields, 'the cluster knows this node by another address, and looks for it there: addresses are fixed on joining');
+    }
     const links = new PeerLinks({
       clusterId,
       self: this.self,

@@ -194,7 +194,7 @@ export class Formation {
     try {
       return readIntroduction(await this.introducer.introduce(address, { self: memberToProto(this.options.self), clusterId: '' }));
     } catch (error) {
-      return `no answer from ${address}: ${messageOf(error)}`;
+      return `no answer from ${address}: ${messageOf(error).replace(`${address}: `, '')}`;
     }
   }
 
