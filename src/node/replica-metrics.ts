@@ -1,4 +1,5 @@
 import type { ActorId } from '../base/index.js';
+import { isVoter } from '../raft/index.js';
 import type { LinkState, Logger, Replica, ReplicaObserver } from '../replica/index.js';
 import type { Metrics, RaftRole } from '../telemetry/index.js';
 
@@ -52,6 +53,6 @@ function roleLabel(replica: Replica): RaftRole {
     case 'pre-candidate':
       return 'candidate';
     case 'follower':
-      return replica.configuration.learners.includes(replica.self) ? 'learner' : 'follower';
+      return isVoter(replica.configuration, replica.self) ? 'follower' : 'learner';
   }
 }
