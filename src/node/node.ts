@@ -217,6 +217,9 @@ export class FlotillaNode {
       self: this.self,
       bootCounter: directory.identity.bootCounter,
       members: this.members,
+      former: memberships
+        .flatMap(({ membership }) => membership.members.map(({ instance }) => instance))
+        .filter((instance) => !this.members.some((member) => member.instance === instance)),
       events: {
         onMessage: (from, _group, message, records) => {
           metrics.messagesReceived.inc({ type: message.type });

@@ -13,6 +13,8 @@ export interface Hello {
   readonly clusterId: string;
   readonly actor: ActorId;
   readonly instance: string;
+  /** HOST:PORT where the caller can be dialled. */
+  readonly address: string;
   /** Counts the node's starts, durably. */
   readonly bootCounter: number;
   readonly link: LinkKind;
@@ -28,6 +30,7 @@ export function helloMetadata(hello: Hello): Record<string, string> {
     'flotilla-cluster': hello.clusterId,
     'flotilla-actor': String(hello.actor),
     'flotilla-instance': hello.instance,
+    'flotilla-address': hello.address,
     'flotilla-boot': String(hello.bootCounter),
     'flotilla-protocol': String(PROTOCOL_VERSION),
     'flotilla-features': '',
@@ -52,6 +55,7 @@ export function readHello(call: CallContext): Hello {
     clusterId: call.metadata('flotilla-cluster') ?? '',
     actor: actorId(wholeNumber(call, 'flotilla-actor', LIMITS.actorIdMax)),
     instance: call.metadata('flotilla-instance') ?? '',
+    address: call.metadata('flotilla-address') ?? '',
     bootCounter: wholeNumber(call, 'flotilla-boot', Number.MAX_SAFE_INTEGER),
     link,
     wanted: {
@@ -68,12 +72,18 @@ export interface Acquaintance {
   readonly self: Seat;
   /** The caller's seat in this cluster, if its actor has one. */
   readonly member: Member | undefined;
+  /** The caller's data directory was a member's, and is not any more. */
+  readonly former: boolean;
   /** The greatest boot counter that was seen of that member; 0 before the first. */
   readonly bootCounter: number;
 }
 
-/** Throws FOREIGN_NODE unless the caller is that member, as it was last seen or later, and looks for this node. Changes nothing. */
-export function checkHello(hello: Hello, { clusterId, self, member, bootCounter }: Acquaintance): void {
+/**
+ * Throws FOREIGN_NODE unless the caller looks for this node and is that member,
+ * as it was last seen or later, or has become one since this node last heard of
+ * the members. Changes nothing.
+ */
+export function checkHello(hello: Hello, { clusterId, self, member, former, bootCounter }: Acquaintance): void {
   if (hello.clusterId !== clusterId) throw foreign(`actor ${hello.actor} belongs to cluster ${hello.clusterId}, this node to ${clusterId}`);
   if (hello.wanted.actor !== self.actor || hello.wanted.instance !== self.instance) {
     throw foreign(
@@ -81,8 +91,8 @@ export function checkHello(hello: Hello, { clusterId, self, member, bootCounter 
         `${hello.wanted.actor === self.actor ? ' on another data directory' : ''}: each node must be started on the address that it has in its cluster`,
     );
   }
-  if (member === undefined) throw foreign(`actor ${hello.actor} is no member of cluster ${clusterId}`);
-  if (hello.instance !== member.instance) {
+  if (former) throw foreign(`actor ${hello.actor} is no member of cluster ${clusterId} any more: it was removed`);
+  if (member !== undefined && hello.instance !== member.instance) {
     throw foreign(
       `actor ${hello.actor} has another data directory (instance ${hello.instance}) than the member of that name (${member.instance}): ` +
         'start it on its own directory; a node that lost its data must not come back under the same name',

@@ -15,6 +15,8 @@ export interface PeerLinksOptions {
   readonly bootCounter: number;
   /** The cluster's members, this node among them. */
   readonly members: readonly Member[];
+  /** Instances that were members once, as far as this node's log tells. */
+  readonly former: Iterable<string>;
   readonly events: PeerEvents;
   readonly logger: Logger;
 }
@@ -41,12 +43,14 @@ export class PeerLinks implements PeerTransport {
   private readonly options: PeerLinksOptions;
   private readonly visitors: Visitors;
   private readonly links = new Map<ActorId, Link>();
+  /** Who has called and is no member that this node has heard of: it may have been away while they changed. */
+  private guests: readonly Member[] = [];
   private readonly refusals = new Set<string>();
   private state: 'made' | 'started' | 'closed' = 'made';
 
   constructor(options: PeerLinksOptions) {
     this.options = options;
-    this.visitors = new Visitors(options.clusterId, options.self);
+    this.visitors = new Visitors(options.clusterId, options.self, options.former);
     this.setMembers(options.members);
   }
 
@@ -60,7 +64,14 @@ export class PeerLinks implements PeerTransport {
   /** Links follow the cluster's membership: a member that left is neither dialled nor let in any more. */
   setMembers(members: readonly Member[]): void {
     this.visitors.setMembers(members);
-    const others = new Map(members.filter(({ actor }) => actor !== this.options.self.actor).map((member) => [member.actor, member]));
+    const seated = new Set(members.map(({ actor }) => actor));
+    this.guests = this.guests.filter((guest) => !seated.has(guest.actor) && !this.visitors.isFormer(guest));
+    this.follow([...members, ...this.guests]);
+  }
+
+  /** Has links to exactly these, but for this node itself. */
+  private follow(peers: readonly Member[]): void {
+    const others = new Map(peers.filter(({ actor }) => actor !== this.options.self.actor).map((peer) => [peer.actor, peer]));
     for (const [actor, link] of this.links) {
       if (!sameSeat(link.member, others.get(actor))) {
         closeLink(link);
@@ -161,9 +172,17 @@ export class PeerLinks implements PeerTransport {
     // The caller takes these for the news that the link stands.
     call.sendHeaders();
     // Who dials is there to be dialled.
-    const link = this.links.get(visit.from);
+    const link = this.links.get(visit.from) ?? this.welcome(visit.visitor);
     if (link !== undefined) dial(link);
     return visit;
+  }
+
+  /** A guest is answered, too. */
+  private welcome(guest: Member): Link | undefined {
+    if (this.guests.length >= LIMITS.peerAddresses) return undefined;
+    this.guests = [...this.guests, guest];
+    this.follow([...[...this.links.values()].map(({ member }) => member), guest]);
+    return this.links.get(guest.actor);
   }
 
   private async lasting(visit: Visit, received: Promise<void>): Promise<void> {
@@ -180,7 +199,7 @@ export class PeerLinks implements PeerTransport {
     const { clusterId, self, bootCounter, events, logger } = this.options;
     return new PeerConnection({
       address: member.address,
-      hello: { clusterId, actor: self.actor, instance: self.instance, bootCounter, link: kind, wanted: member },
+      hello: { clusterId, actor: self.actor, instance: self.instance, address: self.address, bootCounter, link: kind, wanted: member },
       queueBytes: kind === 'control' ? LIMITS.peerControlBytes : LIMITS.peerBulkBytes,
       onState: (state) => {
         logger.debug({ peer: member.actor, link: kind, state }, 'a link has changed');

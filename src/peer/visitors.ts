@@ -6,12 +6,15 @@ import { checkHello, readHello } from './hello.js';
 /** A stream that a peer has opened here. */
 export class Visit {
   readonly from: ActorId;
+  /** Who it says it is. */
+  readonly visitor: Member;
   private readonly interrupted: Promise<never>;
   private interrupt: (error: unknown) => void = () => undefined;
   private over = false;
 
-  constructor(from: ActorId) {
-    this.from = from;
+  constructor(visitor: Member) {
+    this.from = visitor.actor;
+    this.visitor = visitor;
     this.interrupted = new Promise((_resolve, reject) => {
       this.interrupt = reject;
     });
@@ -48,30 +51,44 @@ export class Visitors {
   /** Greatest boot counter seen, by instance. */
   private readonly bootCounters = new Map<string, number>();
   private members = new Map<ActorId, Member>();
+  /** Instances that were members once. */
+  private readonly former: Set<string>;
 
-  constructor(clusterId: string, self: Member) {
+  constructor(clusterId: string, self: Member, former: Iterable<string>) {
+    this.former = new Set(former);
     this.clusterId = clusterId;
     this.self = self;
   }
 
   setMembers(members: readonly Member[]): void {
+    for (const { instance } of this.members.values()) this.former.add(instance);
+    for (const { instance } of members) this.former.delete(instance);
     this.members = new Map(members.map((member) => [member.actor, member]));
-    const instances = new Set(members.map(({ instance }) => instance));
-    for (const instance of this.bootCounters.keys()) if (!instances.has(instance)) this.bootCounters.delete(instance);
+    for (const instance of this.former) this.bootCounters.delete(instance);
     for (const visit of this.visits.values()) {
-      if (!this.members.has(visit.from)) visit.end(new FlotillaError('FOREIGN_NODE', `actor ${visit.from} is no longer a member`));
+      if (this.isFormer(visit.visitor)) visit.end(new FlotillaError('FOREIGN_NODE', `actor ${visit.from} is no longer a member`));
     }
+  }
+
+  isFormer({ instance }: Member): boolean {
+    return this.former.has(instance);
   }
 
   /** Throws FOREIGN_NODE, and changes nothing, where the caller is not a member as it was last seen or later. */
   admit(call: CallContext, method: string): Visit {
     const hello = readHello(call);
     const known = this.bootCounters.get(hello.instance) ?? 0;
-    checkHello(hello, { clusterId: this.clusterId, self: this.self, member: this.members.get(hello.actor), bootCounter: known });
+    checkHello(hello, {
+      clusterId: this.clusterId,
+      self: this.self,
+      member: this.members.get(hello.actor),
+      former: this.former.has(hello.instance),
+      bootCounter: known,
+    });
     this.bootCounters.set(hello.instance, hello.bootCounter);
     const key = `${hello.actor}/${hello.link}/${method}`;
     this.visits.get(key)?.end(new FlotillaError('CANCELLED', 'the same node has opened a newer stream'));
-    const visit = new Visit(hello.actor);
+    const visit = new Visit(hello);
     this.visits.set(key, visit);
     return visit;
   }

@@ -97,6 +97,34 @@ test(
 );
 
 test(
+  'a member that was away while all others were replaced finds the cluster again',
+  withCluster({ nodes: 5 }, async (cluster) => {
+    const [one, two, three, four, five] = cluster.nodes;
+    assert.ok(one !== undefined && two !== undefined && three !== undefined && four !== undefined && five !== undefined);
+    const founders = [one, two, three];
+    for (const node of founders) node.peers = founders.filter((peer) => peer !== node).map(({ address }) => address);
+    for (const node of founders) node.start();
+    await cluster.ready();
+    await three.kill('SIGKILL');
+    for (const [joining, leaving, asked] of [
+      [four, one, two],
+      [five, two, four],
+    ] as const) {
+      joining.peers = [asked.address];
+      await joins(cluster, joining);
+      await leaves(cluster, leaving.actor);
+    }
+    three.start();
+    await cluster.ready();
+    assert.equal((await cluster.command(three, ['produce', '-n', '/again', '-d', 'here'])).code, 0);
+    assert.deepEqual(
+      (await cluster.equalDumps()).map(({ data }) => data),
+      ['here'],
+    );
+  }),
+);
+
+test(
   'an actor id that is taken by another data directory is refused, and the cluster goes on',
   withReadyCluster({}, async (cluster) => {
     await cluster.node(2).kill('SIGTERM');

@@ -134,7 +134,11 @@ const strangers: readonly [name: string, options: (members: Stranger) => Omit<Te
     ({ one, two }) => ({ members: [one, two], self: two, clusterId: 'd'.repeat(32) }),
     /belongs to cluster d+, this node to c+/,
   ],
-  ['unknownActor', ({ one, three }) => ({ members: [one, three], self: three }), /actor 3 is no member of cluster/],
+  [
+    'formerMember',
+    ({ one, three }) => ({ members: [one, three], self: three }),
+    /actor 3 is no member of cluster c+ any more: it was removed/,
+  ],
   [
     'replacedDataDirectory',
     ({ one, two }) => ({ members: [one, { ...two, instance: 'f'.repeat(32) }], self: { ...two, instance: 'f'.repeat(32) } }),
@@ -158,7 +162,13 @@ for (const [name, options, words] of strangers) {
     assert.ok(one !== undefined && two !== undefined && three !== undefined);
     const { logger, errors } = errorLogger();
     const calls: string[] = [];
-    const a = await startNode(context, { members: [one, two], self: one, logger, onCall: () => void calls.push('deliver') });
+    const a = await startNode(context, {
+      members: [one, two],
+      former: [three.instance],
+      self: one,
+      logger,
+      onCall: () => void calls.push('deliver'),
+    });
     const stranger = await startNode(context, options({ one, two, three }));
     await until(() => errors.some(({ message }) => words.test(message)), 'the refusal is logged');
     const seen = calls.length;
@@ -169,6 +179,25 @@ for (const [name, options, words] of strangers) {
     assert.ok(!stranger.linkStates.some(({ state }) => state === 'open'));
   });
 }
+
+test('memberThatThisNodeHasNotHeardOf_isAGuest_andIsSentAwayOnceItWasAMemberAndLeft', async (context) => {
+  const [one, two, three] = await makeMembers(3);
+  assert.ok(one !== undefined && two !== undefined && three !== undefined);
+  const { logger, errors } = errorLogger();
+  const a = await startNode(context, { members: [one, two], self: one, logger });
+  const guest = await startNode(context, { members: [one, three], self: three });
+  await linked(guest, one);
+  await linked(a, three);
+  assert.ok(
+    a.received.some(({ from }) => from === three.actor),
+    'it is listened to',
+  );
+  a.links.setMembers([one, two, three]);
+  assert.ok(isOpen(a, three), 'it becomes a member on the link that there is');
+  a.links.setMembers([one, two]);
+  await until(() => !isOpen(guest, one), 'it is sent away');
+  await until(() => errors.some(({ message }) => message.includes('actor 3 is no member')), 'and not let in again');
+});
 
 test('addressThatLeadsBackToTheCaller_isRefused', async (context) => {
   const [one, two] = await makeMembers(2);

@@ -42,6 +42,7 @@ export interface TestNodeOptions {
   readonly members: readonly Member[];
   readonly self: Member;
   readonly clusterId?: string;
+  readonly former?: readonly string[];
   readonly bootCounter?: number;
   readonly logger?: Logger;
   readonly onForward?: PeerEvents['onForward'];
@@ -59,6 +60,7 @@ export async function startNode(context: TestContext, options: TestNodeOptions):
     self: options.self,
     bootCounter: options.bootCounter ?? 1,
     members: options.members,
+    former: options.former ?? [],
     events: {
       onMessage: options.onMessage ?? ((from, _group, message, records) => void received.push({ from, message, records })),
       onForward: options.onForward ?? (async () => ({ firstCounter: counter(1), index: logIndex(1), term: term(1) })),
