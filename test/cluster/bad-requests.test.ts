@@ -37,7 +37,8 @@ test(
       ['first', 'last'],
     );
     for (const [position, last] of (await lastIndexes(cluster)).entries()) {
-      assert.equal(last, (indexes[position] ?? 0) + 2, 'two batches, two entries at most: nothing else reached the log');
+      const entries = last - (indexes[position] ?? 0);
+      assert.ok(entries === 1 || entries === 2, `two batches, which may share an entry, and nothing else: ${entries}`);
     }
     for (const node of cluster.nodes) {
       assert.ok(node.running);
