@@ -101,12 +101,14 @@ function isReadyToVote(server: ServerState, progress: Progress | undefined): boo
   return progress.lastHeardMs > server.nowMs - server.settings.electionTimeoutMs;
 }
 
-/** A leader that votes no more has led until that was committed (section 4.2.2); the one who holds most need not wait for a time-out. */
+/**
+ * A leader that votes no more has led until that was committed (section 4.2.2).
+ * It hands over to one that has everything, and steps down: who campaigned
+ * before might lose, and all would wait for a time-out.
+ */
 function leaveOffice(server: ServerState, role: LeaderRole): void {
   sendCommitNotices(server, role);
-  const successor = bestSuccessor(server, role);
-  if (successor !== undefined) server.send(successor, { type: 'timeout-now', term: server.term });
-  server.becomeFollower(server.term, undefined);
+  if (!startTransfer(server, role, undefined)) server.becomeFollower(server.term, undefined);
 }
 
 /** The next append that may be sent to this follower now, if any. */
@@ -252,6 +254,7 @@ function handOverWhenCaughtUp(server: ServerState, role: LeaderRole): void {
   if (role.progress.get(transfer.to)?.matchIndex !== server.log.lastIndex) return;
   transfer.sent = true;
   server.send(transfer.to, { type: 'timeout-now', term: server.term });
+  if (!isVoter(server.configuration, server.self)) server.becomeFollower(server.term, undefined);
 }
 
 function bestSuccessor(server: ServerState, role: LeaderRole): ActorId | undefined {
