@@ -71,14 +71,23 @@ export class HotLog {
     return this.cache.slice(from, to, maxBytes);
   }
 
-  /** Records from memory, else from disk: only indexes that are durable or in memory. */
+  /**
+   * Records from memory, else from disk: only indexes that are durable or in
+   * memory. From disk none that is in memory: there it may still be what another
+   * leader wrote, which this history is about to replace.
+   */
   read(from: LogIndex, to: LogIndex, maxBytes: number): LogRecord[] | Promise<LogRecord[]> {
-    return this.cache.slice(from, to, maxBytes) ?? this.stored.read(from, to, maxBytes);
+    const hot = this.cache.slice(from, to, maxBytes);
+    return hot ?? this.stored.read(from, logIndex(Math.min(to, this.cache.beginIndex - 1)), maxBytes);
   }
 
   /** Index of the record that holds the event with this counter; undefined where there is none. */
   async indexOfCounter(counter: Counter): Promise<LogIndex | undefined> {
-    return this.cache.indexOfCounter(counter) ?? (await this.stored.indexOfCounter(counter));
+    const hot = this.cache.indexOfCounter(counter);
+    if (hot !== undefined) return hot;
+    const { beginIndex } = this.cache;
+    const stored = await this.stored.indexOfCounter(counter);
+    return stored !== undefined && stored < beginIndex ? stored : undefined;
   }
 
   evict(durableIndex: LogIndex): void {

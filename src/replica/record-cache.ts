@@ -24,6 +24,11 @@ export class RecordCache {
     return this.size;
   }
 
+  /** Of the oldest record here, or of the next one that will be appended. */
+  get beginIndex(): LogIndex {
+    return this.firstIndex;
+  }
+
   get lastIndex(): LogIndex {
     return logIndex(this.firstIndex + this.records.length - this.head - 1);
   }
