@@ -1,8 +1,9 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { LIMITS, type LogIndex, logIndex } from '../../src/base/index.js';
+import { actorId, LIMITS, type LogIndex, logIndex } from '../../src/base/index.js';
 import { CommitWaiters } from '../../src/replica/commit-waiters.js';
 import { ReadIndexes } from '../../src/replica/read-indexes.js';
+import { batchesOf, eventsOf, packBody } from '../../src/wire/index.js';
 import { ManualClock } from '../support/manual-clock.js';
 import { batch, fateOf, ReplicaCluster } from './replica-cluster.js';
 
@@ -219,4 +220,38 @@ test('readsAreBounded_andEndWhenTheNodeStops', async () => {
   assert.deepEqual(new Set(waiting.map(({ code }) => code)), new Set(['SHUTTING_DOWN']));
   assert.equal(late.code, 'SHUTTING_DOWN');
   assert.equal(clock.timers, 0);
+});
+
+test('whatADeadLeaderLeftOnDisk_isNotReadInPlaceOfWhatReplacesIt', async () => {
+  const cluster = new ReplicaCluster();
+  await cluster.advance(2000, 1);
+  const submit = (actor: number, text: string) =>
+    fateOf(cluster.replica(actor).submit(packBody([{ namespace: '/a', data: Buffer.from(text) }])));
+  submit(1, 'kept');
+  await cluster.settle();
+  await cluster.advance(200);
+  cluster.cut(1);
+  submit(1, 'stale');
+  await cluster.settle();
+  cluster.crash(1);
+  for (const survivor of [2, 3]) cluster.replica(survivor).onLink(actorId(1), 'refused');
+  await cluster.advance(4000);
+  const leader = [2, 3].find((actor) => cluster.replica(actor).role === 'leader');
+  assert.ok(leader !== undefined);
+  submit(leader, 'new');
+  await cluster.settle();
+  cluster.start(1);
+  // Its disk is slow to replace what it holds.
+  cluster.server(1).storage.held = true;
+  cluster.cuts.delete(actorId(1));
+  cluster.heal(1);
+  await cluster.settle();
+  await cluster.advance(300);
+  const { commitIndex } = cluster.replica(1);
+  assert.equal(commitIndex, cluster.replica(leader).commitIndex, 'it knows what is committed before its disk holds it');
+  const texts = (await cluster.recordsOf(1, commitIndex))
+    .filter(({ kind }) => kind === 'events')
+    .flatMap(batchesOf)
+    .flatMap((batch) => eventsOf(batch, 'all').map(({ data }) => Buffer.from(data).toString()));
+  assert.deepEqual(texts, ['kept', 'new']);
 });
