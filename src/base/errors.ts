@@ -109,7 +109,7 @@ export const ERRORS = {
     http: 409,
     exit: 1,
     retryable: false,
-    meaning: 'Another cluster, an unknown or replaced member, or another format: no state was changed.',
+    meaning: 'Another cluster, a removed or replaced member, or another format: no state was changed.',
   },
   CANCELLED: { grpc: 'CANCELLED', http: 499, exit: 1, retryable: false, meaning: 'The caller went away.' },
   INTERNAL: {
