@@ -9,7 +9,7 @@
 import { realpathSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { build, buildState, makeExecutable } from './setup/build.mjs';
+import { build, buildState, linkCommand } from './setup/build.mjs';
 import { install, installState } from './setup/install.mjs';
 import { withLock } from './setup/lock.mjs';
 
@@ -19,7 +19,7 @@ const ROOT = fileURLToPath(new URL('..', import.meta.url));
 export async function setup(root = ROOT) {
   checkNodeVersion();
   if (isReady(root)) {
-    makeExecutable(root);
+    linkCommand(root);
     return;
   }
   await withLock(join(root, '.setup'), say, async (children) => {
@@ -34,7 +34,7 @@ export async function setup(root = ROOT) {
       say(`building (${stale}) …`);
       await build(root, children);
     }
-    makeExecutable(root);
+    linkCommand(root);
   });
   say('ready');
 }

@@ -1,6 +1,19 @@
 import { createHash } from 'node:crypto';
-import { chmodSync, existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import {
+  chmodSync,
+  existsSync,
+  lstatSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  readlinkSync,
+  renameSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
+import { join, relative } from 'node:path';
 import { run } from './run.mjs';
 
 const SOURCES = ['src', 'cli'];
@@ -42,12 +55,30 @@ export async function build(root, children) {
   rmSync(old, { recursive: true, force: true });
 }
 
-/** The compiler writes plain files; `npx flotilla` runs the one that package.json names. */
-export function makeExecutable(root) {
+/**
+ * Makes `npx flotilla` find the file that package.json names. npx keeps a link
+ * to it in the user's cache and never looks whether the file moved since; the
+ * shell then goes on to the checkout's own node_modules/.bin.
+ */
+export function linkCommand(root) {
   const { bin } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'));
   const command = join(root, bin.flotilla);
   if (!existsSync(command)) return;
   if ((statSync(command).mode & 0o111) !== 0o111) chmodSync(command, 0o755);
+  const folder = join(root, 'node_modules', '.bin');
+  const target = relative(folder, command);
+  const link = join(folder, 'flotilla');
+  if (process.platform === 'win32' || linkTarget(link) === target) return;
+  mkdirSync(folder, { recursive: true });
+  // Renamed into place: another setup may be doing the same.
+  const made = `${link}.${process.pid}`;
+  rmSync(made, { force: true });
+  symlinkSync(target, made);
+  renameSync(made, link);
+}
+
+function linkTarget(link) {
+  return lstatSync(link, { throwIfNoEntry: false })?.isSymbolicLink() ? readlinkSync(link) : undefined;
 }
 
 function fingerprint(root) {
