@@ -108,6 +108,10 @@ export const LIMITS = {
   writeGroupBytes: 8 * MiB,
   /** Calls of persist that may wait behind the one under way. */
   pendingPersists: 65536,
+  /** What stands before a log's begin, as it is sent to a follower that lacks it … */
+  snapshotBytes: 256 * MiB,
+  /** … and one piece of it. */
+  snapshotChunkBytes: 512 * KiB,
   /** Sealed segments whose LevelDB is held open for readers, over all groups of a node. */
   openColdSegments: 4,
 

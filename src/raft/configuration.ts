@@ -35,7 +35,7 @@ export interface PlacedConfiguration {
  * (dissertation, section 4.1).
  */
 export class ConfigurationHistory {
-  private readonly placed: PlacedConfiguration[];
+  private placed: PlacedConfiguration[];
 
   /** `placed` is ascending by index; its first one stands at or below the log's begin and is never truncated. */
   constructor(placed: readonly PlacedConfiguration[]) {
@@ -60,5 +60,16 @@ export class ConfigurationHistory {
 
   truncateAfter(index: LogIndex): void {
     while (this.placed.length > 1 && this.latest.index > index) this.placed.pop();
+  }
+
+  /** The log begins after `index` from now on: what was replaced before that is of no more use. */
+  cutThrough(index: LogIndex): void {
+    const inForce = this.placed.findLastIndex((each) => each.index <= index);
+    this.placed = this.placed.slice(Math.max(inForce, 0));
+  }
+
+  /** The log is replaced by a snapshot, as of which this one is in force. */
+  replaceWith(placed: PlacedConfiguration): void {
+    this.placed = [placed];
   }
 }

@@ -26,6 +26,7 @@ import { LogShape } from './log-shape.js';
 import { changeConfiguration, type MemberChange } from './membership-change.js';
 import type { Append, Message } from './messages.js';
 import { emptyOutput, type LeaderRole, type Output, type Role, ServerState, type Settings } from './server-state.js';
+import { cutThrough, handleSnapshotChunk, handleSnapshotResult, installSnapshot, type SnapshotPlan, takeSnapshotPlan } from './snapshot.js';
 import type { Configuration, EntryInfo, HardState, TermStart } from './types.js';
 
 export interface CoreOptions {
@@ -85,6 +86,11 @@ export class RaftCore {
 
   get commitIndex(): LogIndex {
     return this.server.commitIndex;
+  }
+
+  /** The log holds the entries after this one. */
+  get beginIndex(): LogIndex {
+    return this.server.log.beginIndex;
   }
 
   get lastIndex(): LogIndex {
@@ -171,7 +177,7 @@ export class RaftCore {
    */
   private answerStale(from: ActorId, message: Message): void {
     const { server } = this;
-    if (message.type === 'append' || message.type === 'heartbeat') {
+    if (message.type === 'append' || message.type === 'heartbeat' || message.type === 'snapshot') {
       server.send(from, { type: 'heartbeat-result', term: server.term, round: 0 });
     } else if (message.type === 'vote-request') {
       server.send(from, { type: 'vote-response', term: server.term, granted: false, preVote: message.preVote });
@@ -208,6 +214,12 @@ export class RaftCore {
         break;
       case 'read-index-response':
         server.output.reads.push({ requestId: message.requestId, index: message.index });
+        break;
+      case 'snapshot':
+        handleSnapshotChunk(server, from, message);
+        break;
+      case 'snapshot-result':
+        if (role.name === 'leader') handleSnapshotResult(server, role, from, message);
         break;
       default:
         unreachable(message);
@@ -297,7 +309,32 @@ export class RaftCore {
     return this.server.role.name === 'leader' ? fillAppend(this.server, this.server.role, plan, entries) : undefined;
   }
 
-  /** An append that was filled could not be sent. */
+  /** The snapshot that a follower needs, if it needs one and none is under way. From here on it is. */
+  takeSnapshotPlan(to: ActorId): SnapshotPlan | undefined {
+    return this.server.role.name === 'leader' ? takeSnapshotPlan(this.server, this.server.role, to) : undefined;
+  }
+
+  /** Whether this follower still waits for the snapshot that ends with this entry. */
+  isTakingSnapshot(to: ActorId, index: LogIndex): boolean {
+    return this.server.role.name === 'leader' && this.server.role.progress.get(to)?.isTakingSnapshot(index) === true;
+  }
+
+  /** Of the snapshot whose piece was taken in, so much is here now: the leader goes on from there. */
+  snapshotReceived(from: ActorId, index: LogIndex, receivedBytes: number): void {
+    this.server.send(from, { type: 'snapshot-result', term: this.server.term, index, receivedBytes });
+  }
+
+  /** All pieces of a snapshot have come (see the output's `snapshotChunk`): the log gives way to it. Call before any other input. */
+  installSnapshot(begin: TermStart, inForce: PlacedConfiguration): void {
+    installSnapshot(this.server, begin, inForce);
+  }
+
+  /** The entries up to `index`, which is durable and committed, are given up. */
+  cutThrough(index: LogIndex): void {
+    cutThrough(this.server, index);
+  }
+
+  /** An append or a piece of a snapshot that was to be sent was dropped. */
   appendDropped(to: ActorId): void {
     if (this.server.role.name === 'leader') this.server.role.progress.get(to)?.restart();
   }
@@ -341,5 +378,5 @@ function isPreVote(message: Message): boolean {
 }
 
 function leaderOf(from: ActorId, message: Message): ActorId | undefined {
-  return message.type === 'append' || message.type === 'heartbeat' ? from : undefined;
+  return message.type === 'append' || message.type === 'heartbeat' || message.type === 'snapshot' ? from : undefined;
 }

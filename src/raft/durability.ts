@@ -2,8 +2,10 @@ import { type ActorId, assert, type LogIndex, logIndex } from '../base/index.js'
 import type { Message } from './messages.js';
 import type { HardState } from './types.js';
 
-/** One write for the storage: the hard state, then truncate, then append, and all of it on disk before it counts. */
+/** One write for the storage: the hard state, then the snapshot, then truncate, then append, and all of it on disk before it counts. */
 export interface PersistStep {
+  /** The log is replaced by the snapshot that ends with this entry; there is no truncation then. */
+  readonly snapshotIndex: LogIndex | undefined;
   /** Remove every stored entry above this index first. */
   readonly truncateAfter: LogIndex | undefined;
   /** Entries to append: the first … */
@@ -29,6 +31,7 @@ export class Durability {
   /** Entries up to here are on disk or in the step under way. */
   private handedOutIndex: LogIndex;
   private truncateAfter: LogIndex | undefined;
+  private snapshotIndex: LogIndex | undefined;
   /** Versions of the hard state: as it is now, in the last step handed out, and on disk. */
   private version = 0;
   private handedOutVersion = 0;
@@ -56,18 +59,29 @@ export class Durability {
     if (this.durableIndex > index) this.durableIndex = index;
   }
 
+  /** A snapshot takes the log's place. Of what is on disk only what is committed is of the same history. */
+  replacedBy(snapshotIndex: LogIndex, commitIndex: LogIndex): void {
+    this.snapshotIndex = snapshotIndex;
+    this.truncateAfter = undefined;
+    this.handedOutIndex = snapshotIndex;
+    if (this.durableIndex > commitIndex) this.durableIndex = commitIndex;
+  }
+
   /** The next write, or none where nothing is to be written or one is under way: what comes meanwhile goes together into the next. */
   takeStep(lastIndex: LogIndex, hardState: HardState): PersistStep | undefined {
     if (this.stepUnderWay !== undefined) return undefined;
     const hardStateChanged = this.handedOutVersion !== this.version;
-    if (lastIndex === this.handedOutIndex && this.truncateAfter === undefined && !hardStateChanged) return undefined;
+    const logChanged = lastIndex !== this.handedOutIndex || this.truncateAfter !== undefined || this.snapshotIndex !== undefined;
+    if (!logChanged && !hardStateChanged) return undefined;
     this.stepUnderWay = {
+      snapshotIndex: this.snapshotIndex,
       truncateAfter: this.truncateAfter,
       fromIndex: logIndex(this.handedOutIndex + 1),
       throughIndex: lastIndex,
       hardState: hardStateChanged ? hardState : undefined,
     };
     this.truncateAfter = undefined;
+    this.snapshotIndex = undefined;
     this.handedOutIndex = lastIndex;
     this.handedOutVersion = this.version;
     return this.stepUnderWay;
@@ -76,9 +90,11 @@ export class Durability {
   stepCompleted(step: PersistStep): void {
     assert(step === this.stepUnderWay, 'writes complete in the order in which they were handed out');
     this.stepUnderWay = undefined;
+    this.durableVersion = this.handedOutVersion;
+    // A snapshot decided meanwhile replaces all of it.
+    if (this.snapshotIndex !== undefined) return;
     // A truncation decided meanwhile lies below; what it cuts must not count.
     this.durableIndex = logIndex(Math.min(step.throughIndex, this.handedOutIndex));
-    this.durableVersion = this.handedOutVersion;
   }
 
   /** Gives the message back at once where it may leave now, else keeps it until {@link release}. */

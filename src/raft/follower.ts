@@ -78,7 +78,7 @@ export function acknowledgeDurable(server: ServerState): void {
  * Promises what is on disk and matches the leader's log, and no more. `asked`:
  * the leader sent something and waits, unless a write under way will answer it.
  */
-function acknowledge(server: ServerState, leader: ActorId, asked: boolean): void {
+export function acknowledge(server: ServerState, leader: ActorId, asked: boolean): void {
   const index = logIndex(Math.min(server.durability.durableIndex, server.matchedIndex));
   const nothingUnderWay = index === server.matchedIndex;
   if (index <= server.acknowledgedIndex && !(asked && nothingUnderWay)) return;
@@ -86,7 +86,7 @@ function acknowledge(server: ServerState, leader: ActorId, asked: boolean): void
   server.send(leader, { type: 'append-result', term: server.term, accepted: true, index, hintIndex: logIndex(0), hintTerm: term(0) });
 }
 
-function followLeader(server: ServerState, leader: ActorId): void {
+export function followLeader(server: ServerState, leader: ActorId): void {
   assert(server.role.name !== 'leader', `two leaders in term ${server.term}: ${server.self} and ${leader}`);
   server.becomeFollower(server.term, leader);
   server.leaderHeardMs = server.nowMs;

@@ -7,4 +7,5 @@ export * from './membership-change.js';
 export * from './messages.js';
 export * from './quorum.js';
 export type { Output, OwnEntry, ReadResult, Role, Settings } from './server-state.js';
+export type { SnapshotPlan } from './snapshot.js';
 export * from './types.js';

@@ -115,6 +115,7 @@ function leaveOffice(server: ServerState, role: LeaderRole): void {
 export function planAppend(server: ServerState, role: LeaderRole, to: ActorId): AppendPlan | undefined {
   const progress = role.progress.get(to);
   if (progress === undefined || !progress.mayAppend(server.settings.replicationWindow)) return undefined;
+  if (progress.needsSnapshot(server.log.beginIndex)) return undefined;
   if (progress.state === 'replicate' && progress.nextIndex > server.log.lastIndex) return undefined;
   return { to, term: server.term, previousIndex: logIndex(progress.nextIndex - 1), lastIndex: server.log.lastIndex };
 }
@@ -123,7 +124,7 @@ export function planAppend(server: ServerState, role: LeaderRole, to: ActorId): 
 export function fillAppend(server: ServerState, role: LeaderRole, plan: AppendPlan, entries: readonly EntryInfo[]): Append | undefined {
   const progress = role.progress.get(plan.to);
   if (progress === undefined || plan.term !== server.term || progress.nextIndex !== plan.previousIndex + 1) return undefined;
-  if (!progress.mayAppend(server.settings.replicationWindow)) return undefined;
+  if (!progress.mayAppend(server.settings.replicationWindow) || progress.needsSnapshot(server.log.beginIndex)) return undefined;
   const previousTerm = server.log.termAt(plan.previousIndex);
   assert(previousTerm !== undefined, `the entry before ${progress.nextIndex} is not in the log`);
   const lastIndex = entries.at(-1)?.index ?? plan.previousIndex;
@@ -140,7 +141,7 @@ export function handleAppendResult(server: ServerState, role: LeaderRole, from: 
   progress.lastHeardMs = server.nowMs;
   if (!message.accepted) {
     if (!progress.isCurrentRefusal(message.index)) return;
-    progress.probeFrom(logIndex(server.log.lastIndexAtMost(message.hintIndex, message.hintTerm) + 1));
+    progress.probeFrom(logIndex(placeToMeet(server, message) + 1));
     return;
   }
   assert(message.index <= server.log.lastIndex, `node ${from} acknowledged entry ${message.index}, which this leader does not have`);
@@ -152,6 +153,11 @@ export function handleAppendResult(server: ServerState, role: LeaderRole, from: 
     goOnWithChange(server, role);
   }
   handOverWhenCaughtUp(server, role);
+}
+
+/** Where the logs may meet by what a refusal says; below this log's begin where only a snapshot helps. */
+function placeToMeet({ log }: ServerState, { hintIndex, hintTerm }: AppendResult): LogIndex {
+  return hintIndex < log.beginIndex ? hintIndex : log.lastIndexAtMost(hintIndex, hintTerm);
 }
 
 export function handleHeartbeatResult(server: ServerState, role: LeaderRole, from: ActorId, message: HeartbeatResult): void {

@@ -8,7 +8,7 @@ import type { TermStart } from './types.js';
  */
 export class LogShape {
   /** Ascending in index and in term. The first one is the entry before the log. */
-  private readonly starts: TermStart[];
+  private starts: TermStart[];
   private last: LogIndex;
 
   /** `begin` is the entry before the first one (index 0 and term 0 in a whole log). */
@@ -62,6 +62,20 @@ export class LogShape {
     assert(index >= this.beginIndex && index <= this.last, `can't truncate after ${index}`);
     while (this.starts.length > 1 && this.lastStart.index > index) this.starts.pop();
     this.last = index;
+  }
+
+  /** Forgets every entry up to `index`, which is the one that the log begins after from now on. */
+  cutThrough(index: LogIndex): void {
+    const termOfEntry = this.termAt(index);
+    assert(termOfEntry !== undefined, `the log can't begin after ${index}, which is outside it`);
+    const kept = this.starts.filter((start) => start.index > index);
+    this.starts = [{ index, term: termOfEntry }, ...kept];
+  }
+
+  /** Forgets everything: the log is empty and begins after this entry. */
+  replaceWith(begin: TermStart): void {
+    this.starts = [begin];
+    this.last = begin.index;
   }
 
   /**

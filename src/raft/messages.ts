@@ -78,6 +78,35 @@ export interface ReadIndexResponse {
   readonly index: LogIndex;
 }
 
+/**
+ * A piece of a snapshot (InstallSnapshot, section 5.2): what stands before the
+ * first entry that the leader still has. The entries after it follow as appends.
+ */
+export interface SnapshotChunk {
+  readonly type: 'snapshot';
+  readonly term: Term;
+  /** The last entry that the snapshot stands for … */
+  readonly index: LogIndex;
+  /** … and its term. */
+  readonly indexTerm: Term;
+  /** Where in the snapshot `data` begins. */
+  readonly offset: number;
+  readonly totalBytes: number;
+  /** SHA-256 over the whole snapshot, 64 hexadecimal digits. */
+  readonly digest: string;
+  /** Consensus does not look into it. */
+  readonly data: Uint8Array;
+}
+
+export interface SnapshotResult {
+  readonly type: 'snapshot-result';
+  readonly term: Term;
+  /** Of the snapshot. */
+  readonly index: LogIndex;
+  /** The receiver holds it up to here, and waits for what follows. Its end is acknowledged with an append result, once it is durable. */
+  readonly receivedBytes: number;
+}
+
 export type Message =
   | VoteRequest
   | VoteResponse
@@ -87,4 +116,6 @@ export type Message =
   | HeartbeatResult
   | TimeoutNow
   | ReadIndexRequest
-  | ReadIndexResponse;
+  | ReadIndexResponse
+  | SnapshotChunk
+  | SnapshotResult;

@@ -14,10 +14,11 @@ interface InFlight {
 /**
  * What a leader knows of one follower. In `probe` it looks for the place where
  * the logs meet, one message at a time; in `replicate` it streams ahead of the
- * acknowledgements, as far as the window allows.
+ * acknowledgements, as far as the window allows; in `snapshot` it waits until
+ * the follower has what stands before the log's begin.
  */
 export class Progress {
-  state: 'probe' | 'replicate' = 'probe';
+  state: 'probe' | 'replicate' | 'snapshot' = 'probe';
   /** The follower holds everything up to here durably. Never goes back within a term. */
   matchIndex: LogIndex = logIndex(0);
   /** The next entry to send. */
@@ -33,6 +34,8 @@ export class Progress {
   keepsUp = false;
   private catchUpRound: { readonly through: LogIndex; readonly sinceMs: number };
   private probeSentAtMs: number | undefined;
+  /** The snapshot under way: the entry that it ends with, and when the follower last spoke of it. */
+  private snapshot: { readonly index: LogIndex; heardMs: number } | undefined;
   private inFlight: InFlight[] = [];
   /** Since when the oldest message in flight is the next one to be answered. */
   private unansweredSinceMs = 0;
@@ -46,7 +49,7 @@ export class Progress {
   }
 
   mayAppend(window: ReplicationWindow): boolean {
-    if (!this.linkOpen) return false;
+    if (!this.linkOpen || this.state === 'snapshot') return false;
     if (this.state === 'probe') return this.probeSentAtMs === undefined;
     return this.inFlight.length < window.messages && this.inFlightBytes < window.bytes;
   }
@@ -73,9 +76,11 @@ export class Progress {
       this.inFlightBytes -= this.inFlight[0].bytes;
       this.inFlight.shift();
     }
-    if (this.state === 'probe') {
+    if (this.snapshot !== undefined && this.matchIndex < this.snapshot.index) return;
+    if (this.state !== 'replicate') {
       this.state = 'replicate';
       this.probeSentAtMs = undefined;
+      this.snapshot = undefined;
       this.nextIndex = logIndex(this.matchIndex + 1);
     } else if (this.nextIndex <= this.matchIndex) {
       this.nextIndex = logIndex(this.matchIndex + 1);
@@ -95,10 +100,32 @@ export class Progress {
     }
   }
 
+  /** What the follower needs next stands at or before the log's begin. */
+  needsSnapshot(beginIndex: LogIndex): boolean {
+    return this.linkOpen && this.state !== 'snapshot' && this.nextIndex <= beginIndex;
+  }
+
+  /** Sends no entries until the follower holds everything up to `index`. */
+  snapshotBegun(index: LogIndex, nowMs: number): void {
+    this.probeFrom(this.nextIndex);
+    this.state = 'snapshot';
+    this.snapshot = { index, heardMs: nowMs };
+  }
+
+  /** Whether this snapshot is under way. */
+  isTakingSnapshot(index: LogIndex): boolean {
+    return this.snapshot?.index === index;
+  }
+
+  snapshotHeard(nowMs: number): void {
+    if (this.snapshot !== undefined) this.snapshot.heardMs = nowMs;
+  }
+
   /** Looks again for the place where the logs meet, from `nextIndex` on. */
   probeFrom(nextIndex: LogIndex): void {
     this.state = 'probe';
     this.probeSentAtMs = undefined;
+    this.snapshot = undefined;
     this.inFlight = [];
     this.inFlightBytes = 0;
     this.nextIndex = logIndex(Math.max(nextIndex, this.matchIndex + 1));
@@ -117,12 +144,13 @@ export class Progress {
    */
   repeatUnanswered(beforeMs: number): void {
     const pipelined = this.inFlight.length > 0 ? this.unansweredSinceMs : undefined;
-    const sinceMs = this.state === 'probe' ? this.probeSentAtMs : pipelined;
+    const sinceMs = this.snapshot?.heardMs ?? (this.state === 'probe' ? this.probeSentAtMs : pipelined);
     if (sinceMs !== undefined && sinceMs < beforeMs) this.restart();
   }
 
   /** Whether a refusal of `index` answers what was sent last, and not something older. */
   isCurrentRefusal(index: LogIndex): boolean {
+    if (this.state === 'snapshot') return false;
     return this.state === 'replicate' ? index > this.matchIndex : index === this.nextIndex - 1;
   }
 }

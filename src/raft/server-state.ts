@@ -2,7 +2,7 @@ import type { ActorId, LogIndex, Random, Term } from '../base/index.js';
 import { type ConfigurationHistory, isVoter } from './configuration.js';
 import { Durability, type Outbound } from './durability.js';
 import type { LogShape } from './log-shape.js';
-import type { Message } from './messages.js';
+import type { Message, SnapshotChunk } from './messages.js';
 import type { Progress, ReplicationWindow } from './progress.js';
 import type { ReadIndexQueue } from './read-index.js';
 import type { Configuration, HardState } from './types.js';
@@ -65,12 +65,16 @@ export interface Output {
   acceptedFrom: LogIndex | undefined;
   /** What the core has appended by itself, in order: each needs a body at once. */
   ownEntries: OwnEntry[];
+  /** A piece of a snapshot that this server needs, to be put with those before it: see `RaftCore.snapshotReceived`. */
+  snapshotChunk: { readonly from: ActorId; readonly message: SnapshotChunk } | undefined;
+  /** What followers have taken in of the snapshots under way. */
+  snapshotResults: { readonly from: ActorId; readonly index: LogIndex; readonly receivedBytes: number }[];
   /** Elections begun since the output was last taken, pre-votes included. */
   campaigns: number;
 }
 
 export function emptyOutput(): Output {
-  return { messages: [], reads: [], acceptedFrom: undefined, ownEntries: [], campaigns: 0 };
+  return { messages: [], reads: [], acceptedFrom: undefined, ownEntries: [], snapshotChunk: undefined, snapshotResults: [], campaigns: 0 };
 }
 
 /** What a server knows. The handlers in the neighbouring files change it; nobody else does. */

@@ -21,6 +21,8 @@ const MESSAGE_TYPES = [
   'timeout-now',
   'read-index-request',
   'read-index-response',
+  'snapshot',
+  'snapshot-result',
 ] as const satisfies readonly Message['type'][];
 
 const ERROR_CODES: readonly ErrorCode[] = Object.keys(ERRORS).filter(isErrorCode);

@@ -39,6 +39,10 @@ function toWire(message: Message, records: readonly LogRecord[]): WireMessage {
       return { $case: 'readIndexRequest', value: message };
     case 'read-index-response':
       return { $case: 'readIndexResponse', value: message };
+    case 'snapshot':
+      return { $case: 'snapshot', value: message };
+    case 'snapshot-result':
+      return { $case: 'snapshotResult', value: message };
     default:
       return unreachable(message);
   }
@@ -85,6 +89,15 @@ function fromWire(wire: Exclude<WireMessage, { $case: 'append' }>): Message {
     case 'readIndexResponse': {
       const { requestId, index } = wire.value;
       return { type: 'read-index-response', term: term(wire.value.term), requestId, index: logIndex(index) };
+    }
+    case 'snapshot': {
+      const { index, indexTerm, offset, totalBytes, digest, data } = wire.value;
+      const of = { index: logIndex(index), indexTerm: term(indexTerm) };
+      return { type: 'snapshot', term: term(wire.value.term), ...of, offset, totalBytes, digest, data };
+    }
+    case 'snapshotResult': {
+      const { index, receivedBytes } = wire.value;
+      return { type: 'snapshot-result', term: term(wire.value.term), index: logIndex(index), receivedBytes };
     }
     default:
       return unreachable(wire);

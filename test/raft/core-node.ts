@@ -10,9 +10,12 @@ import {
   RaftCore,
   type ReadResult,
   type Settings,
+  type SnapshotChunk,
   type TermStart,
 } from '../../src/raft/index.js';
 import { ServerState } from '../../src/raft/server-state.js';
+import { SnapshotReceiver } from '../../src/replica/snapshot-receiver.js';
+import { SnapshotSender } from '../../src/replica/snapshot-sender.js';
 
 /** A log entry with a body that a person can read. */
 export interface LogEntry {
@@ -30,15 +33,20 @@ export interface Packet {
   readonly entries: readonly LogEntry[];
 }
 
-/** What survives a crash. */
+/**
+ * What survives a crash. The state that a snapshot stands for is the history
+ * itself: `entries` begins with the first entry that ever was, the log after `begin`.
+ */
 export interface Disk {
   hardState: HardState;
+  begin: TermStart;
   entries: LogEntry[];
   commitIndex: LogIndex;
 }
 
 export interface Write {
   readonly step: PersistStep;
+  readonly snapshot: readonly LogEntry[];
   readonly entries: readonly LogEntry[];
 }
 
@@ -66,8 +74,16 @@ export interface CoreNodeOptions {
   readonly fault?: PlantedFault | undefined;
 }
 
+/** Small, so that a snapshot takes several. */
+const SNAPSHOT_CHUNK_BYTES = 300;
+
 export function emptyDisk(): Disk {
-  return { hardState: { term: term(0), vote: undefined }, entries: [], commitIndex: logIndex(0) };
+  return {
+    hardState: { term: term(0), vote: undefined },
+    begin: { index: logIndex(0), term: term(0) },
+    entries: [],
+    commitIndex: logIndex(0),
+  };
 }
 
 /**
@@ -89,9 +105,12 @@ export class CoreNode {
   changedFrom = Number.POSITIVE_INFINITY;
   campaigns = 0;
   truncations = 0;
+  snapshots = 0;
   private readonly firstConfiguration: Configuration;
   private readonly entriesPerAppend: number;
   private readonly fault: PlantedFault | undefined;
+  private readonly snapshotSender: SnapshotSender;
+  private readonly snapshotReceiver = new SnapshotReceiver();
 
   constructor(options: CoreNodeOptions) {
     const { self, disk, settings, random, nowMs } = options;
@@ -107,11 +126,20 @@ export class CoreNode {
       random,
       nowMs,
       hardState: disk.hardState,
-      begin: { index: logIndex(0), term: term(0) },
-      termStarts: termStartsOf(disk.entries),
+      begin: disk.begin,
+      termStarts: termStartsOf(disk.entries).filter(({ index }) => index > disk.begin.index),
       lastIndex: logIndex(disk.entries.length),
-      configurations: [{ index: logIndex(0), configuration: options.configuration }, ...configurationsOf(disk.entries)],
-      commitIndex: disk.commitIndex,
+      configurations: [this.inForceAt(disk.begin.index), ...configurationsOf(disk.entries).filter(({ index }) => index > disk.begin.index)],
+      commitIndex: logIndex(Math.max(disk.begin.index, disk.commitIndex)),
+    });
+    this.snapshotSender = new SnapshotSender({
+      core: this.core,
+      snapshot: () => Buffer.from(JSON.stringify(this.entries.slice(0, this.core.beginIndex))),
+      send: (to, message) => {
+        this.send({ from: this.self, to, message, entries: [] });
+        return true;
+      },
+      chunkBytes: SNAPSHOT_CHUNK_BYTES,
     });
     this.fault?.started?.(this);
   }
@@ -156,6 +184,13 @@ export class CoreNode {
     const index = this.core.changeMembers(changes);
     this.drive(nowMs);
     return typeof index === 'string' ? undefined : index;
+  }
+
+  /** The entries up to `index`, which is settled, are given up. */
+  cutThrough(index: LogIndex, nowMs: number): void {
+    this.core.cutThrough(index);
+    this.disk.begin = { index, term: present(this.entries[index - 1], 'a settled entry is in the log').term };
+    this.drive(nowMs);
   }
 
   linkChanged(peer: ActorId, state: 'open' | 'closed' | 'refused', nowMs: number): void {
@@ -206,12 +241,20 @@ export class CoreNode {
     this.fault?.afterInput?.(this);
     this.carryOut([]);
     const step = this.core.takePersistStep();
-    if (step !== undefined) this.writeUnderWay = { step, entries: this.entries.slice(step.fromIndex - 1, step.throughIndex) };
+    if (step === undefined) return;
+    const { snapshotIndex, fromIndex, throughIndex } = step;
+    this.writeUnderWay = {
+      step,
+      snapshot: this.entries.slice(0, snapshotIndex ?? 0),
+      entries: this.entries.slice(fromIndex - 1, throughIndex),
+    };
   }
 
   private carryOut(received: readonly LogEntry[]): void {
     const output = this.core.takeOutput();
-    const { acceptedFrom, ownEntries } = output;
+    const { acceptedFrom, ownEntries, snapshotChunk } = output;
+    if (snapshotChunk !== undefined) this.takeChunk(snapshotChunk.from, snapshotChunk.message);
+    for (const result of output.snapshotResults) this.snapshotSender.answered(result);
     if (acceptedFrom !== undefined) for (const entry of received.filter(({ index }) => index >= acceptedFrom)) this.put(entry);
     for (const { index, configuration } of ownEntries) {
       const entry = { index, term: this.core.term };
@@ -224,8 +267,26 @@ export class CoreNode {
     this.campaigns += output.campaigns;
   }
 
+  private takeChunk(from: ActorId, chunk: SnapshotChunk): void {
+    const { receivedBytes, whole } = this.snapshotReceiver.take(chunk);
+    this.core.snapshotReceived(from, chunk.index, receivedBytes);
+    if (whole === undefined) return;
+    this.snapshots++;
+    this.changedFrom = Math.min(this.changedFrom, this.core.commitIndex + 1);
+    const history = JSON.parse(Buffer.from(whole).toString()) as LogEntry[];
+    this.entries.splice(0, this.entries.length, ...history);
+    this.core.installSnapshot({ index: chunk.index, term: chunk.indexTerm }, this.inForceAt(chunk.index));
+  }
+
+  private inForceAt(index: LogIndex): PlacedConfiguration {
+    const set = configurationsOf(this.entries).findLast((placed) => placed.index <= index);
+    return set ?? { index: logIndex(0), configuration: this.firstConfiguration };
+  }
+
   private sendAppends(nowMs: number): void {
     for (const peer of this.core.followers) {
+      const snapshot = this.core.takeSnapshotPlan(peer);
+      if (snapshot !== undefined) this.snapshotSender.begin(snapshot);
       for (let plan = this.core.planAppend(peer); plan !== undefined; plan = this.core.planAppend(peer)) {
         const entries = this.entries.slice(plan.previousIndex, plan.previousIndex + this.entriesPerAppend);
         const infos = entries.map(infoOf);
@@ -249,10 +310,14 @@ export class CoreNode {
     this.changedFrom = Math.min(this.changedFrom, entry.index);
   }
 
-  private store({ step, entries }: Write, operations: number): void {
+  private store({ step, snapshot, entries }: Write, operations: number): void {
     let left = operations;
-    const { hardState, truncateAfter } = step;
+    const { hardState, snapshotIndex, truncateAfter } = step;
     if (hardState !== undefined && left-- > 0) this.disk.hardState = this.fault?.storing?.(hardState) ?? hardState;
+    if (snapshotIndex !== undefined && left-- > 0) {
+      this.disk.begin = { index: snapshotIndex, term: present(snapshot.at(-1), 'a snapshot stands for entries').term };
+      this.disk.entries = [...snapshot];
+    }
     if (truncateAfter !== undefined && left-- > 0) this.disk.entries.length = Math.min(truncateAfter, this.disk.entries.length);
     for (const entry of entries) {
       if (left-- <= 0) return;

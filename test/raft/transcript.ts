@@ -160,6 +160,7 @@ function describeWrite({ self, writeUnderWay }: CoreNode): string {
   const { step, entries } = present(writeUnderWay, 'a write has begun');
   const parts = [
     step.hardState === undefined ? '' : `term=${step.hardState.term} vote=${step.hardState.vote ?? 'none'}`,
+    step.snapshotIndex === undefined ? '' : `snapshot ${step.snapshotIndex}`,
     step.truncateAfter === undefined ? '' : `truncate after ${step.truncateAfter}`,
     entries.length === 0 ? '' : `entries ${step.fromIndex}-${step.throughIndex}`,
   ];
@@ -191,5 +192,9 @@ function describeMessage(message: Message): string {
       return `id=${message.requestId} index=${message.index}`;
     case 'timeout-now':
       return '';
+    case 'snapshot':
+      return `of=${message.index}/${message.indexTerm} bytes=${message.offset}+${message.data.byteLength}/${message.totalBytes}`;
+    case 'snapshot-result':
+      return `of=${message.index} received=${message.receivedBytes}`;
   }
 }

@@ -35,6 +35,7 @@ test('three and five cores keep every invariant over lossy links, crashes and sl
     crashes: 5,
     lostWrites: 1,
     truncations: 0.3,
+    snapshots: 0.3,
     transfers: 0.3,
     memberChanges: 0.8,
     proposals: 30,

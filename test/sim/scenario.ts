@@ -20,6 +20,7 @@ export interface Figures {
   crashes: number;
   lostWrites: number;
   truncations: number;
+  snapshots: number;
   transfers: number;
   memberChanges: number;
   proposals: number;
@@ -33,6 +34,7 @@ export function noFigures(): Figures {
     crashes: 0,
     lostWrites: 0,
     truncations: 0,
+    snapshots: 0,
     transfers: 0,
     memberChanges: 0,
     proposals: 0,

@@ -1,4 +1,4 @@
-import { type ActorId, actorId, FlotillaError, present, type Random, seededRandom } from '../../src/base/index.js';
+import { type ActorId, actorId, FlotillaError, logIndex, present, type Random, seededRandom } from '../../src/base/index.js';
 import { isJoint, type MemberChange, membersOf, type Settings } from '../../src/raft/index.js';
 import { CoreNode, type Disk, describeConfiguration, type Packet, type PlantedFault } from '../raft/core-node.js';
 import { EventQueue } from './event-queue.js';
@@ -97,7 +97,10 @@ export class Simulation {
       return index !== undefined;
     });
     this.awaitWithin(50, 'equal logs after the faults have ended', () => this.logsAreEqual());
-    for (const { node } of this.servers.values()) this.figures.truncations += node?.truncations ?? 0;
+    for (const { node } of this.servers.values()) {
+      this.figures.truncations += node?.truncations ?? 0;
+      this.figures.snapshots += node?.snapshots ?? 0;
+    }
   }
 
   private awaitWithin(electionTimeouts: number, property: string, holds: () => boolean): void {
@@ -160,6 +163,7 @@ export class Simulation {
     if (node === undefined) return;
     this.figures.crashes++;
     this.figures.truncations += node.truncations;
+    this.figures.snapshots += node.snapshots;
     if (node.crash(Math.floor(this.random() * 5))) this.figures.lostWrites++;
     server.node = undefined;
     for (const peer of this.servers.values()) {
@@ -301,7 +305,8 @@ export class Simulation {
     if (choice < 0.35) this.crash(server);
     else if (choice < 0.45) for (const each of this.servers.values()) this.crash(each);
     else if (choice < 0.6) this.pause(this.random() < 0.5 ? this.anyLeader() : server);
-    else if (choice < 0.7) this.transfer();
+    else if (choice < 0.68) this.transfer();
+    else if (choice < 0.78) this.cutLogs();
     else this.partition();
   }
 
@@ -320,6 +325,18 @@ export class Simulation {
         if (!(error instanceof FlotillaError)) throw error;
       }
     });
+  }
+
+  /** Leaders and others give up the front of their logs: who lacks it needs a snapshot. */
+  private cutLogs(): void {
+    for (const server of this.servers.values()) {
+      if (this.random() < 0.3) continue;
+      this.inputAfter(this.between(0, 20), server, (node) => {
+        const settled = Math.min(node.core.commitIndex, node.core.durableIndex);
+        if (settled > node.core.beginIndex)
+          node.cutThrough(logIndex(this.between(node.core.beginIndex + 1, settled)), this.localMs(node.self));
+      });
+    }
   }
 
   /** When it wakes up, a client is quicker than its clock. */

@@ -35,7 +35,7 @@ export function committedEntriesStay(): Invariant {
   const complete = (node: CoreNode): void => {
     if (node.core.role !== 'leader' || leaders.has(node.core.term)) return;
     leaders.add(node.core.term);
-    const missing = committed.find((entry) => entry.byTerm < node.core.term && node.core.termAt(entry.index) !== entry.term);
+    const missing = committed.find((entry) => entry.byTerm < node.core.term && node.entries[entry.index - 1]?.term !== entry.term);
     if (missing !== undefined)
       throw new Violation(
         property,

@@ -55,6 +55,8 @@ export interface DeliverRequest {
     | { $case: "timeoutNow"; value: TimeoutNow }
     | { $case: "readIndexRequest"; value: ReadIndexRequest }
     | { $case: "readIndexResponse"; value: ReadIndexResponse }
+    | { $case: "snapshot"; value: Snapshot }
+    | { $case: "snapshotResult"; value: SnapshotResult }
     | undefined;
 }
 
@@ -140,6 +142,22 @@ export interface ForwardResponse_Proposed {
 export interface ForwardResponse_Failure {
   code: string;
   message: string;
+}
+
+export interface Snapshot {
+  term: number;
+  index: number;
+  indexTerm: number;
+  offset: number;
+  totalBytes: number;
+  digest: string;
+  data: Uint8Array;
+}
+
+export interface SnapshotResult {
+  term: number;
+  index: number;
+  receivedBytes: number;
 }
 
 function createBaseMember(): Member {
@@ -538,6 +556,12 @@ export const DeliverRequest: MessageFns<DeliverRequest> = {
       case "readIndexResponse":
         ReadIndexResponse.encode(message.message.value, writer.uint32(82).fork()).join();
         break;
+      case "snapshot":
+        Snapshot.encode(message.message.value, writer.uint32(90).fork()).join();
+        break;
+      case "snapshotResult":
+        SnapshotResult.encode(message.message.value, writer.uint32(98).fork()).join();
+        break;
     }
     return writer;
   },
@@ -633,6 +657,22 @@ export const DeliverRequest: MessageFns<DeliverRequest> = {
             }
 
             message.message = { $case: "readIndexResponse", value: ReadIndexResponse.decode(reader, reader.uint32()) };
+            continue;
+          }
+          case 11: {
+            if (tag !== 90) {
+              break;
+            }
+
+            message.message = { $case: "snapshot", value: Snapshot.decode(reader, reader.uint32()) };
+            continue;
+          }
+          case 12: {
+            if (tag !== 98) {
+              break;
+            }
+
+            message.message = { $case: "snapshotResult", value: SnapshotResult.decode(reader, reader.uint32()) };
             continue;
           }
         }
@@ -1565,6 +1605,186 @@ export const ForwardResponse_Failure: MessageFns<ForwardResponse_Failure> = {
             }
 
             message.message = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseSnapshot(): Snapshot {
+  return { term: 0, index: 0, indexTerm: 0, offset: 0, totalBytes: 0, digest: "", data: new Uint8Array(0) };
+}
+
+export const Snapshot: MessageFns<Snapshot> = {
+  encode(message: Snapshot, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.term !== 0) {
+      writer.uint32(8).uint64(message.term);
+    }
+    if (message.index !== 0) {
+      writer.uint32(16).uint64(message.index);
+    }
+    if (message.indexTerm !== 0) {
+      writer.uint32(24).uint64(message.indexTerm);
+    }
+    if (message.offset !== 0) {
+      writer.uint32(32).uint64(message.offset);
+    }
+    if (message.totalBytes !== 0) {
+      writer.uint32(40).uint64(message.totalBytes);
+    }
+    if (message.digest !== "") {
+      writer.uint32(50).string(message.digest);
+    }
+    if (message.data.length !== 0) {
+      writer.uint32(58).bytes(message.data);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): Snapshot {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseSnapshot();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.term = longToNumber(reader.uint64());
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.index = longToNumber(reader.uint64());
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.indexTerm = longToNumber(reader.uint64());
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.offset = longToNumber(reader.uint64());
+            continue;
+          }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.totalBytes = longToNumber(reader.uint64());
+            continue;
+          }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.digest = reader.string();
+            continue;
+          }
+          case 7: {
+            if (tag !== 58) {
+              break;
+            }
+
+            message.data = reader.bytes();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseSnapshotResult(): SnapshotResult {
+  return { term: 0, index: 0, receivedBytes: 0 };
+}
+
+export const SnapshotResult: MessageFns<SnapshotResult> = {
+  encode(message: SnapshotResult, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.term !== 0) {
+      writer.uint32(8).uint64(message.term);
+    }
+    if (message.index !== 0) {
+      writer.uint32(16).uint64(message.index);
+    }
+    if (message.receivedBytes !== 0) {
+      writer.uint32(24).uint64(message.receivedBytes);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): SnapshotResult {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseSnapshotResult();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.term = longToNumber(reader.uint64());
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.index = longToNumber(reader.uint64());
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.receivedBytes = longToNumber(reader.uint64());
             continue;
           }
         }
