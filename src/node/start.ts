@@ -1,5 +1,6 @@
 import { openNodeDirectory, openStorage } from '../storage/index.js';
 import type { Logging, Metrics } from '../telemetry/index.js';
+import { systemClock } from './clock.js';
 import type { ServerConfig } from './config/index.js';
 import { FlotillaNode } from './node.js';
 
@@ -20,7 +21,12 @@ export async function startNode(config: ServerConfig, logging: Logging, metrics:
   const opened: (() => Promise<void>)[] = [() => directory.close()];
   try {
     let node: FlotillaNode | undefined;
-    const storage = await openStorage({ directory, segmentBytes: config.segmentBytes, onFailure: (error) => node?.fail(error) });
+    const storage = await openStorage({
+      directory,
+      clock: systemClock,
+      segmentBytes: config.segmentBytes,
+      onFailure: (error) => node?.fail(error),
+    });
     opened.push(() => storage.close());
     const started = new FlotillaNode({ config, logging, metrics, directory, storage });
     node = started;

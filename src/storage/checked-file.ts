@@ -1,7 +1,7 @@
-import { readFile } from 'node:fs/promises';
 import { crc32 } from 'node:zlib';
 import { FlotillaError } from '../base/index.js';
-import { replaceFile, systemCodeOf, writeNewFile } from './durable-files.js';
+import type { Disk } from './disk.js';
+import { replaceFile } from './durable-files.js';
 
 /**
  * A small file that people may read and only Flotilla writes: one line of JSON,
@@ -12,14 +12,9 @@ export interface CheckedContent {
   readonly format: number;
 }
 
-/** Writes a file that does not exist yet; the caller syncs the directory. */
-export async function createCheckedFile(path: string, content: CheckedContent): Promise<void> {
-  await writeNewFile(path, encode(content));
-}
-
 /** Atomically replaces the file, or makes it. */
-export async function replaceCheckedFile(path: string, content: CheckedContent): Promise<void> {
-  await replaceFile(path, encode(content));
+export async function replaceCheckedFile(disk: Disk, path: string, content: CheckedContent): Promise<void> {
+  await replaceFile(disk, path, encode(content));
 }
 
 /**
@@ -27,11 +22,13 @@ export async function replaceCheckedFile(path: string, content: CheckedContent):
  * not what was written and FOREIGN_NODE where another version wrote it.
  */
 export async function readCheckedFile<Content extends CheckedContent>(
+  disk: Disk,
   path: string,
   format: Content['format'],
 ): Promise<Content | undefined> {
-  const text = await readIfThere(path);
-  if (text === undefined) return undefined;
+  const bytes = await disk.readFile(path);
+  if (bytes === undefined) return undefined;
+  const text = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString();
   const json = text.slice(0, text.indexOf('\n'));
   const checksum = text.slice(json.length + 1, json.length + 9);
   if (json === '' || checksum !== checksumOf(json)) {
@@ -55,13 +52,4 @@ function encode(content: CheckedContent): Buffer {
 
 function checksumOf(json: string): string {
   return crc32(json).toString(16).padStart(8, '0');
-}
-
-async function readIfThere(path: string): Promise<string | undefined> {
-  try {
-    return await readFile(path, 'utf8');
-  } catch (error) {
-    if (systemCodeOf(error) === 'ENOENT') return undefined;
-    throw error;
-  }
 }

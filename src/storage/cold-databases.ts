@@ -1,4 +1,5 @@
 import { LIMITS } from '../base/index.js';
+import type { Clock, Timer } from '../replica/index.js';
 
 /** Something that can be closed while nobody uses it, and opens again by itself. */
 export interface Closeable {
@@ -14,12 +15,19 @@ export interface Closeable {
 export class ColdDatabases {
   /** In the order of last use, with its time on a monotonic clock. */
   private readonly lastUseMs = new Map<Closeable, number>();
+  private readonly clock: Clock;
   private readonly onFailure: (error: unknown) => void;
   private readonly limit: number;
   private readonly idleMs: number;
-  private timer: NodeJS.Timeout | undefined;
+  private timer: Timer | undefined;
 
-  constructor(onFailure: (error: unknown) => void, limit: number = LIMITS.openColdSegments, idleMs: number = LIMITS.coldSegmentIdleMs) {
+  constructor(
+    clock: Clock,
+    onFailure: (error: unknown) => void,
+    limit: number = LIMITS.openColdSegments,
+    idleMs: number = LIMITS.coldSegmentIdleMs,
+  ) {
+    this.clock = clock;
     this.onFailure = onFailure;
     this.limit = limit;
     this.idleMs = idleMs;
@@ -31,7 +39,7 @@ export class ColdDatabases {
 
   used(database: Closeable): void {
     this.lastUseMs.delete(database);
-    this.lastUseMs.set(database, performance.now());
+    this.lastUseMs.set(database, this.clock.nowMs());
     this.closeSome((_, excess) => excess > 0);
     this.watch();
   }
@@ -41,13 +49,13 @@ export class ColdDatabases {
   }
 
   stop(): void {
-    clearTimeout(this.timer);
+    this.timer?.cancel();
     this.timer = undefined;
     this.lastUseMs.clear();
   }
 
   private closeSome(due: (idleMs: number, excess: number) => boolean): void {
-    const now = performance.now();
+    const now = this.clock.nowMs();
     for (const [database, usedMs] of this.lastUseMs) {
       if (!due(now - usedMs, this.lastUseMs.size - this.limit)) return;
       if (database.inUse) continue;
@@ -58,11 +66,10 @@ export class ColdDatabases {
 
   private watch(): void {
     if (this.timer !== undefined || this.lastUseMs.size === 0) return;
-    this.timer = setTimeout(() => {
+    this.timer = this.clock.after(this.idleMs, () => {
       this.timer = undefined;
       this.closeSome((idleMs) => idleMs >= this.idleMs);
       this.watch();
-    }, this.idleMs);
-    this.timer.unref();
+    });
   }
 }

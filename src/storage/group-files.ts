@@ -1,8 +1,6 @@
-import { mkdir, rename, rm } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { type GroupId, groupId, logIndex, term } from '../base/index.js';
 import { EMPTY_LOG_TAIL, type Membership } from '../wire/index.js';
-import { syncDirectory } from './durable-files.js';
 import { HardStateFile } from './hard-state-file.js';
 import { MarkerFile } from './marker-file.js';
 import { prepareSegment, Segment } from './segment.js';
@@ -42,12 +40,13 @@ export function isUnfinished(name: string): boolean {
 
 /** Builds a group under another name and renames it: it is there whole, or not at all. */
 export async function createGroupFiles(directory: string, created: NewGroup, settings: DatabaseSettings): Promise<void> {
+  const { disk } = settings;
   const unfinished = `${directory}${UNFINISHED_SUFFIX}`;
-  await rm(unfinished, { recursive: true, force: true });
-  await mkdir(unfinished, { mode: 0o700 });
-  await mkdir(segmentsPath(unfinished), { mode: 0o700 });
-  await HardStateFile.create(hardStatePath(unfinished), { term: term(0), vote: undefined });
-  await MarkerFile.create(markerPath(unfinished), {
+  await disk.remove(unfinished);
+  await disk.makeDirectory(unfinished);
+  await disk.makeDirectory(segmentsPath(unfinished));
+  await HardStateFile.create(disk, hardStatePath(unfinished), { term: term(0), vote: undefined });
+  await MarkerFile.create(disk, markerPath(unfinished), {
     index: logIndex(0),
     term: term(0),
     checksum: 0,
@@ -60,7 +59,7 @@ export async function createGroupFiles(directory: string, created: NewGroup, set
   const segment = await Segment.begin(prepared, { group, incarnation, before: EMPTY_LOG_TAIL, membership, membershipIndex: logIndex(0) });
   // LevelDB keeps the path that it was opened with: it must not be open while the directory gets its name.
   await segment.close();
-  await syncDirectory(unfinished);
-  await rename(unfinished, directory);
-  await syncDirectory(dirname(directory));
+  await disk.syncDirectory(unfinished);
+  await disk.rename(unfinished, directory);
+  await disk.syncDirectory(dirname(directory));
 }

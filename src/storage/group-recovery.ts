@@ -1,7 +1,7 @@
-import { readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type GroupId, logIndex } from '../base/index.js';
 import type { RecoveredGroup } from '../replica/index.js';
+import type { Disk } from './disk.js';
 import { isRemoved } from './durable-files.js';
 import { groupIdOf, hardStatePath, isUnfinished, markerPath, segmentsPath } from './group-files.js';
 import { GroupStore } from './group-store.js';
@@ -12,10 +12,10 @@ import type { DatabaseSettings } from './segment-database.js';
 import { SegmentedLog } from './segmented-log.js';
 
 /** The groups in a node's directory, ascending. What a crash left of unfinished or removed ones is deleted. */
-export async function findGroups(groupsPath: string): Promise<GroupId[]> {
-  const names = await readdir(groupsPath);
+export async function findGroups(disk: Disk, groupsPath: string): Promise<GroupId[]> {
+  const names = await disk.list(groupsPath);
   for (const name of names) {
-    if (isUnfinished(name) || isRemoved(name)) await rm(join(groupsPath, name), { recursive: true, force: true });
+    if (isUnfinished(name) || isRemoved(name)) await disk.remove(join(groupsPath, name));
   }
   return names.flatMap((name) => groupIdOf(name) ?? []).sort((a, b) => a - b);
 }
@@ -24,9 +24,9 @@ export async function findGroups(groupsPath: string): Promise<GroupId[]> {
 export async function openGroup(directory: string, group: GroupId, settings: DatabaseSettings): Promise<GroupStore> {
   const opened: { close(): Promise<void> }[] = [];
   try {
-    const hardState = await HardStateFile.open(hardStatePath(directory));
+    const hardState = await HardStateFile.open(settings.disk, hardStatePath(directory));
     opened.push(hardState);
-    const marker = await MarkerFile.open(markerPath(directory));
+    const marker = await MarkerFile.open(settings.disk, markerPath(directory));
     opened.push(marker);
     const found = await recoverLog(segmentsPath(directory), group, marker.current, settings);
     const { begin, tail, termStarts, memberships, incarnation } = found;
@@ -44,7 +44,7 @@ export async function openGroup(directory: string, group: GroupId, settings: Dat
       lastSequence: found.lastSequence,
     });
     const recovered: RecoveredGroup = { hardState: hardState.current, begin, tail, termStarts, memberships, commitIndex, incarnation };
-    return new GroupStore({ recovered, hardState, marker, log }, settings.onFailure);
+    return new GroupStore({ recovered, hardState, marker, log }, settings);
   } catch (error) {
     await Promise.allSettled(opened.map((file) => file.close()));
     throw error;

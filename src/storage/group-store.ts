@@ -1,6 +1,6 @@
 import { assert, type Counter, LIMITS, type LogIndex, logIndex } from '../base/index.js';
 import type { HardState } from '../raft/index.js';
-import type { GroupLog, RecoveredGroup } from '../replica/index.js';
+import type { Clock, GroupLog, RecoveredGroup, Timer } from '../replica/index.js';
 import type { LogRecord, LogTail } from '../wire/index.js';
 import type { HardStateFile } from './hard-state-file.js';
 import type { Marker, MarkerFile } from './marker-file.js';
@@ -23,20 +23,22 @@ export class GroupStore implements GroupLog {
   private readonly hardState: HardStateFile;
   private readonly marker: MarkerFile;
   private readonly log: SegmentedLog;
+  private readonly clock: Clock;
   private readonly onFailure: (error: unknown) => void;
   private committed: LogIndex;
   /** Set while notes of the marker wait for their fsync. */
-  private markerTimer: NodeJS.Timeout | undefined;
+  private markerTimer: Timer | undefined;
   private markerSync: Promise<void> = Promise.resolve();
 
   constructor(
     files: { recovered: RecoveredGroup; hardState: HardStateFile; marker: MarkerFile; log: SegmentedLog },
-    onFailure: (error: unknown) => void,
+    { clock, onFailure }: { clock: Clock; onFailure: (error: unknown) => void },
   ) {
     this.recovered = files.recovered;
     this.hardState = files.hardState;
     this.marker = files.marker;
     this.log = files.log;
+    this.clock = clock;
     this.onFailure = onFailure;
     this.committed = files.recovered.commitIndex;
   }
@@ -88,7 +90,7 @@ export class GroupStore implements GroupLog {
 
   /** `intact`: no write has failed, so what is noted last is true. */
   async close(intact: boolean): Promise<void> {
-    clearTimeout(this.markerTimer);
+    this.markerTimer?.cancel();
     await this.markerSync;
     if (intact) {
       await this.marker.advance(this.markerAt(this.log.tail));
@@ -105,10 +107,10 @@ export class GroupStore implements GroupLog {
   }
 
   private planMarkerSync(): void {
-    this.markerTimer ??= setTimeout(() => {
+    this.markerTimer ??= this.clock.after(LIMITS.markerSyncMs, () => {
       this.markerTimer = undefined;
       this.markerSync = this.syncMarker();
-    }, LIMITS.markerSyncMs);
+    });
   }
 
   /** Never rejects: a failed fsync stops the node. */

@@ -1,5 +1,6 @@
 import { actorId, assert, readUint64, term, viewOf, writeUint64 } from '../base/index.js';
 import type { HardState } from '../raft/index.js';
+import type { Disk } from './disk.js';
 import { TwoSlotFile } from './two-slot-file.js';
 
 const PAYLOAD_BYTES = 16;
@@ -20,13 +21,13 @@ export class HardStateFile {
     this.state = state;
   }
 
-  static async create(path: string, state: HardState): Promise<void> {
-    await TwoSlotFile.create(path, encode(state));
+  static async create(disk: Disk, path: string, state: HardState): Promise<void> {
+    await TwoSlotFile.create(disk, path, encode(state));
   }
 
   /** Throws DATA_LOSS where the state is not there any more. */
-  static async open(path: string): Promise<HardStateFile> {
-    const slots = await TwoSlotFile.open(path);
+  static async open(disk: Disk, path: string): Promise<HardStateFile> {
+    const slots = await TwoSlotFile.open(disk, path);
     const file = new HardStateFile(slots, decode(slots.recovered));
     try {
       // A crash between the two writes, or damage since, left one copy: make it two again before anything rests on it.

@@ -1,8 +1,8 @@
-import { readdir, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { FlotillaError, type GroupId, present, type Term } from '../base/index.js';
 import type { TermStart } from '../raft/index.js';
 import type { LogRecord, LogTail } from '../wire/index.js';
+import type { Disk } from './disk.js';
 import { isRemoved, removeDirectory } from './durable-files.js';
 import type { Marker } from './marker-file.js';
 import { Segment } from './segment.js';
@@ -34,7 +34,8 @@ interface FoundSegment {
  * with a hole or a forgotten end must not vote.
  */
 export async function recoverLog(segmentsPath: string, group: GroupId, marker: Marker, settings: DatabaseSettings): Promise<RecoveredLog> {
-  const found = await findSegments(segmentsPath, group);
+  const { disk } = settings;
+  const found = await findSegments(disk, segmentsPath, group);
   const oldest = present(found.segments[0], 'there is at least one segment');
   const { before: begin, incarnation, membership, membershipIndex } = oldest.header;
   if (begin.index !== marker.beginIndex) {
@@ -67,43 +68,30 @@ export async function recoverLog(segmentsPath: string, group: GroupId, marker: M
   return { segments, incarnation, begin, tail, termStarts, memberships, lastSequence: Math.max(found.lastSequence, marker.lastSequence) };
 }
 
-async function findSegments(segmentsPath: string, group: GroupId): Promise<{ segments: FoundSegment[]; lastSequence: number }> {
-  const names = await namesIn(segmentsPath);
-  for (const name of names.filter(isRemoved)) await rm(join(segmentsPath, name), { recursive: true, force: true });
+async function findSegments(disk: Disk, segmentsPath: string, group: GroupId): Promise<{ segments: FoundSegment[]; lastSequence: number }> {
+  const names = await namesIn(disk, segmentsPath);
+  for (const name of names.filter(isRemoved)) await disk.remove(join(segmentsPath, name));
   const sequences = names.flatMap((name) => segmentSequenceOf(name) ?? []).sort((a, b) => a - b);
   const segments: FoundSegment[] = [];
   for (const [position, sequence] of sequences.entries()) {
     const directory = join(segmentsPath, segmentName(sequence));
-    const header = await readHeader(directory, group, sequence);
+    const header = await readHeader(disk, directory, group, sequence);
     if (header !== undefined) segments.push({ directory, header });
-    else if (position === sequences.length - 1 && (await wasNeverUsed(directory))) await removeDirectory(directory);
+    // A segment is opened ahead without a header and gets it before its first record.
+    else if (position === sequences.length - 1 && (await disk.databaseIsEmpty(databasePath(directory))))
+      await removeDirectory(disk, directory);
     else throw new FlotillaError('DATA_LOSS', `group ${group}: ${directory} holds records and its header is missing`);
   }
   if (segments.length === 0) throw new FlotillaError('DATA_LOSS', `group ${group}: ${segmentsPath} holds no segment of its log`);
   return { segments, lastSequence: sequences.at(-1) ?? 0 };
 }
 
-async function namesIn(path: string): Promise<string[]> {
+async function namesIn(disk: Disk, path: string): Promise<string[]> {
   try {
-    return await readdir(path);
+    return await disk.list(path);
   } catch (error) {
     throw new FlotillaError('DATA_LOSS', `${path} can't be read: the log is missing`, { cause: error });
   }
-}
-
-/**
- * A segment is opened ahead without a header and gets it before its first
- * record. One without, whose LevelDB has neither a table nor a byte of
- * write-ahead log, was never used.
- */
-async function wasNeverUsed(directory: string): Promise<boolean> {
-  const path = databasePath(directory);
-  const files = await readdir(path).catch(() => []);
-  for (const file of files) {
-    if (file.endsWith('.ldb') || file.endsWith('.sst')) return false;
-    if (file.endsWith('.log') && (await stat(join(path, file))).size > 0) return false;
-  }
-  return true;
 }
 
 function requireContinuation(tail: LogTail, directory: string, header: SegmentHeader, incarnation: string): void {
@@ -125,7 +113,7 @@ async function openSealed(
   header: SegmentHeader,
   settings: DatabaseSettings,
 ): Promise<{ segment: Segment; summary: ContentsSummary }> {
-  const footer = await footerIfSound(directory);
+  const footer = await footerIfSound(settings.disk, directory);
   if (footer !== undefined) return { segment: Segment.sealedExisting(directory, header, footer, settings), summary: footer };
   // The crash came between the last record and the footer, or the footer was damaged: everything in it can be had from the records.
   const segment = Segment.openExisting(directory, header, settings);
@@ -151,7 +139,7 @@ async function openYoungest(
   marker: Marker,
   settings: DatabaseSettings,
 ): Promise<{ segment: Segment; summary: ContentsSummary }> {
-  const footer = await footerIfSound(directory);
+  const footer = await footerIfSound(settings.disk, directory);
   const segment = Segment.openExisting(directory, header, settings);
   try {
     const atMarker = watchFor(marker);
@@ -164,7 +152,7 @@ async function openYoungest(
     if (footer !== undefined && footer.tail.index > header.before.index && !atFooter.met())
       throw lost(header.group, directory, tail, footer.tail, 'its footer');
     if (marker.index > header.before.index && !atMarker.met()) throw lost(header.group, directory, tail, marker, 'the marker');
-    await removeFooter(directory);
+    await removeFooter(settings.disk, directory);
     return { segment, summary: segment.summary() };
   } catch (error) {
     await segment.close();
@@ -204,9 +192,9 @@ function lost(group: GroupId, directory: string, tail: LogTail, place: Place, wi
   );
 }
 
-async function footerIfSound(directory: string): Promise<ContentsSummary | undefined> {
+async function footerIfSound(disk: Disk, directory: string): Promise<ContentsSummary | undefined> {
   try {
-    return await readFooter(directory);
+    return await readFooter(disk, directory);
   } catch (error) {
     if (error instanceof FlotillaError && error.code === 'DATA_LOSS') return undefined;
     throw error;

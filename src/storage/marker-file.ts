@@ -1,4 +1,5 @@
 import { type LogIndex, logIndex, readUint64, type Term, term, viewOf, writeUint64 } from '../base/index.js';
+import type { Disk } from './disk.js';
 import { TwoSlotFile } from './two-slot-file.js';
 
 const PAYLOAD_BYTES = 48;
@@ -39,13 +40,13 @@ export class MarkerFile {
     this.marker = marker;
   }
 
-  static async create(path: string, marker: Marker): Promise<void> {
-    await TwoSlotFile.create(path, encode(marker));
+  static async create(disk: Disk, path: string, marker: Marker): Promise<void> {
+    await TwoSlotFile.create(disk, path, encode(marker));
   }
 
   /** Throws DATA_LOSS where no marker can be read. */
-  static async open(path: string): Promise<MarkerFile> {
-    const slots = await TwoSlotFile.open(path);
+  static async open(disk: Disk, path: string): Promise<MarkerFile> {
+    const slots = await TwoSlotFile.open(disk, path);
     return new MarkerFile(slots, decode(slots.recovered));
   }
 

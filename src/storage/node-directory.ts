@@ -4,9 +4,10 @@ import { dirname, join, resolve } from 'node:path';
 import { type ActorId, assert, FlotillaError, messageOf, present } from '../base/index.js';
 import type { Member } from '../wire/index.js';
 import { type DirectoryLock, lockDirectory } from './directory-lock.js';
-import { syncDirectory, systemCodeOf } from './durable-files.js';
 import { groupIdOf } from './group-files.js';
 import { identityPath, type NodeIdentity, newIdentity, readIdentity, writeIdentity } from './identity-file.js';
+import { machineDisk } from './machine-disk.js';
+import { systemCodeOf } from './system-code.js';
 
 export type { NodeIdentity } from './identity-file.js';
 
@@ -125,7 +126,7 @@ async function makeDirectories(path: string): Promise<void> {
     if (systemCodeOf(error) === 'EEXIST') return;
     throw error;
   }
-  await syncDirectory(parent);
+  await machineDisk.syncDirectory(parent);
 }
 
 async function establishIdentity(path: string, actor: ActorId): Promise<NodeIdentity> {

@@ -1,9 +1,8 @@
-import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { FlotillaError, type GroupId, type LogIndex } from '../base/index.js';
 import type { LogTail, Membership } from '../wire/index.js';
 import { readCheckedFile, replaceCheckedFile } from './checked-file.js';
-import { syncDirectory } from './durable-files.js';
+import type { Disk } from './disk.js';
 import type { ContentsSummary } from './segment-contents.js';
 
 /**
@@ -52,15 +51,19 @@ export function databasePath(directory: string): string {
 }
 
 /** Makes the header of a new segment durable: from here on its records count. */
-export async function writeHeader(directory: string, header: Omit<SegmentHeader, 'format' | 'checkpointBytes'>): Promise<SegmentHeader> {
+export async function writeHeader(
+  disk: Disk,
+  directory: string,
+  header: Omit<SegmentHeader, 'format' | 'checkpointBytes'>,
+): Promise<SegmentHeader> {
   const content: SegmentHeader = { format: HEADER_FORMAT, ...header, checkpointBytes: 0 };
-  await replaceCheckedFile(join(directory, 'header'), content);
+  await replaceCheckedFile(disk, join(directory, 'header'), content);
   return content;
 }
 
 /** Undefined where there is none: the segment was opened ahead and never used. */
-export async function readHeader(directory: string, group: GroupId, sequence: number): Promise<SegmentHeader | undefined> {
-  const header = await readCheckedFile<SegmentHeader>(join(directory, 'header'), HEADER_FORMAT);
+export async function readHeader(disk: Disk, directory: string, group: GroupId, sequence: number): Promise<SegmentHeader | undefined> {
+  const header = await readCheckedFile<SegmentHeader>(disk, join(directory, 'header'), HEADER_FORMAT);
   if (header !== undefined && (header.group !== group || header.sequence !== sequence)) {
     throw new FlotillaError(
       'DATA_LOSS',
@@ -70,19 +73,19 @@ export async function readHeader(directory: string, group: GroupId, sequence: nu
   return header;
 }
 
-export async function writeFooter(directory: string, summary: ContentsSummary): Promise<void> {
+export async function writeFooter(disk: Disk, directory: string, summary: ContentsSummary): Promise<void> {
   const { tail, bytes, termStarts, memberships, landmarks } = summary;
   const footer: SegmentFooter = { format: FOOTER_FORMAT, tail, bytes, termStarts, memberships, landmarks };
-  await replaceCheckedFile(join(directory, 'footer'), footer);
+  await replaceCheckedFile(disk, join(directory, 'footer'), footer);
 }
 
 /** Undefined where there is none. */
-export async function readFooter(directory: string): Promise<ContentsSummary | undefined> {
-  return readCheckedFile<SegmentFooter>(join(directory, 'footer'), FOOTER_FORMAT);
+export async function readFooter(disk: Disk, directory: string): Promise<ContentsSummary | undefined> {
+  return readCheckedFile<SegmentFooter>(disk, join(directory, 'footer'), FOOTER_FORMAT);
 }
 
 /** Durably, before the segment is written to again. */
-export async function removeFooter(directory: string): Promise<void> {
-  await rm(join(directory, 'footer'), { force: true });
-  await syncDirectory(directory);
+export async function removeFooter(disk: Disk, directory: string): Promise<void> {
+  await disk.remove(join(directory, 'footer'));
+  await disk.syncDirectory(directory);
 }

@@ -1,8 +1,8 @@
-import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { assert, type Counter, FlotillaError, type GroupId, type LogIndex, logIndex, messageOf } from '../base/index.js';
 import { follows, type LogRecord, type LogTail, openRecord, tailAfter } from '../wire/index.js';
-import { removeDirectory, syncDirectory } from './durable-files.js';
+import type { Disk } from './disk.js';
+import { removeDirectory } from './durable-files.js';
 import { type ContentsSummary, type Landmark, rangeAround, SegmentContents } from './segment-contents.js';
 import { type DatabaseSettings, SegmentDatabase } from './segment-database.js';
 import { databasePath, readFooter, removeFooter, type SegmentHeader, segmentName, writeFooter, writeHeader } from './segment-files.js';
@@ -12,15 +12,17 @@ export interface PreparedSegment {
   readonly sequence: number;
   readonly directory: string;
   readonly database: SegmentDatabase;
+  readonly disk: Disk;
 }
 
 export async function prepareSegment(segmentsPath: string, sequence: number, settings: DatabaseSettings): Promise<PreparedSegment> {
+  const { disk } = settings;
   const directory = join(segmentsPath, segmentName(sequence));
-  await mkdir(directory, { mode: 0o700 });
+  await disk.makeDirectory(directory);
   const database = await SegmentDatabase.create(databasePath(directory), settings);
-  await syncDirectory(directory);
-  await syncDirectory(segmentsPath);
-  return { sequence, directory, database };
+  await disk.syncDirectory(directory);
+  await disk.syncDirectory(segmentsPath);
+  return { sequence, directory, database, disk };
 }
 
 /**
@@ -32,30 +34,32 @@ export class Segment {
   readonly directory: string;
   readonly header: SegmentHeader;
   private readonly database: SegmentDatabase;
+  private readonly disk: Disk;
   private state: { readonly kind: 'open'; readonly contents: SegmentContents } | { readonly kind: 'sealed'; readonly tail: LogTail };
 
-  private constructor(directory: string, header: SegmentHeader, database: SegmentDatabase, state: Segment['state']) {
+  private constructor(directory: string, header: SegmentHeader, database: SegmentDatabase, disk: Disk, state: Segment['state']) {
     this.directory = directory;
     this.header = header;
     this.database = database;
+    this.disk = disk;
     this.state = state;
   }
 
   /** Writes the header, from which on the segment counts. */
   static async begin(prepared: PreparedSegment, header: Omit<SegmentHeader, 'format' | 'checkpointBytes' | 'sequence'>): Promise<Segment> {
-    const { sequence, directory, database } = prepared;
-    const written = await writeHeader(directory, { ...header, sequence });
-    return new Segment(directory, written, database, { kind: 'open', contents: SegmentContents.empty(header.before) });
+    const { sequence, directory, database, disk } = prepared;
+    const written = await writeHeader(disk, directory, { ...header, sequence });
+    return new Segment(directory, written, database, disk, { kind: 'open', contents: SegmentContents.empty(header.before) });
   }
 
   static openExisting(directory: string, header: SegmentHeader, settings: DatabaseSettings): Segment {
     const database = new SegmentDatabase(databasePath(directory), settings, true);
-    return new Segment(directory, header, database, { kind: 'open', contents: SegmentContents.empty(header.before) });
+    return new Segment(directory, header, database, settings.disk, { kind: 'open', contents: SegmentContents.empty(header.before) });
   }
 
   static sealedExisting(directory: string, header: SegmentHeader, footer: ContentsSummary, settings: DatabaseSettings): Segment {
     const database = new SegmentDatabase(databasePath(directory), settings, false);
-    return new Segment(directory, header, database, { kind: 'sealed', tail: footer.tail });
+    return new Segment(directory, header, database, settings.disk, { kind: 'sealed', tail: footer.tail });
   }
 
   get group(): GroupId {
@@ -146,7 +150,7 @@ export class Segment {
   /** Writes the footer and stops taking records. LevelDB is closed until somebody reads. */
   async seal(): Promise<void> {
     const contents = this.open();
-    await writeFooter(this.directory, contents.summary());
+    await writeFooter(this.disk, this.directory, contents.summary());
     this.state = { kind: 'sealed', tail: contents.tail };
     await this.database.unpin();
   }
@@ -155,7 +159,7 @@ export class Segment {
   async unseal(): Promise<void> {
     if (this.state.kind === 'open') return;
     const footer = await this.footer();
-    await removeFooter(this.directory);
+    await removeFooter(this.disk, this.directory);
     this.state = { kind: 'open', contents: SegmentContents.of(footer) };
     this.database.pin();
   }
@@ -172,7 +176,7 @@ export class Segment {
   /** Removes the directory, durably, after those who read have finished. */
   async remove(): Promise<void> {
     await this.database.retire();
-    await removeDirectory(this.directory);
+    await removeDirectory(this.disk, this.directory);
   }
 
   private open(): SegmentContents {
@@ -181,7 +185,7 @@ export class Segment {
   }
 
   private async footer(): Promise<ContentsSummary> {
-    const footer = await readFooter(this.directory);
+    const footer = await readFooter(this.disk, this.directory);
     if (footer === undefined) throw new FlotillaError('DATA_LOSS', `group ${this.group}: the footer of ${this.directory} is gone`);
     return footer;
   }

@@ -1,17 +1,22 @@
 import { join } from 'node:path';
 import { FlotillaError, type GroupId, LIMITS, messageOf } from '../base/index.js';
-import type { GroupLog, PersistRequest, Storage } from '../replica/index.js';
+import type { Clock, GroupLog, PersistRequest, Storage } from '../replica/index.js';
 import { ColdDatabases } from './cold-databases.js';
+import type { Disk } from './disk.js';
 import { removeDirectory } from './durable-files.js';
 import { createGroupFiles, type NewGroup } from './group-files.js';
 import { findGroups, openGroup } from './group-recovery.js';
 import type { GroupStore } from './group-store.js';
+import { machineDisk } from './machine-disk.js';
 import type { NodeDirectory } from './node-directory.js';
 import type { DatabaseSettings } from './segment-database.js';
 import { bytesOf, mergeByGroup, type WaitingWrite, WriteQueue } from './write-queue.js';
 
 export interface StorageOptions {
-  readonly directory: NodeDirectory;
+  readonly directory: Pick<NodeDirectory, 'path' | 'groupsPath' | 'identity'>;
+  readonly clock: Clock;
+  /** What the directory is on. Default: {@link machineDisk}. */
+  readonly disk?: Disk;
   /** A segment that holds more is sealed and the next one begun. Default: `LIMITS.segmentBytes`. */
   readonly segmentBytes?: number;
   /** Called once, with the first failure: the process must stop, and verify its data on the next start. */
@@ -33,9 +38,9 @@ export async function openStorage(options: StorageOptions): Promise<LevelStorage
   return storage;
 }
 
-/** {@link Storage} on LevelDB, one database a segment. */
+/** {@link Storage} in files and databases, one database a segment. */
 export class LevelStorage implements Storage {
-  private readonly directory: NodeDirectory;
+  private readonly directory: StorageOptions['directory'];
   private readonly settings: DatabaseSettings;
   private readonly onFailure: ((error: unknown) => void) | undefined;
   private readonly stores = new Map<GroupId, GroupStore>();
@@ -46,16 +51,16 @@ export class LevelStorage implements Storage {
   private closed = false;
 
   /** @internal Use {@link openStorage}. */
-  constructor({ directory, segmentBytes = LIMITS.segmentBytes, onFailure }: StorageOptions) {
+  constructor({ directory, clock, disk = machineDisk, segmentBytes = LIMITS.segmentBytes, onFailure }: StorageOptions) {
     const fail = (error: unknown): void => this.fail(error);
     this.directory = directory;
     this.onFailure = onFailure;
-    this.settings = { segmentBytes, cold: new ColdDatabases(fail), onFailure: fail };
+    this.settings = { disk, clock, segmentBytes, cold: new ColdDatabases(clock, fail), onFailure: fail };
   }
 
   /** @internal */
   async openGroups(): Promise<void> {
-    for (const id of await findGroups(this.directory.groupsPath)) {
+    for (const id of await findGroups(this.settings.disk, this.directory.groupsPath)) {
       const store = await openGroup(this.pathOf(id), id, this.settings);
       this.stores.set(id, store);
       if (this.directory.identity.clusterId !== undefined || store.untouched) continue;
@@ -90,7 +95,7 @@ export class LevelStorage implements Storage {
       }
       this.stores.delete(created.group);
       await present.close(false);
-      await removeDirectory(path);
+      await removeDirectory(this.settings.disk, path);
     }
     await createGroupFiles(path, created, this.settings);
     const store = await openGroup(path, created.group, this.settings);

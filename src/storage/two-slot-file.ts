@@ -1,8 +1,6 @@
-import { writeSync } from 'node:fs';
-import { type FileHandle, open } from 'node:fs/promises';
 import { crc32 } from 'node:zlib';
 import { assert, FlotillaError, readUint64, viewOf, writeUint64 } from '../base/index.js';
-import { systemCodeOf, writeNewFile } from './durable-files.js';
+import type { Disk, DiskFile } from './disk.js';
 
 /**
  * A few bytes that change often and must never be lost: a preallocated file of
@@ -33,7 +31,7 @@ interface Slot {
 }
 
 export class TwoSlotFile {
-  private readonly file: FileHandle;
+  private readonly file: DiskFile;
   private sequence: number;
   /** On disk, and not written again before the other one is: a crash finds it whole. */
   private durable: SlotNumber;
@@ -43,7 +41,7 @@ export class TwoSlotFile {
   /** Whether both slots held the same when the file was opened. */
   readonly agreed: boolean;
 
-  private constructor(file: FileHandle, newest: SlotNumber, slot: Slot, agreed: boolean) {
+  private constructor(file: DiskFile, newest: SlotNumber, slot: Slot, agreed: boolean) {
     this.file = file;
     this.durable = newest;
     this.sequence = slot.sequence;
@@ -52,20 +50,20 @@ export class TwoSlotFile {
   }
 
   /** Makes the file, fsynced, with both slots alike. The caller syncs the directory. */
-  static async create(path: string, payload: Uint8Array): Promise<void> {
+  static async create(disk: Disk, path: string, payload: Uint8Array): Promise<void> {
     const content = Buffer.alloc(FILE_BYTES);
     const slot = encodeSlot(1, payload);
     content.set(slot, 0);
     content.set(slot, SLOT_SPACING_BYTES);
-    await writeNewFile(path, content);
+    await disk.writeFile(path, content);
   }
 
   /** Throws DATA_LOSS where the file is missing or neither slot is valid. */
-  static async open(path: string): Promise<TwoSlotFile> {
-    const file = await openExisting(path);
+  static async open(disk: Disk, path: string): Promise<TwoSlotFile> {
+    const file = await disk.openFile(path);
+    if (file === undefined) throw new FlotillaError('DATA_LOSS', `${path} is missing`);
     try {
-      const content = Buffer.alloc(FILE_BYTES);
-      await file.read(content, 0, FILE_BYTES, 0);
+      const content = await file.read(FILE_BYTES);
       const first = decodeSlot(content.subarray(0, SLOT_SPACING_BYTES));
       const second = decodeSlot(content.subarray(SLOT_SPACING_BYTES));
       if (first !== undefined && (second === undefined || first.sequence >= second.sequence)) {
@@ -94,7 +92,7 @@ export class TwoSlotFile {
   async writeBoth(payload: Uint8Array): Promise<void> {
     await this.writeOlder(payload);
     this.writeSlot(other(this.durable), encodeSlot(this.sequence, payload));
-    await this.file.datasync();
+    await this.file.sync();
   }
 
   /**
@@ -112,7 +110,7 @@ export class TwoSlotFile {
   async sync(): Promise<void> {
     const covered = this.unsyncedWrites;
     if (covered === 0) return;
-    await this.file.datasync();
+    await this.file.sync();
     // What was noted meanwhile may be half way to the disk; the slots change places when a sync finds no such thing.
     if (this.unsyncedWrites !== covered) return;
     this.unsyncedWrites = 0;
@@ -128,22 +126,12 @@ export class TwoSlotFile {
   }
 
   private writeSlot(number: SlotNumber, slot: Uint8Array): void {
-    const bytesWritten = writeSync(this.file.fd, slot, 0, slot.byteLength, number * SLOT_SPACING_BYTES);
-    assert(bytesWritten === slot.byteLength, 'a slot was written in part');
+    this.file.write(slot, number * SLOT_SPACING_BYTES);
   }
 }
 
 function other(slot: SlotNumber): SlotNumber {
   return slot === 0 ? 1 : 0;
-}
-
-async function openExisting(path: string): Promise<FileHandle> {
-  try {
-    return await open(path, 'r+');
-  } catch (error) {
-    if (systemCodeOf(error) !== 'ENOENT') throw error;
-    throw new FlotillaError('DATA_LOSS', `${path} is missing`, { cause: error });
-  }
 }
 
 function encodeSlot(sequence: number, payload: Uint8Array): Buffer {
@@ -160,6 +148,7 @@ function encodeSlot(sequence: number, payload: Uint8Array): Buffer {
 }
 
 function decodeSlot(bytes: Uint8Array): Slot | undefined {
+  if (bytes.byteLength < SLOT_HEADER_BYTES + 4) return undefined;
   const view = viewOf(bytes);
   const end = SLOT_HEADER_BYTES + view.getUint16(2, true);
   if (end + 4 > bytes.byteLength || view.getUint32(end, true) !== crc32(bytes.subarray(0, end))) return undefined;

@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { TestContext } from 'node:test';
 import { actorId, type GroupId, groupId, type LogIndex, logIndex, term } from '../../src/base/index.js';
+import { systemClock } from '../../src/node/clock.js';
 import type { PersistRequest } from '../../src/replica/index.js';
 import { type LevelStorage, type NodeDirectory, openNodeDirectory, openStorage } from '../../src/storage/index.js';
 import {
@@ -53,7 +54,7 @@ export async function openNode(t: TestContext | undefined, dataDir: string, segm
   const failures: unknown[] = [];
   let storage: LevelStorage;
   try {
-    storage = await openStorage({ directory, segmentBytes, onFailure: (error) => failures.push(error) });
+    storage = await openStorage({ directory, clock: systemClock, segmentBytes, onFailure: (error) => failures.push(error) });
   } catch (error) {
     await directory.close();
     throw error;

@@ -5,6 +5,7 @@ import { type TestContext, test } from 'node:test';
 import { ClassicLevel } from 'classic-level';
 import { actorId, logIndex, term } from '../../src/base/index.js';
 import { HardStateFile } from '../../src/storage/hard-state-file.js';
+import { machineDisk } from '../../src/storage/machine-disk.js';
 import { MarkerFile } from '../../src/storage/marker-file.js';
 import {
   append,
@@ -239,7 +240,7 @@ test('header_missingOverRecordsIsDataLoss', async (t) => {
 
 test('marker_pointsAtAnotherRecord', async (t) => {
   const { dir, chain } = await written(t, 3);
-  const marker = await MarkerFile.open(join(groupPath(dir), 'marker'));
+  const marker = await MarkerFile.open(machineDisk, join(groupPath(dir), 'marker'));
   await marker.advance({ ...marker.current, checksum: marker.current.checksum ^ 1 });
   await marker.close();
   await refuses(t, dir, new RegExp(`another record ${chain.tail.index}`), 'checksum');
@@ -252,7 +253,7 @@ test('marker_insideASealedSegmentIsCheckedThere', async (t) => {
   const { index, term, checksum } = place;
   for (const [wrong, accepted] of [[0, true] as const, [1, false] as const]) {
     const copy = await copyOf(t, dir);
-    const marker = await MarkerFile.open(join(groupPath(copy), 'marker'));
+    const marker = await MarkerFile.open(machineDisk, join(groupPath(copy), 'marker'));
     await marker.lower({ ...marker.current, index, term, checksum: checksum + wrong });
     await marker.close();
     if (accepted) await (await openNode(t, copy, SEGMENT_BYTES)).close();
@@ -265,7 +266,7 @@ test('hardState_rolledBackBehindTheLogIsDataLoss', async (t) => {
   const path = join(groupPath(dir), 'hard-state');
   await rm(path);
   await refuses(t, dir, /hard-state is missing/, 'missing');
-  await HardStateFile.create(path, { term: term(2), vote: actorId(1) });
+  await HardStateFile.create(machineDisk, path, { term: term(2), vote: actorId(1) });
   await refuses(t, dir, /term 3 and the hard state only term 2/, 'rolled back');
 });
 
@@ -286,7 +287,7 @@ test('crashInATruncation_everyStepLeavesAPrefixOfTheLog', async (t) => {
   const keep = 4;
   const place = chain.records[keep - 1];
   assert.ok(place !== undefined);
-  const marker = await MarkerFile.open(join(groupPath(dir), 'marker'));
+  const marker = await MarkerFile.open(machineDisk, join(groupPath(dir), 'marker'));
   await marker.lower({ ...marker.current, index: place.index, term: place.term, checksum: place.checksum });
   await marker.close();
   const opens = async (): Promise<number> => {
@@ -335,7 +336,7 @@ test('footerOfTheYoungest_vouchesForItsRecords', async (t) => {
     (await readFile(join(first, 'footer'), 'utf8')).split('\n')[0] ?? '',
   );
   for (const segment of segments.slice(1)) await rm(segment, { recursive: true });
-  const marker = await MarkerFile.open(join(groupPath(dir), 'marker'));
+  const marker = await MarkerFile.open(machineDisk, join(groupPath(dir), 'marker'));
   await marker.lower({ ...marker.current, index: logIndex(0), term: term(0), checksum: 0 });
   await marker.close();
   const whole = await copyOf(t, dir);

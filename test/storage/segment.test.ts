@@ -2,7 +2,9 @@ import assert from 'node:assert/strict';
 import { mkdir } from 'node:fs/promises';
 import { type TestContext, test } from 'node:test';
 import { logIndex } from '../../src/base/index.js';
+import { systemClock } from '../../src/node/clock.js';
 import { ColdDatabases } from '../../src/storage/cold-databases.js';
+import { machineDisk } from '../../src/storage/machine-disk.js';
 import { prepareSegment, Segment } from '../../src/storage/segment.js';
 import { readFooter } from '../../src/storage/segment-files.js';
 import { EMPTY_LOG_TAIL } from '../../src/wire/index.js';
@@ -12,8 +14,8 @@ async function newSegment(t: TestContext): Promise<Segment> {
   const path = `${await scratchDirectory(t)}/segments`;
   await mkdir(path);
   const onFailure = (error: unknown): void => assert.fail(String(error));
-  const cold = new ColdDatabases(onFailure);
-  const prepared = await prepareSegment(path, 1, { segmentBytes: 64 * 1024, cold, onFailure });
+  const cold = new ColdDatabases(systemClock, onFailure);
+  const prepared = await prepareSegment(path, 1, { disk: machineDisk, clock: systemClock, segmentBytes: 64 * 1024, cold, onFailure });
   const segment = await Segment.begin(prepared, {
     group: GROUP,
     incarnation: INCARNATION,
@@ -33,9 +35,9 @@ test('unseal_removesTheFooterBeforeAnythingIsWritten', async (t) => {
   const chain = new RecordChain();
   await segment.write(EMPTY_LOG_TAIL, chain.addMany(5));
   await segment.seal();
-  assert.deepEqual((await readFooter(segment.directory))?.tail, chain.tail);
+  assert.deepEqual((await readFooter(machineDisk, segment.directory))?.tail, chain.tail);
   await segment.unseal();
-  assert.equal(await readFooter(segment.directory), undefined, 'it would call the truncated segment damaged');
+  assert.equal(await readFooter(machineDisk, segment.directory), undefined, 'it would call the truncated segment damaged');
   chain.truncate(2);
   const after = chain.tail;
   await segment.write(after, chain.addMany(2, { term: 2 }));

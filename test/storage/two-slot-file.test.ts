@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { actorId, logIndex, term } from '../../src/base/index.js';
 import { HardStateFile } from '../../src/storage/hard-state-file.js';
+import { machineDisk } from '../../src/storage/machine-disk.js';
 import { MarkerFile } from '../../src/storage/marker-file.js';
 import { TwoSlotFile } from '../../src/storage/two-slot-file.js';
 import { scratchDirectory } from './fixture.js';
@@ -17,15 +18,15 @@ async function flip(path: string, offset: number): Promise<void> {
 }
 
 async function contentOf(path: string): Promise<string> {
-  const file = await TwoSlotFile.open(path);
+  const file = await TwoSlotFile.open(machineDisk, path);
   await file.close();
   return Buffer.from(file.recovered).toString();
 }
 
 test('writeOlder_newestValidSlotWins', async (t) => {
   const path = join(await scratchDirectory(t), 'slots');
-  await TwoSlotFile.create(path, Buffer.from('zero'));
-  const file = await TwoSlotFile.open(path);
+  await TwoSlotFile.create(machineDisk, path, Buffer.from('zero'));
+  const file = await TwoSlotFile.open(machineDisk, path);
   for (const text of ['one', 'two', 'three']) {
     await file.writeOlder(Buffer.from(text));
     assert.equal(await contentOf(path), text);
@@ -35,8 +36,8 @@ test('writeOlder_newestValidSlotWins', async (t) => {
 
 test('writeOlder_tornSlotLeavesTheOneBefore', async (t) => {
   const path = join(await scratchDirectory(t), 'slots');
-  await TwoSlotFile.create(path, Buffer.from('zero'));
-  const file = await TwoSlotFile.open(path);
+  await TwoSlotFile.create(machineDisk, path, Buffer.from('zero'));
+  const file = await TwoSlotFile.open(machineDisk, path);
   await file.writeOlder(Buffer.from('one'));
   await file.writeOlder(Buffer.from('two'));
   await file.close();
@@ -46,7 +47,7 @@ test('writeOlder_tornSlotLeavesTheOneBefore', async (t) => {
   await flip(path, newest + 17);
   assert.equal(await contentOf(path), 'one');
   // It goes on over the damaged slot, not over the only good one.
-  const again = await TwoSlotFile.open(path);
+  const again = await TwoSlotFile.open(machineDisk, path);
   await again.writeOlder(Buffer.from('six'));
   await again.close();
   assert.equal((await readFile(path)).toString('latin1', newest + 16, newest + 19), 'six');
@@ -55,38 +56,38 @@ test('writeOlder_tornSlotLeavesTheOneBefore', async (t) => {
 
 test('open_everyFlippedBitOfASlotIsNoticed', async (t) => {
   const path = join(await scratchDirectory(t), 'slots');
-  await TwoSlotFile.create(path, Buffer.from('content'));
+  await TwoSlotFile.create(machineDisk, path, Buffer.from('content'));
   const sound = await readFile(path);
   for (let offset = 0; offset < 16 + 7 + 4; offset++) {
     await writeFile(path, sound);
     await flip(path, offset);
-    const file = await TwoSlotFile.open(path);
+    const file = await TwoSlotFile.open(machineDisk, path);
     await file.close();
     assert.equal(file.agreed, false, `byte ${offset}`);
     assert.equal(Buffer.from(file.recovered).toString(), 'content');
     await flip(path, 4096 + offset);
-    await assert.rejects(TwoSlotFile.open(path), { code: 'DATA_LOSS' });
+    await assert.rejects(TwoSlotFile.open(machineDisk, path), { code: 'DATA_LOSS' });
   }
 });
 
 test('open_missingEmptyOrCutFileIsDataLoss', async (t) => {
   const path = join(await scratchDirectory(t), 'slots');
-  await TwoSlotFile.create(path, Buffer.from('content'));
+  await TwoSlotFile.create(machineDisk, path, Buffer.from('content'));
   await truncate(path, 4096);
   assert.equal(await contentOf(path), 'content', 'one slot is left');
   await truncate(path, 20);
-  await assert.rejects(TwoSlotFile.open(path), { code: 'DATA_LOSS' });
+  await assert.rejects(TwoSlotFile.open(machineDisk, path), { code: 'DATA_LOSS' });
   await truncate(path, 0);
-  await assert.rejects(TwoSlotFile.open(path), { code: 'DATA_LOSS' });
+  await assert.rejects(TwoSlotFile.open(machineDisk, path), { code: 'DATA_LOSS' });
   await rm(path);
-  await assert.rejects(TwoSlotFile.open(path), { code: 'DATA_LOSS', message: /missing/ });
+  await assert.rejects(TwoSlotFile.open(machineDisk, path), { code: 'DATA_LOSS', message: /missing/ });
 });
 
 test('hardState_noSingleDamagedSlotRollsItBack', async (t) => {
   const path = join(await scratchDirectory(t), 'hard-state');
-  await HardStateFile.create(path, { term: term(0), vote: undefined });
+  await HardStateFile.create(machineDisk, path, { term: term(0), vote: undefined });
   for (let round = 1; round <= 4; round++) {
-    const file = await HardStateFile.open(path);
+    const file = await HardStateFile.open(machineDisk, path);
     await file.write({ term: term(round), vote: undefined });
     await file.write({ term: term(round), vote: actorId(round) });
     await file.close();
@@ -94,12 +95,12 @@ test('hardState_noSingleDamagedSlotRollsItBack', async (t) => {
     for (const slot of SLOTS) {
       await writeFile(path, sound);
       await flip(path, slot + 16);
-      const damaged = await HardStateFile.open(path);
+      const damaged = await HardStateFile.open(machineDisk, path);
       assert.deepEqual(damaged.current, { term: round, vote: round });
       await damaged.close();
       // Opening has made two copies of it again.
       await flip(path, slot === 0 ? 4096 + 16 : 16);
-      const again = await HardStateFile.open(path);
+      const again = await HardStateFile.open(machineDisk, path);
       assert.deepEqual(again.current, { term: round, vote: round });
       await again.close();
     }
@@ -108,21 +109,21 @@ test('hardState_noSingleDamagedSlotRollsItBack', async (t) => {
 
 test('hardState_crashBetweenItsTwoWrites', async (t) => {
   const path = join(await scratchDirectory(t), 'hard-state');
-  await HardStateFile.create(path, { term: term(4), vote: undefined });
-  const slots = await TwoSlotFile.open(path);
+  await HardStateFile.create(machineDisk, path, { term: term(4), vote: undefined });
+  const slots = await TwoSlotFile.open(machineDisk, path);
   const payload = Buffer.from(slots.recovered);
   payload[0] = 5;
   await slots.writeOlder(payload);
   await slots.close();
-  const file = await HardStateFile.open(path);
+  const file = await HardStateFile.open(machineDisk, path);
   assert.equal(file.current.term, 5, 'the newer valid slot wins');
   await file.close();
 });
 
 test('hardState_secondVoteInATermIsABrokenInvariant', async (t) => {
   const path = join(await scratchDirectory(t), 'hard-state');
-  await HardStateFile.create(path, { term: term(4), vote: actorId(1) });
-  const file = await HardStateFile.open(path);
+  await HardStateFile.create(machineDisk, path, { term: term(4), vote: actorId(1) });
+  const file = await HardStateFile.open(machineDisk, path);
   t.after(() => file.close());
   await assert.rejects(file.write({ term: term(4), vote: actorId(2) }), /second vote/);
   await assert.rejects(file.write({ term: term(4), vote: undefined }), /second vote/);
@@ -140,8 +141,8 @@ test('marker_loweredInBothSlots', async (t) => {
     beginIndex: logIndex(0),
     lastSequence: 2 ** 40,
   });
-  await MarkerFile.create(path, at(1));
-  const file = await MarkerFile.open(path);
+  await MarkerFile.create(machineDisk, path, at(1));
+  const file = await MarkerFile.open(machineDisk, path);
   await file.advance(at(8));
   await file.advance(at(9));
   await file.lower(at(5));
@@ -150,7 +151,7 @@ test('marker_loweredInBothSlots', async (t) => {
   for (const slot of SLOTS) {
     await writeFile(path, sound);
     await flip(path, slot + 20);
-    const again = await MarkerFile.open(path);
+    const again = await MarkerFile.open(machineDisk, path);
     assert.deepEqual(again.current, at(5), 'with either slot damaged, nothing vouches for what was truncated');
     await again.close();
   }

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { setImmediate } from 'node:timers/promises';
 import { logIndex, term } from '../../src/base/index.js';
+import { machineDisk } from '../../src/storage/machine-disk.js';
 import { MarkerFile } from '../../src/storage/marker-file.js';
 import {
   append,
@@ -22,7 +23,7 @@ import {
 const SEGMENT_BYTES = 8 * 1024;
 
 async function markerIn(dir: string): Promise<number> {
-  const marker = await MarkerFile.open(join(groupPath(dir), 'marker'));
+  const marker = await MarkerFile.open(machineDisk, join(groupPath(dir), 'marker'));
   await marker.close();
   return marker.current.index;
 }

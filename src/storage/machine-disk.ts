@@ -1,0 +1,84 @@
+import { writeSync } from 'node:fs';
+import { type FileHandle, mkdir, open, readdir, readFile, rename, rm } from 'node:fs/promises';
+import { assert } from '../base/index.js';
+import type { Disk, DiskFile } from './disk.js';
+import { createLevelDatabase, levelDatabaseIsEmpty, openLevelDatabase } from './level-database.js';
+import { systemCodeOf } from './system-code.js';
+
+/** The machine's file system, with LevelDB for databases. */
+export const machineDisk: Disk = {
+  readFile: (path) => orUndefined(readFile(path)),
+  async writeFile(path, content) {
+    const file = await open(path, 'w', 0o600);
+    try {
+      await file.writeFile(content);
+      await file.sync();
+    } finally {
+      await file.close();
+    }
+  },
+  async openFile(path) {
+    const handle = await orUndefined(open(path, 'r+'));
+    return handle === undefined ? undefined : new MachineFile(handle);
+  },
+  rename,
+  remove: (path) => rm(path, { recursive: true, force: true }),
+  makeDirectory: async (path) => {
+    await mkdir(path, { mode: 0o700 });
+  },
+  list: (path) => readdir(path),
+  syncDirectory,
+  async createDatabase(path, options) {
+    await mkdir(path, { mode: 0o700 });
+    const database = await createLevelDatabase(path, options);
+    await syncDirectory(path);
+    return database;
+  },
+  openDatabase: openLevelDatabase,
+  databaseIsEmpty: levelDatabaseIsEmpty,
+};
+
+class MachineFile implements DiskFile {
+  private readonly handle: FileHandle;
+
+  constructor(handle: FileHandle) {
+    this.handle = handle;
+  }
+
+  async read(bytes: number): Promise<Uint8Array> {
+    const content = Buffer.alloc(bytes);
+    const { bytesRead } = await this.handle.read(content, 0, bytes, 0);
+    return content.subarray(0, bytesRead);
+  }
+
+  write(content: Uint8Array, position: number): void {
+    const bytesWritten = writeSync(this.handle.fd, content, 0, content.byteLength, position);
+    assert(bytesWritten === content.byteLength, 'bytes were written in part');
+  }
+
+  sync(): Promise<void> {
+    return this.handle.datasync();
+  }
+
+  close(): Promise<void> {
+    return this.handle.close();
+  }
+}
+
+async function syncDirectory(path: string): Promise<void> {
+  const directory = await open(path, 'r');
+  try {
+    await directory.sync();
+  } finally {
+    await directory.close();
+  }
+}
+
+async function orUndefined<Result>(action: Promise<Result>): Promise<Result | undefined> {
+  try {
+    return await action;
+  } catch (error) {
+    if (systemCodeOf(error) === 'ENOENT') return undefined;
+    throw error;
+  }
+}
