@@ -61,7 +61,7 @@ function roleOf(replica: Replica, self: ActorId): proto.NodeRole {
     case 'pre-candidate':
       return proto.NodeRole.CANDIDATE;
     case 'follower':
-      return isVoter(replica.configuration, self) ? proto.NodeRole.FOLLOWER : proto.NodeRole.LEARNER;
+      return isVoter(replica.membership, self) ? proto.NodeRole.FOLLOWER : proto.NodeRole.LEARNER;
   }
 }
 

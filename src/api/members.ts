@@ -35,7 +35,7 @@ export async function removeMember(view: MembersView, id: number): Promise<Membe
   const actor = asActor(id);
   const replica = leading(view);
   const change = [{ actor, to: 'removed' }] as const;
-  requireQuorum(changeConfiguration(replica.configuration, change), view, actor);
+  requireQuorum(changeConfiguration(replica.membership, change), view, actor);
   return await replica.changeMembers(change);
 }
 
@@ -44,7 +44,7 @@ export async function transferLeadership(view: MembersView, id: number): Promise
   const replica = leading(view);
   const to = id === 0 ? undefined : asActor(id);
   if (to === view.self.actor) return to;
-  if (to !== undefined && !replica.configuration.voters.includes(to))
+  if (to !== undefined && !replica.membership.voters.includes(to))
     throw new FlotillaError('INVALID_ARGUMENT', `actor_id: actor ${to} is no voter of this cluster`);
   if (await replica.handOver(LIMITS.transferMs, to)) {
     if (replica.leader === undefined) await replica.roleChanged(AbortSignal.timeout(LIMITS.transferMs));

@@ -1,4 +1,4 @@
-import { type Counter, counter, FlotillaError, LIMITS, type LogIndex } from '../base/index.js';
+import { type Counter, counter, FlotillaError, LIMITS, type LogIndex, logIndex } from '../base/index.js';
 import { type EventId, formatEventId } from '../event/index.js';
 import type { Replica } from '../replica/index.js';
 import { batchesOf } from '../wire/index.js';
@@ -13,7 +13,7 @@ export interface ReadPosition {
 
 /** The counter of the last event at or before a committed index; 0 where there is none. */
 export async function lastCounterAt(replica: Replica, index: LogIndex): Promise<Counter> {
-  if (index === 0) return counter(0);
+  if (index === replica.begin.index) return counter(replica.begin.nextCounter - 1);
   if (index === replica.tail.index) return counter(replica.tail.nextCounter - 1);
   const [record] = await replica.read(index, index, LIMITS.readChunkBytes);
   return counter(record === undefined ? 0 : record.firstCounter + record.eventCount - 1);
@@ -39,6 +39,10 @@ export async function locate(replica: Replica, sought: Counter): Promise<Located
  * another history would silently skip or repeat events.
  */
 export async function positionAfter(replica: Replica, id: EventId): Promise<ReadPosition> {
+  const { begin } = replica;
+  if (id.counter < begin.nextCounter - 1) throw await removed(replica, `start_after: the event after ${formatEventId(id)}`);
+  // The last event that was given up: which actor took it in is not known any more, and nothing after it is missing.
+  if (id.counter === begin.nextCounter - 1) return firstPosition(replica);
   const found = await locate(replica, id.counter);
   if (found === undefined) {
     throw new FlotillaError(
@@ -54,4 +58,16 @@ export async function positionAfter(replica: Replica, id: EventId): Promise<Read
     );
   }
   return { index: found.index, afterCounter: id.counter };
+}
+
+/** Where the log begins. */
+export function firstPosition({ begin }: Replica): ReadPosition {
+  return { index: logIndex(begin.index + 1), afterCounter: counter(begin.nextCounter - 1) };
+}
+
+/** `what` lies before the log's begin. */
+async function removed(replica: Replica, what: string): Promise<FlotillaError> {
+  const first = await locate(replica, replica.begin.nextCounter);
+  const there = first === undefined ? 'it has no event now' : `its first event is ${formatEventId(first.id)}`;
+  return new FlotillaError('POSITION_REMOVED', `${what} is not kept any more: ${there}`);
 }

@@ -1,10 +1,10 @@
-import { counter, FlotillaError, LIMITS, type LogIndex, logIndex } from '../base/index.js';
+import { FlotillaError, LIMITS, type LogIndex, logIndex } from '../base/index.js';
 import { compileGlob, DEFAULT_GLOB, type EventId, formatEventId, type Glob, parseEventId } from '../event/index.js';
 import type { Replica } from '../replica/index.js';
 import type { CallContext, ServerStream } from '../rpc/index.js';
 import { batchesOf, type LogRecord, proto } from '../wire/index.js';
 import { ReadChunks } from './read-chunks.js';
-import { lastCounterAt, locate, positionAfter, type ReadPosition } from './read-position.js';
+import { firstPosition, lastCounterAt, locate, positionAfter, type ReadPosition } from './read-position.js';
 
 interface ReadPlan {
   readonly glob: Glob;
@@ -61,8 +61,7 @@ export class ReadSession {
   async run(): Promise<void> {
     const { plan, replica } = this;
     const end = await this.findEnd();
-    const position =
-      plan.startAfter === undefined ? { index: logIndex(1), afterCounter: counter(0) } : await positionAfter(replica, plan.startAfter);
+    const position = plan.startAfter === undefined ? firstPosition(replica) : await positionAfter(replica, plan.startAfter);
     await this.chunks.sendStarted({ incarnation: replica.incarnation, endId: await this.endId(end.index), confirmed: end.confirmed });
     const next = await this.sendThrough(position, end.index);
     if (!plan.tail || this.chunks.isDone) return;

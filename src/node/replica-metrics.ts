@@ -53,6 +53,6 @@ function roleLabel(replica: Replica): RaftRole {
     case 'pre-candidate':
       return 'candidate';
     case 'follower':
-      return isVoter(replica.configuration, replica.self) ? 'follower' : 'learner';
+      return isVoter(replica.membership, replica.self) ? 'follower' : 'learner';
   }
 }

@@ -10,12 +10,19 @@ import { RecordCache } from './record-cache.js';
 export class HotLog {
   private readonly stored: GroupLog;
   private readonly cache: RecordCache;
+  private start: LogTail;
   private end: LogTail;
 
   constructor(stored: GroupLog, cacheBytes: number) {
     this.stored = stored;
+    this.start = stored.recovered.begin;
     this.end = stored.recovered.tail;
     this.cache = new RecordCache(cacheBytes, logIndex(this.end.index + 1));
+  }
+
+  /** What stands before the first record. */
+  get begin(): LogTail {
+    return this.start;
   }
 
   get tail(): LogTail {
@@ -55,6 +62,18 @@ export class HotLog {
     }
   }
 
+  /** A snapshot takes the log's place: nothing stands in it yet. */
+  replaceWith(tail: LogTail): void {
+    this.cache.clear(logIndex(tail.index + 1));
+    this.start = tail;
+    this.end = tail;
+  }
+
+  /** The records up to `begin` are given up. */
+  beginAfter(begin: LogTail): void {
+    this.start = begin;
+  }
+
   /** The record itself tells what it builds on; storage compares that with what it holds when it writes. */
   private truncateBefore(record: LogRecord): void {
     const before = logIndex(record.index - 1);
@@ -74,9 +93,13 @@ export class HotLog {
   /**
    * Records from memory, else from disk: only indexes that are durable or in
    * memory. From disk none that is in memory: there it may still be what another
-   * leader wrote, which this history is about to replace.
+   * leader wrote, which this history is about to replace. Throws
+   * POSITION_REMOVED where `from` was given up.
    */
   read(from: LogIndex, to: LogIndex, maxBytes: number): LogRecord[] | Promise<LogRecord[]> {
+    if (from <= this.start.index) {
+      throw new FlotillaError('POSITION_REMOVED', `record ${from} was given up; the log begins with record ${this.start.index + 1}`);
+    }
     const hot = this.cache.slice(from, to, maxBytes);
     return hot ?? this.stored.read(from, logIndex(Math.min(to, this.cache.beginIndex - 1)), maxBytes);
   }

@@ -64,6 +64,16 @@ export class Members {
     }
   }
 
+  /** The log begins after `index` from now on. */
+  cutThrough(index: LogIndex): void {
+    this.memberships.cutThrough(index);
+  }
+
+  /** The log is replaced by a snapshot, as of which this one is in force. */
+  replaceWith(placed: PlacedMembership): void {
+    this.memberships.replaceWith(placed);
+  }
+
   /** Tells of a membership that was not told of yet. */
   notice(): void {
     if (this.latest === this.seen) return;

@@ -10,7 +10,7 @@ export interface PlacedMembership {
 
 /** What consensus knows as configurations, with who the members are and where. Follows the log as the configurations do. */
 export class Memberships {
-  private readonly placed: PlacedMembership[];
+  private placed: PlacedMembership[];
 
   /** Ascending by index, at least one; the first is never truncated. */
   constructor(recovered: readonly PlacedMembership[]) {
@@ -29,6 +29,21 @@ export class Memberships {
 
   truncateAfter(index: LogIndex): void {
     while (this.placed.length > 1 && this.latest.index > index) this.placed.pop();
+  }
+
+  /** The log begins after `index` from now on. */
+  cutThrough(index: LogIndex): void {
+    this.placed = this.placed.slice(
+      Math.max(
+        0,
+        this.placed.findLastIndex((each) => each.index <= index),
+      ),
+    );
+  }
+
+  /** The log is replaced by a snapshot, as of which this one is in force. */
+  replaceWith(placed: PlacedMembership): void {
+    this.placed = [placed];
   }
 
   /** The membership of a new configuration: its members as they are known, `introduced` ones as they now say they are. */

@@ -1,5 +1,6 @@
 import type { GroupId } from '../base/index.js';
 import type { PersistStep, RaftCore } from '../raft/index.js';
+import type { Checkpoint } from '../wire/index.js';
 import type { HotLog } from './hot-log.js';
 import type { ReplicaObserver } from './observer.js';
 import type { Clock, Storage } from './ports.js';
@@ -12,6 +13,8 @@ export class Persister {
   private readonly storage: Storage;
   private readonly clock: Clock;
   private readonly observer: ReplicaObserver;
+  /** What the log was replaced by, where a step is to do that on disk. */
+  private readonly snapshot: () => Checkpoint | undefined;
   /** Called when a step is on disk. */
   private readonly onPersisted: (step: PersistStep, nowMs: number) => void;
   private readonly onError: (error: unknown) => void;
@@ -23,6 +26,7 @@ export class Persister {
     storage: Storage;
     clock: Clock;
     observer: ReplicaObserver;
+    snapshot: Persister['snapshot'];
     onPersisted: Persister['onPersisted'];
     onError: Persister['onError'];
   }) {
@@ -32,6 +36,7 @@ export class Persister {
     this.storage = options.storage;
     this.clock = options.clock;
     this.observer = options.observer;
+    this.snapshot = options.snapshot;
     this.onPersisted = options.onPersisted;
     this.onError = options.onError;
   }
@@ -43,7 +48,8 @@ export class Persister {
   }
 
   private async write(step: PersistStep): Promise<void> {
-    const { fromIndex, throughIndex, truncateAfter, hardState } = step;
+    const { fromIndex, throughIndex, truncateAfter, hardState, snapshotIndex } = step;
+    const snapshot = snapshotIndex === undefined ? undefined : this.snapshot();
     const records = throughIndex < fromIndex ? [] : this.log.hot(fromIndex, throughIndex, Number.POSITIVE_INFINITY);
     const startMs = this.clock.nowMs();
     try {
@@ -52,6 +58,7 @@ export class Persister {
         {
           group: this.group,
           records,
+          ...(snapshot === undefined ? {} : { snapshot }),
           ...(truncateAfter === undefined ? {} : { truncateAfter }),
           ...(hardState === undefined ? {} : { hardState }),
         },

@@ -1,15 +1,22 @@
 import type { ActorId, Counter, GroupId, LogIndex, Term } from '../base/index.js';
 import type { HardState, Message, TermStart } from '../raft/index.js';
-import type { LogRecord, LogTail, Membership, PackedBody } from '../wire/index.js';
+import type { Checkpoint, LogRecord, LogTail, Membership, PackedBody } from '../wire/index.js';
 
-/** One group's share of a write. Applied in this order: hard state, truncate, append; a log with a later term than its hard state is damage. */
+/**
+ * One group's share of a write. Applied in this order: hard state, snapshot,
+ * truncate, append, cut; a log with a later term than its hard state is damage.
+ */
 export interface PersistRequest {
   readonly group: GroupId;
+  /** The log is replaced by an empty one that builds on this. A crash leaves the old one or the new. */
+  readonly snapshot?: Checkpoint;
   /** Remove every record above this index first. */
   readonly truncateAfter?: LogIndex;
   /** Consecutive records; the first follows the log's (truncated) end. */
   readonly records: readonly LogRecord[];
   readonly hardState?: HardState;
+  /** Give up the records up to this one: a {@link GroupLog.cutPoint}. */
+  readonly cutThrough?: LogIndex;
 }
 
 /** What a group's log was found to hold when it was opened and verified. */
@@ -33,11 +40,16 @@ export interface GroupLog {
   readonly recovered: RecoveredGroup;
   /**
    * Persisted records from `from` to `to` (both included), verified; as many
-   * as fit into `maxBytes`, at least one. Throws DATA_LOSS on damage.
+   * as fit into `maxBytes`, at least one. Throws DATA_LOSS on damage, and
+   * POSITION_REMOVED where `from` lies before the log's begin.
    */
   read(from: LogIndex, to: LogIndex, maxBytes: number): Promise<LogRecord[]>;
   /** Index of the persisted events record that holds `counter`; undefined where there is none. */
   indexOfCounter(counter: Counter): Promise<LogIndex | undefined>;
+  /** The last place at or below `index` where the log can be made to begin: records are given up by whole segments. */
+  cutPoint(index: LogIndex): LogIndex;
+  /** All that a log which begins after `index` builds on. `index` is where this log begins, or a cut point of it. */
+  checkpointAt(index: LogIndex): Checkpoint;
   /** Lets the next marker tell how far the log is known to be committed; `index` is durable here. Never waits. */
   noteCommitted(index: LogIndex): void;
 }

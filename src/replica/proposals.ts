@@ -39,7 +39,9 @@ export class PendingProposals {
     if (decided.length === 0) return;
     this.entries = this.entries.filter(({ index }) => index > commitIndex);
     for (const entry of decided) {
-      if (termAt(entry.index) === entry.term) commit(entry, onCommitted);
+      const term = termAt(entry.index);
+      if (term === entry.term) commit(entry, onCommitted);
+      else if (term === undefined) unknown(entry);
       else replaced(entry);
     }
   }
@@ -48,16 +50,7 @@ export class PendingProposals {
   giveUpBefore(term: number): number {
     const old = this.entries.filter((entry) => entry.term < term);
     this.entries = this.entries.filter((entry) => entry.term >= term);
-    for (const { proposals } of old) {
-      for (const { reject } of proposals) {
-        reject(
-          new FlotillaError(
-            'OUTCOME_UNKNOWN',
-            'leadership was lost after the batch was proposed: it may have been appended, or may still be',
-          ),
-        );
-      }
-    }
+    for (const entry of old) unknown(entry);
     return old.reduce((sum, { proposals }) => sum + proposals.length, 0);
   }
 }
@@ -68,6 +61,15 @@ function commit(entry: PendingEntry, onCommitted: (proposal: Proposal) => void):
     proposal.resolve({ firstCounter: counter(firstCounter), index: entry.index, term: entry.term });
     firstCounter += proposal.body.count;
     onCommitted(proposal);
+  }
+}
+
+/** Also where a snapshot took its place, which does not tell. */
+function unknown(entry: PendingEntry): void {
+  for (const { reject } of entry.proposals) {
+    reject(
+      new FlotillaError('OUTCOME_UNKNOWN', 'leadership was lost after the batch was proposed: it may have been appended, or may still be'),
+    );
   }
 }
 

@@ -64,12 +64,17 @@ export class RecordCache {
     this.size += record.bytes.byteLength;
   }
 
+  /** Forgets everything; `nextIndex` is that of the first record that will be appended. */
+  clear(nextIndex: LogIndex): void {
+    this.records = [];
+    this.head = 0;
+    this.size = 0;
+    this.firstIndex = nextIndex;
+  }
+
   truncateAfter(index: LogIndex): void {
     if (index < this.firstIndex) {
-      this.records = [];
-      this.head = 0;
-      this.size = 0;
-      this.firstIndex = logIndex(index + 1);
+      this.clear(logIndex(index + 1));
       return;
     }
     while (this.lastIndex > index) this.size -= present(this.records.pop(), 'the cache holds up to lastIndex').bytes.byteLength;

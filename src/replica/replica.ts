@@ -1,35 +1,18 @@
-import {
-  type ActorId,
-  type Counter,
-  FlotillaError,
-  type GroupId,
-  LIMITS,
-  type LogIndex,
-  logIndex,
-  type Random,
-  type Term,
-} from '../base/index.js';
-import {
-  type Configuration,
-  type MemberChange,
-  type Message,
-  type OwnEntry,
-  RaftCore,
-  type ReadResult,
-  type Role,
-  type Settings,
-} from '../raft/index.js';
+import { type ActorId, type Counter, FlotillaError, type GroupId, type LogIndex, logIndex, type Random, type Term } from '../base/index.js';
+import { type MemberChange, type Message, type OwnEntry, RaftCore, type ReadResult, type Role, type Settings } from '../raft/index.js';
 import type { LogRecord, LogTail, Member, Membership, PackedBody } from '../wire/index.js';
+import { CommitNotices } from './commit-notices.js';
 import { CommitWaiters } from './commit-waiters.js';
 import { DeadlineTimer } from './deadline-timer.js';
 import { HotLog } from './hot-log.js';
 import { Members } from './members.js';
 import type { ReplicaObserver } from './observer.js';
 import { Persister } from './persister.js';
-import type { Clock, GroupLog, LinkState, PeerTransport, Proposed, Storage, Timer } from './ports.js';
+import type { Clock, GroupLog, LinkState, PeerTransport, Proposed, Storage } from './ports.js';
 import { Proposer } from './proposer.js';
 import { ReadIndexes } from './read-indexes.js';
 import { Replicator } from './replicator.js';
+import { Snapshots } from './snapshots.js';
 
 export interface ReplicaOptions {
   readonly group: GroupId;
@@ -64,7 +47,8 @@ export class Replica {
   private readonly replicator: Replicator;
   private readonly readIndexes: ReadIndexes;
   private readonly commitWaiters: CommitWaiters;
-  private noticeTimer: Timer | undefined;
+  private readonly commitNotices: CommitNotices;
+  private readonly snapshots: Snapshots;
   private readonly timer: DeadlineTimer;
   private seenRole: { role: Role['name']; term: Term; leader: ActorId | undefined };
   private readonly members: Members;
@@ -98,6 +82,7 @@ export class Replica {
       log,
       clock,
       send: (to, message, records) => options.transport.send(to, this.group, message, records),
+      beginSnapshot: (plan) => this.snapshots.sender.begin(plan),
       onError: (error) => this.fail(error),
       onProgress: () => this.drive(),
     });
@@ -108,6 +93,7 @@ export class Replica {
       storage: options.storage,
       clock,
       observer: options.observer,
+      snapshot: () => this.snapshots.installed,
       onPersisted: (step, nowMs) => this.input(() => core.persisted(step, nowMs)),
       onError: (error) => this.fail(error),
     });
@@ -126,6 +112,16 @@ export class Replica {
       onChanged: options.onMembership,
       drive: () => this.guard(() => this.drive()),
     });
+    this.snapshots = new Snapshots({
+      group: options.group,
+      core,
+      log,
+      members: this.members,
+      stored: this.stored,
+      persist: (request) => void options.storage.persist([request]).catch((error: unknown) => this.fail(error)),
+      send: (to, message) => options.transport.send(to, this.group, message, []),
+    });
+    this.commitNotices = new CommitNotices(core, clock, () => this.input(() => core.sendCommitNotices()));
     this.timer = new DeadlineTimer(clock, options.settings.heartbeatIntervalMs / 2, () => this.input(() => core.tick(clock.nowMs())));
     this.seenRole = { role: core.role, term: core.term, leader: core.leader };
   }
@@ -153,6 +149,11 @@ export class Replica {
     return this.core.leader;
   }
 
+  /** What stands before the first record. */
+  get begin(): LogTail {
+    return this.log.begin;
+  }
+
   get commitIndex(): LogIndex {
     return this.core.commitIndex;
   }
@@ -163,10 +164,6 @@ export class Replica {
 
   get cachedBytes(): number {
     return this.log.cachedBytes;
-  }
-
-  get configuration(): Configuration {
-    return this.core.configuration;
   }
 
   /** The latest in this node's log, committed or not. */
@@ -194,7 +191,8 @@ export class Replica {
     const { leader } = this.core;
     if (leader === undefined) throw new FlotillaError('NO_LEADER', 'no leader is known; the batch was not proposed: try again');
     const proposed = await this.options.transport.forward(leader, this.group, body);
-    this.learnCommitted(proposed);
+    // The leader's answer is news of the commit, sooner than any other.
+    this.input(() => this.core.learnCommitted(proposed.index, proposed.term));
     try {
       await this.commitWaiters.reached(proposed.index);
     } catch (cause) {
@@ -205,11 +203,6 @@ export class Replica {
       );
     }
     return proposed;
-  }
-
-  /** The leader's answer to a forwarded batch is news of its commit, sooner than any other. */
-  private learnCommitted({ index, term }: Proposed): void {
-    this.input(() => this.core.learnCommitted(index, term));
   }
 
   /** Appends a batch that another node took in. It is not passed on a second time. */
@@ -243,7 +236,10 @@ export class Replica {
     return index;
   }
 
-  /** Committed records from `from` on, as many as fit into `maxBytes`, at least one. `from` must be committed. */
+  /**
+   * Committed records from `from` on, as many as fit into `maxBytes`, at least
+   * one. `from` must be committed; POSITION_REMOVED where it was given up.
+   */
   read(from: LogIndex, to: LogIndex, maxBytes: number): LogRecord[] | Promise<LogRecord[]> {
     return this.log.read(from, logIndex(Math.min(to, this.core.commitIndex)), maxBytes);
   }
@@ -261,6 +257,11 @@ export class Replica {
   /** Resolves at the next change of role, term, leader or members, when the node stops, and when `signal` is aborted. */
   roleChanged(signal?: AbortSignal): Promise<void> {
     return this.commitWaiters.roleChanged(signal);
+  }
+
+  /** Gives up the records up to `index`, as far as whole segments of what is committed allow. */
+  cutLog(index: LogIndex): void {
+    this.input(() => this.snapshots.cut(logIndex(Math.min(index, this.core.commitIndex, this.core.durableIndex))));
   }
 
   // What comes in
@@ -291,7 +292,7 @@ export class Replica {
     if (this.stopped) return;
     this.stopped = true;
     this.timer.cancel();
-    this.noticeTimer?.cancel();
+    this.commitNotices.stop();
     this.proposer.stop();
     this.readIndexes.stop();
     this.commitWaiters.stop();
@@ -311,7 +312,7 @@ export class Replica {
       this.noticeCommit();
       this.noticeRole();
       this.members.notice();
-      this.planCommitNotices();
+      this.commitNotices.plan();
       this.timer.set(this.core.nextDeadlineMs);
       // Last of all, because an answer makes way for the next question, which is a turn of its own.
       for (const { requestId, index } of reads) this.readIndexes.settled(requestId, index);
@@ -321,6 +322,7 @@ export class Replica {
   private carryOut(received: readonly LogRecord[]): ReadResult[] {
     const output = this.core.takeOutput();
     const { acceptedFrom } = output;
+    this.snapshots.carryOut(output);
     if (acceptedFrom !== undefined) this.accept(received, acceptedFrom);
     for (const entry of output.ownEntries) this.sealOwn(entry);
     for (const { to, message } of output.messages) this.options.transport.send(to, this.group, message, []);
@@ -359,19 +361,6 @@ export class Replica {
     if (seen.role === 'leader' && (role !== 'leader' || term !== seen.term)) this.proposer.leadershipLost();
     this.commitWaiters.wakeRole();
     this.options.observer.roleChanged(role, term, leader);
-  }
-
-  /**
-   * Followers learn of commits with the next append, which under load is at
-   * once. When none follows they are told a little later: as much as a message
-   * to each for every entry would cost, and nobody's receipt waits for it.
-   */
-  private planCommitNotices(): void {
-    if (this.noticeTimer !== undefined || !this.core.owesCommitNotices) return;
-    this.noticeTimer = this.clock.after(LIMITS.commitNoticeMs, () => {
-      this.noticeTimer = undefined;
-      this.input(() => this.core.sendCommitNotices());
-    });
   }
 
   /** Lets consensus take something in, and carries out what it leads to. `received`: the records of an append. */

@@ -1,5 +1,5 @@
-import { type ActorId, LIMITS, logIndex } from '../base/index.js';
-import type { Append, AppendPlan, RaftCore } from '../raft/index.js';
+import { type ActorId, FlotillaError, LIMITS, logIndex } from '../base/index.js';
+import type { Append, AppendPlan, RaftCore, SnapshotPlan } from '../raft/index.js';
 import { entryInfoOf, type LogRecord } from '../wire/index.js';
 import type { HotLog } from './hot-log.js';
 import type { Clock } from './ports.js';
@@ -14,6 +14,7 @@ export class Replicator {
   private readonly clock: Clock;
   /** False where the message was dropped. */
   private readonly send: (to: ActorId, message: Append, records: readonly LogRecord[]) => boolean;
+  private readonly beginSnapshot: (plan: SnapshotPlan) => void;
   private readonly onError: (error: unknown) => void;
   /** Called when a read from disk has ended, and more may be sent. */
   private readonly onProgress: () => void;
@@ -24,6 +25,7 @@ export class Replicator {
     log: HotLog;
     clock: Clock;
     send: Replicator['send'];
+    beginSnapshot: Replicator['beginSnapshot'];
     onError: (error: unknown) => void;
     onProgress: () => void;
   }) {
@@ -31,6 +33,7 @@ export class Replicator {
     this.log = options.log;
     this.clock = options.clock;
     this.send = options.send;
+    this.beginSnapshot = options.beginSnapshot;
     this.onError = options.onError;
     this.onProgress = options.onProgress;
   }
@@ -40,6 +43,8 @@ export class Replicator {
   }
 
   private sendTo(peer: ActorId): void {
+    const snapshot = this.core.takeSnapshotPlan(peer);
+    if (snapshot !== undefined) this.beginSnapshot(snapshot);
     while (!this.reading.has(peer)) {
       const plan = this.core.planAppend(peer);
       if (plan === undefined) return;
@@ -62,7 +67,8 @@ export class Replicator {
       const records = await this.log.read(logIndex(plan.previousIndex + 1), through, LIMITS.appendMessageBytes);
       dropped = !this.sendAppend(plan, records);
     } catch (error) {
-      this.onError(error);
+      // The log was cut meanwhile: the follower gets a snapshot.
+      if (!(error instanceof FlotillaError && error.code === 'POSITION_REMOVED')) this.onError(error);
     } finally {
       this.reading.delete(plan.to);
     }

@@ -9,6 +9,7 @@ import { HardStateFile } from './hard-state-file.js';
 import { recoverLog, requireNotAhead } from './log-recovery.js';
 import { MarkerFile } from './marker-file.js';
 import type { DatabaseSettings } from './segment-database.js';
+import { recoverSwap } from './segment-swap.js';
 import { SegmentedLog } from './segmented-log.js';
 
 /** The groups in a node's directory, ascending. What a crash left of unfinished or removed ones is deleted. */
@@ -28,6 +29,7 @@ export async function openGroup(directory: string, group: GroupId, settings: Dat
     opened.push(hardState);
     const marker = await MarkerFile.open(settings.disk, markerPath(directory));
     opened.push(marker);
+    await recoverSwap(segmentsPath(directory), group, marker.current.beginIndex, settings.disk);
     const found = await recoverLog(segmentsPath(directory), group, marker.current, settings);
     const { begin, tail, termStarts, memberships, incarnation } = found;
     const log = new SegmentedLog(segmentsPath(directory), { group, incarnation }, found, settings);

@@ -1,7 +1,7 @@
-import { assert, type Counter, LIMITS, type LogIndex, logIndex } from '../base/index.js';
+import { assert, type Counter, FlotillaError, LIMITS, type LogIndex, logIndex } from '../base/index.js';
 import type { HardState } from '../raft/index.js';
 import type { Clock, GroupLog, RecoveredGroup, Timer } from '../replica/index.js';
-import type { LogRecord, LogTail } from '../wire/index.js';
+import type { Checkpoint, LogRecord, LogTail } from '../wire/index.js';
 import type { HardStateFile } from './hard-state-file.js';
 import type { Marker, MarkerFile } from './marker-file.js';
 import type { SegmentedLog } from './segmented-log.js';
@@ -12,6 +12,10 @@ export interface GroupWrite {
   readonly truncateAfter: LogIndex | undefined;
   readonly records: readonly LogRecord[];
   readonly hardState: HardState | undefined;
+  /** Replace the log by an empty one that builds on this first. */
+  readonly snapshot: Checkpoint | undefined;
+  /** Give up the records up to this one at last. */
+  readonly cutThrough: LogIndex | undefined;
 }
 
 /**
@@ -26,6 +30,8 @@ export class GroupStore implements GroupLog {
   private readonly clock: Clock;
   private readonly onFailure: (error: unknown) => void;
   private committed: LogIndex;
+  /** The log begins after this record. */
+  private begin: LogIndex;
   /** Set while notes of the marker wait for their fsync. */
   private markerTimer: Timer | undefined;
   private markerSync: Promise<void> = Promise.resolve();
@@ -41,6 +47,7 @@ export class GroupStore implements GroupLog {
     this.clock = clock;
     this.onFailure = onFailure;
     this.committed = files.recovered.commitIndex;
+    this.begin = files.recovered.begin.index;
   }
 
   /** Nothing was ever written to it. */
@@ -54,21 +61,53 @@ export class GroupStore implements GroupLog {
    * 1. the lowered marker, before anything that it vouches for is removed;
    * 2. the hard state, because a log with a later term than its hard state is
    *    damage, while a term or a vote ahead of the log is harmless;
-   * 3. the log;
+   * 3. the log: a snapshot in place of it (see segment-swap.ts), then records;
    * 4. the marker, noted before the callers hear of it: an fsync of its own for
    *    each write would double their number, and the disk is what producers
-   *    wait for. It has one soon after, for all notes since the last.
+   *    wait for. It has one soon after, for all notes since the last;
+   * 5. the log's begin, in the marker before the segments below it go.
    */
-  async write({ truncateAfter, records, hardState }: GroupWrite): Promise<void> {
+  async write({ snapshot, truncateAfter, records, hardState, cutThrough }: GroupWrite): Promise<void> {
     const truncated =
       truncateAfter !== undefined && truncateAfter < this.log.tail.index ? await this.lowerMarker(truncateAfter) : undefined;
     if (hardState !== undefined) await this.hardState.write(hardState);
-    if (truncated === undefined && records.length === 0) return;
+    if (snapshot !== undefined) await this.replaceLog(snapshot);
+    if (truncated !== undefined || records.length > 0) await this.writeLog(truncated, records);
+    if (cutThrough !== undefined && cutThrough > this.begin) await this.cut(cutThrough);
+  }
+
+  private async writeLog(truncated: LogTail | undefined, records: readonly LogRecord[]): Promise<void> {
     const last = records.at(-1);
     assert(last === undefined || last.term <= this.hardState.current.term, `record ${last?.index} has a later term than the hard state`);
     await (truncated === undefined ? this.log.append(records) : this.log.truncate(truncated, records));
     this.marker.note(this.markerAt(this.log.tail));
     this.planMarkerSync();
+  }
+
+  private async replaceLog(checkpoint: Checkpoint): Promise<void> {
+    const { before, incarnation } = checkpoint;
+    assert(before.index > this.committed, `a snapshot of ${before.index} can't replace what is committed, up to ${this.committed}`);
+    assert(before.term <= this.hardState.current.term, `the snapshot of ${before.index} has a later term than the hard state`);
+    if (incarnation !== this.recovered.incarnation) {
+      throw new FlotillaError(
+        'FOREIGN_NODE',
+        `the leader's log has the incarnation ${incarnation}, this node's ${this.recovered.incarnation}`,
+      );
+    }
+    await this.log.stage(checkpoint);
+    this.committed = before.index;
+    this.begin = before.index;
+    await this.markerSync;
+    await this.marker.lower(this.markerAt(before));
+    await this.log.swap(checkpoint);
+  }
+
+  private async cut(through: LogIndex): Promise<void> {
+    assert(through <= this.committed, `record ${through} is not known to be committed and can't be given up`);
+    this.begin = through;
+    await this.markerSync;
+    await this.marker.lower(this.markerAt(this.log.tail));
+    await this.log.cut(through);
   }
 
   /** What a write leaves to do once its callers have been answered. */
@@ -82,6 +121,14 @@ export class GroupStore implements GroupLog {
 
   indexOfCounter(counter: Counter): Promise<LogIndex | undefined> {
     return this.log.indexOfCounter(counter);
+  }
+
+  cutPoint(index: LogIndex): LogIndex {
+    return this.log.cutPoint(index);
+  }
+
+  checkpointAt(index: LogIndex): Checkpoint {
+    return this.log.checkpointAt(index);
   }
 
   noteCommitted(index: LogIndex): void {
@@ -126,6 +173,6 @@ export class GroupStore implements GroupLog {
 
   private markerAt({ index, term, checksum }: LogTail): Marker {
     const commitIndex = logIndex(Math.min(this.committed, index));
-    return { index, term, checksum, commitIndex, beginIndex: this.recovered.begin.index, lastSequence: this.log.lastSequence };
+    return { index, term, checksum, commitIndex, beginIndex: this.begin, lastSequence: this.log.lastSequence };
   }
 }

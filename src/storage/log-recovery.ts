@@ -1,5 +1,5 @@
 import { join } from 'node:path';
-import { FlotillaError, type GroupId, present, type Term } from '../base/index.js';
+import { FlotillaError, type GroupId, type LogIndex, present, type Term } from '../base/index.js';
 import type { TermStart } from '../raft/index.js';
 import type { LogRecord, LogTail } from '../wire/index.js';
 import type { Disk } from './disk.js';
@@ -35,7 +35,7 @@ interface FoundSegment {
  */
 export async function recoverLog(segmentsPath: string, group: GroupId, marker: Marker, settings: DatabaseSettings): Promise<RecoveredLog> {
   const { disk } = settings;
-  const found = await findSegments(disk, segmentsPath, group);
+  const found = await findSegments(disk, segmentsPath, group, marker.beginIndex);
   const oldest = present(found.segments[0], 'there is at least one segment');
   const { before: begin, incarnation, membership, membershipIndex } = oldest.header;
   if (begin.index !== marker.beginIndex) {
@@ -68,22 +68,34 @@ export async function recoverLog(segmentsPath: string, group: GroupId, marker: M
   return { segments, incarnation, begin, tail, termStarts, memberships, lastSequence: Math.max(found.lastSequence, marker.lastSequence) };
 }
 
-async function findSegments(disk: Disk, segmentsPath: string, group: GroupId): Promise<{ segments: FoundSegment[]; lastSequence: number }> {
+async function findSegments(
+  disk: Disk,
+  segmentsPath: string,
+  group: GroupId,
+  beginIndex: LogIndex,
+): Promise<{ segments: FoundSegment[]; lastSequence: number }> {
   const names = await namesIn(disk, segmentsPath);
   for (const name of names.filter(isRemoved)) await disk.remove(join(segmentsPath, name));
   const sequences = names.flatMap((name) => segmentSequenceOf(name) ?? []).sort((a, b) => a - b);
-  const segments: FoundSegment[] = [];
+  const found: FoundSegment[] = [];
   for (const [position, sequence] of sequences.entries()) {
     const directory = join(segmentsPath, segmentName(sequence));
     const header = await readHeader(disk, directory, group, sequence);
-    if (header !== undefined) segments.push({ directory, header });
+    if (header !== undefined) found.push({ directory, header });
     // A segment is opened ahead without a header and gets it before its first record.
     else if (position === sequences.length - 1 && (await disk.databaseIsEmpty(databasePath(directory))))
       await removeDirectory(disk, directory);
     else throw new FlotillaError('DATA_LOSS', `group ${group}: ${directory} holds records and its header is missing`);
   }
-  if (segments.length === 0) throw new FlotillaError('DATA_LOSS', `group ${group}: ${segmentsPath} holds no segment of its log`);
-  return { segments, lastSequence: sequences.at(-1) ?? 0 };
+  if (found.length === 0) throw new FlotillaError('DATA_LOSS', `group ${group}: ${segmentsPath} holds no segment of its log`);
+  return { segments: await withoutGivenUp(disk, found, beginIndex), lastSequence: sequences.at(-1) ?? 0 };
+}
+
+/** Removes the segments before the one that the log begins with by the marker: they were given up, and a crash came before they went. */
+async function withoutGivenUp(disk: Disk, found: readonly FoundSegment[], beginIndex: LogIndex): Promise<FoundSegment[]> {
+  const first = found.findIndex(({ header }) => header.before.index === beginIndex);
+  for (const { directory } of found.slice(0, Math.max(first, 0))) await removeDirectory(disk, directory);
+  return found.slice(Math.max(first, 0));
 }
 
 async function namesIn(disk: Disk, path: string): Promise<string[]> {

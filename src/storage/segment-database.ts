@@ -97,7 +97,7 @@ export class SegmentDatabase {
   }
 
   private async use<Result>(action: (database: DiskDatabase) => Promise<Result>): Promise<Result> {
-    if (this.retired) throw new FlotillaError('DATA_LOSS', `${this.path} was removed by a truncation`);
+    if (this.retired) throw new FlotillaError('DATA_LOSS', `${this.path} was removed`);
     this.users++;
     try {
       this.opened ??= this.open(() => this.settings.disk.openDatabase(this.path, databaseOptions(this.settings)));

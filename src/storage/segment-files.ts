@@ -1,6 +1,6 @@
 import { join } from 'node:path';
-import { FlotillaError, type GroupId, type LogIndex } from '../base/index.js';
-import type { LogTail, Membership } from '../wire/index.js';
+import { FlotillaError, type GroupId } from '../base/index.js';
+import type { Checkpoint } from '../wire/index.js';
 import { readCheckedFile, replaceCheckedFile } from './checked-file.js';
 import type { Disk } from './disk.js';
 import type { ContentsSummary } from './segment-contents.js';
@@ -16,19 +16,17 @@ const HEADER_FORMAT = 1;
 const FOOTER_FORMAT = 1;
 const SEQUENCE_DIGITS = 10;
 
-export interface SegmentHeader {
+/** What the segment's first record builds on, and which segment it is. */
+export interface SegmentHeader extends Checkpoint {
   readonly format: typeof HEADER_FORMAT;
   readonly group: GroupId;
-  /** 32 hexadecimal digits. */
-  readonly incarnation: string;
   readonly sequence: number;
-  /** What stands before the first record, which has the index after it. */
-  readonly before: LogTail;
-  /** The configuration in force before the first record, and the index that set it. */
-  readonly membership: Membership;
-  readonly membershipIndex: LogIndex;
   /** The state machine before the first record follows the checksum's line; 0 bytes: there is none. */
   readonly checkpointBytes: 0;
+}
+
+export function checkpointOf({ incarnation, before, membership, membershipIndex }: SegmentHeader): Checkpoint {
+  return { incarnation, before, membership, membershipIndex };
 }
 
 interface SegmentFooter extends ContentsSummary {

@@ -173,9 +173,14 @@ export class Segment {
     await this.database.close();
   }
 
+  /** Its directory is about to go: waits for those who read, and refuses new ones. */
+  async retire(): Promise<void> {
+    await this.database.retire();
+  }
+
   /** Removes the directory, durably, after those who read have finished. */
   async remove(): Promise<void> {
-    await this.database.retire();
+    await this.retire();
     await removeDirectory(this.disk, this.directory);
   }
 

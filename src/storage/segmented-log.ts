@@ -1,8 +1,11 @@
-import { assert, type Counter, type GroupId, type LogIndex, logIndex, present } from '../base/index.js';
-import { decodeMembership, follows, type LogRecord, type LogTail, tailAfter } from '../wire/index.js';
+import { join } from 'node:path';
+import { assert, type Counter, FlotillaError, type GroupId, type LogIndex, logIndex, present } from '../base/index.js';
+import { type Checkpoint, decodeMembership, follows, type LogRecord, type LogTail, tailAfter } from '../wire/index.js';
 import { type PreparedSegment, prepareSegment, Segment } from './segment.js';
 import type { MembershipAt } from './segment-contents.js';
 import type { DatabaseSettings } from './segment-database.js';
+import { checkpointOf, readHeader, type SegmentHeader, segmentName } from './segment-files.js';
+import { stageSegments, swapSegments } from './segment-swap.js';
 
 export interface LogIdentity {
   readonly group: GroupId;
@@ -25,14 +28,14 @@ export class SegmentedLog {
   private readonly path: string;
   private readonly identity: LogIdentity;
   private readonly settings: DatabaseSettings;
-  private readonly segments: Segment[];
+  private segments: Segment[];
   /** In force as of the log's begin, and those that the log set, ascending. */
-  private readonly memberships: MembershipAt[];
+  private memberships: MembershipAt[];
   private sequence: number;
   private prepared: Promise<PreparedSegment> | undefined;
-  /** Truncations so far; a read that one of them overtook is done again. */
-  private truncations = 0;
-  private truncation: Promise<void> = Promise.resolve();
+  /** Removals of segments so far; a read that one of them overtook is done again. */
+  private removals = 0;
+  private removal: Promise<void> = Promise.resolve();
 
   constructor(path: string, identity: LogIdentity, recovered: RecoveredSegments, settings: DatabaseSettings) {
     assert(recovered.segments.length > 0, 'a log has at least one segment');
@@ -75,11 +78,62 @@ export class SegmentedLog {
    * history, to which the caller has lowered the marker.
    */
   async truncate(after: LogTail, records: readonly LogRecord[]): Promise<void> {
-    this.truncations++;
-    const truncation = this.removeAbove(after, records);
-    // Readers only wait for its end; the failure is the writer's.
-    this.truncation = truncation.catch(() => undefined);
-    await truncation;
+    await this.removing(() => this.removeAbove(after, records));
+  }
+
+  /** See `GroupLog.cutPoint`. */
+  cutPoint(index: LogIndex): LogIndex {
+    return present(
+      this.segments[
+        Math.max(
+          0,
+          this.lastWhere(({ before }) => before.index <= index),
+        )
+      ],
+      'a log has a segment',
+    ).before.index;
+  }
+
+  /** See `GroupLog.checkpointAt`. */
+  checkpointAt(index: LogIndex): Checkpoint {
+    const segment = this.segments.find(({ before }) => before.index === index);
+    return checkpointOf(present(segment, `no segment begins after record ${index}`).header);
+  }
+
+  /** Removes the segments before a cut point, oldest first; the marker says already that the log begins there. */
+  async cut(through: LogIndex): Promise<void> {
+    await this.removing(async () => {
+      const kept = this.segments.findIndex(({ before }) => before.index === through);
+      assert(kept !== -1, `no segment begins after record ${through}`);
+      const doomed = this.segments.splice(0, kept);
+      const { membership, membershipIndex } = this.oldest().header;
+      this.memberships = [{ index: membershipIndex, membership }, ...this.memberships.filter(({ index }) => index > through)];
+      for (const segment of doomed) await segment.remove();
+    });
+  }
+
+  /** Makes an empty log that builds on the checkpoint durable beside this one; see segment-swap.ts. */
+  async stage(checkpoint: Checkpoint): Promise<void> {
+    this.sequence++;
+    await stageSegments(this.path, this.identity.group, this.sequence, checkpoint, this.settings);
+  }
+
+  /** The staged log takes the place of this one. */
+  async swap(checkpoint: Checkpoint): Promise<void> {
+    await this.removing(async () => {
+      const prepared = await this.prepared;
+      this.prepared = undefined;
+      await prepared?.database.close();
+      for (const segment of this.segments) await segment.retire();
+      await swapSegments(this.path, this.settings.disk);
+      const directory = join(this.path, segmentName(this.sequence));
+      const header: SegmentHeader = present(
+        await readHeader(this.settings.disk, directory, this.identity.group, this.sequence),
+        'the staged segment has a header',
+      );
+      this.segments = [Segment.openExisting(directory, header, this.settings)];
+      this.memberships = [{ index: checkpoint.membershipIndex, membership: checkpoint.membership }];
+    });
   }
 
   /** Seals a full segment and begins the next one. Not in the path of a write: whoever waited has been answered. */
@@ -106,7 +160,8 @@ export class SegmentedLog {
 
   /** See `GroupLog.read`. Empty where `from` was truncated while the call waited. */
   async read(from: LogIndex, to: LogIndex, maxBytes: number): Promise<LogRecord[]> {
-    return this.besideTruncation(async () => {
+    return this.besideRemoval(async () => {
+      this.requireHeld(from);
       const last = Math.min(to, this.tail.index);
       const records: LogRecord[] = [];
       for (let bytes = 0, next = from; next <= last && bytes < maxBytes; ) {
@@ -125,7 +180,7 @@ export class SegmentedLog {
 
   /** See `GroupLog.indexOfCounter`. */
   async indexOfCounter(counter: Counter): Promise<LogIndex | undefined> {
-    return this.besideTruncation(async () => {
+    return this.besideRemoval(async () => {
       if (counter >= this.tail.nextCounter) return undefined;
       const segment = this.segments[this.lastWhere((candidate) => candidate.before.nextCounter <= counter)];
       return segment?.indexOfCounter(counter);
@@ -136,6 +191,10 @@ export class SegmentedLog {
     // Where preparing failed, that has been reported when it did.
     const prepared = await this.prepared?.catch(() => undefined);
     await Promise.all([prepared?.database.close(), ...this.segments.map((segment) => segment.close())]);
+  }
+
+  private oldest(): Segment {
+    return present(this.segments[0], 'a log has at least one segment');
   }
 
   private youngest(): Segment {
@@ -199,14 +258,28 @@ export class SegmentedLog {
     following?.warm().catch(() => undefined);
   }
 
-  private async besideTruncation<Result>(action: () => Promise<Result>): Promise<Result> {
+  private requireHeld(index: LogIndex): void {
+    const { before } = this.oldest();
+    if (index > before.index) return;
+    throw new FlotillaError('POSITION_REMOVED', `record ${index} was given up; the log begins with record ${before.index + 1}`);
+  }
+
+  private async removing(remove: () => Promise<void>): Promise<void> {
+    this.removals++;
+    const removal = remove();
+    // Readers only wait for its end; the failure is the writer's.
+    this.removal = removal.catch(() => undefined);
+    await removal;
+  }
+
+  private async besideRemoval<Result>(action: () => Promise<Result>): Promise<Result> {
     for (;;) {
-      await this.truncation;
-      const { truncations } = this;
+      await this.removal;
+      const { removals } = this;
       try {
         return await action();
       } catch (error) {
-        if (truncations === this.truncations) throw error;
+        if (removals === this.removals) throw error;
       }
     }
   }

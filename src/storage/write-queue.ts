@@ -1,7 +1,7 @@
 import { assert, BoundedQueue, type GroupId, LIMITS, type LogIndex } from '../base/index.js';
 import type { HardState } from '../raft/index.js';
 import type { PersistRequest } from '../replica/index.js';
-import type { LogRecord } from '../wire/index.js';
+import type { Checkpoint, LogRecord } from '../wire/index.js';
 import type { GroupWrite } from './group-store.js';
 
 /** A call of persist that waits. */
@@ -57,7 +57,13 @@ export function bytesOf(requests: readonly PersistRequest[]): number {
 export function mergeByGroup(requests: readonly PersistRequest[]): Map<GroupId, GroupWrite> {
   const merged = new Map<GroupId, MergedWrite>();
   for (const request of requests) {
-    const write = merged.get(request.group) ?? { truncateAfter: undefined, records: [], hardState: undefined };
+    const write = merged.get(request.group) ?? {
+      records: [],
+      snapshot: undefined,
+      truncateAfter: undefined,
+      hardState: undefined,
+      cutThrough: undefined,
+    };
     merged.set(request.group, write);
     addTo(write, request);
   }
@@ -65,12 +71,18 @@ export function mergeByGroup(requests: readonly PersistRequest[]): Map<GroupId, 
 }
 
 interface MergedWrite extends GroupWrite {
+  snapshot: Checkpoint | undefined;
+  cutThrough: LogIndex | undefined;
   truncateAfter: LogIndex | undefined;
   readonly records: LogRecord[];
   hardState: HardState | undefined;
 }
 
-function addTo(write: MergedWrite, { truncateAfter, records, hardState }: PersistRequest): void {
+function addTo(write: MergedWrite, { snapshot, truncateAfter, records, hardState, cutThrough }: PersistRequest): void {
+  if (snapshot !== undefined) {
+    Object.assign(write, { snapshot, truncateAfter: undefined, cutThrough: undefined });
+    write.records.length = 0;
+  }
   if (truncateAfter !== undefined) {
     const first = write.records.findIndex(({ index }) => index > truncateAfter);
     if (first !== -1) write.records.length = first;
@@ -80,4 +92,5 @@ function addTo(write: MergedWrite, { truncateAfter, records, hardState }: Persis
   }
   for (const record of records) write.records.push(record);
   if (hardState !== undefined) write.hardState = hardState;
+  if (cutThrough !== undefined) write.cutThrough = cutThrough;
 }

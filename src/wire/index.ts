@@ -1,6 +1,7 @@
 export * from './batch-body.js';
 export * from './batch-events.js';
 export * from './body-check.js';
+export * from './checkpoint.js';
 export * from './decode.js';
 export * from './descriptors.js';
 export * from './event-json.js';

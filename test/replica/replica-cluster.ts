@@ -196,13 +196,15 @@ export class ReplicaCluster {
     return events;
   }
 
+  /** From the log's begin on. */
   async recordsOf(actor: number, through: number): Promise<LogRecord[]> {
     const replica = this.replica(actor);
     const records: LogRecord[] = [];
-    while (records.length < through) {
-      const next = await replica.read(logIndex(records.length + 1), logIndex(through), 4096);
-      if (next.length === 0) throw new Error(`node ${actor} gives out nothing at ${records.length + 1}`);
-      records.push(...next);
+    for (let next = replica.begin.index + 1; next <= through; ) {
+      const part = await replica.read(logIndex(next), logIndex(through), 4096);
+      if (part.length === 0) throw new Error(`node ${actor} gives out nothing at ${next}`);
+      records.push(...part);
+      next += part.length;
     }
     return records;
   }

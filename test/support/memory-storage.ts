@@ -1,7 +1,8 @@
-import { assert, type Counter, counter, type GroupId, type LogIndex, logIndex, present } from '../../src/base/index.js';
+import { assert, type Counter, FlotillaError, type GroupId, type LogIndex, logIndex, present } from '../../src/base/index.js';
 import type { HardState } from '../../src/raft/index.js';
 import type { GroupLog, PersistRequest, RecoveredGroup, Storage } from '../../src/replica/index.js';
 import {
+  type Checkpoint,
   decodeMembership,
   EMPTY_LOG_TAIL,
   follows,
@@ -14,10 +15,10 @@ import {
 /** What one group has on its disk. */
 export interface GroupDisk {
   hardState: HardState;
+  /** What the first of `records` builds on. */
+  checkpoint: Checkpoint;
   records: LogRecord[];
   commitIndex: LogIndex;
-  readonly membership: Membership;
-  readonly incarnation: string;
 }
 
 interface Call {
@@ -38,6 +39,8 @@ export class MemoryStorage implements Storage {
   /** While true, calls end only by {@link completeNext}. */
   held = false;
   readRequests = 0;
+  /** Logs that were replaced by one. */
+  snapshots = 0;
   private readonly logs = new Map<GroupId, MemoryLog>();
   private failure: Error | undefined;
 
@@ -61,6 +64,7 @@ export class MemoryStorage implements Storage {
   /** Carries out the oldest call that waits. */
   completeNext(): void {
     const call = present(this.waiting.shift(), 'no write is under way');
+    this.snapshots += call.requests.filter(({ snapshot }) => snapshot !== undefined).length;
     for (const request of call.requests) apply(present(this.disks.get(request.group), `group ${request.group} is not stored`), request);
     call.resolve();
   }
@@ -100,7 +104,9 @@ class MemoryLog implements GroupLog {
     this.onRead();
     const found: LogRecord[] = [];
     let bytes = 0;
-    for (const record of this.disk.records.slice(from - 1, to)) {
+    const { before } = this.disk.checkpoint;
+    if (from <= before.index) throw new FlotillaError('POSITION_REMOVED', `record ${from} was given up`);
+    for (const record of this.disk.records.slice(from - 1 - before.index, to - before.index)) {
       bytes += record.bytes.byteLength;
       if (found.length > 0 && bytes > maxBytes) break;
       found.push(record);
@@ -112,6 +118,15 @@ class MemoryLog implements GroupLog {
     return this.disk.records.find(({ firstCounter, eventCount }) => sought >= firstCounter && sought < firstCounter + eventCount)?.index;
   }
 
+  /** Anywhere: as if each record had a segment of its own. */
+  cutPoint(index: LogIndex): LogIndex {
+    return index;
+  }
+
+  checkpointAt(index: LogIndex): Checkpoint {
+    return checkpointAt(this.disk, index);
+  }
+
   noteCommitted(index: LogIndex): void {
     if (index > this.disk.commitIndex) this.disk.commitIndex = index;
   }
@@ -120,46 +135,68 @@ class MemoryLog implements GroupLog {
 export function emptyGroupDisk(membership: Membership): GroupDisk {
   return {
     hardState: { term: EMPTY_LOG_TAIL.term, vote: undefined },
+    checkpoint: { incarnation: 'ab'.repeat(16), before: EMPTY_LOG_TAIL, membership, membershipIndex: logIndex(0) },
     records: [],
     commitIndex: logIndex(0),
-    membership,
-    incarnation: 'ab'.repeat(16),
   };
 }
 
-/** In the order of the real one: hard state, truncation, records. */
-function apply(disk: GroupDisk, { truncateAfter, records, hardState }: PersistRequest): void {
+/** In the order of the real one: hard state, snapshot, truncation, records, cut. */
+function apply(disk: GroupDisk, { snapshot, truncateAfter, records, hardState, cutThrough }: PersistRequest): void {
   if (hardState !== undefined) disk.hardState = hardState;
+  if (snapshot !== undefined) {
+    assert(snapshot.before.index > disk.commitIndex, `record ${disk.commitIndex} is committed and was to give way to a snapshot`);
+    disk.checkpoint = snapshot;
+    disk.records = [];
+    disk.commitIndex = snapshot.before.index;
+  }
   if (truncateAfter !== undefined) {
     assert(truncateAfter >= disk.commitIndex, `record ${truncateAfter + 1} is committed and was to be truncated`);
-    disk.records.length = Math.min(disk.records.length, truncateAfter);
+    disk.records.length = Math.min(disk.records.length, truncateAfter - disk.checkpoint.before.index);
   }
   for (const record of records) {
-    assert(follows(tailOf(disk.records), record), `record ${record.index} does not continue the stored log`);
+    assert(follows(tailOf(disk), record), `record ${record.index} does not continue the stored log`);
     assert(record.term <= disk.hardState.term, `record ${record.index} has a later term than the hard state`);
     disk.records.push(record);
   }
+  if (cutThrough !== undefined && cutThrough > disk.checkpoint.before.index) {
+    const checkpoint = checkpointAt(disk, cutThrough);
+    disk.records = disk.records.filter(({ index }) => index > cutThrough);
+    disk.checkpoint = checkpoint;
+  }
+}
+
+function checkpointAt({ checkpoint, records }: GroupDisk, index: LogIndex): Checkpoint {
+  if (index === checkpoint.before.index) return checkpoint;
+  const last = present(
+    records.find((record) => record.index === index),
+    `record ${index} is stored`,
+  );
+  const set = records.findLast((record) => record.kind === 'configuration' && record.index <= index);
+  const inForce = set === undefined ? {} : { membership: decodeMembership(set.payload), membershipIndex: set.index };
+  return { ...checkpoint, ...inForce, before: tailAfter(last) };
 }
 
 function recover(disk: GroupDisk): RecoveredGroup {
-  const { records, hardState, membership, incarnation } = disk;
+  const { records, hardState, checkpoint } = disk;
   const configured = records
     .filter(({ kind }) => kind === 'configuration')
     .map(({ index, payload }) => ({ index, membership: decodeMembership(payload) }));
+  const tail = tailOf(disk);
   return {
     hardState,
-    begin: EMPTY_LOG_TAIL,
-    tail: tailOf(records),
+    begin: checkpoint.before,
+    tail,
     termStarts: records
-      .filter((record, position) => records[position - 1]?.term !== record.term)
+      .filter(({ term }, position) => (records[position - 1] ?? checkpoint.before).term !== term)
       .map(({ index, term }) => ({ index, term })),
-    memberships: [{ index: logIndex(0), membership }, ...configured],
-    commitIndex: logIndex(Math.min(disk.commitIndex, records.length)),
-    incarnation,
+    memberships: [{ index: checkpoint.membershipIndex, membership: checkpoint.membership }, ...configured],
+    commitIndex: logIndex(Math.max(checkpoint.before.index, Math.min(disk.commitIndex, tail.index))),
+    incarnation: checkpoint.incarnation,
   };
 }
 
-function tailOf(records: readonly LogRecord[]): LogTail {
+function tailOf({ records, checkpoint }: GroupDisk): LogTail {
   const last = records.at(-1);
-  return last === undefined ? { ...EMPTY_LOG_TAIL, nextCounter: counter(1) } : tailAfter(last);
+  return last === undefined ? checkpoint.before : tailAfter(last);
 }
