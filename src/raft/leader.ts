@@ -157,7 +157,9 @@ export function handleAppendResult(server: ServerState, role: LeaderRole, from: 
 
 /** Where the logs may meet by what a refusal says; below this log's begin where only a snapshot helps. */
 function placeToMeet({ log }: ServerState, { hintIndex, hintTerm }: AppendResult): LogIndex {
-  return hintIndex < log.beginIndex ? hintIndex : log.lastIndexAtMost(hintIndex, hintTerm);
+  if (hintIndex < log.beginIndex) return hintIndex;
+  const index = log.lastIndexAtMost(hintIndex, hintTerm);
+  return log.termOrZero(index) > hintTerm ? logIndex(index - 1) : index;
 }
 
 export function handleHeartbeatResult(server: ServerState, role: LeaderRole, from: ActorId, message: HeartbeatResult): void {

@@ -26,6 +26,7 @@ export class SnapshotSender {
   }
 
   begin(plan: SnapshotPlan): void {
+    for (const [to, { plan: earlier }] of this.transfers) if (!this.core.isTakingSnapshot(to, earlier.index)) this.transfers.delete(to);
     const whole = this.snapshot();
     this.transfers.set(plan.to, { plan, whole, digest: snapshotDigest(whole) });
     this.sendFrom(plan.to, 0);
@@ -36,7 +37,6 @@ export class SnapshotSender {
     const transfer = this.transfers.get(from);
     if (transfer?.plan.index !== index || transfer.plan.term !== this.core.term) return;
     if (receivedBytes < transfer.whole.byteLength) this.sendFrom(from, receivedBytes);
-    else this.transfers.delete(from);
   }
 
   private sendFrom(to: ActorId, offset: number): void {

@@ -108,6 +108,11 @@ export class Cluster {
     return this.input(actor, (node) => node.transferLeadership(to === undefined ? undefined : actorId(to), this.nowMs));
   }
 
+  /** The node's log begins after `index` from now on. */
+  cutLog(actor: number, index: number): void {
+    this.input(actor, (node) => node.cutThrough(logIndex(index), this.nowMs));
+  }
+
   link(actor: number, peer: number, state: 'open' | 'closed' | 'refused'): void {
     this.input(actor, (node) => node.linkChanged(actorId(peer), state, this.nowMs));
   }

@@ -58,6 +58,8 @@ export interface PlantedFault {
   readonly sending?: (node: CoreNode, packet: Packet) => Packet;
   readonly beforeChange?: (node: CoreNode, changes: readonly MemberChange[]) => void;
   readonly storing?: (hardState: HardState) => HardState;
+  /** In place of the real thing: a snapshot takes the place of the log on disk. */
+  readonly storingSnapshot?: (disk: Disk, snapshot: readonly LogEntry[]) => void;
   /** True: the read was answered by the fault itself. */
   readonly reading?: (node: CoreNode, requestId: number) => boolean;
 }
@@ -74,8 +76,14 @@ export interface CoreNodeOptions {
   readonly fault?: PlantedFault | undefined;
 }
 
+function replaceLog(disk: Disk, snapshot: readonly LogEntry[]): void {
+  const { index, term: lastTerm } = present(snapshot.at(-1), 'a snapshot stands for entries');
+  disk.begin = { index, term: lastTerm };
+  disk.entries = [...snapshot];
+}
+
 /** Small, so that a snapshot takes several. */
-const SNAPSHOT_CHUNK_BYTES = 300;
+const SNAPSHOT_CHUNK_BYTES = 100;
 
 export function emptyDisk(): Disk {
   return {
@@ -315,8 +323,8 @@ export class CoreNode {
     const { hardState, snapshotIndex, truncateAfter } = step;
     if (hardState !== undefined && left-- > 0) this.disk.hardState = this.fault?.storing?.(hardState) ?? hardState;
     if (snapshotIndex !== undefined && left-- > 0) {
-      this.disk.begin = { index: snapshotIndex, term: present(snapshot.at(-1), 'a snapshot stands for entries').term };
-      this.disk.entries = [...snapshot];
+      const storeSnapshot = this.fault?.storingSnapshot ?? replaceLog;
+      storeSnapshot(this.disk, snapshot);
     }
     if (truncateAfter !== undefined && left-- > 0) this.disk.entries.length = Math.min(truncateAfter, this.disk.entries.length);
     for (const entry of entries) {

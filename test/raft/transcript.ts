@@ -140,6 +140,7 @@ const COMMANDS: Readonly<Record<string, Command>> = {
   },
   drop: (cluster, [from, to]) => cluster.drop(from, to),
   cut: (cluster, [actor = 0, to]) => cluster.cut(actor, to),
+  'begin-after': (cluster, [actor = 0, index = 0]) => cluster.cutLog(actor, index),
   heal: (cluster) => cluster.heal(),
   crash: (cluster, [actor = 0, operations = 0]) => cluster.crashed(actor, operations),
   start: (cluster, [actor = 0]) => cluster.restart(actor),
@@ -151,7 +152,8 @@ function numbersOf(list: string | undefined): number[] {
 }
 
 function describeNode({ self, core, entries }: CoreNode): string {
-  const log = entries.map((entry) => `${entry.term}:${entry.data}`).join(' ');
+  const kept = entries.slice(core.beginIndex).map((entry) => `${entry.term}:${entry.data}`);
+  const log = [...(core.beginIndex > 0 ? [`after ${core.beginIndex}:`] : []), ...kept].join(' ');
   const following = core.role === 'follower' ? ` of ${core.leader ?? 'none'}` : '';
   return `${self}: ${core.role}${following} term=${core.term} commit=${core.commitIndex} durable=${core.durableIndex} log=[${log}]`;
 }

@@ -22,6 +22,7 @@ const FOUND_WITH: Readonly<Record<string, number>> = {
   'two changes of the members at once': 1106,
   'a learner is counted': 11,
   'a joint configuration asks only the new half': 11,
+  'a snapshot is applied half': 34,
   'a log that is behind gets the vote': 1,
   'reads are answered before the no-op is committed': 2,
   'a leader answers reads without asking a majority': 25,

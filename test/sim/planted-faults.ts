@@ -96,6 +96,15 @@ export const PLANTED_FAULTS: Readonly<Record<string, PlantedFault>> = {
       if (core.termAt(index) === core.term) commit(node, index);
     },
   },
+  /** The log begins where the snapshot ends, and the state is the one from before. */
+  'a snapshot is applied half': {
+    storingSnapshot(disk, snapshot) {
+      const last = snapshot.at(-1);
+      if (last === undefined) return;
+      disk.begin = { index: last.index, term: last.term };
+      for (const entry of snapshot.slice(disk.entries.length)) disk.entries.push(entry);
+    },
+  },
   'a log that is behind gets the vote': {
     started({ server }) {
       server.log.isUpToDate = () => true;

@@ -5,6 +5,7 @@ import type { TestContext } from 'node:test';
 import { actorId, type GroupId, groupId, type LogIndex, logIndex, term } from '../../src/base/index.js';
 import { systemClock } from '../../src/node/clock.js';
 import type { PersistRequest } from '../../src/replica/index.js';
+import type { Disk } from '../../src/storage/disk.js';
 import { type LevelStorage, type NodeDirectory, openNodeDirectory, openStorage } from '../../src/storage/index.js';
 import {
   EMPTY_LOG_TAIL,
@@ -49,12 +50,18 @@ export interface OpenNode {
 }
 
 /** Opens actor 1 of `dataDir`; whatever the test leaves open is closed after it. */
-export async function openNode(t: TestContext | undefined, dataDir: string, segmentBytes = 64 * 1024): Promise<OpenNode> {
+export async function openNode(t: TestContext | undefined, dataDir: string, segmentBytes = 64 * 1024, disk?: Disk): Promise<OpenNode> {
   const directory = await openNodeDirectory({ dataDir, actor: actorId(1), hasPeers: false });
   const failures: unknown[] = [];
   let storage: LevelStorage;
   try {
-    storage = await openStorage({ directory, clock: systemClock, segmentBytes, onFailure: (error) => failures.push(error) });
+    storage = await openStorage({
+      directory,
+      clock: systemClock,
+      ...(disk === undefined ? {} : { disk }),
+      segmentBytes,
+      onFailure: (error) => failures.push(error),
+    });
   } catch (error) {
     await directory.close();
     throw error;

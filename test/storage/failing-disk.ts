@@ -1,0 +1,78 @@
+import type { Disk, DiskDatabase, DiskFile } from '../../src/storage/disk.js';
+import { machineDisk } from '../../src/storage/machine-disk.js';
+
+/** The machine's disk until so many changes were made to it; the next one and all that follow fail, as if the process had ended there. */
+export class FailingDisk implements Disk {
+  changesLeft: number;
+  readonly readFile = machineDisk.readFile;
+  readonly list = machineDisk.list;
+  readonly databaseIsEmpty = machineDisk.databaseIsEmpty;
+
+  constructor(changesLeft: number) {
+    this.changesLeft = changesLeft;
+  }
+
+  async writeFile(path: string, content: Uint8Array): Promise<void> {
+    this.change();
+    await machineDisk.writeFile(path, content);
+  }
+
+  async openFile(path: string): Promise<DiskFile | undefined> {
+    const file = await machineDisk.openFile(path);
+    if (file === undefined) return undefined;
+    return {
+      read: (bytes) => file.read(bytes),
+      write: (content, position) => {
+        this.change();
+        file.write(content, position);
+      },
+      sync: () => file.sync(),
+      close: () => file.close(),
+    };
+  }
+
+  async rename(from: string, to: string): Promise<void> {
+    this.change();
+    await machineDisk.rename(from, to);
+  }
+
+  async remove(path: string): Promise<void> {
+    this.change();
+    await machineDisk.remove(path);
+  }
+
+  async makeDirectory(path: string): Promise<void> {
+    this.change();
+    await machineDisk.makeDirectory(path);
+  }
+
+  async syncDirectory(path: string): Promise<void> {
+    await machineDisk.syncDirectory(path);
+  }
+
+  async createDatabase(...args: Parameters<Disk['createDatabase']>): Promise<DiskDatabase> {
+    this.change();
+    return this.watch(await machineDisk.createDatabase(...args));
+  }
+
+  async openDatabase(...args: Parameters<Disk['openDatabase']>): Promise<DiskDatabase> {
+    return this.watch(await machineDisk.openDatabase(...args));
+  }
+
+  private watch(database: DiskDatabase): DiskDatabase {
+    return {
+      read: (...args) => database.read(...args),
+      scan: (visit) => database.scan(visit),
+      close: () => database.close(),
+      write: async (...args) => {
+        this.change();
+        await database.write(...args);
+      },
+    };
+  }
+
+  private change(): void {
+    if (this.changesLeft <= 0) throw new Error('the process has ended');
+    this.changesLeft--;
+  }
+}
