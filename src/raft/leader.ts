@@ -260,9 +260,12 @@ function handOverWhenCaughtUp(server: ServerState, role: LeaderRole): void {
   const { transfer } = role;
   if (transfer === undefined || transfer.sent) return;
   if (role.progress.get(transfer.to)?.matchIndex !== server.log.lastIndex) return;
+  const stays = isVoter(server.configuration, server.self);
+  // No later leader tells one that has left what became of its entries: it goes when it knows that of all.
+  if (!stays && server.commitIndex < server.log.lastIndex) return;
   transfer.sent = true;
   server.send(transfer.to, { type: 'timeout-now', term: server.term });
-  if (!isVoter(server.configuration, server.self)) server.becomeFollower(server.term, undefined);
+  if (!stays) server.becomeFollower(server.term, undefined);
 }
 
 function bestSuccessor(server: ServerState, role: LeaderRole): ActorId | undefined {
