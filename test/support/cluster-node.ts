@@ -5,6 +5,7 @@ import { FlotillaError } from '../../src/base/index.js';
 import { RpcClient } from '../../src/rpc/index.js';
 import { proto } from '../../src/wire/index.js';
 import { COMMAND, type Exit, plainEnvironment } from './command-process.js';
+import type { Dialling } from './network.js';
 
 const CALL_TIMEOUT_MS = 30_000;
 const ANSWER_TIMEOUT_MS = 5_000;
@@ -18,6 +19,8 @@ export interface ClusterNodeOptions {
   /** Further arguments. */
   readonly args: readonly string[];
   readonly logPath: string;
+  /** How it dials the others, where that is not directly. */
+  readonly dialling?: Dialling | undefined;
 }
 
 /** An event as a node gives it out, in a form that compares. */
@@ -87,7 +90,11 @@ export class ClusterNode {
   start(): void {
     assert.ok(!this.running, `node ${this.actor} runs already`);
     const log = openSync(this.logPath, 'a');
-    const child = spawn(process.execPath, [COMMAND, ...this.args], { env: plainEnvironment(), stdio: ['ignore', log, log, 'ipc'] });
+    const { nodeArguments = [], environment = {} } = this.options.dialling ?? {};
+    const child = spawn(process.execPath, [...nodeArguments, COMMAND, ...this.args], {
+      env: plainEnvironment(environment),
+      stdio: ['ignore', log, log, 'ipc'],
+    });
     closeSync(log);
     this.child = child;
     this.exit = undefined;
@@ -97,6 +104,15 @@ export class ClusterNode {
         resolve(this.exit);
       });
     });
+  }
+
+  /** Stops the process where it is: it keeps its connections, and says nothing. */
+  pause(): void {
+    this.child?.kill('SIGSTOP');
+  }
+
+  resume(): void {
+    this.child?.kill('SIGCONT');
   }
 
   /** Sends a signal and waits until the process is gone. */

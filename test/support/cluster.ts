@@ -8,6 +8,7 @@ import { proto } from '../../src/wire/index.js';
 import { ClusterNode, type DumpedEvent } from './cluster-node.js';
 import { type CommandOptions, type CommandResult, flotilla, killCommands } from './command-process.js';
 import { freePorts } from './free-ports.js';
+import { Network } from './network.js';
 import { until } from './until.js';
 
 export interface ClusterOptions {
@@ -17,6 +18,8 @@ export interface ClusterOptions {
   readonly args?: readonly string[];
   /** How the node at `from` spells the address of the one at `to`; default 127.0.0.1:PORT. */
   readonly spell?: (port: number, from: number, to: number) => string;
+  /** The nodes dial each other through proxies: {@link Cluster.network}. */
+  readonly proxies?: boolean;
 }
 
 /** Nodes as real processes on loopback, with one data directory for all of them, in a temporary folder. */
@@ -25,9 +28,11 @@ export class Cluster {
   readonly dataDir: string;
   private readonly folder: string;
   private readonly clients: FlotillaClient[] = [];
+  private readonly proxies: Network | undefined;
 
-  private constructor(folder: string, nodes: readonly ClusterNode[]) {
+  private constructor(folder: string, nodes: readonly ClusterNode[], proxies: Network | undefined) {
     this.folder = folder;
+    this.proxies = proxies;
     this.dataDir = join(folder, 'data');
     this.nodes = nodes;
   }
@@ -37,6 +42,7 @@ export class Cluster {
     const { nodes: count = 3, args = [], spell = (port) => `127.0.0.1:${port}` } = options;
     const folder = mkdtempSync(join(tmpdir(), 'flotilla-cluster-'));
     const ports = await freePorts(count);
+    const proxies = options.proxies === true ? await Network.between(ports.map((port, from) => ({ actor: from + 1, port }))) : undefined;
     const nodes = ports.map((port, from) => {
       const peers = ports.flatMap((other, to) => (to === from ? [] : [spell(other, from, to)]));
       return new ClusterNode({
@@ -46,9 +52,10 @@ export class Cluster {
         peers,
         args,
         logPath: join(folder, `node-${from + 1}.log`),
+        dialling: proxies?.dialling(from + 1),
       });
     });
-    return new Cluster(folder, nodes);
+    return new Cluster(folder, nodes, proxies);
   }
 
   /** The node with this actor id: 1 is the first. */
@@ -56,6 +63,12 @@ export class Cluster {
     const node = this.nodes[actor - 1];
     assert.ok(node !== undefined, `there is no node ${actor}`);
     return node;
+  }
+
+  /** What lies between the nodes, of a cluster that was planned with proxies. */
+  get network(): Network {
+    assert.ok(this.proxies !== undefined, 'the cluster has no proxies');
+    return this.proxies;
   }
 
   get running(): ClusterNode[] {
@@ -134,6 +147,7 @@ export class Cluster {
     await killCommands();
     await Promise.all(this.nodes.map((node) => node.kill('SIGKILL')));
     await Promise.all(this.clients.map((client) => client.close()));
+    await this.proxies?.close();
     rmSync(this.folder, { recursive: true, force: true });
   }
 }
