@@ -20,7 +20,7 @@ const DIAL_THROUGH = fileURLToPath(new URL('dial-through.cjs', import.meta.url))
  * A proxy between each node and each other, by who dials. A node talks on the
  * connections that it has dialled itself and only there, so the proxy from A to
  * B holds all that A tells B, and nothing that B tells A. Clients are not
- * concerned.
+ * concerned. What holds up the test's process holds up its network.
  */
 export class Network {
   private readonly places: readonly Place[];
