@@ -159,6 +159,10 @@ export const LIMITS = {
   farewellMs: 1000,
   /** How long a change of the members may take before its outcome counts as unknown. */
   memberChangeMs: 10_000,
+  /** How often a node looks for members that are not where they were. */
+  memberSearchMs: 500,
+  /** How soon a leader tries again to tell what it has heard of the members. */
+  memberUpkeepMs: 100,
   /** How often a node looks whether there is a leader, and says why not. */
   leaderCheckMs: 3000,
   /** How long a client's call may take, retries included. */

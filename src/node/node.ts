@@ -11,6 +11,7 @@ import type { Logging, Metrics } from '../telemetry/index.js';
 import { type Member, type Membership, proto } from '../wire/index.js';
 import { systemClock } from './clock.js';
 import { formatAddress, type ServerConfig } from './config/index.js';
+import { MemberCare } from './member-care.js';
 import { mirrorReplica, observeReplica } from './replica-metrics.js';
 import { VERSION } from './version.js';
 
@@ -42,6 +43,7 @@ export class FlotillaNode {
   private formation: Formation | undefined;
   private links: PeerLinks | undefined;
   private replica: Replica | undefined;
+  private care: MemberCare | undefined;
   private leaderWatch: NodeJS.Timeout | undefined;
   private farewell: NodeJS.Timeout | undefined;
   private members: readonly Member[] = [];
@@ -159,6 +161,7 @@ export class FlotillaNode {
   async abandon(): Promise<void> {
     this.forming.abort();
     this.phase = 'ended';
+    this.care?.stop();
     await this.server.close(0);
     await this.http.close();
     await this.links?.close();
@@ -174,6 +177,7 @@ export class FlotillaNode {
 
   private end(outcome: { readonly error?: unknown }): void {
     this.phase = 'ended';
+    this.care?.stop();
     clearInterval(this.leaderWatch);
     clearTimeout(this.farewell);
     this.settle?.(outcome);
@@ -208,9 +212,7 @@ export class FlotillaNode {
     const seat = this.members.find(({ instance }) => instance === this.self.instance);
     if (seat !== undefined && seat.address !== this.self.address) {
       const fields = { address: this.self.address, known: seat.address };
-      logging
-        .logger('node')
-        .warn(fields, 'the cluster knows this node by another address, and looks for it there: addresses are fixed on joining');
+      logging.logger('node').info(fields, 'this node is at another address than the cluster knows: it tells the others');
     }
     const links = new PeerLinks({
       clusterId,
@@ -228,6 +230,7 @@ export class FlotillaNode {
         onForward: (from, _group, body) => this.defaultStream().proposeFor(from, body),
         onLink: (peer, state) => this.replica?.onLink(peer, state),
       },
+      onCaller: () => this.noticeCaller(),
       logger: logging.logger('peer'),
     });
     this.links = links;
@@ -258,11 +261,20 @@ export class FlotillaNode {
       onFatal: (error) => this.fail(error),
     });
     mirrorReplica(this.replica, metrics, () => links.states());
+    this.care = new MemberCare({ self: this.self, clusterId, replica: this.replica, links, peerAddresses: config.peerAddresses, logging });
     this.phase = 'serving';
     this.leaderWatch = this.watchLeader();
     this.server.setServing(true);
     this.replica.start();
     links.start();
+    this.care.start();
+  }
+
+  /** A peer says where it is: perhaps elsewhere than the membership does. */
+  private noticeCaller(): void {
+    this.care?.check();
+    const { links } = this;
+    if (links !== undefined) this.formation?.setMembers(this.members.map((member) => links.located(member)));
   }
 
   /**

@@ -1,4 +1,4 @@
-import { type FlotillaError, LIMITS } from '../base/index.js';
+import { type FlotillaError, LIMITS, present } from '../base/index.js';
 import type { LinkState } from '../replica/index.js';
 import { type ClientDuplex, type ClientReadable, RpcClient } from '../rpc/index.js';
 import { proto } from '../wire/index.js';
@@ -9,17 +9,21 @@ type DeliverCall = ClientDuplex<proto.DeliverRequest, proto.DeliverResponse>;
 type ForwardCall = ClientDuplex<proto.ForwardRequest, proto.ForwardResponse>;
 
 export interface ConnectionOptions {
-  readonly address: string;
+  /** Where the peer may be, the likeliest first; at least one. Asked before each attempt. */
+  readonly addresses: () => readonly string[];
   readonly hello: Hello;
   /** Bytes that may wait here for the connection to take them. */
   readonly queueBytes: number;
   readonly onState: (state: LinkState) => void;
   /** Why an attempt, or a connection that stood, came to its end. */
-  readonly onFailure: (failure: FlotillaError | undefined) => void;
+  readonly onFailure: (failure: FlotillaError | undefined, address: string) => void;
 }
 
 /** One attempt, from the dialling until it is lost. `standing` once the peer has let this node in. */
 interface Attempt {
+  readonly address: string;
+  /** It goes to the likeliest address: elsewhere, a refusal says nothing of the peer. */
+  readonly isLikeliest: boolean;
   readonly client: RpcClient<typeof proto.PeerServiceDefinition>;
   readonly deliver: DeliverCall;
   readonly forward: ForwardCall | undefined;
@@ -39,6 +43,8 @@ export class PeerConnection {
   private attempt: Attempt | undefined;
   private timer: NodeJS.Timeout | undefined;
   private backoffMs = 0;
+  /** Attempts in a row that came to nothing: each goes to the next address. */
+  private failures = 0;
   private state: LinkState = 'closed';
   private ended = false;
 
@@ -55,6 +61,14 @@ export class PeerConnection {
     if (this.ended || this.attempt !== undefined) return;
     this.backoffMs = 0;
     this.dial();
+  }
+
+  /** The peer is at another address than before. */
+  readdress(): void {
+    const [likeliest] = this.options.addresses();
+    this.failures = 0;
+    if (this.attempt !== undefined && this.attempt.address !== likeliest) this.lost(this.attempt, undefined);
+    this.dialNow();
   }
 
   /** False, and nothing sent, where the connection does not stand or too much waits for it. */
@@ -89,7 +103,10 @@ export class PeerConnection {
 
   private dial(): void {
     clearTimeout(this.timer);
-    const { address, hello } = this.options;
+    const { addresses, hello } = this.options;
+    const candidates = addresses();
+    const position = this.failures % candidates.length;
+    const address = present(candidates[position], 'a peer has an address');
     const client = new RpcClient(proto.PeerServiceDefinition, address, {
       keepaliveTimeMs: LIMITS.peerKeepaliveMs,
       keepaliveTimeoutMs: LIMITS.peerKeepaliveMs,
@@ -97,7 +114,17 @@ export class PeerConnection {
     const call = { metadata: helloMetadata(hello) };
     const deliver = client.duplex('deliver', call);
     const forward = hello.link === 'bulk' ? client.duplex('forward', call) : undefined;
-    const attempt: Attempt = { client, deliver, forward, forwards: new PendingForwards(), standing: false, openedAtMs: 0, queuedBytes: 0 };
+    const attempt: Attempt = {
+      address,
+      isLikeliest: position === 0,
+      client,
+      deliver,
+      forward,
+      forwards: new PendingForwards(),
+      standing: false,
+      openedAtMs: 0,
+      queuedBytes: 0,
+    };
     this.attempt = attempt;
     this.watch(attempt);
     this.timer = setTimeout(() => this.lost(attempt, undefined), LIMITS.peerDialTimeoutMs).unref();
@@ -125,6 +152,7 @@ export class PeerConnection {
     if (this.attempt !== attempt) return;
     clearTimeout(this.timer);
     attempt.standing = true;
+    this.failures = 0;
     attempt.openedAtMs = performance.now();
     this.enter('open');
   }
@@ -134,12 +162,13 @@ export class PeerConnection {
     const stoodMs = attempt.standing ? performance.now() - attempt.openedAtMs : 0;
     this.discard(attempt);
     if (this.ended) return;
-    this.options.onFailure(failure);
+    this.options.onFailure(failure, attempt.address);
+    if (!attempt.standing) this.failures++;
     // One that is let in and thrown out at once would be dialled without end.
     if (stoodMs >= LIMITS.reconnectBackoffMsMax) this.backoffMs = 0;
     this.timer = setTimeout(() => this.dial(), this.backoffMs * (0.75 + Math.random() / 2)).unref();
     this.backoffMs = Math.min(Math.max(this.backoffMs * 2, LIMITS.reconnectBackoffMs), LIMITS.reconnectBackoffMsMax);
-    this.enter(wasRefused(failure) ? 'refused' : 'closed');
+    if (attempt.standing || attempt.isLikeliest) this.enter(wasRefused(failure) ? 'refused' : 'closed');
   }
 
   private discard(attempt: Attempt): void {

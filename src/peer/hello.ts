@@ -51,11 +51,13 @@ export function readHello(call: CallContext): Hello {
   }
   const link = call.metadata('flotilla-link');
   if (link !== 'control' && link !== 'bulk') throw foreign('the caller does not say which link it opens');
+  const address = call.metadata('flotilla-address') ?? '';
+  if (!isAddress(address)) throw foreign(`the caller says that it is at ${JSON.stringify(address)}, which can't be dialled`);
   return {
     clusterId: call.metadata('flotilla-cluster') ?? '',
     actor: actorId(wholeNumber(call, 'flotilla-actor', LIMITS.actorIdMax)),
     instance: call.metadata('flotilla-instance') ?? '',
-    address: call.metadata('flotilla-address') ?? '',
+    address,
     bootCounter: wholeNumber(call, 'flotilla-boot', Number.MAX_SAFE_INTEGER),
     link,
     wanted: {
@@ -63,6 +65,11 @@ export function readHello(call: CallContext): Hello {
       instance: call.metadata('flotilla-wanted-instance') ?? '',
     },
   };
+}
+
+/** Whether it has the form of what others can dial. */
+export function isAddress(text: string): boolean {
+  return /^\S{1,300}:\d{1,5}$/.test(text);
 }
 
 /** What this node holds a caller's hello against. */
@@ -88,7 +95,7 @@ export function checkHello(hello: Hello, { clusterId, self, member, former, boot
   if (hello.wanted.actor !== self.actor || hello.wanted.instance !== self.instance) {
     throw foreign(
       `actor ${hello.actor} looks for actor ${hello.wanted.actor} here, and this is actor ${self.actor}` +
-        `${hello.wanted.actor === self.actor ? ' on another data directory' : ''}: each node must be started on the address that it has in its cluster`,
+        `${hello.wanted.actor === self.actor ? ' on another data directory' : ''}: that address leads to another node than the caller believes`,
     );
   }
   if (former) throw foreign(`actor ${hello.actor} is no member of cluster ${clusterId} any more: it was removed`);

@@ -2,3 +2,4 @@ export { Formation, type FormationOptions, type FormationStore } from './formati
 export type { Founded } from './founding.js';
 export { type Introducer, joinHandler } from './introducer.js';
 export { PeerLinks, type PeerLinksOptions } from './links.js';
+export { MemberSearch } from './member-search.js';

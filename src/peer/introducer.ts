@@ -2,7 +2,7 @@ import { actorId, FlotillaError, LIMITS } from '../base/index.js';
 import { RpcClient } from '../rpc/index.js';
 import { type Member, proto } from '../wire/index.js';
 import type { Introduction } from './founding.js';
-import { PROTOCOL_VERSION } from './hello.js';
+import { isAddress, PROTOCOL_VERSION } from './hello.js';
 
 /** How long one introduction may take. */
 const INTRODUCE_TIMEOUT_MS = 1000;
@@ -87,7 +87,7 @@ export function memberToProto({ actor, instance, address }: Member): proto.Membe
 export function memberFromProto(member: proto.Member | undefined): Member {
   if (member === undefined) throw new FlotillaError('INVALID_ARGUMENT', 'it does not say who it is');
   const { actorId: actor, instanceId: instance, address } = member;
-  const valid = actor >= 1 && actor <= LIMITS.actorIdMax && /^[0-9a-f]{32}$/.test(instance) && /^\S{1,300}:\d{1,5}$/.test(address);
+  const valid = actor >= 1 && actor <= LIMITS.actorIdMax && /^[0-9a-f]{32}$/.test(instance) && isAddress(address);
   if (!valid)
     throw new FlotillaError('INVALID_ARGUMENT', `it names a node that can't be one: actor ${actor} at ${JSON.stringify(address)}`);
   return { actor: actorId(actor), instance, address };

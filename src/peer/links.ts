@@ -4,6 +4,7 @@ import type { Message } from '../raft/index.js';
 import type { LinkState, Logger, PeerEvents, PeerTransport, Proposed } from '../replica/index.js';
 import type { CallContext, DuplexStream } from '../rpc/index.js';
 import { type LogRecord, type Member, type PackedBody, peerMessageFromProto, peerMessageToProto, type proto } from '../wire/index.js';
+import { AddressBook } from './address-book.js';
 import { PeerConnection } from './connection.js';
 import type { LinkKind } from './hello.js';
 import { type Visit, Visitors } from './visitors.js';
@@ -18,6 +19,8 @@ export interface PeerLinksOptions {
   /** Instances that were members once, as far as this node's log tells. */
   readonly former: Iterable<string>;
   readonly events: PeerEvents;
+  /** Called when a peer has opened a link to this node: it says who and where it is. */
+  readonly onCaller: () => void;
   readonly logger: Logger;
 }
 
@@ -43,6 +46,7 @@ export class PeerLinks implements PeerTransport {
   private readonly options: PeerLinksOptions;
   private readonly visitors: Visitors;
   private readonly links = new Map<ActorId, Link>();
+  private readonly addresses = new AddressBook();
   /** Who has called and is no member that this node has heard of: it may have been away while they changed. */
   private guests: readonly Member[] = [];
   private readonly refusals = new Set<string>();
@@ -73,17 +77,41 @@ export class PeerLinks implements PeerTransport {
   private follow(peers: readonly Member[]): void {
     const others = new Map(peers.filter(({ actor }) => actor !== this.options.self.actor).map((peer) => [peer.actor, peer]));
     for (const [actor, link] of this.links) {
-      if (!sameSeat(link.member, others.get(actor))) {
-        closeLink(link);
-        this.links.delete(actor);
-      }
+      if (link.member.instance === others.get(actor)?.instance) continue;
+      closeLink(link);
+      this.links.delete(actor);
     }
+    this.addresses.retain(new Set([...others.values()].map(({ instance }) => instance)));
     for (const member of others.values()) {
+      this.addresses.know(member);
       if (this.links.has(member.actor)) continue;
       const link = { member, control: this.connection(member, 'control'), bulk: this.connection(member, 'bulk') };
       this.links.set(member.actor, link);
       if (this.state === 'started') dial(link);
     }
+  }
+
+  /** The peers that call this node now, and where they say that they are. */
+  callers(): Member[] {
+    return this.visitors.callers();
+  }
+
+  /** Peers that can't be reached, where this node looks for them. */
+  missing(): Member[] {
+    return [...this.links.values()].filter(({ control }) => control.linkState !== 'open').map(({ member }) => member);
+  }
+
+  /** Somebody says that a node is there; where it is a peer that can't be reached, it is looked for there, too. */
+  hearOf(node: Member): void {
+    const link = this.links.get(node.actor);
+    if (link?.member.instance !== node.instance || link.control.linkState === 'open') return;
+    if (this.addresses.hearOf(node) && this.state === 'started') dial(link);
+  }
+
+  /** Where a peer is, as far as it is known here: by itself before anybody else. */
+  located(member: Member): Member {
+    const [address = member.address] = this.addresses.addressesOf(member.instance);
+    return { ...member, address };
   }
 
   /** How the link to each peer stands; `open` where small messages get through. */
@@ -171,9 +199,10 @@ export class PeerLinks implements PeerTransport {
     }
     // The caller takes these for the news that the link stands.
     call.sendHeaders();
-    // Who dials is there to be dialled.
+    // Who dials is there to be dialled, and where it says.
     const link = this.links.get(visit.from) ?? this.welcome(visit.visitor);
-    if (link !== undefined) dial(link);
+    if (link !== undefined) this.addresses.hear(visit.visitor) ? readdress(link) : dial(link);
+    this.options.onCaller();
     return visit;
   }
 
@@ -198,17 +227,17 @@ export class PeerLinks implements PeerTransport {
   private connection(member: Member, kind: LinkKind): PeerConnection {
     const { clusterId, self, bootCounter, events, logger } = this.options;
     return new PeerConnection({
-      address: member.address,
+      addresses: () => this.addresses.addressesOf(member.instance),
       hello: { clusterId, actor: self.actor, instance: self.instance, address: self.address, bootCounter, link: kind, wanted: member },
       queueBytes: kind === 'control' ? LIMITS.peerControlBytes : LIMITS.peerBulkBytes,
       onState: (state) => {
         logger.debug({ peer: member.actor, link: kind, state }, 'a link has changed');
         if (kind !== 'control') return;
-        logger.info({ peer: member.actor, address: member.address, state }, `the link to a peer is ${state}`);
+        logger.info({ peer: member.actor, address: this.located(member).address, state }, `the link to a peer is ${state}`);
         events.onLink(member.actor, state);
       },
-      onFailure: (failure) => {
-        if (failure?.code === 'FOREIGN_NODE') this.logRefusal(`actor ${member.actor} at ${member.address} refuses this node`, failure);
+      onFailure: (failure, address) => {
+        if (failure?.code === 'FOREIGN_NODE') this.logRefusal(`actor ${member.actor} at ${address} refuses this node`, failure);
         else
           logger.debug(
             { peer: member.actor, link: kind, failure: failure?.message ?? 'no answer' },
@@ -231,11 +260,12 @@ function dial({ control, bulk }: Link): void {
   bulk.dialNow();
 }
 
+function readdress({ control, bulk }: Link): void {
+  control.readdress();
+  bulk.readdress();
+}
+
 function closeLink({ control, bulk }: Link): void {
   control.close();
   bulk.close();
-}
-
-function sameSeat(member: Member, other: Member | undefined): boolean {
-  return member.instance === other?.instance && member.address === other.address;
 }

@@ -1,18 +1,18 @@
 import { type ActorId, FlotillaError } from '../base/index.js';
 import type { CallContext } from '../rpc/index.js';
 import type { Member } from '../wire/index.js';
-import { checkHello, readHello } from './hello.js';
+import { checkHello, type Hello, readHello } from './hello.js';
 
 /** A stream that a peer has opened here. */
 export class Visit {
   readonly from: ActorId;
   /** Who it says it is. */
-  readonly visitor: Member;
+  readonly visitor: Hello;
   private readonly interrupted: Promise<never>;
   private interrupt: (error: unknown) => void = () => undefined;
   private over = false;
 
-  constructor(visitor: Member) {
+  constructor(visitor: Hello) {
     this.from = visitor.actor;
     this.visitor = visitor;
     this.interrupted = new Promise((_resolve, reject) => {
@@ -91,6 +91,13 @@ export class Visitors {
     const visit = new Visit(hello);
     this.visits.set(key, visit);
     return visit;
+  }
+
+  /** Those whose visit lasts, each once, as they were last started. */
+  callers(): Hello[] {
+    const visitors = [...this.visits.values()].filter(({ current }) => current).map(({ visitor }) => visitor);
+    visitors.sort((a, b) => a.bootCounter - b.bootCounter);
+    return [...new Map(visitors.map((visitor) => [visitor.actor, visitor])).values()];
   }
 
   endAll(error: FlotillaError): void {

@@ -244,12 +244,23 @@ export class RaftCore {
    * does by itself. Throws INVALID_ARGUMENT where the change makes no sense.
    */
   changeMembers(changes: readonly MemberChange[]): LogIndex | 'not the leader' | ChangeRefusal {
+    return this.appendNext((current) => changeConfiguration(current, changes));
+  }
+
+  /**
+   * Appends the configuration once more as it is. Its record tells more of the
+   * members than consensus knows, such as where they are. Takes its turn like a
+   * change of who they are: the latest record is what everybody believes.
+   */
+  restateConfiguration(): LogIndex | 'not the leader' | ChangeRefusal {
+    return this.appendNext((current) => current);
+  }
+
+  private appendNext(next: (current: Configuration) => Configuration): LogIndex | 'not the leader' | ChangeRefusal {
     const { server } = this;
     const { role } = server;
     if (role.name !== 'leader') return 'not the leader';
-    const refusal = refusalOfChange(server, role);
-    if (refusal !== undefined) return refusal;
-    return appendConfiguration(server, role, changeConfiguration(server.configuration, changes));
+    return refusalOfChange(server, role) ?? appendConfiguration(server, role, next(server.configuration));
   }
 
   /** Asks for an index that is safe to read at; the answer is in the output's `reads`. False where no leader is known. */

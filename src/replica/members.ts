@@ -27,8 +27,8 @@ export class Members {
   private readonly onChanged: (membership: Membership) => void;
   private readonly drive: () => void;
   private seen: Membership;
-  /** Whom the change that was asked for last would bring in. */
-  private introduced: readonly Member[] = [];
+  /** What the record of the next configuration says that no record before it has said. */
+  private news: readonly Member[] = [];
 
   constructor(options: MembersOptions) {
     this.core = options.core;
@@ -48,7 +48,7 @@ export class Members {
 
   /** Makes the record of a configuration that consensus has just appended. */
   seal(index: LogIndex, configuration: Configuration): void {
-    const membership = this.memberships.membershipOf(configuration, this.introduced);
+    const membership = this.memberships.membershipOf(configuration, this.news);
     const body = encodeMembership(membership);
     this.log.seal({ kind: 'configuration', term: this.core.term, eventCount: 0, payloadBytes: body.byteLength }, (payload) =>
       payload.set(body),
@@ -84,15 +84,25 @@ export class Members {
 
   /** See `Replica.changeMembers`. */
   async change(changes: readonly MemberChange[], introduced: readonly Member[]): Promise<Membership> {
-    const before = this.introduced;
-    this.introduced = introduced;
-    const begun = this.core.changeMembers(changes);
-    if (typeof begun === 'string') {
-      this.introduced = before;
-      throw refusedChange(begun);
-    }
+    return await this.append(introduced, () => this.core.changeMembers(changes));
+  }
+
+  /**
+   * Says once more who the members are, and `news` of some of them, such as
+   * another address; nobody comes or goes. Rejects like a change.
+   */
+  async restate(news: readonly Member[]): Promise<Membership> {
+    return await this.append(news, () => this.core.restateConfiguration());
+  }
+
+  private async append(news: readonly Member[], begin: () => ReturnType<RaftCore['changeMembers']>): Promise<Membership> {
+    const begun = begin();
+    if (typeof begun === 'string') throw refusedChange(begun);
     const { term } = this.core;
+    this.news = news;
+    // Makes the record. Those of later steps repeat what it says: by then somebody else may have said something newer.
     this.drive();
+    this.news = [];
     await this.ended(begun, term);
     return this.latest;
   }

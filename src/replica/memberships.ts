@@ -46,9 +46,9 @@ export class Memberships {
     this.placed = [placed];
   }
 
-  /** The membership of a new configuration: its members as they are known, `introduced` ones as they now say they are. */
-  membershipOf(configuration: Configuration, introduced: readonly Member[]): Membership {
-    const known = new Map([...this.latest.membership.members, ...introduced].map((member) => [member.actor, member]));
+  /** The membership of a new configuration: its members as they are known, those in the news as these say. */
+  membershipOf(configuration: Configuration, news: readonly Member[]): Membership {
+    const known = new Map([...this.latest.membership.members, ...news].map((member) => [member.actor, member]));
     const members = membersOf(configuration)
       .sort((a, b) => a - b)
       .map((actor) => present(known.get(actor), `nobody has said where actor ${actor} is`));

@@ -51,7 +51,7 @@ export class Replica {
   private readonly snapshots: Snapshots;
   private readonly timer: DeadlineTimer;
   private seenRole: { role: Role['name']; term: Term; leader: ActorId | undefined };
-  private readonly members: Members;
+  readonly members: Members;
   private readonly persister: Persister;
   private stopped = false;
 

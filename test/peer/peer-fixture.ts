@@ -66,6 +66,7 @@ export async function startNode(context: TestContext, options: TestNodeOptions):
       onForward: options.onForward ?? (async () => ({ firstCounter: counter(1), index: logIndex(1), term: term(1) })),
       onLink: (peer, state) => void linkStates.push({ peer, state, atMs: performance.now() }),
     },
+    onCaller: () => undefined,
     logger: options.logger ?? silentLogger,
   });
   const server = new RpcServer({ onInternalError: (error) => internalErrors.push(error) });

@@ -42,8 +42,8 @@ export type EventClient = RpcClient<typeof proto.EventServiceDefinition>;
 /** One node as a process of its own. It does not outlive this one: its IPC channel closes. */
 export class ClusterNode {
   readonly actor: number;
-  readonly port: number;
-  /** What the next start is told: a test may change it. */
+  /** What the next start is told: a test may change these. */
+  port: number;
   peers: readonly string[];
   /** How the last process ended; undefined while one runs. */
   exit: Exit | undefined = { code: null, signal: null };
@@ -74,12 +74,12 @@ export class ClusterNode {
 
   /** The command line, as the readme writes it. */
   get args(): string[] {
-    const { dataDir, port, actor, args } = this.options;
+    const { dataDir, actor, args } = this.options;
     return [
       '-d',
       dataDir,
       '-p',
-      String(port),
+      String(this.port),
       '--actor-id',
       String(actor),
       ...this.peers.flatMap((peer) => ['--peer-addr', peer]),

@@ -1,0 +1,49 @@
+import { MemberSearch, type PeerLinks } from '../peer/index.js';
+import { MemberUpkeep, type Replica } from '../replica/index.js';
+import type { Logging } from '../telemetry/index.js';
+import type { Member } from '../wire/index.js';
+import { systemClock } from './clock.js';
+
+export interface MemberCareOptions {
+  readonly self: Member;
+  readonly clusterId: string;
+  readonly replica: Replica;
+  readonly links: PeerLinks;
+  readonly peerAddresses: readonly string[];
+  readonly logging: Logging;
+}
+
+/** What a node does so that members which were started at other addresses are found, and stay found. */
+export class MemberCare {
+  private readonly upkeep: MemberUpkeep;
+  private readonly search: MemberSearch;
+
+  constructor({ self, clusterId, replica, links, peerAddresses, logging }: MemberCareOptions) {
+    const logger = logging.logger('peer');
+    this.upkeep = new MemberUpkeep({ replica, self, others: () => links.callers(), clock: systemClock, logger });
+    this.search = new MemberSearch({
+      self,
+      clusterId,
+      missing: () => links.missing(),
+      peerAddresses,
+      onFound: (node) => links.hearOf(node),
+      clock: systemClock,
+      logger,
+    });
+  }
+
+  start(): void {
+    this.upkeep.start();
+    this.search.start();
+  }
+
+  /** A peer has said where it is. */
+  check(): void {
+    this.upkeep.check();
+  }
+
+  stop(): void {
+    this.upkeep.stop();
+    this.search.stop();
+  }
+}
