@@ -1,16 +1,48 @@
-import { Command } from 'commander';
+import { Command, Option } from 'commander';
 import { LIMITS } from '../src/base/index.js';
 import type { FlotillaClient, NodeStatus } from '../src/client/index.js';
 import { clientCommand, connectionOf, ENVIRONMENT_HELP, Settings } from './client-options.js';
 import { EXIT, Output } from './output.js';
+import { withProgress } from './progress.js';
 
-/** `flotilla cluster …`: what the cluster is made of. */
+/** `flotilla cluster …`: who the members are. */
 export function clusterCommand(): Command {
   return new Command('cluster')
     .description('look at the cluster, and change its members')
     .addCommand(statusCommand())
+    .addCommand(formCommand())
     .addCommand(removeCommand())
     .addCommand(transferCommand());
+}
+
+function formCommand(): Command {
+  const command = clientCommand('form', 'form the cluster without founders that do not come')
+    .addOption(
+      new Option(
+        '--without <address>',
+        'HOST:PORT to wait for no longer, as /readyz and the log of a waiting node name it; repeatable',
+      ).argParser((value: string, before: readonly string[] | undefined) => [...(before ?? []), value]),
+    )
+    .addHelpText(
+      'after',
+      `${ENVIRONMENT_HELP}
+
+Nodes that are started with --peer-addr for the first time wait until all of them
+have met. Where one will not come, tell any of those that wait. Refused where the
+cluster has formed already, and where those who are there are not more than those
+who are not: these might form a cluster of their own. Who comes later joins the
+cluster like any new node.
+
+Examples:
+  $ flotilla cluster form --without node3:3000
+  $ flotilla cluster form -H node1 -p 3000 --without node3:3000`,
+    );
+  return command.action(async () => {
+    const without = new Settings(command).list('without');
+    if (without === undefined) return command.error("error: option '--without <address>' is missing", { exitCode: EXIT.usage });
+    const voters = await withClient(command, 'waiting for the others to form the cluster', (client) => client.formCluster(without));
+    await say(`the cluster has formed; voters: ${voters.join(', ')}\n`);
+  });
 }
 
 function removeCommand(): Command {
@@ -28,7 +60,7 @@ Examples:
   $ flotilla cluster remove -H node1,node2 3`,
     );
   return command.action(async (actor: string) => {
-    const voters = await withClient(command, (client) => client.removeMember(actorOf(command, actor)));
+    const voters = await withClient(command, `taking actor ${actor} out`, (client) => client.removeMember(actorOf(command, actor)));
     await say(`actor ${actor} is removed; voters: ${voters.join(', ')}\n`);
   });
 }
@@ -39,7 +71,7 @@ function transferCommand(): Command {
     .addHelpText('after', `${ENVIRONMENT_HELP}\n\nExamples:\n  $ flotilla cluster transfer\n  $ flotilla cluster transfer 2`);
   return command.action(async (actor: string | undefined) => {
     const to = actor === undefined ? undefined : actorOf(command, actor);
-    const leader = await withClient(command, (client) => client.transferLeadership(to));
+    const leader = await withClient(command, 'handing leadership over', (client) => client.transferLeadership(to));
     await say(leader === undefined ? 'leadership was handed over\n' : `actor ${leader} leads\n`);
   });
 }
@@ -50,12 +82,12 @@ function actorOf(command: Command, text: string): number {
   return command.error(`error: actor ${JSON.stringify(text)} is no actor id: 1 to ${LIMITS.actorIdMax}`, { exitCode: EXIT.usage });
 }
 
-async function withClient<Result>(command: Command, run: (client: FlotillaClient) => Promise<Result>): Promise<Result> {
+async function withClient<Result>(command: Command, doing: string, run: (client: FlotillaClient) => Promise<Result>): Promise<Result> {
   const { FlotillaClient, parseHost } = await import('../src/client/index.js');
   const { hosts } = connectionOf(new Settings(command), parseHost);
   const client = new FlotillaClient({ hosts });
   try {
-    return await run(client);
+    return await withProgress(doing, run(client));
   } finally {
     await client.close();
   }
@@ -76,7 +108,7 @@ function statusCommand(): Command {
     );
   return command.action(async () => {
     const json = new Settings(command).flag('json');
-    const nodes = await withClient(command, (client) => client.status());
+    const nodes = await withClient(command, 'asking the members', (client) => client.status());
     const output = new Output();
     await output.write(json ? `${JSON.stringify(nodes.map(toJson), undefined, 2)}\n` : tableOf(nodes, useColours(output)));
     await output.flush();

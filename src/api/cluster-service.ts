@@ -1,5 +1,5 @@
 import type { ActorId } from '../base/index.js';
-import { isVoter } from '../raft/index.js';
+import { type Configuration, isVoter } from '../raft/index.js';
 import type { Replica } from '../replica/index.js';
 import { type Handlers, RpcClient } from '../rpc/index.js';
 import { type Member, proto } from '../wire/index.js';
@@ -14,6 +14,14 @@ export interface ClusterView extends MembersView {
   /** Empty while the cluster is still forming. */
   readonly clusterId: string;
   readonly members: readonly Member[];
+  /** Lets the cluster form without founders that don't answer at these addresses. */
+  readonly formWithout: (addresses: readonly string[]) => Promise<Founding>;
+}
+
+/** A cluster that has formed. */
+export interface Founding {
+  readonly clusterId: string;
+  readonly membership: Configuration;
 }
 
 /** proto/flotilla/v1/cluster_service.proto. The status: this node's own row, and what the others say of theirs. */
@@ -33,6 +41,10 @@ export function clusterHandlers(view: () => ClusterView): Handlers<typeof proto.
           .map((node) => ({ ...node, lag: node.reachable ? committed - node.commitIndex : 0 }))
           .sort((a, b) => a.actorId - b.actorId),
       };
+    },
+    formCluster: async ({ withoutAddresses }) => {
+      const { clusterId, membership } = await view().formWithout(withoutAddresses);
+      return { clusterId, voters: [...membership.voters] };
     },
     removeMember: async ({ actorId }) => ({ voters: [...(await removeMember(view(), actorId)).voters] }),
     transferLeadership: async ({ actorId }) => ({ leaderActorId: (await transferLeadership(view(), actorId)) ?? 0 }),

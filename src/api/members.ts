@@ -1,4 +1,5 @@
 import { type ActorId, actorId, FlotillaError, LIMITS } from '../base/index.js';
+import { actorIsTaken } from '../peer/index.js';
 import { type Configuration, changeConfiguration, isQuorum } from '../raft/index.js';
 import type { LinkState, Replica } from '../replica/index.js';
 import type { Member, Membership } from '../wire/index.js';
@@ -23,11 +24,7 @@ export async function takeInMember(view: MembersView, joiner: Member): Promise<M
   const seat = replica.membership.members.find(({ actor }) => actor === joiner.actor);
   if (seat === undefined) return await replica.changeMembers([{ actor: joiner.actor, to: 'learner' }], [joiner]);
   if (seat.instance === joiner.instance) return replica.membership;
-  throw new FlotillaError(
-    'FOREIGN_NODE',
-    `actor id ${joiner.actor} is taken: it belongs to another data directory, at ${seat.address}. Start this node on that directory, or give it another ` +
-      `--actor-id; where that directory is lost, first run: flotilla cluster remove ${joiner.actor}`,
-  );
+  throw new FlotillaError('FOREIGN_NODE', actorIsTaken(seat, seat.address));
 }
 
 /** Takes a member out. Rejects with QUORUM_AT_RISK where the others could not go on without it. */

@@ -156,16 +156,28 @@ export class FlotillaClient implements AsyncDisposable {
   }
 
   /**
+   * Lets a cluster that waits for founders which don't answer at `addresses`
+   * form without them. Resolves with its founders when it has. Rejects with
+   * INVALID_ARGUMENT where nobody waits for them, and with QUORUM_AT_RISK where
+   * two clusters could come of it.
+   */
+  async formCluster(without: readonly string[]): Promise<number[]> {
+    return await this.askInTurn(
+      async (client, call) => (await client.unary('formCluster', { withoutAddresses: [...without] }, call)).voters,
+    );
+  }
+
+  /**
    * Takes a member out of the cluster, for good. Resolves with the voters that
    * are left. Rejects with QUORUM_AT_RISK where they could not go on.
    */
   async removeMember(actor: number): Promise<number[]> {
-    return await this.askLeader(async (client, call) => (await client.unary('removeMember', { actorId: actor }, call)).voters);
+    return await this.askInTurn(async (client, call) => (await client.unary('removeMember', { actorId: actor }, call)).voters);
   }
 
   /** Hands leadership to `actor`, or to whoever can take it best. Resolves with who leads then, where that is known. */
   async transferLeadership(actor?: number): Promise<number | undefined> {
-    return await this.askLeader(async (client, call) => {
+    return await this.askInTurn(async (client, call) => {
       const { leaderActorId } = await client.unary('transferLeadership', { actorId: actor ?? 0 }, call);
       return leaderActorId === 0 ? undefined : leaderActorId;
     });
@@ -222,8 +234,8 @@ export class FlotillaClient implements AsyncDisposable {
     }
   }
 
-  /** Asks one node after another until one leads and answers: a change that was begun is never asked for twice. */
-  private async askLeader<Result>(
+  /** Asks one node after another until one can do it and answers: a change that was begun is never asked for twice. */
+  private async askInTurn<Result>(
     ask: (client: RpcClient<typeof proto.ClusterServiceDefinition>, call: { timeoutMs: number; signal: AbortSignal }) => Promise<Result>,
   ): Promise<Result> {
     const backOff = new BackOff();

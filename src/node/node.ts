@@ -342,7 +342,8 @@ export class FlotillaNode {
     const clusterId = this.parts.directory.identity.clusterId ?? '';
     const { self, members, replica } = this;
     const links = this.links?.states() ?? new Map<ActorId, LinkState>();
-    return { self, version: VERSION, clusterId, members, replica, links, leaderAddress: this.addressOf(replica?.leader) };
+    const formWithout: ClusterView['formWithout'] = (addresses) => this.requireFormation().formWithout(addresses);
+    return { self, version: VERSION, clusterId, members, replica, links, leaderAddress: this.addressOf(replica?.leader), formWithout };
   }
 
   private findStream(name: string): Replica {

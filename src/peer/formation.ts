@@ -1,7 +1,17 @@
 import { type ErrorCode, FlotillaError, LIMITS, messageOf } from '../base/index.js';
 import type { Logger } from '../replica/index.js';
 import type { Member, proto } from '../wire/index.js';
-import { type Founded, foundedBy, foundersOf, type Introduction, joinedTo, nextStep, type Round } from './founding.js';
+import {
+  type Founded,
+  foundedBy,
+  foundersOf,
+  type Introduction,
+  joinedTo,
+  nextStep,
+  type Round,
+  refusalToForm,
+  type Silence,
+} from './founding.js';
 import { PROTOCOL_VERSION } from './hello.js';
 import { type Introducer, memberFromProto, memberToProto, RpcIntroducer, readIntroduction } from './introducer.js';
 
@@ -54,6 +64,13 @@ export class Formation {
   /** Whom the others are told that this node has met. */
   private told: readonly Member[];
   private founded: Founded | undefined;
+  private lastRound: Round | undefined;
+  /** Addresses that an operator has said not to wait for. */
+  private without: readonly string[] = [];
+  private announceFounded: () => void = () => undefined;
+  private readonly announced = new Promise<void>((resolve) => {
+    this.announceFounded = resolve;
+  });
   private members: readonly Member[] = [];
   private waiting: readonly string[] = [];
   private wake: () => void = () => undefined;
@@ -83,7 +100,63 @@ export class Formation {
     }
     this.waiting = [];
     this.members = this.founded.membership.members;
+    this.announceFounded();
     return this.founded;
+  }
+
+  /**
+   * Waits no longer for founders that don't answer at `addresses`, and tells the
+   * others so, each of which finds by itself that they don't. Who answers after
+   * all is taken in as ever. Resolves when the cluster has formed.
+   *
+   * Rejects, and changes nothing, with INVALID_ARGUMENT where nobody waits for
+   * one of these, and with QUORUM_AT_RISK where two clusters could come of it;
+   * with NOT_READY where the others have not formed it in time.
+   */
+  async formWithout(addresses: readonly string[]): Promise<Founded> {
+    if (this.founded === undefined) this.requireAwaited(addresses);
+    else if (!addresses.every((address) => this.without.includes(address)))
+      throw new FlotillaError('INVALID_ARGUMENT', 'the cluster has formed already; nothing was changed: see flotilla cluster status');
+    this.without = [...new Set([...this.without, ...addresses])];
+    this.wake();
+    await this.formedWithin(LIMITS.memberChangeMs);
+    if (this.founded !== undefined) return this.founded;
+    throw new FlotillaError('NOT_READY', `it is not waited for any more, but the cluster has not formed yet: ${this.waiting.join('; ')}`);
+  }
+
+  private async formedWithin(timeoutMs: number): Promise<void> {
+    let timer: NodeJS.Timeout | undefined;
+    const late = new Promise<void>((resolve) => {
+      timer = setTimeout(resolve, timeoutMs);
+    });
+    await Promise.race([this.announced, late]);
+    clearTimeout(timer);
+  }
+
+  private requireAwaited(addresses: readonly string[]): void {
+    const round = this.lastRound;
+    const { promised } = this.options.store.identity;
+    if (addresses.length === 0 || addresses.length > LIMITS.peerAddresses)
+      throw new FlotillaError('INVALID_ARGUMENT', `without_addresses: name 1 to ${LIMITS.peerAddresses} addresses`);
+    if (round === undefined) throw new FlotillaError('NOT_READY', 'the node has only just started: try again');
+    if (promised !== undefined) {
+      throw new FlotillaError(
+        'QUORUM_AT_RISK',
+        `the founding members ${promised.map(({ actor }) => actor).join(', ')} are agreed on already, and one of them may have formed that cluster: ` +
+          `nothing was changed; it waits because ${this.waiting.join('; ')}`,
+      );
+    }
+    const silent = round.silent.map(({ address }) => address);
+    const other = addresses.find((address) => !silent.includes(address));
+    if (other !== undefined) {
+      const names = silent.length === 0 ? 'nobody' : silent.join(', ');
+      throw new FlotillaError(
+        'INVALID_ARGUMENT',
+        `without_addresses: ${other} is not waited for; nothing was changed: waited for is ${names}`,
+      );
+    }
+    const refusal = refusalToForm(round, addresses);
+    if (refusal !== undefined) throw new FlotillaError('QUORUM_AT_RISK', `${refusal}. Nothing was changed`);
   }
 
   /** Whom those are told who ask later. */
@@ -103,6 +176,7 @@ export class Formation {
       known: this.told.map(memberToProto),
       promised: (store.identity.promised ?? []).map(memberToProto),
       protocolVersion: PROTOCOL_VERSION,
+      withoutAddresses: [...this.without],
     };
   }
 
@@ -118,6 +192,7 @@ export class Formation {
     while (!signal.aborted) {
       const round = await this.meetEveryone();
       if (signal.aborted) break;
+      this.lastRound = round;
       const step = nextStep(round);
       if (step.kind === 'found') return step.founded;
       if (step.kind === 'join') {
@@ -167,17 +242,18 @@ export class Formation {
     const { promised } = store.identity;
     const asked = new Set<string>();
     const nodes = new Map<string, Introduction>();
-    const silent: string[] = [];
+    const silent: Silence[] = [];
     let next = [...this.options.peerAddresses, ...this.recentCallers(), ...this.addressesOf(promised ?? [])];
     while (next.length > 0) {
       const fresh = [...new Set(next)].filter((address) => !asked.has(address));
       next = [];
       const room = LIMITS.peerAddresses - asked.size;
-      if (fresh.length > room) silent.push(`more than ${LIMITS.peerAddresses} addresses are named; shorten the lists of --peer-addr`);
+      if (fresh.length > room)
+        silent.push({ address: '', reason: `more than ${LIMITS.peerAddresses} addresses are named; shorten the lists of --peer-addr` });
       const asking = fresh.slice(0, room);
       for (const address of asking) asked.add(address);
       for (const answer of await Promise.all(asking.map((address) => this.ask(address)))) {
-        if (typeof answer === 'string') {
+        if ('reason' in answer) {
           silent.push(answer);
         } else if (answer.self.instance !== self.instance) {
           nodes.set(answer.self.instance, answer);
@@ -186,15 +262,14 @@ export class Formation {
       }
     }
     this.introducer.keep(asked);
-    return { self, promised, told, nodes: [...nodes.values()], silent };
+    return { self, promised, told, nodes: [...nodes.values()], silent, without: this.without };
   }
 
-  /** Who listens there, or a sentence that says why that is not known. */
-  private async ask(address: string): Promise<Introduction | string> {
+  private async ask(address: string): Promise<Introduction | Silence> {
     try {
       return readIntroduction(await this.introducer.introduce(address, { self: memberToProto(this.options.self), clusterId: '' }));
     } catch (error) {
-      return `no answer from ${address}: ${messageOf(error).replace(`${address}: `, '')}`;
+      return { address, reason: `no answer from ${address}: ${messageOf(error).replace(`${address}: `, '')}` };
     }
   }
 

@@ -13,6 +13,15 @@ export interface Introduction {
   readonly known: readonly Member[];
   /** Whom it has durably promised to found it with; empty: nobody yet. */
   readonly promised: readonly Member[];
+  /** Addresses that it was told to wait for no longer. */
+  readonly without: readonly string[];
+}
+
+/** An address of the closure that did not answer. */
+export interface Silence {
+  readonly address: string;
+  /** A sentence. */
+  readonly reason: string;
 }
 
 /** The cluster that this node belongs to from now on. */
@@ -31,8 +40,9 @@ export interface Round {
   readonly told: readonly Member[];
   /** Each other node that was met, once. */
   readonly nodes: readonly Introduction[];
-  /** A sentence for each address of the closure that did not answer. */
-  readonly silent: readonly string[];
+  readonly silent: readonly Silence[];
+  /** Addresses that this node was told to wait for no longer. */
+  readonly without: readonly string[];
 }
 
 export type Step =
@@ -56,7 +66,7 @@ export function nextStep(round: Round): Step {
     .filter(({ instance }) => instance !== self.instance)
     .flatMap((member) => whyNotPromised(member, nodes, promised));
   if (missing.length === 0) return { kind: 'found', founded: foundedBy(promised) };
-  return { kind: 'wait', reasons: [...missing, ...round.silent] };
+  return { kind: 'wait', reasons: [...missing, ...awaited(round).map(({ reason }) => reason)] };
 }
 
 /** The same on every founder: nobody has to tell the others. */
@@ -72,6 +82,26 @@ export function foundersOf({ self, nodes }: Pick<Round, 'self' | 'nodes'>): Memb
   return inOrder([self, ...nodes.map((node) => node.self)]);
 }
 
+/** Who has not answered and is waited for all the same. */
+function awaited({ without, nodes, silent }: Round): Silence[] {
+  const given = new Set([...without, ...nodes.flatMap((node) => node.without)]);
+  return silent.filter(({ address }) => !given.has(address));
+}
+
+/**
+ * Why a cluster must not form without the silent ones that are named; undefined
+ * where it may. Who is there must outnumber them: else they, who perhaps only
+ * can't be reached from here, might be let form a cluster without these.
+ */
+export function refusalToForm({ self, nodes }: Pick<Round, 'self' | 'nodes'>, without: readonly string[]): string | undefined {
+  const founders = foundersOf({ self, nodes });
+  if (without.length === 0 || founders.length > without.length) return undefined;
+  return (
+    `the actors ${actorsOf(founders)} are no majority against the ${without.length} that don't answer, which might form a cluster of their own: ` +
+    'start one of those; or, where they are lost for good, stop all nodes and start them with --peer-addr lists that do not name them'
+  );
+}
+
 /**
  * A promise is never replaced, so two nodes that promise different sets are
  * stuck for good. Therefore a node promises a set only when it has told that
@@ -80,7 +110,7 @@ export function foundersOf({ self, nodes }: Pick<Round, 'self' | 'nodes'>): Memb
  * tell its set then finds that the other tells a different one.
  */
 function stepToPromise(round: Round): Step {
-  const { self, told, nodes, silent } = round;
+  const { self, told, nodes } = round;
   const founders = foundersOf(round);
   const promises = nodes.filter((node) => node.promised.length > 0);
   for (const node of promises) refuseReplaced(self, node);
@@ -97,7 +127,13 @@ function stepToPromise(round: Round): Step {
     if (promises.every((node) => sameNodes(node.promised, first.promised))) return { kind: 'promise', founders: first.promised };
     return { kind: 'wait', reasons: promises.flatMap((node) => whyNotPromised(node.self, nodes, first.promised)) };
   }
-  if (silent.length > 0) return { kind: 'wait', reasons: silent };
+  const silent = awaited(round);
+  if (silent.length > 0) return { kind: 'wait', reasons: [...silent.map(({ reason }) => reason), wayOut(round, silent)] };
+  const refusal = refusalToForm(
+    round,
+    round.silent.map(({ address }) => address),
+  );
+  if (refusal !== undefined) return { kind: 'wait', reasons: [refusal] };
   const differing = nodes.filter((node) => !sameNodes(node.known, founders));
   if (differing.length === 0 && sameNodes(told, founders)) return { kind: 'promise', founders };
   return {
@@ -107,6 +143,17 @@ function stepToPromise(round: Round): Step {
       ...differing.map((node) => `node ${node.self.actor} (${node.self.address}) has met ${actorsOf(node.known)}`),
     ],
   };
+}
+
+/** What an operator can do who knows that they will not come. */
+function wayOut(round: Round, silent: readonly Silence[]): string {
+  const addresses = silent.map(({ address }) => address);
+  const refusal = refusalToForm(
+    round,
+    round.silent.map(({ address }) => address),
+  );
+  if (refusal !== undefined) return refusal;
+  return `if that is not to be waited for: flotilla cluster form ${addresses.map((address) => `--without ${address}`).join(' ')}`;
 }
 
 function refuseImpostors(self: Member, nodes: readonly Introduction[]): void {
@@ -150,8 +197,8 @@ function ownCluster({ self, promised, nodes }: Round): Step | undefined {
   return { kind: 'join', member: first.self, members: first.clusterMembers };
 }
 
-/** What a node is told that comes with another data directory than the member of its name. */
-function actorIsTaken({ actor }: Member, where: string): string {
+/** What a node is told that comes with another data directory than the member of its name. `where`: a member. */
+export function actorIsTaken({ actor }: Member, where: string): string {
   return (
     `actor id ${actor} is taken: in the cluster of ${where} it belongs to another data directory. ` +
     'Start this node on that directory, or give it another --actor-id; a node that lost its data must not come back under the same name ' +

@@ -1,5 +1,5 @@
 export { Formation, type FormationOptions, type FormationStore } from './formation.js';
-export type { Founded } from './founding.js';
+export { actorIsTaken, type Founded } from './founding.js';
 export { type Introducer, joinHandler } from './introducer.js';
 export { PeerLinks, type PeerLinksOptions } from './links.js';
 export { MemberSearch } from './member-search.js';

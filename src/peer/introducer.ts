@@ -66,7 +66,7 @@ export function readIntroduction(response: proto.IntroduceResponse): Introductio
   if (response.protocolVersion !== PROTOCOL_VERSION) {
     throw new FlotillaError('INVALID_ARGUMENT', `it speaks protocol ${response.protocolVersion}, this version ${PROTOCOL_VERSION}`);
   }
-  if (response.peerAddresses.length > LIMITS.peerAddresses) {
+  if (response.peerAddresses.length > LIMITS.peerAddresses || response.withoutAddresses.length > LIMITS.peerAddresses) {
     throw new FlotillaError('INVALID_ARGUMENT', `it names more than ${LIMITS.peerAddresses} peers`);
   }
   return {
@@ -76,6 +76,7 @@ export function readIntroduction(response: proto.IntroduceResponse): Introductio
     peerAddresses: response.peerAddresses,
     known: membersFromProto(response.known),
     promised: membersFromProto(response.promised),
+    without: response.withoutAddresses,
   };
 }
 

@@ -13,6 +13,8 @@ interface World {
   /** By every spelling of an address; absent while the node is down. */
   readonly listening: Map<string, Formation>;
   healed: boolean;
+  /** Whether two nodes can reach each other; absent: all can. */
+  readonly reaches?: (from: number, to: number) => boolean;
 }
 
 class Node {
@@ -20,6 +22,7 @@ class Node {
   readonly peers: readonly string[];
   outcome: Founded | FlotillaError | undefined;
   promised: readonly Member[] | undefined;
+  formation: Formation | undefined;
   private readonly world: World;
   private controller = new AbortController();
   private running: Promise<void> = Promise.resolve();
@@ -51,6 +54,7 @@ class Node {
       introducer: lossyIntroducer(world),
       roundMs: ROUND_MS,
     });
+    this.formation = formation;
     for (const spelling of [`node${self.actor}:1`, `alias${self.actor}:1`]) world.listening.set(spelling, formation);
     this.running = formation.form(this.controller.signal).then(
       (founded) => {
@@ -79,7 +83,9 @@ function lossyIntroducer(world: World): Introducer {
     introduce: async (address, request) => {
       await delay(world);
       if (!world.healed && world.random() < 0.15) throw new Error('lost');
-      const response = await world.listening.get(address)?.introduce(request);
+      const to = Number(/\d+/.exec(address)?.[0]);
+      const isReached = world.reaches?.(request.self?.actorId ?? 0, to) !== false;
+      const response = isReached ? await world.listening.get(address)?.introduce(request) : undefined;
       if (response === undefined) throw new Error('nobody there');
       await delay(world);
       if (!world.healed && world.random() < 0.15) throw new Error('lost');
@@ -165,4 +171,58 @@ test(`random_${SCENARIOS}Histories_neverTwoClustersWithACommonMember`, async () 
     connectedHistories > SCENARIOS / 5 && formed > SCENARIOS,
     `too little happened: ${connectedHistories} connected, ${formed} formed`,
   );
+});
+
+/**
+ * Everybody names everybody, the network falls in two for a while, and on each
+ * side somebody tells the nodes to form without those that don't answer.
+ */
+async function playHalves(seed: number): Promise<readonly Node[]> {
+  const random = seededRandom(seed);
+  const count = 2 + Math.floor(random() * 4);
+  const sides = Array.from({ length: count }, () => random() < 0.5);
+  const healsAtMs = performance.now() + random() * 400 * ROUND_MS;
+  const world: World = {
+    random,
+    listening: new Map(),
+    healed: random() < 0.7,
+    reaches: (from, to) => performance.now() > healsAtMs || sides[from - 1] === sides[to - 1],
+  };
+  const lists = Array.from({ length: count }, (_, from) =>
+    Array.from({ length: count }, (__, to) => to)
+      .filter((to) => to !== from)
+      .map((to) => `node${to + 1}:1`),
+  );
+  const nodes = lists.map((list, from) => new Node(world, from + 1, list));
+  for (const node of nodes) {
+    if (random() < 0.5) await delay(world);
+    node.start();
+  }
+  const deadline = performance.now() + 600 * ROUND_MS;
+  while (performance.now() < deadline && nodes.some(({ outcome }) => outcome === undefined)) {
+    await delay(world);
+    const node = nodes[Math.floor(random() * count)];
+    if (node === undefined || random() < 0.5) continue;
+    const others = (lists[node.self.actor - 1] ?? []).filter(
+      (address) => sides[Number(/\d+/.exec(address)?.[0]) - 1] !== sides[node.self.actor - 1],
+    );
+    // Refused more often than not; what matters is what comes of it when it is not.
+    node.formation?.formWithout(others).catch(() => undefined);
+  }
+  await Promise.all(nodes.map((node) => node.stop()));
+  return nodes;
+}
+
+test(`random_${SCENARIOS}Halves_toldToFormWithoutEachOther_neverTwoClusters`, async () => {
+  let without = 0;
+  const seeds = Array.from({ length: SCENARIOS }, (_, index) => index + 1);
+  await Promise.all(
+    seeds.map(async (seed) => {
+      const nodes = await playHalves(seed);
+      const founded = nodes.flatMap(({ outcome }) => (outcome === undefined || outcome instanceof FlotillaError ? [] : [outcome]));
+      assert.ok(new Set(founded.map(({ clusterId }) => clusterId)).size <= 1, `seed ${seed}: two clusters were formed`);
+      if (founded.some(({ membership }) => membership.voters.length < nodes.length)) without++;
+    }),
+  );
+  assert.ok(without > SCENARIOS / 10, `too little happened: ${without} clusters were formed without somebody`);
 });

@@ -13,6 +13,8 @@ const ONE = member(1);
 const TWO = member(2);
 const THREE = member(3);
 
+const SILENT_THREE = { address: 'node3:1', reason: 'no answer from node3:1' };
+
 const node = (self: Member, known: readonly Member[], promised: readonly Member[] = []): Introduction => ({
   self,
   clusterId: '',
@@ -20,6 +22,7 @@ const node = (self: Member, known: readonly Member[], promised: readonly Member[
   peerAddresses: [],
   known,
   promised,
+  without: [],
 });
 
 const round = (changes: Partial<Round>): Round => ({
@@ -28,6 +31,7 @@ const round = (changes: Partial<Round>): Round => ({
   told: [ONE, TWO],
   nodes: [node(TWO, [ONE, TWO])],
   silent: [],
+  without: [],
   ...changes,
 });
 
@@ -48,12 +52,39 @@ test('thisNodeHasSaidSoOnlyFromNowOn_waits', () => {
 });
 
 test('silentAddress_waitsAndNamesIt', () => {
-  assert.deepEqual(nextStep(round({ silent: ['no answer from node3:1'] })), { kind: 'wait', reasons: ['no answer from node3:1'] });
+  assert.deepEqual(nextStep(round({ silent: [SILENT_THREE] })), {
+    kind: 'wait',
+    reasons: ['no answer from node3:1', 'if that is not to be waited for: flotilla cluster form --without node3:1'],
+  });
+});
+
+test('silentAddressThatIsNotToBeWaitedFor_promisesWithoutIt', () => {
+  const promise = { kind: 'promise', founders: [ONE, TWO] };
+  assert.deepEqual(nextStep(round({ silent: [SILENT_THREE], without: ['node3:1'] })), promise);
+  const told = { ...node(TWO, [ONE, TWO]), without: ['node3:1'] };
+  assert.deepEqual(nextStep(round({ silent: [SILENT_THREE], nodes: [told] })), promise, 'the operator has told the other one');
+});
+
+test('whoAnswersAfterAll_isAFounderAsEver', () => {
+  const step = nextStep(round({ without: ['node3:1'], nodes: [node(TWO, [ONE, TWO]), node(THREE, [ONE, TWO, THREE])] }));
+  assert.equal(step.kind, 'wait', 'node 2 has not met it');
+});
+
+test('asManySilentAsAreThere_neverFormWithoutThem_forTheyMightDoTheSame', () => {
+  const silent = ['node3:1', 'node4:1'].map((address) => ({ address, reason: `no answer from ${address}` }));
+  const step = nextStep(round({ silent, without: ['node3:1', 'node4:1'] }));
+  assert.ok(step.kind === 'wait' && /no majority against the 2/.test(step.reasons.join()));
+});
+
+test('ownPromise_isNotGivenUpForAnAddressThatIsNotWaitedFor', () => {
+  const all = [ONE, TWO, THREE];
+  const step = nextStep(round({ promised: all, nodes: [node(TWO, all, all)], silent: [SILENT_THREE], without: ['node3:1'] }));
+  assert.deepEqual(step, { kind: 'wait', reasons: ['node 3 (node3:1) does not answer'] });
 });
 
 test('promiseOfAnotherThatIncludesThisNode_isMadeToo_evenWithAnAddressSilent', () => {
   const all = [ONE, TWO, THREE];
-  const step = nextStep(round({ nodes: [node(TWO, all, all)], silent: ['no answer from node3:1'] }));
+  const step = nextStep(round({ nodes: [node(TWO, all, all)], silent: [SILENT_THREE] }));
   assert.deepEqual(step, { kind: 'promise', founders: all });
 });
 

@@ -128,6 +128,7 @@ export class FakeNode {
       read: (request, stream, call) => this.read(request, stream, call),
     });
     server.add(proto.ClusterServiceDefinition, {
+      formCluster: () => Promise.reject(new FlotillaError('INVALID_ARGUMENT', 'the fake has formed')),
       removeMember: (request) => this.onRemove(request.actorId),
       transferLeadership: (request) => this.onTransfer(request.actorId),
       getStatus: () =>

@@ -29,6 +29,15 @@ export interface GetStatusResponse {
   nodes: NodeStatus[];
 }
 
+export interface FormClusterRequest {
+  withoutAddresses: string[];
+}
+
+export interface FormClusterResponse {
+  clusterId: string;
+  voters: number[];
+}
+
 export interface RemoveMemberRequest {
   actorId: number;
 }
@@ -157,6 +166,123 @@ export const GetStatusResponse: MessageFns<GetStatusResponse> = {
 
             message.nodes.push(NodeStatus.decode(reader, reader.uint32()));
             continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseFormClusterRequest(): FormClusterRequest {
+  return { withoutAddresses: [] };
+}
+
+export const FormClusterRequest: MessageFns<FormClusterRequest> = {
+  encode(message: FormClusterRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.withoutAddresses) {
+      writer.uint32(10).string(v!);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): FormClusterRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseFormClusterRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.withoutAddresses.push(reader.string());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseFormClusterResponse(): FormClusterResponse {
+  return { clusterId: "", voters: [] };
+}
+
+export const FormClusterResponse: MessageFns<FormClusterResponse> = {
+  encode(message: FormClusterResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.clusterId !== "") {
+      writer.uint32(10).string(message.clusterId);
+    }
+    if (message.voters.length !== 0) {
+      writer.uint32(18).fork();
+      for (const v of message.voters) {
+        writer.uint32(v);
+      }
+      writer.join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): FormClusterResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseFormClusterResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.clusterId = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag === 16) {
+              message.voters.push(reader.uint32());
+
+              continue;
+            }
+
+            if (tag === 18) {
+              const end2 = reader.uint32() + reader.pos;
+              while (reader.pos < end2) {
+                message.voters.push(reader.uint32());
+              }
+
+              continue;
+            }
+
+            break;
           }
         }
         if ((tag & 7) === 4 || tag === 0) {
@@ -523,6 +649,14 @@ export const ClusterServiceDefinition = {
       requestType: GetStatusRequest as typeof GetStatusRequest,
       requestStream: false,
       responseType: GetStatusResponse as typeof GetStatusResponse,
+      responseStream: false,
+      options: {},
+    },
+    formCluster: {
+      name: "FormCluster",
+      requestType: FormClusterRequest as typeof FormClusterRequest,
+      requestStream: false,
+      responseType: FormClusterResponse as typeof FormClusterResponse,
       responseStream: false,
       options: {},
     },

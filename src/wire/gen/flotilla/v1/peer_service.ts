@@ -31,6 +31,7 @@ export interface IntroduceResponse {
   known: Member[];
   promised: Member[];
   protocolVersion: number;
+  withoutAddresses: string[];
 }
 
 export interface JoinRequest {
@@ -294,6 +295,7 @@ function createBaseIntroduceResponse(): IntroduceResponse {
     known: [],
     promised: [],
     protocolVersion: 0,
+    withoutAddresses: [],
   };
 }
 
@@ -319,6 +321,9 @@ export const IntroduceResponse: MessageFns<IntroduceResponse> = {
     }
     if (message.protocolVersion !== 0) {
       writer.uint32(56).uint32(message.protocolVersion);
+    }
+    for (const v of message.withoutAddresses) {
+      writer.uint32(66).string(v!);
     }
     return writer;
   },
@@ -390,6 +395,14 @@ export const IntroduceResponse: MessageFns<IntroduceResponse> = {
             }
 
             message.protocolVersion = reader.uint32();
+            continue;
+          }
+          case 8: {
+            if (tag !== 66) {
+              break;
+            }
+
+            message.withoutAddresses.push(reader.string());
             continue;
           }
         }
