@@ -1,25 +1,14 @@
 import { type ActorId, actorId, FlotillaError, logIndex, present, type Random, seededRandom } from '../../src/base/index.js';
 import { isJoint, type MemberChange, membersOf, type Settings } from '../../src/raft/index.js';
-import { CoreNode, type Disk, describeConfiguration, type Packet, type PlantedFault } from '../raft/core-node.js';
+import { CoreNode, describeConfiguration, type Packet, type PlantedFault } from '../raft/core-node.js';
 import { EventQueue } from './event-queue.js';
-import { allInvariants, type Invariant, type ServerView, Violation } from './invariants/index.js';
+import { allInvariants, type Invariant, Violation } from './invariants/index.js';
 import { Network } from './network.js';
 import { initialDisk, noFigures, type Scenario } from './scenario.js';
+import type { Server } from './server.js';
 
 /** Short times, so that many elections fit into a run. */
 const SETTINGS: Settings = { electionTimeoutMs: 150, heartbeatIntervalMs: 30, replicationWindow: { bytes: 2000, messages: 6 } };
-
-/** A machine: its clock, its disk, and the process on it, if that runs. */
-interface Server extends ServerView {
-  readonly self: ActorId;
-  readonly disk: Disk;
-  /** How fast this machine's clock goes. */
-  readonly clockRate: number;
-  node: CoreNode | undefined;
-  /** Time stands still for the process until then: it was stopped, or its event loop is busy. */
-  pausedUntilMs: number;
-  tickDueMs: number;
-}
 
 /** Servers, links and disks that fail at random. One seed, one history. */
 export class Simulation {
@@ -97,10 +86,12 @@ export class Simulation {
       return index !== undefined;
     });
     this.awaitWithin(50, 'equal logs after the faults have ended', () => this.logsAreEqual());
-    for (const { node } of this.servers.values()) {
-      this.figures.truncations += node?.truncations ?? 0;
-      this.figures.snapshots += node?.snapshots ?? 0;
-    }
+    for (const { node } of this.servers.values()) if (node !== undefined) this.count(node);
+  }
+
+  private count({ truncations, snapshots }: CoreNode): void {
+    this.figures.truncations += truncations;
+    this.figures.snapshots += snapshots;
   }
 
   private awaitWithin(electionTimeouts: number, property: string, holds: () => boolean): void {
@@ -162,8 +153,7 @@ export class Simulation {
     const { node } = server;
     if (node === undefined) return;
     this.figures.crashes++;
-    this.figures.truncations += node.truncations;
-    this.figures.snapshots += node.snapshots;
+    this.count(node);
     if (node.crash(Math.floor(this.random() * 5))) this.figures.lostWrites++;
     server.node = undefined;
     for (const peer of this.servers.values()) {
@@ -366,13 +356,13 @@ export class Simulation {
   private partition(): void {
     const kind = this.random();
     if (kind < 0.4) this.cutWhere(isolationOf(new Set([this.any().self])));
-    else if (kind < 0.7) this.cutWhere(isolationOf(new Set(this.actors.filter(() => this.random() < 0.5))));
+    else if (kind < 0.7) this.cutWhere(isolationOf(new Set([...this.servers.keys()].filter(() => this.random() < 0.5))));
     else this.cutWhere(() => this.random() < 0.3);
   }
 
   private cutWhere(cut: (from: ActorId, to: ActorId) => boolean): void {
-    for (const from of this.actors) {
-      for (const to of this.actors) if (from !== to && cut(from, to)) this.cutLink(from, to);
+    for (const from of [...this.servers.keys()]) {
+      for (const to of [...this.servers.keys()]) if (from !== to && cut(from, to)) this.cutLink(from, to);
     }
     this.queue.after(this.between(20, 500), () => {
       this.network.heal();
@@ -387,10 +377,6 @@ export class Simulation {
     this.inputAfter(this.between(1, 30), server, (node) => {
       if (this.network.isCut(from, to)) node.linkChanged(to, 'closed', this.localMs(node.self));
     });
-  }
-
-  private get actors(): ActorId[] {
-    return [...this.servers.keys()];
   }
 
   private any(servers: readonly Server[] = [...this.servers.values()]): Server {
