@@ -175,7 +175,7 @@ class Cluster {
       return;
     }
     const command = this.#serveArguments(position).map((word) => (/^[\w./:-]+$/.test(word) ? word : `'${word}'`));
-    say(`The ${left.length === 1 ? 'one left refuses writes, being no majority' : 'other two go on'}. It comes back with:`);
+    say(`${left.length === 1 ? 'Writes need two of the three' : 'The other two go on'}. It comes back with:`);
     say(`  npx flotilla ${command.join(' ')}`);
   }
 
@@ -216,7 +216,7 @@ async function assertFree(port) {
   const server = createServer();
   await new Promise((free, taken) => {
     server.once('error', (error) => {
-      const advice = 'stop what uses it, or choose other ports with --port-base';
+      const advice = 'stop what uses it, or choose other ports with --port-base; beside a running cluster also another --data-dir';
       taken(new Error(error.code === 'EADDRINUSE' ? `port ${port} is taken: ${advice}` : `port ${port} can't be used (${error.message})`));
     });
     server.listen({ port, host: '127.0.0.1', exclusive: true }, free);

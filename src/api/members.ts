@@ -69,7 +69,7 @@ function requireQuorum(next: Configuration, { self, links }: MembersView, leavin
   const away = next.voters.filter((actor) => !isThere(actor));
   throw new FlotillaError(
     'QUORUM_AT_RISK',
-    `without actor ${leaving} the cluster could not go on: of the voters ${next.voters.join(', ')}, ${away.join(', ')} can't be reached. ` +
+    `without actor ${leaving} the cluster could not go on: of its voters (${next.voters.join(', ')}), ${away.join(', ')} can't be reached. ` +
       'Nothing was changed: bring them back, or remove them first',
   );
 }

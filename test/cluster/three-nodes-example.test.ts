@@ -81,7 +81,7 @@ test('a taken port is named before anything starts', async () => {
   const example = new Example(portBase, join(folder, 'taken'));
   assert.equal(await example.ended(), 1);
   server.close();
-  assert.match(example.output, new RegExp(`^error: port ${portBase + 1} is taken: .*--port-base\\n$`));
+  assert.match(example.output, new RegExp(`^error: port ${portBase + 1} is taken: .*--port-base; .*--data-dir\\n$`));
 });
 
 class Example {
