@@ -1,5 +1,6 @@
 // A three-node cluster of the built server in a scratch folder, for the benchmarks beside this file.
 import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { openSync } from 'node:fs';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -23,7 +24,12 @@ export async function startCluster({ portBase = 7200, serverArguments = [] } = {
     );
   };
   const children = ports.map((_, position) => start(position));
-  await Promise.all(ports.map((port) => untilReady(port + 1000)));
+  // Where a node can't start, another cluster may be ready on its port, and would be measured.
+  const failed = children.map((child, position) =>
+    once(child, 'exit').then(() => Promise.reject(new Error(`node ${position + 1} did not start; see ${directory}`))),
+  );
+  await Promise.race([Promise.all(ports.map((port) => untilReady(port + 1000))), ...failed]);
+  for (const failure of failed) failure.catch(() => undefined);
   return {
     hosts,
     children,
