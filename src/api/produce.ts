@@ -117,7 +117,10 @@ export class ProduceSession {
     return this.send({ requestId, outcome: { $case: 'failure', value: failure } });
   }
 
-  /** Tells where the stream's leader is, and who else could take batches, now and whenever that changes. */
+  /**
+   * Tells where the stream's leader is, and who else could take batches, now and
+   * whenever that changes: also when batches were refused because there was none.
+   */
   private announceLeaderOf(replica: Replica): void {
     if (this.replica === replica) return;
     this.replica = replica;
@@ -126,7 +129,7 @@ export class ProduceSession {
 
   private async announceLeaders(replica: Replica): Promise<void> {
     let told = '';
-    while (!this.ending.signal.aborted && this.replica === replica && this.refusal === undefined) {
+    while (!this.ending.signal.aborted && this.replica === replica) {
       const { leader } = replica;
       const address = this.streams.leaderAddress(replica);
       const members = this.streams.memberAddresses();

@@ -174,6 +174,8 @@ export const LIMITS = {
   /** Between the attempts of a client; doubles from the first to the second. */
   clientBackoffMinMs: 25,
   clientBackoffMaxMs: 250,
+  /** How long a client waits for a node that knows no leader to tell of one, before it asks the next node. */
+  clientListenMs: 250,
   /** What is left of a call's time when a client makes no further attempt at it: a node that answers does so sooner. */
   clientAnswerMs: 200,
   /** A client pings a silent connection so often, and leaves it where no answer comes: its node may be paused. */

@@ -20,13 +20,20 @@ export interface LinkKeeperOptions {
 /**
  * How the connection stands. `draining`: nothing more is sent on this link; once
  * its batches are answered, `next` takes over, or a new link after `pauseMs`.
+ * `listens`, `listening`: a link whose node knows no leader, and will tell when it does.
  */
 type State =
   | { readonly name: 'idle' }
   | { readonly name: 'connecting' }
-  | { readonly name: 'pausing'; readonly timer: NodeJS.Timeout }
+  | { readonly name: 'pausing'; readonly timer: NodeJS.Timeout; readonly listening: ProduceLink | undefined }
   | { readonly name: 'open'; readonly link: ProduceLink }
-  | { readonly name: 'draining'; readonly link: ProduceLink; readonly next: ProduceLink | undefined; readonly pauseMs: number }
+  | {
+      readonly name: 'draining';
+      readonly link: ProduceLink;
+      readonly next: ProduceLink | undefined;
+      readonly pauseMs: number;
+      readonly listens: boolean;
+    }
   | { readonly name: 'closed' };
 
 /** How long a leader's address that can't be reached from here is not tried again. */
@@ -77,19 +84,38 @@ export class LinkKeeper {
   leave(link: ProduceLink, error: FlotillaError): void {
     if (this.state.name !== 'open' || this.state.link !== link) return;
     this.chooseHost(link.address, error, true);
-    this.state = { name: 'draining', link, next: undefined, pauseMs: this.backOff.nextMs() };
+    const listens = awaitsLeader(link, error);
+    this.state = { name: 'draining', link, next: undefined, pauseMs: listens ? LIMITS.clientListenMs : this.backOff.nextMs(), listens };
   }
 
   /** Nothing is in flight any more on the link that is being left. */
   changeOver(): void {
     if (this.state.name !== 'draining') return;
-    const { link, next, pauseMs } = this.state;
+    const { link, next, pauseMs, listens } = this.state;
+    if (listens && link.endedWith === undefined) {
+      this.pause(pauseMs, link);
+      return;
+    }
     link.close();
     if (next !== undefined && next.endedWith === undefined) {
       this.options.hosts.prefer(next.address);
       this.opened(next);
     } else {
       this.pause(pauseMs);
+    }
+  }
+
+  /** A node tells who leads: what waits for that goes there at once. */
+  leaderKnown(link: ProduceLink, address: string): void {
+    const { state } = this;
+    if (state.name === 'draining' && state.link === link && state.listens) {
+      this.preferLeader(address);
+      this.state = { ...state, pauseMs: 0, listens: false };
+    } else if (state.name === 'pausing' && state.listening === link) {
+      this.preferLeader(address);
+      this.endPause(state);
+    } else {
+      void this.follow(address);
     }
   }
 
@@ -101,14 +127,14 @@ export class LinkKeeper {
   }
 
   /** Connects to the leader beside the open link, and changes over only when that has succeeded. */
-  async follow(address: string): Promise<void> {
+  private async follow(address: string): Promise<void> {
     this.options.hosts.learn(address);
     if (!this.options.followLeader || this.following || this.open?.address === address || !this.isFollowable(address)) return;
     this.following = true;
     try {
       const next = await this.options.openLink(address, this.events);
       if (this.state.name === 'open' && next.endedWith === undefined)
-        this.state = { name: 'draining', link: this.state.link, next, pauseMs: 0 };
+        this.state = { name: 'draining', link: this.state.link, next, pauseMs: 0, listens: false };
       else next.close();
     } catch {
       // Its address may not lead there from here, say out of a container's network: the nodes forward then.
@@ -123,7 +149,10 @@ export class LinkKeeper {
   close(): void {
     if (this.state.name === 'open' || this.state.name === 'draining') this.state.link.close();
     if (this.state.name === 'draining') this.state.next?.close();
-    if (this.state.name === 'pausing') clearTimeout(this.state.timer);
+    if (this.state.name === 'pausing') {
+      clearTimeout(this.state.timer);
+      this.state.listening?.close();
+    }
     this.state = { name: 'closed' };
   }
 
@@ -168,21 +197,23 @@ export class LinkKeeper {
     this.options.onUnreachable(unreachableError(this.options.hosts, error));
   }
 
-  private pause(pauseMs: number): void {
-    const timer = setTimeout(() => {
-      this.state = { name: 'idle' };
-      this.options.onReady();
-    }, pauseMs);
-    this.state = { name: 'pausing', timer };
+  private pause(pauseMs: number, listening?: ProduceLink): void {
+    const timer = setTimeout(() => this.endPause(pausing), pauseMs);
+    const pausing = { name: 'pausing', timer, listening } as const;
+    this.state = pausing;
+  }
+
+  private endPause({ timer, listening }: Extract<State, { name: 'pausing' }>): void {
+    clearTimeout(timer);
+    listening?.close();
+    this.state = { name: 'idle' };
+    this.options.onReady();
   }
 
   /** `answers`: the node lives, it only refuses. */
   private chooseHost(address: string, error: FlotillaError, answers: boolean): void {
     const { hosts, followLeader } = this.options;
-    if (followLeader && error.leader !== undefined && error.leader !== address && this.isFollowable(error.leader)) {
-      hosts.prefer(error.leader);
-      return;
-    }
+    if (error.leader !== undefined && error.leader !== address && this.preferLeader(error.leader)) return;
     if (error.code === 'TOO_MANY_REQUESTS') return;
     if (answers && error.code !== 'SHUTTING_DOWN' && !followLeader) {
       // The client stays with a node that answers: an election takes less than this patience.
@@ -194,6 +225,13 @@ export class LinkKeeper {
     hosts.failed(address);
   }
 
+  /** False where the client does not follow it. */
+  private preferLeader(address: string): boolean {
+    if (!this.options.followLeader || !this.isFollowable(address)) return false;
+    this.options.hosts.prefer(address);
+    return true;
+  }
+
   private isFollowable(address: string): boolean {
     return (this.unfollowableUntilMs.get(address) ?? 0) <= performance.now();
   }
@@ -201,6 +239,11 @@ export class LinkKeeper {
   private isClosed(): boolean {
     return this.state.name === 'closed';
   }
+}
+
+/** The node lives and looks for a leader, or is handing leadership over: it will hear first who leads. */
+function awaitsLeader({ address }: ProduceLink, { code, leader }: FlotillaError): boolean {
+  return (code === 'NO_LEADER' || code === 'NOT_LEADER') && (leader === undefined || leader === address);
 }
 
 /** What a client says that found no node at all. */

@@ -134,9 +134,9 @@ export class Producer implements ProduceLinkEvents {
     this.schedule();
   }
 
-  onLeader(_link: ProduceLink, address: string, members: readonly string[]): void {
+  onLeader(link: ProduceLink, address: string, members: readonly string[]): void {
     for (const member of members) this.options.hosts.learn(member);
-    void this.keeper.follow(address);
+    this.keeper.leaderKnown(link, address);
   }
 
   onEnd(link: ProduceLink, error: FlotillaError): void {

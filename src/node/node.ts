@@ -135,7 +135,7 @@ export class FlotillaNode {
     this.phase = 'stopping';
     this.forming.abort();
     this.server.setServing(false);
-    await this.replica?.handOver(this.parts.config.electionTimeoutMs);
+    await this.handOver();
     await within(
       LIMITS.drainMs,
       this.events.drain(new FlotillaError('SHUTTING_DOWN', 'the node is stopping; nothing was proposed: use another node')),
@@ -145,6 +145,14 @@ export class FlotillaNode {
     await this.close();
     logger.info({}, 'stopped');
     this.end({});
+  }
+
+  /** Ends when it has seen its successor stand, and told its producers. */
+  private async handOver(): Promise<void> {
+    const { replica } = this;
+    const timeoutMs = this.parts.config.electionTimeoutMs;
+    const isOver = await replica?.handOver(timeoutMs);
+    if (isOver === true && replica?.leader === undefined) await replica?.roleChanged(AbortSignal.timeout(timeoutMs));
   }
 
   /** The first failure that the node can't survive: it stops at once, acknowledges nothing more, and verifies its data on the next start. */

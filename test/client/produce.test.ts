@@ -3,6 +3,7 @@ import { afterEach, test } from 'node:test';
 import { FlotillaError, LIMITS } from '../../src/base/index.js';
 import { type ClientOptions, type ErrorCode, FlotillaClient, type Receipt } from '../../src/client/index.js';
 import { FakeLog, FakeNode, type Verdict } from '../support/fake-node.js';
+import { until } from '../support/until.js';
 
 const cleanups: (() => Promise<void>)[] = [];
 
@@ -234,6 +235,27 @@ test('it follows the leader once what is in flight is answered, and stays where 
   const other = clientOf([first]);
   for (let call = 0; call < 20; call++) await other.produce({ namespace: '/b' });
   assert.equal(first.received.length, received + 20);
+});
+
+test('where its node knows no leader it listens, and goes to the leader that it is told of', async () => {
+  const { nodes } = await cluster(2);
+  const [first, second] = nodes;
+  assert.ok(first !== undefined && second !== undefined);
+  first.onBatch = () => ({ failure: { code: 'NO_LEADER' } });
+  const call = clientOf([first]).produce({ namespace: '/a' });
+  await until('it has been told of the leader where it was refused', () => {
+    first.announce({ actorId: 2, address: second.address, members: [] });
+    return second.received.length > 0;
+  });
+  assert.equal((await call).eventId.actor, 2);
+});
+
+test('a leader that is handing over is listened to, and one that tells nothing is asked again', async () => {
+  const { nodes } = await cluster(1);
+  const node = only(nodes);
+  node.onBatch = (_packed, position) => (position < 2 ? { failure: { code: 'NOT_LEADER', leader: node.address } } : 'append');
+  assert.equal((await clientOf(nodes).produce({ namespace: '/a' })).eventId.actor, 1);
+  assert.equal(node.received.length, 3);
 });
 
 test('followLeader false stays with its node while that answers', async () => {

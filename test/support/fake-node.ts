@@ -110,6 +110,8 @@ export class FakeNode {
   openStreams = 0;
   sentMessages = 0;
   private server: RpcServer | undefined;
+  /** Produce streams on which a batch was refused. */
+  private readonly refusing = new Set<DuplexStream<proto.ProduceRequest, proto.ProduceResponse>>();
 
   constructor(actor: number, log: FakeLog) {
     this.actor = actor;
@@ -151,6 +153,11 @@ export class FakeNode {
     await server?.close(0);
   }
 
+  /** Tells those whom it has refused, and who still listen, where the leader is. */
+  announce(leader: proto.LeaderNotice): void {
+    for (const stream of this.refusing) void stream.send({ requestId: 0, outcome: { $case: 'leader', value: leader } });
+  }
+
   private async produce(stream: DuplexStream<proto.ProduceRequest, proto.ProduceResponse>, call: CallContext): Promise<void> {
     this.openStreams++;
     call.sendHeaders();
@@ -167,7 +174,10 @@ export class FakeNode {
         this.received.push({ count: packed.count, bytes: packed.body.byteLength });
         const verdict = refusal ?? this.onBatch(packed, position);
         this.arrivals.emit('batch');
-        if (typeof verdict === 'object' && 'failure' in verdict && verdict.failure.code === 'NO_LEADER') refusal = verdict;
+        if (typeof verdict === 'object' && 'failure' in verdict && verdict.failure.code === 'NO_LEADER') {
+          refusal = verdict;
+          this.refusing.add(stream);
+        }
         if (verdict instanceof Promise) {
           answers.push(verdict.then((later) => this.answer(stream, request.requestId, packed, later)));
           return undefined;
@@ -177,6 +187,7 @@ export class FakeNode {
       await Promise.all(answers);
     } finally {
       this.openStreams--;
+      this.refusing.delete(stream);
     }
   }
 
