@@ -12,8 +12,8 @@ const CHAOS_MS = Number(process.env['CHAOS_SECONDS'] ?? 6) * 1000;
 const SEED = Number(process.env['CHAOS_SEED'] ?? 1 + Math.floor(Math.random() * 2 ** 31));
 const WRITE_PERIOD_MS = 5;
 /** Between two faults: at least, and at random more. */
-const CALM_MS = 150;
-const CALM_SPREAD_MS = 900;
+const CALM_MS = 100;
+const CALM_SPREAD_MS = 500;
 
 test(
   'links are cut, slowed and reset, nodes paused, killed and stopped, all at random: nothing acknowledged is lost, no consistent read is stale, and it recovers',
