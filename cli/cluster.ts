@@ -2,6 +2,7 @@ import { Command, Option } from 'commander';
 import { LIMITS } from '../src/base/index.js';
 import type { FlotillaClient, NodeStatus } from '../src/client/index.js';
 import { clientCommand, connectionOf, ENVIRONMENT_HELP, Settings } from './client-options.js';
+import { recoverCommand } from './cluster-recover.js';
 import { EXIT, Output } from './output.js';
 import { withProgress } from './progress.js';
 
@@ -12,7 +13,8 @@ export function clusterCommand(): Command {
     .addCommand(statusCommand())
     .addCommand(formCommand())
     .addCommand(removeCommand())
-    .addCommand(transferCommand());
+    .addCommand(transferCommand())
+    .addCommand(recoverCommand());
 }
 
 function formCommand(): Command {

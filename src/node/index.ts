@@ -1,5 +1,6 @@
 export type { Logging, Metrics } from '../telemetry/index.js';
 export { createLogging, createMetrics } from '../telemetry/index.js';
 export * from './config/index.js';
+export { inspectSurvivor, recoverSurvivor, type SurvivingStream, type Survivor } from './recover.js';
 export { type RunningNode, startNode } from './start.js';
 export { VERSION } from './version.js';

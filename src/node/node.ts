@@ -1,4 +1,4 @@
-import { createHash, randomInt } from 'node:crypto';
+import { randomInt } from 'node:crypto';
 import { type ClusterView, clusterHandlers, EventService, takeInMember } from '../api/index.js';
 import { type ActorId, AssertionFailure, FlotillaError, groupId, LIMITS, seededRandom } from '../base/index.js';
 import { DEFAULT_STREAM } from '../event/index.js';
@@ -11,6 +11,7 @@ import type { Logging, Metrics } from '../telemetry/index.js';
 import { type Member, type Membership, proto } from '../wire/index.js';
 import { systemClock } from './clock.js';
 import { formatAddress, type ServerConfig } from './config/index.js';
+import { incarnationOf } from './incarnation.js';
 import { MemberCare } from './member-care.js';
 import { mirrorReplica, observeReplica } from './replica-metrics.js';
 import { VERSION } from './version.js';
@@ -207,9 +208,7 @@ export class FlotillaNode {
   private async createDefaultStream(clusterId: string, membership: Membership): Promise<void> {
     const { storage, directory } = this.parts;
     if (directory.identity.clusterId !== undefined) return;
-    // The founders make the stream each for itself, so its incarnation follows from what they share, and is as random as that.
-    const incarnation = createHash('sha256').update(`${clusterId}/default`).digest('hex').slice(0, 32);
-    await storage.createGroup({ group: DEFAULT_GROUP, incarnation, membership });
+    await storage.createGroup({ group: DEFAULT_GROUP, incarnation: incarnationOf(clusterId, DEFAULT_STREAM), membership });
   }
 
   private takePart(clusterId: string): void {

@@ -2,6 +2,7 @@ import { join } from 'node:path';
 import type { ActorId } from '../base/index.js';
 import type { Member } from '../wire/index.js';
 import { readCheckedFile, replaceCheckedFile } from './checked-file.js';
+import type { Disk } from './disk.js';
 import { machineDisk } from './machine-disk.js';
 
 const IDENTITY_FORMAT = 1;
@@ -25,13 +26,13 @@ export function newIdentity(actor: ActorId, instance: string): NodeIdentity {
 }
 
 /** Undefined where there is none. Throws DATA_LOSS where it is damaged, FOREIGN_NODE where its format is another. */
-export async function readIdentity(nodePath: string): Promise<NodeIdentity | undefined> {
-  return readCheckedFile<NodeIdentity>(machineDisk, identityPath(nodePath), IDENTITY_FORMAT);
+export async function readIdentity(nodePath: string, disk: Disk = machineDisk): Promise<NodeIdentity | undefined> {
+  return readCheckedFile<NodeIdentity>(disk, identityPath(nodePath), IDENTITY_FORMAT);
 }
 
 /** Durable when it resolves; a crash leaves the one before or this one. */
-export async function writeIdentity(nodePath: string, identity: NodeIdentity): Promise<void> {
-  await replaceCheckedFile(machineDisk, identityPath(nodePath), identity);
+export async function writeIdentity(nodePath: string, identity: NodeIdentity, disk: Disk = machineDisk): Promise<void> {
+  await replaceCheckedFile(disk, identityPath(nodePath), identity);
 }
 
 export function identityPath(nodePath: string): string {

@@ -7,6 +7,7 @@ import { type DirectoryLock, lockDirectory } from './directory-lock.js';
 import { groupIdOf } from './group-files.js';
 import { identityPath, type NodeIdentity, newIdentity, readIdentity, writeIdentity } from './identity-file.js';
 import { machineDisk } from './machine-disk.js';
+import { requireNoPlan } from './recovery-plan.js';
 import { systemCodeOf } from './system-code.js';
 
 export type { NodeIdentity } from './identity-file.js';
@@ -21,6 +22,11 @@ export interface NodeDirectoryOptions {
 
 const NODE_PREFIX = 'node-';
 
+/** A node's folder in its data directory. */
+export function nodePathOf(dataDir: string, actor: ActorId): string {
+  return join(dataDir, `${NODE_PREFIX}${actor}`);
+}
+
 /**
  * Opens `<dataDir>/node-<actor>/` for this process alone and counts the start.
  * Where anything speaks against this being the same node as before, it changes
@@ -30,7 +36,7 @@ const NODE_PREFIX = 'node-';
  * - FOREIGN_NODE: it belongs to another actor, has another format, is damaged, or lacks what it should hold.
  */
 export async function openNodeDirectory({ dataDir, actor, hasPeers }: NodeDirectoryOptions): Promise<NodeDirectory> {
-  const path = join(resolve(dataDir), `${NODE_PREFIX}${actor}`);
+  const path = nodePathOf(resolve(dataDir), actor);
   const others = await otherActors(dataDir, actor);
   if (!hasPeers && others.length > 0 && !(await exists(identityPath(path)))) throw notMeant(dataDir, actor, others);
   await writing(path, async () => {
@@ -45,6 +51,7 @@ export async function openNodeDirectory({ dataDir, actor, hasPeers }: NodeDirect
     );
   }
   try {
+    await requireNoPlan(machineDisk, path);
     const identity = await establishIdentity(path, actor);
     return new NodeDirectory(path, identity, lock);
   } catch (error) {
@@ -72,7 +79,7 @@ export class NodeDirectory {
 
   /** Where the groups are. */
   get groupsPath(): string {
-    return groupsPath(this.path);
+    return groupsPathOf(this.path);
   }
 
   /**
@@ -136,7 +143,7 @@ async function establishIdentity(path: string, actor: ActorId): Promise<NodeIden
   const identity = found ?? newIdentity(actor, randomBytes(16).toString('hex'));
   const started = { ...identity, bootCounter: identity.bootCounter + 1 };
   await writing(path, async () => {
-    await mkdir(groupsPath(path), { recursive: true, mode: 0o700 });
+    await mkdir(groupsPathOf(path), { recursive: true, mode: 0o700 });
     await writeIdentity(path, started);
   });
   return started;
@@ -196,7 +203,7 @@ function notMeant(dataDir: string, actor: ActorId, others: readonly number[]): F
 }
 
 async function groupsIn(path: string): Promise<number> {
-  const names = await namesIn(groupsPath(path));
+  const names = await namesIn(groupsPathOf(path));
   return names.filter((name) => groupIdOf(name) !== undefined).length;
 }
 
@@ -239,8 +246,9 @@ async function writing(path: string, action: () => Promise<void>): Promise<void>
   }
 }
 
-function groupsPath(path: string): string {
-  return join(path, 'groups');
+/** Where a node's groups are. */
+export function groupsPathOf(nodePath: string): string {
+  return join(nodePath, 'groups');
 }
 
 /** The same nodes: their addresses may be spelled differently. */

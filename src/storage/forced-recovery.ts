@@ -1,0 +1,197 @@
+import { join, resolve } from 'node:path';
+import { type ActorId, FlotillaError, type GroupId, present, term } from '../base/index.js';
+import { isVoter } from '../raft/index.js';
+import type { Clock, RecoveredGroup } from '../replica/index.js';
+import { encodeMembership, type Member, type Membership, sealRecord } from '../wire/index.js';
+import { lockDirectory } from './directory-lock.js';
+import type { Disk } from './disk.js';
+import { segmentsPath } from './group-files.js';
+import { type NodeIdentity, readIdentity, writeIdentity } from './identity-file.js';
+import { machineDisk } from './machine-disk.js';
+import { groupsPathOf, nodePathOf } from './node-directory.js';
+import { type RecoveryPlan, readPlan, removePlan, writePlan } from './recovery-plan.js';
+import { readHeader, segmentName, segmentSequenceOf, writeHeader } from './segment-files.js';
+import { openStorage } from './storage.js';
+
+/*
+ * A node that has lost the majority of its cluster for good becomes the only
+ * member of a new one:
+ *
+ * 1. the plan is made durable beside the identity: before it nothing has
+ *    changed, after it a start is refused until all of it is carried out;
+ * 2. every segment's header gets the new incarnation, one after the other:
+ *    meanwhile the log can't be opened;
+ * 3. a membership of this node alone is appended, in a term of its own. What
+ *    stands before it counts as committed from then on, because nobody is left
+ *    to say otherwise;
+ * 4. the identity names the new cluster, which no former member belongs to;
+ * 5. the plan goes.
+ *
+ * Each step finds what is done of it already, so whoever is interrupted begins
+ * again from step 2.
+ */
+
+export interface StoppedNodeOptions {
+  readonly dataDir: string;
+  readonly actor: ActorId;
+  readonly clock: Clock;
+  /** Default: {@link machineDisk}. */
+  readonly disk?: Disk;
+}
+
+/** What a stopped node holds of one group. */
+export interface HeldLog extends Pick<RecoveredGroup, 'tail' | 'begin' | 'commitIndex' | 'incarnation'> {
+  readonly group: GroupId;
+  readonly membership: Membership;
+}
+
+export interface StoppedNode {
+  readonly path: string;
+  readonly identity: NodeIdentity;
+  /** Undefined where a recovery was begun and has not ended: half of the logs are the new cluster's. */
+  readonly logs: readonly HeldLog[] | undefined;
+}
+
+export interface RecoveryOptions extends StoppedNodeOptions {
+  /** 32 hexadecimal digits. An interrupted recovery goes on with its own. */
+  readonly clusterId: string;
+  readonly incarnationOf: (clusterId: string, group: GroupId) => string;
+}
+
+/**
+ * What a stopped node holds, verified as a start does it; nothing of it is
+ * changed. Throws INVALID_ARGUMENT where there is no such node, or it runs.
+ */
+export async function inspectStoppedNode(options: StoppedNodeOptions): Promise<StoppedNode> {
+  return await withStoppedNode(options, async (path, identity, disk) => {
+    const plan = await readPlan(disk, path);
+    return { path, identity, logs: plan === undefined ? await heldLogs(path, identity, options) : undefined };
+  });
+}
+
+/**
+ * Makes a stopped node the only member of a new cluster, with all that it holds.
+ * Resolves with what it holds then. Throws INVALID_ARGUMENT, and changes
+ * nothing, where that makes no sense.
+ */
+export async function recoverStoppedNode(options: RecoveryOptions): Promise<StoppedNode> {
+  return await withStoppedNode(options, async (path, identity, disk) => {
+    const plan = (await readPlan(disk, path)) ?? (await begin(path, identity, disk, options));
+    for (const { group, incarnation } of plan.groups) await renewIncarnation(disk, groupPath(path, group), group, incarnation);
+    await appendSoleMember(path, identity, options);
+    const recovered = recoveredIdentity(identity, plan);
+    await writeIdentity(path, recovered, disk);
+    await removePlan(disk, path);
+    return { path, identity: recovered, logs: await heldLogs(path, recovered, options) };
+  });
+}
+
+async function begin(path: string, identity: NodeIdentity, disk: Disk, options: RecoveryOptions): Promise<RecoveryPlan> {
+  const logs = await heldLogs(path, identity, options);
+  for (const { membership } of logs) {
+    if (seatOf(membership, identity) === undefined)
+      throw refused(`${path} is no member of its cluster, as far as its log tells: recover another survivor`);
+    if (membership.voters.length === 1 && isVoter(membership, identity.actor) && membership.outgoing.length === 0)
+      throw refused(`${path} needs nobody else to go on: start it, there is nothing to recover from`);
+  }
+  const { clusterId, incarnationOf } = options;
+  return await writePlan(disk, path, {
+    clusterId,
+    groups: logs.map(({ group }) => ({ group, incarnation: incarnationOf(clusterId, group) })),
+  });
+}
+
+async function withStoppedNode<Result>(
+  { dataDir, actor, disk = machineDisk }: StoppedNodeOptions,
+  action: (path: string, identity: NodeIdentity, disk: Disk) => Promise<Result>,
+): Promise<Result> {
+  const path = nodePathOf(resolve(dataDir), actor);
+  if ((await readIdentity(path, disk))?.clusterId === undefined)
+    throw refused(`${path} is no node that was part of a cluster: look at --data-dir and --actor-id`);
+  const lock = await lockDirectory(join(path, 'lock'));
+  if (lock === undefined) throw refused(`actor ${actor} is running on ${dataDir}: a recovery needs it stopped`);
+  try {
+    const identity = await readIdentity(path, disk);
+    if (identity?.actor !== actor) throw refused(`${path} is not the folder of actor ${actor}: was it copied or renamed?`);
+    return await action(path, identity, disk);
+  } finally {
+    await lock.release();
+  }
+}
+
+async function heldLogs(path: string, identity: NodeIdentity, { clock, disk = machineDisk }: StoppedNodeOptions): Promise<HeldLog[]> {
+  const storage = await openStorage({ directory: { path, groupsPath: groupsPathOf(path), identity }, clock, disk });
+  const logs = storage.groups().map((group) => {
+    const { tail, begin: beginTail, commitIndex, incarnation, memberships } = storage.group(group).recovered;
+    return { group, tail, begin: beginTail, commitIndex, incarnation, membership: latestOf(memberships) };
+  });
+  await storage.close();
+  return logs;
+}
+
+/** Without opening the log: where this was interrupted, its segments are of two incarnations. */
+async function renewIncarnation(disk: Disk, directory: string, group: GroupId, incarnation: string): Promise<void> {
+  const path = segmentsPath(directory);
+  for (const name of await disk.list(path)) {
+    const sequence = segmentSequenceOf(name);
+    if (sequence === undefined) continue;
+    const segment = join(path, segmentName(sequence));
+    const header = await readHeader(disk, segment, group, sequence);
+    if (header !== undefined && header.incarnation !== incarnation) await writeHeader(disk, segment, { ...header, incarnation });
+  }
+}
+
+async function appendSoleMember(path: string, identity: NodeIdentity, { clock, disk = machineDisk }: StoppedNodeOptions): Promise<void> {
+  const storage = await openStorage({ directory: { path, groupsPath: groupsPathOf(path), identity }, clock, disk });
+  try {
+    for (const group of storage.groups()) {
+      const log = storage.group(group);
+      const { hardState, tail, memberships } = log.recovered;
+      const latest = latestOf(memberships);
+      if (isSoleMember(latest, identity)) {
+        log.noteCommitted(tail.index);
+        continue;
+      }
+      const body = encodeMembership(soleMembership(latest, identity));
+      const next = { term: term(hardState.term + 1), vote: identity.actor };
+      const unsealed = { kind: 'configuration', term: next.term, eventCount: 0, payloadBytes: body.byteLength } as const;
+      const record = sealRecord(tail, unsealed, (payload) => payload.set(body));
+      await storage.persist([{ group, hardState: next, records: [record] }]);
+      log.noteCommitted(record.index);
+    }
+  } finally {
+    await storage.close();
+  }
+}
+
+function recoveredIdentity({ promised: _, ...identity }: NodeIdentity, { clusterId }: RecoveryPlan): NodeIdentity {
+  return { ...identity, clusterId };
+}
+
+function latestOf(memberships: RecoveredGroup['memberships']): Membership {
+  const latest = memberships.at(-1);
+  if (latest === undefined) throw new FlotillaError('DATA_LOSS', 'the log names no members');
+  return latest.membership;
+}
+
+function seatOf({ members }: Membership, { instance }: NodeIdentity): Member | undefined {
+  return members.find((member) => member.instance === instance);
+}
+
+function isSoleMember(membership: Membership, identity: NodeIdentity): boolean {
+  return membership.members.length === 1 && seatOf(membership, identity) !== undefined && isVoter(membership, identity.actor);
+}
+
+/** At its old address: where it is started elsewhere, it says so itself. */
+function soleMembership(latest: Membership, identity: NodeIdentity): Membership {
+  const self = present(seatOf(latest, identity), 'only a member is recovered');
+  return { ...latest, voters: [identity.actor], outgoing: [], learners: [], members: [self] };
+}
+
+function groupPath(path: string, group: GroupId): string {
+  return join(groupsPathOf(path), String(group));
+}
+
+function refused(why: string): FlotillaError {
+  return new FlotillaError('INVALID_ARGUMENT', `${why}. Nothing was changed`);
+}

@@ -1,0 +1,44 @@
+import { join } from 'node:path';
+import { FlotillaError, type GroupId } from '../base/index.js';
+import { readCheckedFile, replaceCheckedFile } from './checked-file.js';
+import type { Disk } from './disk.js';
+
+const PLAN_FORMAT = 1;
+
+/** What a forced recovery makes of a node: decided once, and carried out however often it is interrupted. */
+export interface RecoveryPlan {
+  readonly format: typeof PLAN_FORMAT;
+  /** The new cluster, 32 hexadecimal digits. */
+  readonly clusterId: string;
+  readonly groups: readonly { readonly group: GroupId; readonly incarnation: string }[];
+}
+
+/** Undefined where no recovery is under way. */
+export async function readPlan(disk: Disk, nodePath: string): Promise<RecoveryPlan | undefined> {
+  return readCheckedFile<RecoveryPlan>(disk, planPath(nodePath), PLAN_FORMAT);
+}
+
+/** Durable when it resolves: from here on the recovery must be carried out to its end. */
+export async function writePlan(disk: Disk, nodePath: string, plan: Omit<RecoveryPlan, 'format'>): Promise<RecoveryPlan> {
+  const written: RecoveryPlan = { format: PLAN_FORMAT, ...plan };
+  await replaceCheckedFile(disk, planPath(nodePath), written);
+  return written;
+}
+
+export async function removePlan(disk: Disk, nodePath: string): Promise<void> {
+  await disk.remove(planPath(nodePath));
+  await disk.syncDirectory(nodePath);
+}
+
+/** A node that is half of one cluster and half of another must not start. */
+export async function requireNoPlan(disk: Disk, nodePath: string): Promise<void> {
+  if ((await readPlan(disk, nodePath)) === undefined) return;
+  throw new FlotillaError(
+    'INVALID_ARGUMENT',
+    `the recovery of ${nodePath} was begun and has not ended: run the same flotilla cluster recover again, and then start the node`,
+  );
+}
+
+function planPath(nodePath: string): string {
+  return join(nodePath, 'recovery');
+}
