@@ -30,13 +30,15 @@ export function clusterHandlers(view: () => ClusterView): Handlers<typeof proto.
     getStatus: async (request) => {
       const { clusterId, self, members, replica, version } = view();
       const own = ownStatus(self, replica, version);
-      if (request.localOnly) return { clusterId, actorId: self.actor, nodes: [own] };
+      const activeVersion = replica?.members.activeVersion ?? 0;
+      if (request.localOnly) return { clusterId, actorId: self.actor, nodes: [own], activeVersion };
       const others = members.filter(({ actor }) => actor !== self.actor);
       const nodes = [own, ...(await Promise.all(others.map(askNode)))];
       const committed = Math.max(...nodes.map(({ commitIndex }) => commitIndex));
       return {
         clusterId,
         actorId: self.actor,
+        activeVersion,
         nodes: nodes
           .map((node) => ({ ...node, lag: node.reachable ? committed - node.commitIndex : 0 }))
           .sort((a, b) => a.actorId - b.actorId),

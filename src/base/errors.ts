@@ -111,6 +111,13 @@ export const ERRORS = {
     retryable: false,
     meaning: 'Another cluster, a removed or replaced member, or another format: no state was changed.',
   },
+  UPGRADE_NEEDED: {
+    grpc: 'FAILED_PRECONDITION',
+    http: 409,
+    exit: 1,
+    retryable: false,
+    meaning: 'A node runs a version of Flotilla that is too old for this; the message says which. No state was changed.',
+  },
   CANCELLED: { grpc: 'CANCELLED', http: 499, exit: 1, retryable: false, meaning: 'The caller went away.' },
   INTERNAL: {
     grpc: 'INTERNAL',

@@ -1,11 +1,10 @@
 import { MemberSearch, type PeerLinks } from '../peer/index.js';
-import { MemberUpkeep, type Replica } from '../replica/index.js';
+import { MemberUpkeep, type Replica, type Speaker } from '../replica/index.js';
 import type { Logging } from '../telemetry/index.js';
-import type { Member } from '../wire/index.js';
 import { systemClock } from './clock.js';
 
 export interface MemberCareOptions {
-  readonly self: Member;
+  readonly self: Speaker;
   readonly clusterId: string;
   readonly replica: Replica;
   readonly links: PeerLinks;

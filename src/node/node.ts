@@ -8,13 +8,15 @@ import { type LinkState, Replica } from '../replica/index.js';
 import { RpcServer } from '../rpc/index.js';
 import type { LevelStorage, NodeDirectory } from '../storage/index.js';
 import type { Logging, Metrics } from '../telemetry/index.js';
-import { type Member, type Membership, proto } from '../wire/index.js';
+import { type Member, type Membership, proto, SPOKEN_VERSIONS, type VersionRange } from '../wire/index.js';
 import { systemClock } from './clock.js';
 import { formatAddress, type ServerConfig } from './config/index.js';
 import { incarnationOf } from './incarnation.js';
 import { MemberCare } from './member-care.js';
 import { mirrorReplica, observeReplica } from './replica-metrics.js';
+import { SpokenVersions } from './spoken-versions.js';
 import { VERSION } from './version.js';
+import { within } from './within.js';
 
 /** The group of the stream `default`. Group 0 is kept for the cluster's own state. */
 const DEFAULT_GROUP = groupId(1);
@@ -28,6 +30,8 @@ export interface NodeParts {
   readonly metrics: Metrics;
   readonly directory: NodeDirectory;
   readonly storage: LevelStorage;
+  /** What this node speaks. Default: {@link SPOKEN_VERSIONS}; tests make older nodes. */
+  readonly versions?: VersionRange;
 }
 
 /** One node: its parts, wired together, and their order of starting and stopping. */
@@ -35,6 +39,7 @@ export class FlotillaNode {
   /** Resolves when the node has ended: by {@link stop}, or with the failure that ended it. */
   readonly stopped: Promise<{ readonly error?: unknown }>;
   private readonly parts: NodeParts;
+  private readonly versions: SpokenVersions;
   private readonly server: RpcServer;
   private readonly events: EventService;
   private readonly http: HttpServer;
@@ -58,6 +63,7 @@ export class FlotillaNode {
     this.stopped = new Promise((resolve) => {
       this.settle = resolve;
     });
+    this.versions = new SpokenVersions(parts.versions ?? SPOKEN_VERSIONS, logging.logger('node'));
     const logger = logging.logger('api');
     this.server = new RpcServer({
       onInternalError: (error, method) => {
@@ -105,10 +111,13 @@ export class FlotillaNode {
     );
     this.server.add(proto.PeerServiceDefinition, {
       introduce: (request) => this.requireFormation().introduce(request),
-      join: joinHandler(async (joiner) => {
-        const { members } = await takeInMember(this.view(), joiner);
-        return { clusterId: this.view().clusterId, members };
-      }),
+      join: joinHandler(
+        () => this.versions.range,
+        async (joiner) => {
+          const { members } = await takeInMember(this.view(), joiner);
+          return { clusterId: this.view().clusterId, members };
+        },
+      ),
       deliver: (stream, call) => this.requireLinks().deliver(stream, call),
       forward: (stream, call) => this.requireLinks().forwarded(stream, call),
     });
@@ -116,6 +125,7 @@ export class FlotillaNode {
     if (config.advertise.port === 0) this.self = { ...this.self, address: formatAddress({ ...config.advertise, port }) };
     this.formation = new Formation({
       self: this.self,
+      versions: () => this.versions.range,
       store: this.parts.directory,
       peerAddresses: config.peerAddresses,
       logger: logging.logger('formation'),
@@ -215,7 +225,7 @@ export class FlotillaNode {
     const { config, logging, metrics, storage, directory } = this.parts;
     // With the first, which names who took this node in: the latest in its log may be older than that.
     const { memberships } = storage.group(DEFAULT_GROUP).recovered;
-    for (const placed of [memberships.at(0), memberships.at(-1)]) if (placed !== undefined) this.followMembers(placed.membership.members);
+    for (const placed of [memberships.at(0), memberships.at(-1)]) if (placed !== undefined) this.followMembership(placed.membership);
     const seat = this.members.find(({ instance }) => instance === this.self.instance);
     if (seat !== undefined && seat.address !== this.self.address) {
       const fields = { address: this.self.address, known: seat.address };
@@ -238,6 +248,8 @@ export class FlotillaNode {
         onLink: (peer, state) => this.replica?.onLink(peer, state),
       },
       onCaller: () => this.noticeCaller(),
+      versions: () => this.versions.range,
+      onFatal: (error) => this.fail(error),
       logger: logging.logger('peer'),
     });
     this.links = links;
@@ -264,11 +276,18 @@ export class FlotillaNode {
       clock: systemClock,
       random: seededRandom(randomInt(2 ** 31)),
       observer: observeReplica(this.self.actor, metrics, logging.logger('raft')),
-      onMembership: ({ members }) => this.followMembers(members),
+      onMembership: (membership) => this.followMembership(membership),
       onFatal: (error) => this.fail(error),
     });
     mirrorReplica(this.replica, metrics, () => links.states());
-    this.care = new MemberCare({ self: this.self, clusterId, replica: this.replica, links, peerAddresses: config.peerAddresses, logging });
+    this.care = new MemberCare({
+      self: { ...this.self, versions: this.versions.range },
+      clusterId,
+      replica: this.replica,
+      links,
+      peerAddresses: config.peerAddresses,
+      logging,
+    });
     this.phase = 'serving';
     this.leaderWatch = this.watchLeader();
     this.server.setServing(true);
@@ -289,7 +308,9 @@ export class FlotillaNode {
    * that have left stay for a while, so that they hear of it; and while this node
    * catches up on memberships before its own, those that took it in stay, too.
    */
-  private followMembers(members: readonly Member[]): void {
+  private followMembership(membership: Membership): void {
+    const { members } = membership;
+    this.versions.follow(membership);
     const byInstance = (all: readonly Member[]): Map<string, Member> => new Map(all.map((member) => [member.instance, member]));
     const isMember = byInstance(members).has(this.self.instance);
     const all = [...byInstance([...this.members, ...members]).values()];
@@ -380,14 +401,4 @@ export class FlotillaNode {
     if (this.links === undefined) throw new FlotillaError('NOT_READY', 'the node is not part of a cluster yet');
     return this.links;
   }
-}
-
-/** Waits for `work`, but not longer than so. */
-async function within(timeoutMs: number, work: Promise<void>): Promise<void> {
-  let timeout: NodeJS.Timeout | undefined;
-  const expired = new Promise<void>((resolve) => {
-    timeout = setTimeout(resolve, timeoutMs);
-  });
-  await Promise.race([work, expired]);
-  clearTimeout(timeout);
 }

@@ -2,7 +2,7 @@ import { openNodeDirectory, openStorage } from '../storage/index.js';
 import type { Logging, Metrics } from '../telemetry/index.js';
 import { systemClock } from './clock.js';
 import type { ServerConfig } from './config/index.js';
-import { FlotillaNode } from './node.js';
+import { FlotillaNode, type NodeParts } from './node.js';
 
 /** A node as whoever started it sees it. */
 export type RunningNode = Pick<FlotillaNode, 'actor' | 'address' | 'httpPort' | 'stop' | 'stopped'>;
@@ -10,9 +10,14 @@ export type RunningNode = Pick<FlotillaNode, 'actor' | 'address' | 'httpPort' | 
 /**
  * Starts a node. Resolves once it listens; forming the cluster, or finding its
  * leader, goes on from there, and /readyz tells how far it is. Rejects with a
- * FlotillaError that says what to do.
+ * FlotillaError that says what to do. `internals`: for tests.
  */
-export async function startNode(config: ServerConfig, logging: Logging, metrics: Metrics): Promise<RunningNode> {
+export async function startNode(
+  config: ServerConfig,
+  logging: Logging,
+  metrics: Metrics,
+  internals: Pick<NodeParts, 'versions'> = {},
+): Promise<RunningNode> {
   const directory = await openNodeDirectory({
     dataDir: config.dataDirectory,
     actor: config.actor,
@@ -28,7 +33,7 @@ export async function startNode(config: ServerConfig, logging: Logging, metrics:
       onFailure: (error) => node?.fail(error),
     });
     opened.push(() => storage.close());
-    const started = new FlotillaNode({ config, logging, metrics, directory, storage });
+    const started = new FlotillaNode({ ...internals, config, logging, metrics, directory, storage });
     node = started;
     opened.push(() => started.abandon());
     await started.listen();

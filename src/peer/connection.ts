@@ -11,7 +11,8 @@ type ForwardCall = ClientDuplex<proto.ForwardRequest, proto.ForwardResponse>;
 export interface ConnectionOptions {
   /** Where the peer may be, the likeliest first; at least one. Asked before each attempt. */
   readonly addresses: () => readonly string[];
-  readonly hello: Hello;
+  /** As it is at the time of an attempt. */
+  readonly hello: () => Hello;
   /** Bytes that may wait here for the connection to take them. */
   readonly queueBytes: number;
   readonly onState: (state: LinkState) => void;
@@ -103,7 +104,8 @@ export class PeerConnection {
 
   private dial(): void {
     clearTimeout(this.timer);
-    const { addresses, hello } = this.options;
+    const { addresses } = this.options;
+    const hello = this.options.hello();
     const candidates = addresses();
     const position = this.failures % candidates.length;
     const address = present(candidates[position], 'a peer has an address');

@@ -1,6 +1,6 @@
 import { type ErrorCode, FlotillaError, LIMITS, messageOf } from '../base/index.js';
 import type { Logger } from '../replica/index.js';
-import type { Member, proto } from '../wire/index.js';
+import type { Member, proto, VersionRange } from '../wire/index.js';
 import {
   type Founded,
   foundedBy,
@@ -12,7 +12,6 @@ import {
   refusalToForm,
   type Silence,
 } from './founding.js';
-import { PROTOCOL_VERSION } from './hello.js';
 import { type Introducer, memberFromProto, memberToProto, RpcIntroducer, readIntroduction } from './introducer.js';
 
 /** Pause between two rounds of introductions, and its share that is random. */
@@ -23,7 +22,7 @@ const JITTER = 0.5;
 const CALLER_ROUNDS = 12;
 
 /** Answers after which asking again would change nothing. */
-const FINAL: ReadonlySet<ErrorCode> = new Set(['FOREIGN_NODE', 'INVALID_ARGUMENT']);
+const FINAL: ReadonlySet<ErrorCode> = new Set(['FOREIGN_NODE', 'UPGRADE_NEEDED', 'INVALID_ARGUMENT']);
 
 /** What of the forming must survive a restart. */
 export interface FormationStore {
@@ -34,6 +33,8 @@ export interface FormationStore {
 
 export interface FormationOptions {
   readonly self: Member;
+  /** What this node speaks, in a cluster from the active version on. */
+  readonly versions: () => VersionRange;
   readonly store: FormationStore;
   readonly peerAddresses: readonly string[];
   readonly logger: Logger;
@@ -175,7 +176,8 @@ export class Formation {
       peerAddresses: [...peerAddresses],
       known: this.told.map(memberToProto),
       promised: (store.identity.promised ?? []).map(memberToProto),
-      protocolVersion: PROTOCOL_VERSION,
+      protocolVersion: this.options.versions().lowest,
+      highestVersion: this.options.versions().highest,
       withoutAddresses: [...this.without],
     };
   }
@@ -223,7 +225,11 @@ export class Formation {
       if (asked.has(address)) continue;
       asked.add(address);
       try {
-        const { clusterId, members: joined } = await this.introducer.join(address, memberToProto(this.options.self));
+        const { clusterId, members: joined } = await this.introducer.join(
+          address,
+          memberToProto(this.options.self),
+          this.options.versions(),
+        );
         return joinedTo(clusterId, joined.map(memberFromProto));
       } catch (error) {
         if (!(error instanceof FlotillaError) || FINAL.has(error.code)) throw error;
@@ -262,7 +268,7 @@ export class Formation {
       }
     }
     this.introducer.keep(asked);
-    return { self, promised, told, nodes: [...nodes.values()], silent, without: this.without };
+    return { self, versions: this.options.versions(), promised, told, nodes: [...nodes.values()], silent, without: this.without };
   }
 
   private async ask(address: string): Promise<Introduction | Silence> {

@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import { type ActorId, FlotillaError } from '../base/index.js';
-import type { Member, Membership } from '../wire/index.js';
+import type { Member, Membership, VersionRange } from '../wire/index.js';
+import { requireCommonVersion } from './hello.js';
 
 /** What a node says of itself and of the others while a cluster forms. */
 export interface Introduction {
@@ -15,6 +16,7 @@ export interface Introduction {
   readonly promised: readonly Member[];
   /** Addresses that it was told to wait for no longer. */
   readonly without: readonly string[];
+  readonly versions: VersionRange;
 }
 
 /** An address of the closure that did not answer. */
@@ -34,6 +36,8 @@ export interface Founded {
 /** What one round of introductions has brought. */
 export interface Round {
   readonly self: Member;
+  /** What this node speaks. */
+  readonly versions: VersionRange;
   /** This node's own promise, durable. */
   readonly promised: readonly Member[] | undefined;
   /** What this node has told the others to be its `known` during the whole round. */
@@ -54,10 +58,12 @@ export type Step =
 
 /**
  * What follows from a round. Throws FOREIGN_NODE where this node can't become
- * part of a cluster as it is.
+ * part of a cluster as it is, and UPGRADE_NEEDED where it and the others speak
+ * no version in common.
  */
 export function nextStep(round: Round): Step {
   const { self, promised, nodes } = round;
+  for (const { self: other, versions } of nodes) requireCommonVersion(other.address, versions, round.versions);
   refuseImpostors(self, nodes);
   const own = ownCluster(round);
   if (own !== undefined) return own;

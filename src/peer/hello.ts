@@ -1,9 +1,6 @@
 import { type ActorId, actorId, FlotillaError, LIMITS } from '../base/index.js';
 import type { CallContext } from '../rpc/index.js';
-import type { Member } from '../wire/index.js';
-
-/** The only protocol that this version speaks. A later one says a range, such as `1-2`. */
-export const PROTOCOL_VERSION = 1;
+import { formatVersions, type Member, parseVersions, type VersionRange } from '../wire/index.js';
 
 /** The connections that a node dials to each peer: small messages must not queue behind appends. */
 export type LinkKind = 'control' | 'bulk';
@@ -17,6 +14,8 @@ export interface Hello {
   readonly address: string;
   /** Counts the node's starts, durably. */
   readonly bootCounter: number;
+  /** From the cluster's active version on. */
+  readonly versions: VersionRange;
   readonly link: LinkKind;
   /** Whom the caller looks for: an address may lead to another node, even to the caller itself. */
   readonly wanted: Seat;
@@ -32,7 +31,7 @@ export function helloMetadata(hello: Hello): Record<string, string> {
     'flotilla-instance': hello.instance,
     'flotilla-address': hello.address,
     'flotilla-boot': String(hello.bootCounter),
-    'flotilla-protocol': String(PROTOCOL_VERSION),
+    'flotilla-protocol': formatVersions(hello.versions),
     'flotilla-features': '',
     'flotilla-link': hello.link,
     'flotilla-wanted-actor': String(hello.wanted.actor),
@@ -40,15 +39,10 @@ export function helloMetadata(hello: Hello): Record<string, string> {
   };
 }
 
-/** Reads the caller's hello. Throws FOREIGN_NODE where it is none, or of a protocol that is not spoken here. */
+/** Reads the caller's hello. Throws FOREIGN_NODE where it is none, or can't be read. */
 export function readHello(call: CallContext): Hello {
-  const protocol = /^(\d{1,6})(?:-(\d{1,6}))?$/.exec(call.metadata('flotilla-protocol') ?? '');
-  if (protocol === null) throw foreign('the caller is no Flotilla node: it names no protocol version');
-  const lowest = Number(protocol[1]);
-  const highest = Number(protocol[2] ?? protocol[1]);
-  if (PROTOCOL_VERSION < lowest || PROTOCOL_VERSION > highest) {
-    throw foreign(`the caller speaks protocol ${protocol[0]}, this node ${PROTOCOL_VERSION}: run versions that overlap`);
-  }
+  const versions = parseVersions(call.metadata('flotilla-protocol') ?? '');
+  if (versions === undefined) throw foreign('the caller is no Flotilla node: it names no protocol version');
   const link = call.metadata('flotilla-link');
   if (link !== 'control' && link !== 'bulk') throw foreign('the caller does not say which link it opens');
   const address = call.metadata('flotilla-address') ?? '';
@@ -59,6 +53,7 @@ export function readHello(call: CallContext): Hello {
     instance: call.metadata('flotilla-instance') ?? '',
     address,
     bootCounter: wholeNumber(call, 'flotilla-boot', Number.MAX_SAFE_INTEGER),
+    versions,
     link,
     wanted: {
       actor: actorId(wholeNumber(call, 'flotilla-wanted-actor', LIMITS.actorIdMax)),
@@ -83,14 +78,17 @@ export interface Acquaintance {
   readonly former: boolean;
   /** The greatest boot counter that was seen of that member; 0 before the first. */
   readonly bootCounter: number;
+  /** What this node speaks, from the cluster's active version on. */
+  readonly versions: VersionRange;
 }
 
 /**
- * Throws FOREIGN_NODE unless the caller looks for this node and is that member,
+ * Throws UPGRADE_NEEDED where the caller or this node is too old to talk to the
+ * other, and FOREIGN_NODE unless the caller looks for this node and is that member,
  * as it was last seen or later, or has become one since this node last heard of
  * the members. Changes nothing.
  */
-export function checkHello(hello: Hello, { clusterId, self, member, former, bootCounter }: Acquaintance): void {
+export function checkHello(hello: Hello, { clusterId, self, member, former, bootCounter, versions }: Acquaintance): void {
   if (hello.clusterId !== clusterId) throw foreign(`actor ${hello.actor} belongs to cluster ${hello.clusterId}, this node to ${clusterId}`);
   if (hello.wanted.actor !== self.actor || hello.wanted.instance !== self.instance) {
     throw foreign(
@@ -98,6 +96,7 @@ export function checkHello(hello: Hello, { clusterId, self, member, former, boot
         `${hello.wanted.actor === self.actor ? ' on another data directory' : ''}: that address leads to another node than the caller believes`,
     );
   }
+  requireCommonVersion(`actor ${hello.actor}`, hello.versions, versions);
   if (former) throw foreign(`actor ${hello.actor} is no member of cluster ${clusterId} any more: it was removed`);
   if (member !== undefined && hello.instance !== member.instance) {
     throw foreign(
@@ -109,6 +108,22 @@ export function checkHello(hello: Hello, { clusterId, self, member, former, boot
     throw foreign(
       `actor ${hello.actor} says it is at start ${hello.bootCounter}, and was seen at start ${bootCounter}: its disk was rolled back, ` +
         'and it may have forgotten what it promised; it must not take part again on this data',
+    );
+  }
+}
+
+/** Throws UPGRADE_NEEDED, with who has to be upgraded, where `who` and this node speak no version in common. */
+export function requireCommonVersion(who: string, theirs: VersionRange, ours: VersionRange): void {
+  if (theirs.highest < ours.lowest) {
+    throw new FlotillaError(
+      'UPGRADE_NEEDED',
+      `${who} speaks protocol ${formatVersions(theirs)}, and version ${ours.lowest} is active in this cluster: upgrade ${who}`,
+    );
+  }
+  if (ours.highest < theirs.lowest) {
+    throw new FlotillaError(
+      'UPGRADE_NEEDED',
+      `${who} speaks protocol ${formatVersions(theirs)}, and this node ${formatVersions(ours)}: upgrade this node`,
     );
   }
 }

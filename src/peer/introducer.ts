@@ -1,8 +1,8 @@
 import { actorId, FlotillaError, LIMITS } from '../base/index.js';
 import { RpcClient } from '../rpc/index.js';
-import { type Member, proto } from '../wire/index.js';
+import { type Member, proto, type VersionRange } from '../wire/index.js';
 import type { Introduction } from './founding.js';
-import { isAddress, PROTOCOL_VERSION } from './hello.js';
+import { isAddress, requireCommonVersion } from './hello.js';
 
 /** How long one introduction may take. */
 const INTRODUCE_TIMEOUT_MS = 1000;
@@ -15,7 +15,7 @@ export interface Introducer {
   /** Rejects where nobody answers. */
   introduce(address: string, request: proto.IntroduceRequest): Promise<proto.IntroduceResponse>;
   /** Asks to be taken into the cluster. Rejects with NOT_LEADER and the leader's address where another is to be asked. */
-  join(address: string, self: proto.Member): Promise<proto.JoinResponse>;
+  join(address: string, self: proto.Member, versions: VersionRange): Promise<proto.JoinResponse>;
   /** Lets go of every address but these. */
   keep(addresses: ReadonlySet<string>): void;
 }
@@ -28,8 +28,8 @@ export class RpcIntroducer implements Introducer {
     return await this.clientOf(address).unary('introduce', request, { timeoutMs: INTRODUCE_TIMEOUT_MS });
   }
 
-  async join(address: string, self: proto.Member): Promise<proto.JoinResponse> {
-    const request = { self, protocolVersion: PROTOCOL_VERSION };
+  async join(address: string, self: proto.Member, { lowest, highest }: VersionRange): Promise<proto.JoinResponse> {
+    const request = { self, protocolVersion: lowest, highestVersion: highest };
     return await this.clientOf(address).unary('join', request, { timeoutMs: JOIN_TIMEOUT_MS });
   }
 
@@ -48,14 +48,14 @@ export class RpcIntroducer implements Introducer {
   }
 }
 
-/** The server's side of Join. */
+/** The server's side of Join. `versions`: what this node speaks, from the active version on. */
 export function joinHandler(
+  versions: () => VersionRange,
   takeIn: (joiner: Member) => Promise<{ readonly clusterId: string; readonly members: readonly Member[] }>,
 ): (request: proto.JoinRequest) => Promise<proto.JoinResponse> {
-  return async ({ self, protocolVersion }) => {
+  return async ({ self, protocolVersion, highestVersion }) => {
     const joiner = memberFromProto(self);
-    if (protocolVersion !== PROTOCOL_VERSION)
-      throw new FlotillaError('FOREIGN_NODE', `${joiner.address} speaks protocol ${protocolVersion}, this cluster ${PROTOCOL_VERSION}`);
+    requireCommonVersion(joiner.address, versionsFromProto(protocolVersion, highestVersion), versions());
     const { clusterId, members } = await takeIn(joiner);
     return { clusterId, members: members.map(memberToProto) };
   };
@@ -63,9 +63,6 @@ export function joinHandler(
 
 /** Checks what an address answered. Throws INVALID_ARGUMENT where it is no introduction that can be used. */
 export function readIntroduction(response: proto.IntroduceResponse): Introduction {
-  if (response.protocolVersion !== PROTOCOL_VERSION) {
-    throw new FlotillaError('INVALID_ARGUMENT', `it speaks protocol ${response.protocolVersion}, this version ${PROTOCOL_VERSION}`);
-  }
   if (response.peerAddresses.length > LIMITS.peerAddresses || response.withoutAddresses.length > LIMITS.peerAddresses) {
     throw new FlotillaError('INVALID_ARGUMENT', `it names more than ${LIMITS.peerAddresses} peers`);
   }
@@ -77,7 +74,13 @@ export function readIntroduction(response: proto.IntroduceResponse): Introductio
     known: membersFromProto(response.known),
     promised: membersFromProto(response.promised),
     without: response.withoutAddresses,
+    versions: versionsFromProto(response.protocolVersion, response.highestVersion),
   };
+}
+
+/** A node that speaks one version says only that. */
+function versionsFromProto(lowest: number, highest: number): VersionRange {
+  return { lowest, highest: Math.max(lowest, highest) };
 }
 
 export function memberToProto({ actor, instance, address }: Member): proto.Member {

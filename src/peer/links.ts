@@ -1,12 +1,21 @@
 import { crc32 } from 'node:zlib';
-import { type ActorId, assert, FlotillaError, type GroupId, groupId, LIMITS } from '../base/index.js';
+import { type ActorId, assert, type ErrorCode, FlotillaError, type GroupId, groupId, LIMITS } from '../base/index.js';
 import type { Message } from '../raft/index.js';
 import type { LinkState, Logger, PeerEvents, PeerTransport, Proposed } from '../replica/index.js';
 import type { CallContext, DuplexStream } from '../rpc/index.js';
-import { type LogRecord, type Member, type PackedBody, peerMessageFromProto, peerMessageToProto, type proto } from '../wire/index.js';
+import {
+  type LogRecord,
+  type Member,
+  type PackedBody,
+  type PeerMessage,
+  peerMessageFromProto,
+  peerMessageToProto,
+  type proto,
+  type VersionRange,
+} from '../wire/index.js';
 import { AddressBook } from './address-book.js';
 import { PeerConnection } from './connection.js';
-import type { LinkKind } from './hello.js';
+import type { Hello, LinkKind } from './hello.js';
 import { type Visit, Visitors } from './visitors.js';
 
 export interface PeerLinksOptions {
@@ -21,6 +30,10 @@ export interface PeerLinksOptions {
   readonly events: PeerEvents;
   /** Called when a peer has opened a link to this node: it says who and where it is. */
   readonly onCaller: () => void;
+  /** What this node speaks, from the cluster's active version on. */
+  readonly versions: () => VersionRange;
+  /** Called with what this node can't survive: a peer sends what only a newer version knows. */
+  readonly onFatal: (error: FlotillaError) => void;
   readonly logger: Logger;
 }
 
@@ -33,6 +46,9 @@ interface Link {
 
 /** What a message without records takes of a queue's bound; generously. */
 const MESSAGE_BYTES = 64;
+
+/** What is said to a node that does not belong here. */
+const REFUSALS: ReadonlySet<ErrorCode> = new Set(['FOREIGN_NODE', 'UPGRADE_NEEDED']);
 
 /** Refusals that were logged and are not logged again. */
 const REFUSALS_REMEMBERED = 256;
@@ -54,7 +70,7 @@ export class PeerLinks implements PeerTransport {
 
   constructor(options: PeerLinksOptions) {
     this.options = options;
-    this.visitors = new Visitors(options.clusterId, options.self, options.former);
+    this.visitors = new Visitors(options.clusterId, options.self, options.versions, options.former);
     this.setMembers(options.members);
   }
 
@@ -68,6 +84,7 @@ export class PeerLinks implements PeerTransport {
   /** Links follow the cluster's membership: a member that left is neither dialled nor let in any more. */
   setMembers(members: readonly Member[]): void {
     this.visitors.setMembers(members);
+    this.visitors.endOutdated();
     const seated = new Set(members.map(({ actor }) => actor));
     this.guests = this.guests.filter((guest) => !seated.has(guest.actor) && !this.visitors.isFormer(guest));
     this.follow([...members, ...this.guests]);
@@ -92,7 +109,7 @@ export class PeerLinks implements PeerTransport {
   }
 
   /** The peers that call this node now, and where they say that they are. */
-  callers(): Member[] {
+  callers(): Hello[] {
     return this.visitors.callers();
   }
 
@@ -140,10 +157,20 @@ export class PeerLinks implements PeerTransport {
     const visit = this.letIn(call, 'Deliver');
     const received = stream.receive((request) => {
       if (!visit.current) return;
-      const { group, message, records } = peerMessageFromProto(request);
+      const { group, message, records } = this.read(request);
       this.options.events.onMessage(visit.from, group, message, records);
     });
     await this.lasting(visit, received);
+  }
+
+  /** What only a newer version can have written is never passed over: this node would hold another log than the others. */
+  private read(request: proto.DeliverRequest): PeerMessage {
+    try {
+      return peerMessageFromProto(request);
+    } catch (error) {
+      if (error instanceof FlotillaError && error.code === 'UPGRADE_NEEDED') this.options.onFatal(error);
+      throw error;
+    }
   }
 
   /** The server's side of Forward. */
@@ -194,7 +221,7 @@ export class PeerLinks implements PeerTransport {
       if (this.state !== 'started') throw new FlotillaError('NOT_READY', 'the node does not take part in the cluster yet, or no longer');
       visit = this.visitors.admit(call, method);
     } catch (error) {
-      if (error instanceof FlotillaError && error.code === 'FOREIGN_NODE') this.logRefusal(`${call.peer} was refused`, error);
+      if (error instanceof FlotillaError && REFUSALS.has(error.code)) this.logRefusal(`${call.peer} was refused`, error);
       throw error;
     }
     // The caller takes these for the news that the link stands.
@@ -225,10 +252,11 @@ export class PeerLinks implements PeerTransport {
   }
 
   private connection(member: Member, kind: LinkKind): PeerConnection {
-    const { clusterId, self, bootCounter, events, logger } = this.options;
+    const { clusterId, self, bootCounter, versions, events, logger } = this.options;
+    const { actor, instance, address: ownAddress } = self;
     return new PeerConnection({
       addresses: () => this.addresses.addressesOf(member.instance),
-      hello: { clusterId, actor: self.actor, instance: self.instance, address: self.address, bootCounter, link: kind, wanted: member },
+      hello: () => ({ clusterId, actor, instance, address: ownAddress, bootCounter, versions: versions(), link: kind, wanted: member }),
       queueBytes: kind === 'control' ? LIMITS.peerControlBytes : LIMITS.peerBulkBytes,
       onState: (state) => {
         logger.debug({ peer: member.actor, link: kind, state }, 'a link has changed');
@@ -237,7 +265,8 @@ export class PeerLinks implements PeerTransport {
         events.onLink(member.actor, state);
       },
       onFailure: (failure, address) => {
-        if (failure?.code === 'FOREIGN_NODE') this.logRefusal(`actor ${member.actor} at ${address} refuses this node`, failure);
+        if (failure !== undefined && REFUSALS.has(failure.code))
+          this.logRefusal(`actor ${member.actor} at ${address} refuses this node`, failure);
         else
           logger.debug(
             { peer: member.actor, link: kind, failure: failure?.message ?? 'no answer' },

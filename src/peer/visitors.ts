@@ -1,6 +1,6 @@
 import { type ActorId, FlotillaError } from '../base/index.js';
 import type { CallContext } from '../rpc/index.js';
-import type { Member } from '../wire/index.js';
+import type { Member, VersionRange } from '../wire/index.js';
 import { checkHello, type Hello, readHello } from './hello.js';
 
 /** A stream that a peer has opened here. */
@@ -47,6 +47,7 @@ export class Visit {
 export class Visitors {
   private readonly clusterId: string;
   private readonly self: Member;
+  private readonly versions: () => VersionRange;
   private readonly visits = new Map<string, Visit>();
   /** Greatest boot counter seen, by instance. */
   private readonly bootCounters = new Map<string, number>();
@@ -54,7 +55,8 @@ export class Visitors {
   /** Instances that were members once. */
   private readonly former: Set<string>;
 
-  constructor(clusterId: string, self: Member, former: Iterable<string>) {
+  constructor(clusterId: string, self: Member, versions: () => VersionRange, former: Iterable<string>) {
+    this.versions = versions;
     this.former = new Set(former);
     this.clusterId = clusterId;
     this.self = self;
@@ -74,7 +76,16 @@ export class Visitors {
     return this.former.has(instance);
   }
 
-  /** Throws FOREIGN_NODE, and changes nothing, where the caller is not a member as it was last seen or later. */
+  /** Ends the visits of those who are too old for the version that is active now. */
+  endOutdated(): void {
+    const ours = this.versions();
+    for (const visit of this.visits.values()) {
+      if (visit.visitor.versions.highest < ours.lowest)
+        visit.end(new FlotillaError('UPGRADE_NEEDED', `version ${ours.lowest} is active now`));
+    }
+  }
+
+  /** Throws FOREIGN_NODE or UPGRADE_NEEDED, and changes nothing, where the caller is not a member as it was last seen or later. */
   admit(call: CallContext, method: string): Visit {
     const hello = readHello(call);
     const known = this.bootCounters.get(hello.instance) ?? 0;
@@ -84,6 +95,7 @@ export class Visitors {
       member: this.members.get(hello.actor),
       former: this.former.has(hello.instance),
       bootCounter: known,
+      versions: this.versions(),
     });
     this.bootCounters.set(hello.instance, hello.bootCounter);
     const key = `${hello.actor}/${hello.link}/${method}`;

@@ -1,24 +1,31 @@
 import { type ActorId, FlotillaError, LIMITS } from '../base/index.js';
-import type { Member, Membership } from '../wire/index.js';
+import { membersOf } from '../raft/index.js';
+import type { Member, Membership, VersionRange } from '../wire/index.js';
+import { activeVersionOf } from './kind-versions.js';
 import type { Logger } from './logger.js';
+import type { MemberNews } from './memberships.js';
 import type { Clock, Timer } from './ports.js';
 import type { Replica } from './replica.js';
 
+/** What a member says of itself, as its process runs now. */
+export interface Speaker extends Member {
+  readonly versions: VersionRange;
+}
+
 export interface MemberUpkeepOptions {
   readonly replica: Replica;
-  /** This node, as it is now. */
-  readonly self: Member;
-  /** The others that are linked with this node, as they say that they are. */
-  readonly others: () => readonly Member[];
+  readonly self: Speaker;
+  /** The others that are linked with this node now. */
+  readonly others: () => readonly Speaker[];
   readonly clock: Clock;
   readonly logger: Logger;
 }
 
 /**
  * Keeps true what the membership says of the members beside who votes: where
- * they are. A node that was started at another address tells those whom it
- * dials; whoever leads puts that into the log, from which all others, and the
- * clients, have it.
+ * they are, and which version all of them speak. Each tells those whom it dials;
+ * whoever leads puts it into the log, from which all others, and the clients,
+ * have it.
  */
 export class MemberUpkeep {
   private readonly options: MemberUpkeepOptions;
@@ -44,7 +51,7 @@ export class MemberUpkeep {
     const { replica, self, others } = this.options;
     if (this.underWay || this.ending.signal.aborted || replica.role !== 'leader') return;
     const news = newsOf(replica.membership, [self, ...others()]);
-    if (news.length > 0) void this.tell(news);
+    if (news !== undefined) void this.tell(news);
   }
 
   /** Who begins to lead may have heard before of what the leader before it had no time to tell. */
@@ -55,16 +62,16 @@ export class MemberUpkeep {
     }
   }
 
-  private async tell(news: readonly Member[]): Promise<void> {
+  private async tell(news: MemberNews): Promise<void> {
     const { replica, clock, logger } = this.options;
     this.underWay = true;
     try {
       await replica.members.restate(news);
-      for (const { actor, address } of news) logger.info({ member: actor, address }, 'a member has another address');
+      for (const { actor, address } of news.members ?? []) logger.info({ member: actor, address }, 'a member has another address');
     } catch (error) {
       if (!(error instanceof FlotillaError)) throw error;
       // Another change is under way, or another node leads by now.
-      logger.debug({ reason: error.message }, 'the new address of a member could not be told yet');
+      logger.debug({ reason: error.message }, 'what is new of the members could not be told yet');
     } finally {
       this.underWay = false;
     }
@@ -73,11 +80,24 @@ export class MemberUpkeep {
   }
 }
 
-/** The members of which the membership says something else than they do themselves, as they say it. */
-export function newsOf({ members }: Membership, said: readonly Member[]): Member[] {
-  const seats = new Map<ActorId, Member>(members.map((member) => [member.actor, member]));
-  return said.flatMap(({ actor, instance, address }) => {
-    const seat = seats.get(actor);
-    return seat?.instance === instance && seat.address !== address ? [{ actor, instance, address }] : [];
-  });
+/** What the members say of themselves and the membership does not; undefined where that is nothing. */
+export function newsOf(membership: Membership, said: readonly Speaker[]): MemberNews | undefined {
+  const seats = new Map<ActorId, Member>(membership.members.map((member) => [member.actor, member]));
+  const speakers = said.filter(({ actor, instance }) => seats.get(actor)?.instance === instance);
+  const members = speakers
+    .filter(({ actor, address }) => seats.get(actor)?.address !== address)
+    .map(({ actor, instance, address }) => ({ actor, instance, address }));
+  const activeVersion = commonVersion(membership, speakers);
+  if (members.length === 0 && activeVersion <= activeVersionOf(membership)) return undefined;
+  return activeVersion > activeVersionOf(membership) ? { members, activeVersion } : { members };
+}
+
+/**
+ * The highest version that every member speaks, learners included: each gets
+ * every record. 0 while one is not there to say so, for it may come back with
+ * another version than it had.
+ */
+function commonVersion(membership: Membership, speakers: readonly Speaker[]): number {
+  const spoken = new Map(speakers.map(({ actor, versions }) => [actor, versions.highest]));
+  return Math.min(...membersOf(membership).map((actor) => spoken.get(actor) ?? 0));
 }

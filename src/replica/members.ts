@@ -3,7 +3,8 @@ import { type ChangeRefusal, type Configuration, isJoint, type MemberChange, typ
 import { decodeMembership, encodeMembership, type LogRecord, type Member, type Membership } from '../wire/index.js';
 import type { CommitWaiters } from './commit-waiters.js';
 import type { HotLog } from './hot-log.js';
-import { Memberships, type PlacedMembership } from './memberships.js';
+import { activeVersionOf, type KnownKind, requireKind } from './kind-versions.js';
+import { type MemberNews, Memberships, type PlacedMembership } from './memberships.js';
 import type { Clock } from './ports.js';
 
 export interface MembersOptions {
@@ -28,7 +29,7 @@ export class Members {
   private readonly drive: () => void;
   private seen: Membership;
   /** What the record of the next configuration says that no record before it has said. */
-  private news: readonly Member[] = [];
+  private news: MemberNews = {};
 
   constructor(options: MembersOptions) {
     this.core = options.core;
@@ -44,6 +45,16 @@ export class Members {
   /** In this node's log, committed or not. */
   get latest(): Membership {
     return this.memberships.latest.membership;
+  }
+
+  /** What may be proposed, by the committed members; it never goes back. */
+  get activeVersion(): number {
+    return activeVersionOf(this.memberships.asOf(this.core.commitIndex));
+  }
+
+  /** Throws UPGRADE_NEEDED where records of this kind may not be proposed yet. */
+  requireKind(kind: KnownKind): void {
+    requireKind(kind, this.activeVersion);
   }
 
   /** Makes the record of a configuration that consensus has just appended. */
@@ -84,25 +95,25 @@ export class Members {
 
   /** See `Replica.changeMembers`. */
   async change(changes: readonly MemberChange[], introduced: readonly Member[]): Promise<Membership> {
-    return await this.append(introduced, () => this.core.changeMembers(changes));
+    return await this.append({ members: introduced }, () => this.core.changeMembers(changes));
   }
 
   /**
-   * Says once more who the members are, and `news` of some of them, such as
-   * another address; nobody comes or goes. Rejects like a change.
+   * Says once more who the members are, and what is new: another address of
+   * some, a version that all speak. Nobody comes or goes. Rejects like a change.
    */
-  async restate(news: readonly Member[]): Promise<Membership> {
+  async restate(news: MemberNews): Promise<Membership> {
     return await this.append(news, () => this.core.restateConfiguration());
   }
 
-  private async append(news: readonly Member[], begin: () => ReturnType<RaftCore['changeMembers']>): Promise<Membership> {
+  private async append(news: MemberNews, begin: () => ReturnType<RaftCore['changeMembers']>): Promise<Membership> {
     const begun = begin();
     if (typeof begun === 'string') throw refusedChange(begun);
     const { term } = this.core;
     this.news = news;
     // Makes the record. Those of later steps repeat what it says: by then somebody else may have said something newer.
     this.drive();
-    this.news = [];
+    this.news = {};
     await this.ended(begun, term);
     return this.latest;
   }

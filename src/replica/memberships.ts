@@ -8,6 +8,12 @@ export interface PlacedMembership {
   readonly membership: Membership;
 }
 
+/** What a record of a configuration says that none before it has said. */
+export interface MemberNews {
+  readonly members?: readonly Member[];
+  readonly activeVersion?: number;
+}
+
 /** What consensus knows as configurations, with who the members are and where. Follows the log as the configurations do. */
 export class Memberships {
   private placed: PlacedMembership[];
@@ -46,12 +52,20 @@ export class Memberships {
     this.placed = [placed];
   }
 
+  /** In force as of an index that is not below the first one's. */
+  asOf(index: LogIndex): Membership {
+    return (this.placed.findLast((each) => each.index <= index) ?? this.latest).membership;
+  }
+
   /** The membership of a new configuration: its members as they are known, those in the news as these say. */
-  membershipOf(configuration: Configuration, news: readonly Member[]): Membership {
+  membershipOf(
+    configuration: Configuration,
+    { members: news = [], activeVersion = this.latest.membership.activeVersion }: MemberNews,
+  ): Membership {
     const known = new Map([...this.latest.membership.members, ...news].map((member) => [member.actor, member]));
     const members = membersOf(configuration)
       .sort((a, b) => a - b)
       .map((actor) => present(known.get(actor), `nobody has said where actor ${actor} is`));
-    return { ...configuration, members };
+    return { ...configuration, members, ...(activeVersion === undefined ? {} : { activeVersion }) };
   }
 }

@@ -10,3 +10,4 @@ export * from './packed-body.js';
 export * from './peer-messages.js';
 export * as proto from './proto.js';
 export * from './record.js';
+export * from './versions.js';

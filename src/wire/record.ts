@@ -112,7 +112,7 @@ export function sealRecord(tail: LogTail, record: UnsealedRecord, fill?: (payloa
   };
 }
 
-/** Checks the envelope of one record. Throws DATA_LOSS where a single bit is wrong. */
+/** Checks the envelope of one record. Throws DATA_LOSS where a single bit is wrong, UPGRADE_NEEDED where a newer version wrote it. */
 export function openRecord(bytes: Uint8Array): LogRecord {
   const damaged = (what: string): FlotillaError => new FlotillaError('DATA_LOSS', `a log record is damaged: ${what}`);
   if (bytes.byteLength < RECORD_HEADER_BYTES) throw damaged(`${bytes.byteLength} bytes are less than its envelope`);
@@ -121,16 +121,9 @@ export function openRecord(bytes: Uint8Array): LogRecord {
   const actual = checksumOf(bytes);
   if (checksum !== actual) throw damaged(`checksum ${actual} instead of ${checksum}`);
   const format = view.getUint8(0);
-  if (format !== RECORD_FORMAT) {
-    throw new FlotillaError(
-      'FOREIGN_NODE',
-      `a log record has format ${format}; this version reads format ${RECORD_FORMAT}: use a newer Flotilla`,
-    );
-  }
+  if (format !== RECORD_FORMAT) throw newer(`format ${format}`);
   const kind = KINDS[view.getUint8(1)];
-  if (kind === undefined) {
-    throw new FlotillaError('FOREIGN_NODE', `a log record has the unknown kind ${view.getUint8(1)}: use a newer Flotilla`);
-  }
+  if (kind === undefined) throw newer(`kind ${view.getUint8(1)}`);
   if (view.getUint32(4, true) !== bytes.byteLength - RECORD_HEADER_BYTES) throw damaged('its length is wrong');
   return {
     kind,
@@ -143,6 +136,13 @@ export function openRecord(bytes: Uint8Array): LogRecord {
     payload: bytes.subarray(RECORD_HEADER_BYTES),
     bytes,
   };
+}
+
+function newer(what: string): FlotillaError {
+  return new FlotillaError(
+    'UPGRADE_NEEDED',
+    `a log record of ${what}, which is not known here, was written by a newer version of Flotilla; upgrade this node`,
+  );
 }
 
 /** The tail of a log that ends with `record`. */
@@ -191,11 +191,13 @@ export interface Member {
 /** What a configuration record holds: who votes, who listens, and where they are. */
 export interface Membership extends Configuration {
   readonly members: readonly Member[];
+  /** The version whose kinds of records may be in the log; absent: the first. Never goes back. */
+  readonly activeVersion?: number;
 }
 
 export function encodeMembership(membership: Membership): Buffer {
-  const { voters, outgoing, learners, members } = membership;
-  return Buffer.from(JSON.stringify({ voters, outgoing, learners, members }));
+  const { voters, outgoing, learners, members, activeVersion } = membership;
+  return Buffer.from(JSON.stringify({ voters, outgoing, learners, members, activeVersion }));
 }
 
 export function decodeMembership(payload: Uint8Array): Membership {

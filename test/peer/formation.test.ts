@@ -4,7 +4,7 @@ import { type TestContext, test } from 'node:test';
 import { actorId, FlotillaError } from '../../src/base/index.js';
 import { Formation, type Founded } from '../../src/peer/index.js';
 import { RpcServer } from '../../src/rpc/index.js';
-import { type Member, proto } from '../../src/wire/index.js';
+import { type Member, proto, SPOKEN_VERSIONS } from '../../src/wire/index.js';
 import { freePorts, recordingLogger, silentLogger, until } from './peer-fixture.js';
 
 /** What a data directory keeps, and what a restart finds. */
@@ -43,7 +43,7 @@ async function start(context: TestContext, options: FounderOptions, logger = sil
     instance: options.instance ?? randomBytes(16).toString('hex'),
     address: options.advertise ?? `127.0.0.1:${options.port}`,
   };
-  const formation = new Formation({ self, store, peerAddresses: options.peers, logger });
+  const formation = new Formation({ self, versions: () => SPOKEN_VERSIONS, store, peerAddresses: options.peers, logger });
   const server = new RpcServer({ onInternalError: (error) => assert.fail(String(error)) });
   const missing = (): Promise<never> => Promise.reject(new FlotillaError('NOT_READY', 'not in this test'));
   server.add(proto.PeerServiceDefinition, {

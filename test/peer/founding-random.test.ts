@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { actorId, FlotillaError, type Random, seededRandom } from '../../src/base/index.js';
 import { Formation, type Founded, type Introducer } from '../../src/peer/index.js';
-import type { Member } from '../../src/wire/index.js';
+import { type Member, SPOKEN_VERSIONS } from '../../src/wire/index.js';
 import { silentLogger } from './peer-fixture.js';
 
 const ROUND_MS = 4;
@@ -39,6 +39,7 @@ class Node {
     const node = this;
     const formation = new Formation({
       self,
+      versions: () => SPOKEN_VERSIONS,
       store: {
         get identity() {
           return node.promised === undefined ? {} : { promised: node.promised };

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { actorId } from '../../src/base/index.js';
 import { foundedBy, type Introduction, nextStep, type Round } from '../../src/peer/founding.js';
-import type { Member } from '../../src/wire/index.js';
+import { type Member, SPOKEN_VERSIONS } from '../../src/wire/index.js';
 
 const member = (actor: number, instance = String(actor).repeat(32)): Member => ({
   actor: actorId(actor),
@@ -23,10 +23,12 @@ const node = (self: Member, known: readonly Member[], promised: readonly Member[
   known,
   promised,
   without: [],
+  versions: SPOKEN_VERSIONS,
 });
 
 const round = (changes: Partial<Round>): Round => ({
   self: ONE,
+  versions: SPOKEN_VERSIONS,
   promised: undefined,
   told: [ONE, TWO],
   nodes: [node(TWO, [ONE, TWO])],
@@ -120,4 +122,12 @@ test('clusterId_dependsOnActorsAndInstancesOnly', () => {
   const { clusterId } = foundedBy([TWO, ONE]);
   assert.equal(foundedBy([ONE, { ...TWO, address: 'elsewhere:9' }]).clusterId, clusterId);
   assert.notEqual(foundedBy([ONE, member(2, 'b'.repeat(32))]).clusterId, clusterId);
+});
+
+test('whoSpeaksNoVersionInCommon_isNamed_withWhomToUpgrade', () => {
+  const newer = { ...node(TWO, [ONE, TWO]), versions: { lowest: 3, highest: 4 } };
+  assert.throws(() => nextStep(round({ nodes: [newer] })), {
+    code: 'UPGRADE_NEEDED',
+    message: /node2:1 speaks protocol 3-4.*upgrade this node/,
+  });
 });

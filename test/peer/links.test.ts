@@ -340,3 +340,37 @@ test('close_endsEverything', async (context) => {
   assert.equal(a.links.send(two.actor, GROUP, heartbeat(1), []), false);
   assert.equal(CLUSTER.length, 32);
 });
+
+test('anOlderPeerThanTheClustersVersion_isRefused_andBothSayWhomToUpgrade', async (context) => {
+  const members = await makeMembers(2);
+  const [one, two] = members;
+  assert.ok(one !== undefined && two !== undefined);
+  const [upToDate, outdated] = [errorLogger(), errorLogger()];
+  await startNode(context, { members, self: one, versions: { lowest: 2, highest: 2 }, logger: upToDate.logger });
+  const old = await startNode(context, { members, self: two, versions: { lowest: 1, highest: 1 }, logger: outdated.logger });
+  const said = (errors: FlotillaError[], words: RegExp) =>
+    errors.some(({ code, message }) => code === 'UPGRADE_NEEDED' && words.test(message));
+  await until(
+    () => said(upToDate.errors, /actor 2 speaks protocol 1, and version 2 is active in this cluster: upgrade actor 2/),
+    'it is refused',
+  );
+  await until(() => said(outdated.errors, /upgrade actor 2/), 'it is told so');
+  assert.deepEqual(old.received, []);
+});
+
+test('aRecordOfAKindThatIsNotKnown_stopsTheNode', async (context) => {
+  const { a, b, two } = await pair(context);
+  const { message, records } = makeAppend(1);
+  const [record] = records;
+  assert.ok(record !== undefined);
+  const bytes = Buffer.from(record.bytes);
+  bytes[1] = 77;
+  bytes.writeUInt32LE(crc32(bytes.subarray(44), crc32(bytes.subarray(0, 40))), 40);
+  a.links.send(two.actor, GROUP, message, [{ ...record, bytes }]);
+  await until(() => b.fatal.length > 0, 'the node stops');
+  assert.deepEqual(
+    [b.fatal[0]?.code, /kind 77.*written by a newer version of Flotilla; upgrade this node/.test(b.fatal[0]?.message ?? '')],
+    ['UPGRADE_NEEDED', true],
+  );
+  assert.ok(b.received.every(({ records: arrived }) => arrived.length === 0));
+});

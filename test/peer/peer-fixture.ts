@@ -1,11 +1,20 @@
 import assert from 'node:assert/strict';
 import type { TestContext } from 'node:test';
-import { actorId, counter, groupId, logIndex, term } from '../../src/base/index.js';
+import { actorId, counter, type FlotillaError, groupId, logIndex, term } from '../../src/base/index.js';
 import { PeerLinks } from '../../src/peer/index.js';
 import type { Message } from '../../src/raft/index.js';
 import type { LinkState, Logger, PeerEvents } from '../../src/replica/index.js';
 import { RpcServer } from '../../src/rpc/index.js';
-import { EMPTY_LOG_TAIL, type LogRecord, type Member, proto, sealRecord, tailAfter } from '../../src/wire/index.js';
+import {
+  EMPTY_LOG_TAIL,
+  type LogRecord,
+  type Member,
+  proto,
+  SPOKEN_VERSIONS,
+  sealRecord,
+  tailAfter,
+  type VersionRange,
+} from '../../src/wire/index.js';
 
 export const GROUP = groupId(1);
 export const CLUSTER = 'c'.repeat(32);
@@ -34,6 +43,7 @@ export interface TestNode {
   readonly received: { readonly from: number; readonly message: Message; readonly records: readonly LogRecord[] }[];
   readonly linkStates: { readonly peer: number; readonly state: LinkState; readonly atMs: number }[];
   readonly internalErrors: unknown[];
+  readonly fatal: FlotillaError[];
   /** Like a SIGKILL, as far as a process can do that to itself. */
   kill(): Promise<void>;
 }
@@ -44,6 +54,7 @@ export interface TestNodeOptions {
   readonly clusterId?: string;
   readonly former?: readonly string[];
   readonly bootCounter?: number;
+  readonly versions?: VersionRange;
   readonly logger?: Logger;
   readonly onForward?: PeerEvents['onForward'];
   readonly onMessage?: PeerEvents['onMessage'];
@@ -55,6 +66,7 @@ export async function startNode(context: TestContext, options: TestNodeOptions):
   const received: { from: number; message: Message; records: readonly LogRecord[] }[] = [];
   const linkStates: { peer: number; state: LinkState; atMs: number }[] = [];
   const internalErrors: unknown[] = [];
+  const fatal: FlotillaError[] = [];
   const links = new PeerLinks({
     clusterId: options.clusterId ?? CLUSTER,
     self: options.self,
@@ -67,6 +79,8 @@ export async function startNode(context: TestContext, options: TestNodeOptions):
       onLink: (peer, state) => void linkStates.push({ peer, state, atMs: performance.now() }),
     },
     onCaller: () => undefined,
+    versions: () => options.versions ?? SPOKEN_VERSIONS,
+    onFatal: (error) => void fatal.push(error),
     logger: options.logger ?? silentLogger,
   });
   const server = new RpcServer({ onInternalError: (error) => internalErrors.push(error) });
@@ -89,7 +103,7 @@ export async function startNode(context: TestContext, options: TestNodeOptions):
   };
   context.after(kill);
   links.start();
-  return { member: options.self, links, received, linkStates, internalErrors, kill };
+  return { member: options.self, links, received, linkStates, internalErrors, fatal, kill };
 }
 
 /** Members on ports that were free a moment ago. */

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { actorId, LIMITS } from '../../src/base/index.js';
-import { MemberUpkeep } from '../../src/replica/index.js';
+import { MemberUpkeep, type Speaker } from '../../src/replica/index.js';
 import type { Member } from '../../src/wire/index.js';
 import { fateOf, memberOf, ReplicaCluster } from './replica-cluster.js';
 
@@ -12,7 +12,8 @@ const moved = (actor: number, address = `elsewhere${actor}:3000`): Member => ({ 
 /** Upkeep on one node; `others` is what it hears of them. */
 function upkeepOn(cluster: ReplicaCluster, actor: number, others: () => readonly Member[], self = memberOf(actorId(actor))): MemberUpkeep {
   const { replica, clock } = cluster.server(actor);
-  const upkeep = new MemberUpkeep({ replica, self, others, clock, logger: SILENT });
+  const speaking = (member: Member): Speaker => ({ versions: { lowest: 1, highest: 1 }, ...member });
+  const upkeep = new MemberUpkeep({ replica, self: speaking(self), others: () => others().map(speaking), clock, logger: SILENT });
   upkeep.start();
   return upkeep;
 }
@@ -85,13 +86,70 @@ test('whoBroughtAMemberIn_andMakesItAVoterLater_doesNotTakeBackWhatWasToldMeanwh
   await cluster.advance(300);
   assert.equal(change.state, 'resolved');
   await handOver(cluster, 1, 2);
-  void cluster.replica(2).members.restate([moved(4)]);
+  void cluster.replica(2).members.restate({ members: [moved(4)] });
   await cluster.advance(300);
   await handOver(cluster, 2, 1);
   cluster.heal(4);
   await cluster.advance(1000);
   assert.deepEqual(cluster.replica(1).membership.voters, [1, 2, 3, 4]);
   assert.equal(addressesOn(cluster, 2)[3], 'elsewhere4:3000');
+});
+
+const speaking = (actor: number, highest: number): Speaker => ({ ...memberOf(actorId(actor)), versions: { lowest: 1, highest } });
+
+test('aVersion_isActiveOnceEveryMemberSpeaksIt_andNeverGoesBack', async () => {
+  const cluster = await elected();
+  let others = [speaking(2, 2)];
+  const upkeep = upkeepOn(cluster, 1, () => others, speaking(1, 3));
+  const active = (): number[] => [1, 2, 3].map((actor) => cluster.replica(actor).members.activeVersion);
+  await cluster.advance(300);
+  assert.deepEqual(active(), [1, 1, 1], 'who is not there may come back as an older one');
+  others = [speaking(2, 2), speaking(3, 1)];
+  upkeep.check();
+  await cluster.advance(300);
+  assert.deepEqual(active(), [1, 1, 1]);
+  assert.throws(() => cluster.replica(1).members.requireKind('log-begin'), {
+    code: 'UPGRADE_NEEDED',
+    message: /version 2.*version 1 is active/,
+  });
+  cluster.replica(1).members.requireKind('events');
+  others = [speaking(2, 2), speaking(3, 3)];
+  upkeep.check();
+  await cluster.advance(300);
+  assert.deepEqual(active(), [2, 2, 2]);
+  for (const actor of [1, 2, 3]) cluster.replica(actor).members.requireKind('log-begin');
+  // Nobody who comes or goes takes it back.
+  others = [speaking(2, 1)];
+  upkeep.check();
+  const change = fateOf(cluster.replica(1).changeMembers([{ actor: actorId(3), to: 'removed' }]));
+  await cluster.advance(300);
+  assert.equal(change.state, 'resolved');
+  assert.equal(cluster.replica(2).members.activeVersion, 2);
+  cluster.crash(2);
+  cluster.start(2);
+  await cluster.advance(300);
+  assert.equal(cluster.replica(2).members.activeVersion, 2);
+});
+
+test('aVersionThatIsNotCommitted_isNotActive', async () => {
+  const cluster = await elected();
+  cluster.cut(2);
+  cluster.cut(3);
+  upkeepOn(cluster, 1, () => [speaking(2, 2), speaking(3, 2)], speaking(1, 2));
+  await cluster.advance(200);
+  assert.equal(cluster.replica(1).membership.activeVersion, 2, 'it is in the log');
+  assert.equal(cluster.replica(1).members.activeVersion, 1);
+});
+
+test('aLearnerThatSpeaksLess_holdsAVersionBack', async () => {
+  const cluster = await elected();
+  cluster.cut(4);
+  const change = fateOf(cluster.replica(1).changeMembers([{ actor: actorId(4), to: 'learner' }], [memberOf(actorId(4))]));
+  await cluster.advance(300);
+  assert.equal(change.state, 'resolved');
+  upkeepOn(cluster, 1, () => [speaking(2, 2), speaking(3, 2), speaking(4, 1)], speaking(1, 2));
+  await cluster.advance(300);
+  assert.equal(cluster.replica(1).members.activeVersion, 1);
 });
 
 async function handOver(cluster: ReplicaCluster, from: number, to: number): Promise<void> {

@@ -45,6 +45,8 @@ export class ClusterNode {
   /** What the next start is told: a test may change these. */
   port: number;
   peers: readonly string[];
+  /** Arguments of node before the options of the server. */
+  program: readonly string[] = [COMMAND];
   /** How the last process ended; undefined while one runs. */
   exit: Exit | undefined = { code: null, signal: null };
   readonly logPath: string;
@@ -91,7 +93,7 @@ export class ClusterNode {
     assert.ok(!this.running, `node ${this.actor} runs already`);
     const log = openSync(this.logPath, 'a');
     const { nodeArguments = [], environment = {} } = this.options.dialling ?? {};
-    const child = spawn(process.execPath, [...nodeArguments, COMMAND, ...this.args], {
+    const child = spawn(process.execPath, [...nodeArguments, ...this.program, ...this.args], {
       env: plainEnvironment(environment),
       stdio: ['ignore', log, log, 'ipc'],
     });

@@ -137,6 +137,7 @@ export class FakeNode {
         Promise.resolve({
           clusterId: 'c'.repeat(32),
           actorId: this.actor,
+          activeVersion: 1,
           nodes: this.nodes.map((node) => ({ ...NO_STATUS, ...node })),
         }),
     });

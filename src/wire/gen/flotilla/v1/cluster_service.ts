@@ -27,6 +27,7 @@ export interface GetStatusResponse {
   clusterId: string;
   actorId: number;
   nodes: NodeStatus[];
+  activeVersion: number;
 }
 
 export interface FormClusterRequest {
@@ -113,7 +114,7 @@ export const GetStatusRequest: MessageFns<GetStatusRequest> = {
 };
 
 function createBaseGetStatusResponse(): GetStatusResponse {
-  return { clusterId: "", actorId: 0, nodes: [] };
+  return { clusterId: "", actorId: 0, nodes: [], activeVersion: 0 };
 }
 
 export const GetStatusResponse: MessageFns<GetStatusResponse> = {
@@ -126,6 +127,9 @@ export const GetStatusResponse: MessageFns<GetStatusResponse> = {
     }
     for (const v of message.nodes) {
       NodeStatus.encode(v!, writer.uint32(26).fork()).join();
+    }
+    if (message.activeVersion !== 0) {
+      writer.uint32(32).uint32(message.activeVersion);
     }
     return writer;
   },
@@ -165,6 +169,14 @@ export const GetStatusResponse: MessageFns<GetStatusResponse> = {
             }
 
             message.nodes.push(NodeStatus.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.activeVersion = reader.uint32();
             continue;
           }
         }

@@ -32,11 +32,13 @@ export interface IntroduceResponse {
   promised: Member[];
   protocolVersion: number;
   withoutAddresses: string[];
+  highestVersion: number;
 }
 
 export interface JoinRequest {
   self: Member | undefined;
   protocolVersion: number;
+  highestVersion: number;
 }
 
 export interface JoinResponse {
@@ -296,6 +298,7 @@ function createBaseIntroduceResponse(): IntroduceResponse {
     promised: [],
     protocolVersion: 0,
     withoutAddresses: [],
+    highestVersion: 0,
   };
 }
 
@@ -324,6 +327,9 @@ export const IntroduceResponse: MessageFns<IntroduceResponse> = {
     }
     for (const v of message.withoutAddresses) {
       writer.uint32(66).string(v!);
+    }
+    if (message.highestVersion !== 0) {
+      writer.uint32(72).uint32(message.highestVersion);
     }
     return writer;
   },
@@ -405,6 +411,14 @@ export const IntroduceResponse: MessageFns<IntroduceResponse> = {
             message.withoutAddresses.push(reader.string());
             continue;
           }
+          case 9: {
+            if (tag !== 72) {
+              break;
+            }
+
+            message.highestVersion = reader.uint32();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -419,7 +433,7 @@ export const IntroduceResponse: MessageFns<IntroduceResponse> = {
 };
 
 function createBaseJoinRequest(): JoinRequest {
-  return { self: undefined, protocolVersion: 0 };
+  return { self: undefined, protocolVersion: 0, highestVersion: 0 };
 }
 
 export const JoinRequest: MessageFns<JoinRequest> = {
@@ -429,6 +443,9 @@ export const JoinRequest: MessageFns<JoinRequest> = {
     }
     if (message.protocolVersion !== 0) {
       writer.uint32(16).uint32(message.protocolVersion);
+    }
+    if (message.highestVersion !== 0) {
+      writer.uint32(24).uint32(message.highestVersion);
     }
     return writer;
   },
@@ -460,6 +477,14 @@ export const JoinRequest: MessageFns<JoinRequest> = {
             }
 
             message.protocolVersion = reader.uint32();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.highestVersion = reader.uint32();
             continue;
           }
         }

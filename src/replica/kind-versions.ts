@@ -1,0 +1,30 @@
+import { FlotillaError } from '../base/index.js';
+import { FIRST_VERSION, type Membership, type RecordKind } from '../wire/index.js';
+
+/**
+ * The version that must be active before a record of a kind is proposed: a
+ * member that does not know the kind would have to stop. A kind may be named
+ * here before there is any record of it.
+ */
+export const KIND_SINCE_VERSION: Readonly<Record<RecordKind | 'log-begin', number>> = {
+  'no-op': 1,
+  configuration: 1,
+  events: 1,
+  'log-begin': 2,
+};
+
+export type KnownKind = keyof typeof KIND_SINCE_VERSION;
+
+export function activeVersionOf({ activeVersion = FIRST_VERSION }: Pick<Membership, 'activeVersion'>): number {
+  return activeVersion;
+}
+
+/** Throws UPGRADE_NEEDED where records of this kind may not be proposed yet. */
+export function requireKind(kind: KnownKind, activeVersion: number): void {
+  const needed = KIND_SINCE_VERSION[kind];
+  if (activeVersion >= needed) return;
+  throw new FlotillaError(
+    'UPGRADE_NEEDED',
+    `a ${kind} record needs version ${needed}, and version ${activeVersion} is active: it is raised by itself once every member is upgraded and linked with the leader; nothing was proposed`,
+  );
+}

@@ -1,0 +1,84 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { fileURLToPath } from 'node:url';
+import { withCluster } from '../support/cluster.js';
+import type { ClusterNode } from '../support/cluster-node.js';
+import { RecordedProducers } from '../support/recorded-producers.js';
+import { until } from '../support/until.js';
+
+const VERSIONED_NODE = fileURLToPath(new URL('../support/versioned-node.ts', import.meta.url));
+
+/** Runs a node that speaks no version above this one, as an older Flotilla would. */
+const speaking = (highest: number): readonly string[] => ['--import', 'tsx', VERSIONED_NODE, String(highest)];
+
+test(
+  'nodes are upgraded one after the other while producers write: the new version is active with the last, nothing is lost, and there is no way back',
+  withCluster({}, async (cluster) => {
+    for (const node of cluster.nodes) node.program = speaking(1);
+    await cluster.start();
+    const client = cluster.client();
+    const producers = new RecordedProducers((event) => client.produce(event), { workers: 4 });
+    await producers.progress(20);
+    for (const node of cluster.nodes) {
+      for (const other of cluster.nodes) assert.equal(await activeVersion(other), 1, `before node ${node.actor} is upgraded`);
+      await restartedAs(node, speaking(2));
+      await cluster.ready();
+      await producers.progress(20);
+      // Until the last is upgraded, each of them could be taken back.
+      if (node.actor !== 2) continue;
+      await restartedAs(node, speaking(1));
+      await cluster.ready();
+      await producers.progress(20);
+      await restartedAs(node, speaking(2));
+      await cluster.ready();
+    }
+    for (const node of cluster.nodes)
+      await until(`version 2 is active for node ${node.actor}`, async () => (await activeVersion(node)) === 2);
+    await producers.progress(20);
+    await producers.stop();
+    producers.verify(await cluster.equalDumps());
+
+    const [one, two] = [cluster.node(1), cluster.node(2)];
+    await restartedAs(one, speaking(1));
+    assert.equal((await one.end()).code, 1, 'an older program does not go on');
+    assert.match(
+      one.lastLogLines(),
+      /version 2 is active in this cluster, and this program speaks up to 1: start this node with a newer version/,
+    );
+    const produced = await cluster.command(two, ['produce', '-n', '/after', '-d', 'x']);
+    assert.equal(produced.code, 0, produced.stderr);
+    one.program = speaking(2);
+    await cluster.start();
+    producers.verify(await cluster.equalDumps());
+  }),
+);
+
+test(
+  "an older node does not join a cluster whose version is higher; of today's nodes all speak the same at once",
+  withCluster({}, async (cluster) => {
+    const [one, two, three] = [cluster.node(1), cluster.node(2), cluster.node(3)];
+    one.peers = [two.address];
+    two.peers = [one.address];
+    one.start();
+    two.start();
+    await cluster.ready();
+    for (const node of [one, two]) await until('version 2 is active', async () => (await activeVersion(node)) === 2);
+    three.program = speaking(1);
+    three.start();
+    assert.equal((await three.end()).code, 1);
+    assert.match(three.lastLogLines(), /speaks protocol 2, and this node 1: upgrade this node/);
+    three.program = one.program;
+    three.start();
+    await cluster.ready();
+  }),
+);
+
+async function restartedAs(node: ClusterNode, program: readonly string[]): Promise<void> {
+  assert.deepEqual(await node.kill('SIGTERM'), { code: 0, signal: null });
+  node.program = program;
+  node.start();
+}
+
+async function activeVersion(node: ClusterNode): Promise<number> {
+  return (await node.clusterStatus()).activeVersion;
+}

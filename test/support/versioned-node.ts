@@ -1,0 +1,22 @@
+import { runServer } from '../../cli/serve-process.js';
+import { type OptionName, resolveConfig, startNode } from '../../src/node/index.js';
+
+/*
+ * A node that speaks no version above the one that is named first, as an older
+ * program would; the further arguments are those of `flotilla`, as ClusterNode
+ * writes them.
+ */
+const [highest = '', ...args] = process.argv.slice(2);
+const NAMES: Readonly<Record<string, OptionName>> = { '-d': 'data-dir', '-p': 'port', '--actor-id': 'actor-id' };
+
+const flags: { -readonly [Name in OptionName]?: string | readonly string[] } = {};
+const peers: string[] = [];
+for (let at = 0; at + 1 < args.length; at += 2) {
+  const [name = '', value = ''] = args.slice(at, at + 2);
+  if (name === '--peer-addr') peers.push(value);
+  else if (NAMES[name] !== undefined) flags[NAMES[name]] = value;
+}
+if (peers.length > 0) flags['peer-addr'] = peers;
+const resolution = await resolveConfig({ flags, env: {}, readFile: () => '' });
+if (!('config' in resolution)) throw new Error(resolution.problems.join('; '));
+process.exit(await runServer(resolution.config, (...parts) => startNode(...parts, { versions: { lowest: 1, highest: Number(highest) } })));
