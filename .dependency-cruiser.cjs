@@ -25,7 +25,7 @@ const FLOORS = [
 /** Folders on the same floor: neither imports the other. */
 const NEIGHBOURS = [
   ['src/api', 'src/http', 'src/client'],
-  ['src/sim', 'src/peer', 'src/storage', 'src/telemetry'],
+  ['src/peer', 'src/storage', 'src/telemetry'],
 ];
 
 /** Below this line code decides and never waits; above it code waits and never decides. */

@@ -1,5 +1,6 @@
 import { type Counter, FlotillaError, type LogIndex, logIndex } from '../base/index.js';
 import { follows, type LogRecord, type LogTail, sealRecord, tailAfter, type UnsealedRecord } from '../wire/index.js';
+import type { ReplicaObserver } from './observer.js';
 import type { GroupLog } from './ports.js';
 import { RecordCache } from './record-cache.js';
 
@@ -10,11 +11,13 @@ import { RecordCache } from './record-cache.js';
 export class HotLog {
   private readonly stored: GroupLog;
   private readonly cache: RecordCache;
+  private readonly observer: ReplicaObserver;
   private start: LogTail;
   private end: LogTail;
 
-  constructor(stored: GroupLog, cacheBytes: number) {
+  constructor(stored: GroupLog, cacheBytes: number, observer: ReplicaObserver) {
     this.stored = stored;
+    this.observer = observer;
     this.start = stored.recovered.begin;
     this.end = stored.recovered.tail;
     this.cache = new RecordCache(cacheBytes, logIndex(this.end.index + 1));
@@ -42,8 +45,7 @@ export class HotLog {
   seal(record: UnsealedRecord, fill?: (payload: Buffer, tail: LogTail) => void): LogRecord {
     const tail = this.end;
     const sealed = sealRecord(tail, record, fill === undefined ? undefined : (payload) => fill(payload, tail));
-    this.cache.append(sealed);
-    this.end = tailAfter(sealed);
+    this.append(sealed);
     return sealed;
   }
 
@@ -57,8 +59,7 @@ export class HotLog {
           `record ${record.index} of the leader does not continue this node's log: one of the two is damaged`,
         );
       }
-      this.cache.append(record);
-      this.end = tailAfter(record);
+      this.append(record);
     }
   }
 
@@ -72,6 +73,12 @@ export class HotLog {
   /** The records up to `begin` are given up. */
   beginAfter(begin: LogTail): void {
     this.start = begin;
+  }
+
+  private append(record: LogRecord): void {
+    this.cache.append(record);
+    this.end = tailAfter(record);
+    this.observer.appended?.(record);
   }
 
   /** The record itself tells what it builds on; storage compares that with what it holds when it writes. */

@@ -1,4 +1,5 @@
 import type { ActorId } from '../base/index.js';
+import type { LogRecord } from '../wire/index.js';
 
 /** What a replica tells of its work; telemetry counts it. Called on the hot path: must not throw and must be quick. */
 export interface ReplicaObserver {
@@ -9,4 +10,6 @@ export interface ReplicaObserver {
   /** A batch of this leader was committed. */
   committed(seconds: number): void;
   outcomeUnknown(batches: number): void;
+  /** A record entered this node's log, in place of whatever stood at its index and above. For those who watch over it: the simulator. */
+  appended?(record: LogRecord): void;
 }

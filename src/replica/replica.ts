@@ -62,7 +62,7 @@ export class Replica {
     this.clock = options.clock;
     this.stored = options.storage.group(options.group);
     const { recovered } = this.stored;
-    this.log = new HotLog(this.stored, options.cacheBytes);
+    this.log = new HotLog(this.stored, options.cacheBytes, options.observer);
     this.core = new RaftCore({
       self: options.self,
       settings: options.settings,

@@ -91,14 +91,14 @@ async function openLevel(
   }
 }
 
-function openFailure(path: string, error: unknown): FlotillaError {
+/** LevelDB's own reason; DATA_LOSS where something that was there is missing or damaged. */
+function openFailure(path: string, error: unknown): unknown {
   const cause = error instanceof Error && error.cause !== undefined ? error.cause : error;
   const code = cause instanceof Error && 'code' in cause ? cause.code : undefined;
   const words = messageOf(cause);
   const missing = words.includes('does not exist') || words.includes('No such file');
-  return new FlotillaError(code === 'LEVEL_CORRUPTION' || missing ? 'DATA_LOSS' : 'INTERNAL', `${path} can't be opened: ${words}`, {
-    cause,
-  });
+  if (code !== 'LEVEL_CORRUPTION' && !missing) return cause;
+  return new FlotillaError('DATA_LOSS', `${path} can't be opened: ${words}`, { cause });
 }
 
 /** LevelDB's values come over in one call; this bounds how many of the smallest ones. */

@@ -1,4 +1,4 @@
-import { FlotillaError, LIMITS, type LogIndex } from '../base/index.js';
+import { FlotillaError, LIMITS, type LogIndex, messageOf } from '../base/index.js';
 import type { Clock } from '../replica/index.js';
 import type { LogRecord } from '../wire/index.js';
 import type { ColdDatabases } from './cold-databases.js';
@@ -115,8 +115,10 @@ export class SegmentDatabase {
       return await action();
     } catch (error) {
       this.opened = undefined;
-      if (!(error instanceof FlotillaError && error.code === 'DATA_LOSS')) this.settings.onFailure(error);
-      throw error;
+      if (error instanceof FlotillaError && error.code === 'DATA_LOSS') throw error;
+      const failure = new FlotillaError('INTERNAL', `${this.path} can't be opened: ${messageOf(error)}`, { cause: error });
+      this.settings.onFailure(failure);
+      throw failure;
     }
   }
 }

@@ -1,0 +1,96 @@
+import { FlotillaError, type LogIndex, logIndex } from '../base/index.js';
+import type { Replica } from '../replica/index.js';
+import { type LogRecord, type PackedBody, packBody } from '../wire/index.js';
+import type { Cluster } from './cluster.js';
+import { requireFresh } from './ledger.js';
+import type { Machine } from './machine.js';
+import type { Process } from './process.js';
+import { Violation } from './violation.js';
+
+const READ_BYTES = 2048;
+
+/** Producers and consumers, at whichever node they like. What they are told is held to the ledger. */
+export class Clients {
+  private readonly cluster: Cluster;
+  private nonce = 0;
+
+  constructor(cluster: Cluster) {
+    this.cluster = cluster;
+  }
+
+  begin(): void {
+    this.cluster.after(this.cluster.between(5, 20), () => this.act());
+  }
+
+  /** A consistent read, and then the records up to it. A paused node takes the request when it wakes up, before it notices how late it is. */
+  read(machine: Machine): void {
+    this.cluster.inputAfter(0, machine, (process) => void this.readFrom(machine, process));
+  }
+
+  produce(machine: Machine): void {
+    this.cluster.inputAfter(0, machine, ({ replica }) => {
+      if (replica !== undefined) void this.produceAt(replica);
+    });
+  }
+
+  private act(): void {
+    const { cluster } = this;
+    if (cluster.calm) return;
+    cluster.after(cluster.between(2, 40), () => this.act());
+    const machine = cluster.random() < 0.7 ? cluster.anyLeader() : cluster.any();
+    if (cluster.random() < 0.25) this.read(machine);
+    else this.produce(machine);
+  }
+
+  private async produceAt(replica: Replica): Promise<void> {
+    const { ledger } = this.cluster;
+    const body = this.newBody();
+    ledger.sent(body);
+    try {
+      const proposed = await replica.submit(body);
+      this.cluster.defer(() => ledger.acknowledged(body, proposed));
+    } catch (error) {
+      this.cluster.defer(() => ledger.rejected(body, error));
+    }
+  }
+
+  private newBody(): PackedBody {
+    for (;;) {
+      const text = `event ${this.nonce++}`;
+      const data = Buffer.alloc(text.length + this.cluster.between(0, 40), text);
+      const body = packBody(Array.from({ length: this.cluster.between(1, 3) }, () => ({ namespace: '/simulated', data })));
+      if (this.cluster.ledger.isNew(body)) return body;
+    }
+  }
+
+  private async readFrom(machine: Machine, { replica }: Process): Promise<void> {
+    if (replica === undefined) return;
+    const { cluster } = this;
+    const asked = cluster.history.records.length;
+    try {
+      const index = await replica.confirmReadIndex();
+      cluster.figures.readsConfirmed++;
+      cluster.defer(() => requireFresh(asked, index));
+      if (index === 0) return;
+      const from = logIndex(cluster.random() < 0.5 ? cluster.between(1, index) : Math.max(1, index - cluster.between(0, 20)));
+      const records = await replica.read(from, index, READ_BYTES);
+      cluster.defer(() => this.compare(machine, from, records));
+    } catch (error) {
+      if (error instanceof FlotillaError && (error.code !== 'DATA_LOSS' || machine.condition !== 'whole')) return;
+      cluster.defer(() => {
+        throw error;
+      });
+    }
+  }
+
+  private compare({ actor }: Machine, from: LogIndex, records: readonly LogRecord[]): void {
+    const property = 'consumers see what is committed';
+    if (records.length === 0) throw new Violation(property, `${actor} gave out nothing from record ${from} on`);
+    this.cluster.figures.recordsRead += records.length;
+    for (const [position, { index, checksum }] of records.entries()) {
+      const committed = this.cluster.history.records[index - 1];
+      if (index !== from + position || committed?.checksum !== checksum)
+        throw new Violation(property, `${actor} gave out another record ${index} than the committed one`);
+    }
+  }
+}

@@ -1,0 +1,53 @@
+/** What a run has met. One that met too little has shown nothing. */
+export interface Figures {
+  elections: number;
+  crashes: number;
+  /** Power cuts and ends of processes that took something that was on its way to the disk. */
+  lostWrites: number;
+  truncations: number;
+  /** Configurations that were committed. */
+  memberChanges: number;
+  transfers: number;
+  /** Processes that stopped by themselves: a failed fsync, a full disk, damage found while running. */
+  failStops: number;
+  damages: number;
+  /** Damage that a start has refused to go on with. */
+  damagesRefused: number;
+  replacements: number;
+  committed: number;
+  produced: number;
+  acknowledged: number;
+  unknownOutcomes: number;
+  readsConfirmed: number;
+  recordsRead: number;
+}
+
+export function noFigures(): Figures {
+  return {
+    elections: 0,
+    crashes: 0,
+    lostWrites: 0,
+    truncations: 0,
+    memberChanges: 0,
+    transfers: 0,
+    failStops: 0,
+    damages: 0,
+    damagesRefused: 0,
+    replacements: 0,
+    committed: 0,
+    produced: 0,
+    acknowledged: 0,
+    unknownOutcomes: 0,
+    readsConfirmed: 0,
+    recordsRead: 0,
+  };
+}
+
+export function figureNames(figures: Figures): (keyof Figures)[] {
+  const isFigure = (name: string): name is keyof Figures => Object.hasOwn(figures, name);
+  return Object.keys(figures).filter(isFigure);
+}
+
+export function addFigures(total: Figures, figures: Figures): void {
+  for (const name of figureNames(total)) total[name] += figures[name];
+}

@@ -1,0 +1,28 @@
+import { type CommittedHistory, committedRecordsStay } from './committed-records-stay.js';
+import type { Invariant } from './invariant.js';
+import { leaderCompleteness } from './leader-completeness.js';
+import { leadersAreLeftInPeace } from './leaders-are-left-in-peace.js';
+import { logMatching } from './log-matching.js';
+import { matchIndexRises } from './match-index-rises.js';
+import { oneChangeAtATime } from './one-change-at-a-time.js';
+import { oneLeaderPerTerm } from './one-leader-per-term.js';
+import { oneVotePerTerm } from './one-vote-per-term.js';
+import { promisesAreDurable } from './promises-are-durable.js';
+
+export { CommittedHistory } from './committed-records-stay.js';
+export type { Invariant } from './invariant.js';
+
+/** Fresh ones, for one run. */
+export function allInvariants(history: CommittedHistory, electionTimeoutMs: number): Invariant[] {
+  return [
+    oneLeaderPerTerm(),
+    oneVotePerTerm(),
+    logMatching(),
+    committedRecordsStay(history),
+    leaderCompleteness(history),
+    promisesAreDurable(),
+    matchIndexRises(),
+    oneChangeAtATime(),
+    leadersAreLeftInPeace(electionTimeoutMs),
+  ];
+}

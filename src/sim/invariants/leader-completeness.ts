@@ -1,0 +1,23 @@
+import type { Term } from '../../base/index.js';
+import { Violation } from '../violation.js';
+import type { CommittedHistory } from './committed-records-stay.js';
+import type { Invariant } from './invariant.js';
+
+/** Every leader holds what was committed in the terms before its own (dissertation, figure 3.2). */
+export function leaderCompleteness(history: CommittedHistory): Invariant {
+  const property = 'leader completeness';
+  const leaders = new Set<Term>();
+  return {
+    property,
+    stepped({ actor, replica, records }) {
+      if (replica?.role !== 'leader' || leaders.has(replica.term)) return;
+      leaders.add(replica.term);
+      const { term } = replica;
+      const position = history.terms.findLastIndex((each) => each < term);
+      const last = history.records[position];
+      // By the chain of checksums, the last stands for all before it.
+      if (last !== undefined && records[position]?.checksum !== last.checksum)
+        throw new Violation(property, `${actor} leads term ${term} and lacks record ${last.index} of term ${last.term}, committed before`);
+    },
+  };
+}

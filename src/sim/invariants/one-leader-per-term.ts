@@ -1,0 +1,18 @@
+import type { ActorId, Term } from '../../base/index.js';
+import { Violation } from '../violation.js';
+import type { Invariant } from './invariant.js';
+
+/** Election safety (dissertation, figure 3.2). */
+export function oneLeaderPerTerm(): Invariant {
+  const property = 'one leader per term';
+  const leaders = new Map<Term, ActorId>();
+  return {
+    property,
+    stepped({ actor, replica }) {
+      if (replica?.role !== 'leader') return;
+      const leader = leaders.get(replica.term) ?? actor;
+      if (leader !== actor) throw new Violation(property, `${leader} and ${actor} both lead term ${replica.term}`);
+      leaders.set(replica.term, actor);
+    },
+  };
+}

@@ -1,0 +1,115 @@
+import { type Counter, type ErrorCode, FlotillaError, type LogIndex } from '../base/index.js';
+import type { Proposed } from '../replica/index.js';
+import { batchesOf, type LogRecord, type PackedBody } from '../wire/index.js';
+import type { Figures } from './figures.js';
+import { Violation } from './violation.js';
+
+/** With these a node says that a batch was certainly not appended. */
+const REFUSALS: ReadonlySet<ErrorCode> = new Set(['NO_LEADER', 'NOT_LEADER', 'SHUTTING_DOWN', 'TOO_MANY_REQUESTS']);
+
+interface Batch {
+  readonly body: PackedBody;
+  /** The highest counter that was acknowledged when it was sent. */
+  readonly after: number;
+  fate: 'open' | 'acknowledged' | 'refused' | 'unknown';
+  firstCounter: Counter | undefined;
+}
+
+/**
+ * What producers were told, held to what is committed: every acknowledged batch
+ * is there once, whole and at its id; counters have no gaps; a batch that was
+ * sent after another's acknowledgement comes after it; what was refused is not
+ * there (an unknown outcome is never called a failure).
+ */
+export class Ledger {
+  /** By the checksum of their bodies, which is unlike for all of them. */
+  private readonly batches = new Map<number, Batch>();
+  private readonly figures: Figures;
+  private nextCounter = 1;
+  private acknowledgedUpTo = 0;
+
+  constructor(figures: Figures) {
+    this.figures = figures;
+  }
+
+  isNew(body: PackedBody): boolean {
+    return !this.batches.has(body.checksum);
+  }
+
+  sent(body: PackedBody): void {
+    this.figures.produced++;
+    this.batches.set(body.checksum, { body, after: this.acknowledgedUpTo, fate: 'open', firstCounter: undefined });
+  }
+
+  /** A record is committed, for the first time anywhere. */
+  committed(record: LogRecord): void {
+    if (record.firstCounter !== this.nextCounter)
+      throw new Violation(
+        'counters have no gaps',
+        `record ${record.index} begins at ${record.firstCounter} and not at ${this.nextCounter}`,
+      );
+    if (record.kind !== 'events') return;
+    for (const { header } of batchesOf(record)) {
+      const batch = this.batches.get(header.bodyChecksum);
+      if (batch === undefined || batch.body.count !== header.count)
+        throw new Violation('a batch is whole or absent', `record ${record.index} holds at ${header.baseCounter} what nobody sent`);
+      if (batch.firstCounter !== undefined)
+        throw new Violation('every event is present once', `the batch at ${batch.firstCounter} is there again at ${header.baseCounter}`);
+      if (batch.fate === 'refused')
+        throw new Violation(
+          'an unknown outcome is never called a failure',
+          `the batch at ${header.baseCounter} was refused, and is committed`,
+        );
+      if (header.baseCounter !== this.nextCounter)
+        throw new Violation('counters have no gaps', `a batch begins at ${header.baseCounter} and not at ${this.nextCounter}`);
+      batch.firstCounter = header.baseCounter;
+      this.nextCounter += header.count;
+    }
+  }
+
+  acknowledged(body: PackedBody, { firstCounter, index }: Proposed): void {
+    const batch = this.batchOf(body);
+    this.figures.acknowledged++;
+    batch.fate = 'acknowledged';
+    if (batch.firstCounter !== firstCounter)
+      throw new Violation(
+        'every acknowledged event is present at its id',
+        `a batch was acknowledged at ${firstCounter} in record ${index}, and is committed at ${batch.firstCounter ?? 'no place'}`,
+      );
+    if (firstCounter <= batch.after)
+      throw new Violation('real-time order', `the batch at ${firstCounter} was sent when ${batch.after} had been acknowledged`);
+    this.acknowledgedUpTo = Math.max(this.acknowledgedUpTo, firstCounter + body.count - 1);
+  }
+
+  rejected(body: PackedBody, error: unknown): void {
+    const batch = this.batchOf(body);
+    if (!(error instanceof FlotillaError)) throw new Violation('errors have a code', String(error));
+    if (error.code === 'OUTCOME_UNKNOWN') {
+      batch.fate = 'unknown';
+      this.figures.unknownOutcomes++;
+      return;
+    }
+    if (!REFUSALS.has(error.code)) throw new Violation('errors have a code', `a producer was told ${error.code}: ${error.message}`);
+    batch.fate = 'refused';
+    if (batch.firstCounter !== undefined)
+      throw new Violation(
+        'an unknown outcome is never called a failure',
+        `a batch is committed at ${batch.firstCounter}, and was answered with ${error.code}`,
+      );
+  }
+
+  private batchOf(body: PackedBody): Batch {
+    const batch = this.batches.get(body.checksum);
+    if (batch === undefined) throw new Violation('a batch is whole or absent', 'an answer to what nobody sent');
+    return batch;
+  }
+}
+
+/** A confirmed read index is not below what was committed anywhere when it was asked for (section 6.4). */
+export function requireFresh(asked: number, confirmed: LogIndex): void {
+  if (confirmed < asked)
+    throw new Violation(
+      'consistent reads are linearizable',
+      `a read was confirmed at ${confirmed}; when it was asked, ${asked} was committed`,
+    );
+}

@@ -1,0 +1,98 @@
+import { FlotillaError } from '../base/index.js';
+import { isJoint, type MemberChange, membersOf } from '../raft/index.js';
+import type { Cluster } from './cluster.js';
+import { type Machine, memberOf } from './machine.js';
+
+/** Those who change the members and hand leadership over, now and then two of them at once. */
+export class Operators {
+  private readonly cluster: Cluster;
+  /** Change the members for no reason, too. */
+  private readonly busy: boolean;
+  private readonly gapMsMax: number;
+
+  constructor(cluster: Cluster, options: { busy: boolean; gapMsMax: number }) {
+    this.cluster = cluster;
+    this.busy = options.busy;
+    this.gapMsMax = options.gapMsMax;
+  }
+
+  begin(): void {
+    this.cluster.after(this.cluster.between(50, 400), () => this.act());
+  }
+
+  /** The machine that is not what it was and has to be replaced, if there is one. */
+  get broken(): Machine | undefined {
+    return [...this.cluster.machines.values()].find(({ condition }) => condition !== 'whole');
+  }
+
+  transfer(): void {
+    const { cluster } = this;
+    const to = cluster.random() < 0.5 ? undefined : cluster.any().actor;
+    cluster.inputAfter(0, cluster.anyLeader(), ({ replica }) => {
+      if (replica?.role !== 'leader') return;
+      cluster.figures.transfers++;
+      void replica.handOver(cluster.between(100, 400), to);
+    });
+  }
+
+  private act(): void {
+    const { cluster, broken } = this;
+    cluster.after(cluster.between(20, cluster.calm ? 100 : this.gapMsMax), () => this.act());
+    if (broken !== undefined) this.replace(broken);
+    else if (this.busy && !cluster.calm) {
+      this.changeAtRandom();
+      if (cluster.random() < 0.2) this.changeAtRandom();
+    }
+  }
+
+  /** Wants anybody to become anything, several at once, whatever is going on. */
+  private changeAtRandom(): void {
+    const { cluster } = this;
+    this.change(
+      Array.from({ length: cluster.between(1, 3) }, () => ({
+        actor: cluster.any().actor,
+        to: cluster.pick(['voter', 'voter', 'voter', 'learner', 'removed'] as const),
+      })),
+    );
+  }
+
+  /** Takes a machine out of the cluster and a new one in; once that is committed it is carried away. */
+  private replace(broken: Machine): void {
+    const { cluster } = this;
+    const leader = cluster.anyLeader();
+    const replica = leader.witness.replica;
+    if (replica?.role !== 'leader') return;
+    const { configuration } = replica;
+    const settled = !isJoint(configuration) && replica.matchIndexes() !== undefined && this.isCommitted(leader);
+    if (!membersOf(configuration).includes(broken.actor) && settled) {
+      cluster.figures.replacements++;
+      cluster.crash(broken, true);
+      cluster.retire(broken);
+      return;
+    }
+    const changes: MemberChange[] = [{ actor: broken.actor, to: 'removed' }];
+    if (cluster.machines.size < 7) changes.push({ actor: cluster.addMachine().actor, to: 'voter' });
+    else for (const { actor, condition } of cluster.machines.values()) if (condition === 'whole') changes.push({ actor, to: 'voter' });
+    this.change(changes);
+  }
+
+  /** Whether the members that this leader knows are those that a quorum has agreed on, in its term. */
+  private isCommitted({ witness: { replica, records } }: Machine): boolean {
+    const latest = records.findLast(({ kind }) => kind === 'configuration');
+    if (replica === undefined) return false;
+    return (latest === undefined || latest.index <= replica.commitIndex) && records[replica.commitIndex - 1]?.term === replica.term;
+  }
+
+  private change(changes: readonly MemberChange[]): void {
+    this.cluster.inputAfter(0, this.cluster.anyLeader(), ({ replica }) => {
+      if (replica === undefined) return;
+      const introduced = changes.map(({ actor }) => memberOf(actor));
+      replica.changeMembers(changes, introduced).catch((error: unknown) => {
+        if (error instanceof FlotillaError) return;
+        this.cluster.defer(() => {
+          throw error;
+        });
+      });
+    });
+  }
+}

@@ -1,0 +1,199 @@
+import { type ActorId, FlotillaError, type GroupId, groupId, type Random, seededRandom } from '../base/index.js';
+import type { Settings } from '../raft/index.js';
+import {
+  type Clock,
+  type LinkState,
+  type PeerTransport,
+  type PersistRequest,
+  type Proposed,
+  Replica,
+  type ReplicaObserver,
+  type Storage,
+} from '../replica/index.js';
+import { type LevelStorage, openStorage } from '../storage/index.js';
+import type { Membership, PackedBody } from '../wire/index.js';
+import type { Schedule, SimulatedDisk } from './disk.js';
+import type { NodeFolder } from './machine.js';
+import type { Packet, Witness } from './witness.js';
+
+export const GROUP: GroupId = groupId(1);
+const INCARNATION = '5'.repeat(32);
+const CLUSTER = 'c'.repeat(32);
+
+/** A defect to be planted into the nodes of a run, to see the checks find it. Each hook is a place where it may sit. */
+export interface PlantedBug {
+  /** A replica was made; it has not begun. */
+  readonly started?: (replica: Replica, storage: LevelStorage) => void;
+  readonly beforeStep?: (replica: Replica, packet: Packet) => void;
+  readonly afterInput?: (replica: Replica) => void;
+  readonly sending?: (replica: Replica, packet: Packet) => Packet;
+  readonly storing?: (requests: readonly PersistRequest[]) => readonly PersistRequest[];
+}
+
+export interface ProcessOptions {
+  readonly self: ActorId;
+  readonly folder: NodeFolder;
+  readonly disk: SimulatedDisk;
+  readonly clock: Clock;
+  readonly witness: Witness;
+  readonly random: Random;
+  readonly settings: Settings;
+  readonly segmentBytes: number;
+  readonly cacheBytes: number;
+  /** With which a group begins that is not there yet. */
+  readonly firstMembership: Membership;
+  readonly bug: PlantedBug | undefined;
+  readonly schedule: Schedule;
+  readonly send: (packet: Packet) => void;
+  readonly forward: (from: Process, to: ActorId, body: PackedBody) => Promise<Proposed>;
+  readonly onTakesPart: (process: Process, lost: boolean) => void;
+  /** It must stop, or could not begin. Called once. */
+  readonly onFailed: (process: Process, error: unknown) => void;
+}
+
+/** One run of the server's code on a machine: the real storage and the real replica, from start to crash. */
+export class Process {
+  alive = true;
+  replica: Replica | undefined;
+  readonly clock: Clock;
+  private storage: LevelStorage | undefined;
+  /** As this process was told. */
+  private readonly links = new Map<ActorId, LinkState>();
+  private readonly options: ProcessOptions;
+  private failed = false;
+
+  constructor(options: ProcessOptions) {
+    this.options = options;
+    this.clock = options.clock;
+  }
+
+  get self(): ActorId {
+    return this.options.self;
+  }
+
+  /** Never rejects: a failure goes to `onFailed`. */
+  async begin(): Promise<void> {
+    try {
+      const { folder, disk, segmentBytes } = this.options;
+      const storage = await openStorage({
+        directory: folder,
+        disk,
+        clock: this.clock,
+        segmentBytes,
+        onFailure: (error) => this.fail(error),
+      });
+      this.storage = storage;
+      if (folder.identity.clusterId === undefined) {
+        await storage.createGroup({ group: GROUP, incarnation: INCARNATION, membership: this.options.firstMembership });
+        folder.identity = { ...folder.identity, clusterId: CLUSTER };
+      }
+      this.takePart(storage);
+    } catch (error) {
+      this.fail(error);
+    }
+  }
+
+  receive(packet: Packet): void {
+    const { replica } = this;
+    if (replica === undefined) return;
+    this.options.bug?.beforeStep?.(replica, packet);
+    replica.onMessage(packet.from, packet.message, packet.records);
+    this.options.bug?.afterInput?.(replica);
+  }
+
+  linkChanged(peer: ActorId, state: LinkState): void {
+    this.links.set(peer, state);
+    this.replica?.onLink(peer, state);
+  }
+
+  isLinkedTo(peer: ActorId): boolean {
+    return this.links.get(peer) === 'open';
+  }
+
+  /** It ends as by SIGKILL: nobody who waits in it hears of anything. */
+  kill(): void {
+    this.alive = false;
+    this.options.witness.replica = undefined;
+  }
+
+  /** It ends in order: everything is written, and closed. */
+  async stop(): Promise<void> {
+    this.replica?.stop();
+    await this.storage?.close();
+  }
+
+  private takePart(storage: LevelStorage): void {
+    const { self, witness, settings, cacheBytes, random, bug } = this.options;
+    const lost = witness.recovered(storage.group(GROUP).recovered);
+    const replica = new Replica({
+      group: GROUP,
+      self,
+      settings,
+      cacheBytes,
+      storage: this.watched(storage),
+      transport: this.transport(),
+      clock: this.clock,
+      random: seededRandom(Math.floor(random() * 2 ** 31)),
+      observer: this.observer(),
+      onMembership: () => undefined,
+      onFatal: (error) => this.fail(error),
+    });
+    this.replica = replica;
+    witness.replica = replica;
+    witness.configurationBefore = replica.configuration;
+    bug?.started?.(replica, storage);
+    this.options.onTakesPart(this, lost);
+    replica.start();
+  }
+
+  private fail(error: unknown): void {
+    if (this.failed || !this.alive) return;
+    this.failed = true;
+    this.replica?.stop();
+    this.options.onFailed(this, error);
+  }
+
+  private transport(): PeerTransport {
+    const { self, bug } = this.options;
+    return {
+      send: (to, _group, message, records) => {
+        if (!this.alive || !this.isLinkedTo(to)) return false;
+        const packet = { from: self, to, message, records };
+        this.options.send(this.replica === undefined ? packet : (bug?.sending?.(this.replica, packet) ?? packet));
+        return true;
+      },
+      forward: (to, _group, body) => {
+        if (this.isLinkedTo(to)) return this.options.forward(this, to, body);
+        return Promise.reject(new FlotillaError('NO_LEADER', 'the link to the leader is down; the batch was not proposed'));
+      },
+    };
+  }
+
+  /** Tells the witness what is asked of the storage, and what it has answered. */
+  private watched(storage: Storage): Storage {
+    const { witness, bug } = this.options;
+    return {
+      persist: (requests) => {
+        witness.writing = requests;
+        return storage.persist(bug?.storing?.(requests) ?? requests).then(() => {
+          if (this.alive) witness.persisted(requests);
+        });
+      },
+      group: (id) => storage.group(id),
+      close: () => storage.close(),
+    };
+  }
+
+  private observer(): ReplicaObserver {
+    const { witness } = this.options;
+    const ignored = (): void => undefined;
+    return {
+      appended: (record) => witness.appended(record),
+      roleChanged: ignored,
+      campaigned: ignored,
+      persisted: ignored,
+      committed: ignored,
+      outcomeUnknown: ignored,
+    };
+  }
+}

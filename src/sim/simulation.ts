@@ -1,0 +1,180 @@
+import { logIndex, type Random, seededRandom } from '../base/index.js';
+import { isJoint, membersOf } from '../raft/index.js';
+import { Clients } from './clients.js';
+import { Cluster, SETTINGS } from './cluster.js';
+import { Disasters } from './disasters.js';
+import { noFigures } from './figures.js';
+import type { Machine } from './machine.js';
+import { Operators } from './operators.js';
+import type { PlantedBug } from './process.js';
+import { Violation } from './violation.js';
+
+/** So many events are given to the event loop at once; promises settle after each of them. */
+const EVENTS_PER_TURN = 256;
+
+export interface SimulationOptions {
+  readonly seed: number;
+  readonly bug?: PlantedBug | undefined;
+}
+
+/** Servers, clients, operators and everything that goes wrong. One seed, one history. */
+export class Simulation {
+  readonly figures = noFigures();
+  readonly cluster: Cluster;
+  private readonly random: Random;
+  private readonly clients: Clients;
+
+  constructor({ seed, bug }: SimulationOptions) {
+    this.random = seededRandom(seed);
+    const storm = this.random() < 0.25;
+    const spares = this.random() < 0.6 ? 2 : 0;
+    this.cluster = new Cluster({
+      random: this.random,
+      founders: this.random() < 0.3 ? 5 : 3,
+      spares,
+      segmentBytes: Math.floor(1024 * 2 ** (1 + 5 * this.random())),
+      cacheBytes: Math.floor(512 * 2 ** (10 * this.random())),
+      figures: this.figures,
+      bug,
+    });
+    const { cluster } = this;
+    this.clients = new Clients(cluster);
+    const operators = new Operators(cluster, { busy: spares > 0, gapMsMax: storm ? 200 : 500 });
+    const disasters = new Disasters({
+      cluster,
+      clients: this.clients,
+      operators,
+      gapMsMax: cluster.between(200, 1500),
+      huntRate: storm ? 0.8 : this.random() ** 2,
+      huntMsMax: storm ? 20 : 60,
+      damages: this.random() < 0.5,
+    });
+    this.clients.begin();
+    operators.begin();
+    disasters.begin();
+  }
+
+  get steps(): number {
+    return this.cluster.steps;
+  }
+
+  get traceHash(): number {
+    return this.cluster.traceHash;
+  }
+
+  /** Runs until so many inputs were taken. Rejects with the first violation. */
+  async runSteps(steps: number): Promise<void> {
+    const end = this.cluster.steps + steps;
+    await this.runWhile(() => this.cluster.steps < end);
+  }
+
+  /** Ends all faults; then a leader must come, and afterwards all logs must become equal. */
+  async heal(): Promise<void> {
+    const { cluster } = this;
+    cluster.calm = true;
+    cluster.network.calm = true;
+    for (const machine of cluster.machines.values()) {
+      machine.pausedUntilMs = 0;
+      machine.disk.heal();
+    }
+    cluster.healLinks();
+    const slowUntilMs = Math.max(...[...cluster.machines.values()].map(({ disk }) => disk.busyUntilMs));
+    await this.runWhile(() => cluster.queue.nextMs <= slowUntilMs);
+    for (const machine of cluster.machines.values()) cluster.start(machine);
+    cluster.healLinks();
+    await this.within(10, 'a leader after the faults have ended', () => this.leader !== undefined);
+    await this.within(50, 'equal logs after the faults have ended', () => this.logsAreEqual());
+    await this.readEverything();
+  }
+
+  describe(): string {
+    return this.cluster.describe();
+  }
+
+  private async within(electionTimeouts: number, property: string, holds: () => boolean): Promise<void> {
+    const untilMs = this.cluster.queue.nowMs + electionTimeouts * SETTINGS.electionTimeoutMs;
+    await this.runWhile(() => {
+      if (holds()) return false;
+      if (this.cluster.queue.nextMs > untilMs)
+        throw new Violation(property, `not within ${electionTimeouts} election time-outs: ${this.describe()}`);
+      return true;
+    });
+  }
+
+  /** One that has committed a record of its own term. */
+  private get leader(): Machine | undefined {
+    return [...this.cluster.machines.values()].find(({ witness: { replica, records } }) => {
+      return replica?.role === 'leader' && records[replica.commitIndex - 1]?.term === replica.term;
+    });
+  }
+
+  /** All members that are whole hold the same log, all of it committed, and no change of the members is under way. */
+  private logsAreEqual(): boolean {
+    const replica = this.leader?.witness.replica;
+    if (replica === undefined || isJoint(replica.configuration)) return false;
+    const { index, checksum } = replica.tail;
+    return membersOf(replica.configuration).every((actor) => {
+      const machine = this.cluster.machines.get(actor);
+      const other = machine?.witness.replica;
+      if (machine?.condition === 'lost') return true;
+      return other !== undefined && other.tail.index === index && other.tail.checksum === checksum && other.commitIndex === index;
+    });
+  }
+
+  /** Every whole member gives out what was committed, from the first record to the last. */
+  private async readEverything(): Promise<void> {
+    const { cluster } = this;
+    const members = membersOf(this.leader?.witness.replica?.configuration ?? { voters: [], outgoing: [], learners: [] });
+    const checks = members.flatMap((actor) => {
+      const machine = cluster.machines.get(actor);
+      return machine?.condition === 'whole' ? [this.readAll(machine)] : [];
+    });
+    let reading = true;
+    const read = Promise.all(checks).finally(() => {
+      reading = false;
+    });
+    await this.runWhile(() => reading);
+    await read;
+  }
+
+  private async readAll({ actor, witness: { replica } }: Machine): Promise<void> {
+    const { records } = this.cluster.history;
+    for (let next = 1; replica !== undefined && next <= replica.commitIndex; ) {
+      const found = await replica.read(logIndex(next), replica.commitIndex, 64 * 1024);
+      for (const { index, checksum } of found) {
+        if (index !== next++ || records[index - 1]?.checksum !== checksum)
+          throw new Violation('one order everywhere', `${actor} gives out another record ${index} than the committed one`);
+      }
+      if (found.length === 0) throw new Violation('one order everywhere', `${actor} gives out nothing at record ${next}`);
+    }
+  }
+
+  /**
+   * Runs events one by one. Each is an immediate of its own, because Node settles
+   * promises between two immediates: what an event leads to has happened before
+   * it is looked at, and before the next one.
+   */
+  private runWhile(goesOn: () => boolean): Promise<void> {
+    const { cluster } = this;
+    return new Promise((resolve, reject) => {
+      let ended = false;
+      const turn = (last: boolean): void => {
+        if (ended) return;
+        try {
+          cluster.afterEvent();
+          if (goesOn()) cluster.runNext();
+          else ended = true;
+        } catch (error) {
+          ended = true;
+          reject(error);
+        }
+        if (ended) resolve();
+        else if (last) plan();
+      };
+      const plan = (): void => {
+        for (let planned = 1; planned <= EVENTS_PER_TURN; planned++) setImmediate(turn, planned === EVENTS_PER_TURN);
+      };
+      plan();
+    });
+  }
+}
