@@ -10,6 +10,7 @@ const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
   produce: async () => (await import('./produce.js')).produceCommand(),
   consume: async () => (await import('./consume.js')).consumeCommand(),
   cluster: async () => (await import('./cluster.js')).clusterCommand(),
+  sim: async () => (await import('./sim.js')).simCommand(),
 };
 
 const NAMES = [...Object.keys(COMMANDS), 'help'];

@@ -1,6 +1,6 @@
 import type { ActorId, Random } from '../../src/base/index.js';
-import type { Packet } from '../raft/core-node.js';
 import type { EventQueue } from '../../src/sim/event-queue.js';
+import type { Packet } from '../raft/core-node.js';
 
 /** Links that lose, repeat, delay and reorder what they carry, and carry nothing where they are cut. */
 export class Network {

@@ -1,0 +1,219 @@
+import assert from 'node:assert/strict';
+import { type LogIndex, logIndex } from '../../src/base/index.js';
+import { type Configuration, committedIndex, isJoint, leaveJoint, type PlacedConfiguration, RaftCore } from '../../src/raft/index.js';
+import { appendConfiguration } from '../../src/raft/leader.js';
+import { ServerState } from '../../src/raft/server-state.js';
+import type { Replica } from '../../src/replica/index.js';
+import type { PlantedBug } from '../../src/sim/index.js';
+import { GroupStore, type GroupWrite } from '../../src/storage/group-store.js';
+import { MarkerFile } from '../../src/storage/marker-file.js';
+
+/** A bug, and the seed that found it last: it is tried first, and a change of the code may make another one find it. */
+interface Planted {
+  readonly foundWith: number;
+  readonly bug: PlantedBug;
+}
+
+/** Well-known ways to get Raft and its storage wrong, one switch each. The simulation must find every one of them. */
+export const PLANTED_BUGS: Readonly<Record<string, Planted>> = {
+  /** Section 3.6.2, figure 3.7: the rule that a leader counts only entries of its own term is left out. */
+  'an old term is committed by counting': {
+    foundWith: 2,
+    bug: { afterInput: (replica) => commit(replica, coreOf(replica).configuration, () => true) },
+  },
+  'the vote is not persisted': {
+    foundWith: 2,
+    bug: {
+      storing: (requests) =>
+        requests.map((request) =>
+          request.hardState === undefined ? request : { ...request, hardState: { term: request.hardState.term, vote: undefined } },
+        ),
+    },
+  },
+  'the term is not persisted': {
+    foundWith: 1,
+    bug: {
+      storing: (requests) =>
+        requests.map(({ hardState, ...request }) => (hardState?.vote === undefined ? request : { ...request, hardState })),
+    },
+  },
+  'the vote leaves before it is durable': {
+    foundWith: 1,
+    bug: {
+      started(replica) {
+        serverOf(replica).durability.hold = (outbound) => outbound;
+      },
+    },
+  },
+  'entries are acknowledged before they are durable': {
+    foundWith: 1,
+    bug: {
+      started(replica) {
+        const { durability, log } = serverOf(replica);
+        Object.defineProperty(durability, 'durableIndex', { get: () => log.lastIndex, set: () => undefined });
+      },
+    },
+  },
+  /** A late, duplicated append cuts off what came after it. */
+  'every append truncates': {
+    foundWith: 1,
+    bug: {
+      beforeStep(replica, { message }) {
+        const { log } = serverOf(replica);
+        Reflect.deleteProperty(log, 'matches');
+        if (message.type !== 'append') return;
+        const matches = log.matches.bind(log);
+        log.matches = (index, term) => index === message.previousIndex && matches(index, term);
+      },
+    },
+  },
+  /** A follower acknowledges the end of its log, matched or not. */
+  'matchIndex is taken from the last index': {
+    foundWith: 14,
+    bug: {
+      sending(replica, packet) {
+        const { message } = packet;
+        if (message.type !== 'append-result' || !message.accepted) return packet;
+        return { ...packet, message: { ...message, index: coreOf(replica).durableIndex } };
+      },
+    },
+  },
+  'a heartbeat commits more than the follower is known to hold': {
+    foundWith: 8,
+    bug: {
+      sending(replica, packet) {
+        const { message } = packet;
+        return message.type === 'heartbeat' ? { ...packet, message: { ...message, commitIndex: replica.commitIndex } } : packet;
+      },
+      beforeStep(replica, { message }) {
+        // The receiver trusts it, as far as its log goes.
+        if (message.type === 'heartbeat') Object.assign(message, { commitIndex: Math.min(message.commitIndex, replica.tail.index) });
+      },
+    },
+  },
+  /** Section 4.1: a leader takes the configuration that it has inherited for committed. */
+  'the members change before an entry of the own term is committed': {
+    foundWith: 2,
+    bug: { afterInput: (replica) => goOnAsIfCommitted(replica, ({ index }, noopIndex) => index < noopIndex) },
+  },
+  /** A joint configuration is left, and the next change begun, before it is committed. */
+  'two changes of the members at once': {
+    foundWith: 1,
+    bug: { afterInput: (replica) => goOnAsIfCommitted(replica, () => true) },
+  },
+  'a learner is counted': {
+    foundWith: 2,
+    bug: {
+      afterInput(replica) {
+        const { voters, learners } = replica.configuration;
+        commit(replica, { voters: [...voters, ...learners], outgoing: [], learners: [] });
+      },
+    },
+  },
+  /** Section 4.3: the voters before have no say any more. */
+  'a joint configuration asks only the new half': {
+    foundWith: 2,
+    bug: { afterInput: (replica) => commit(replica, { ...replica.configuration, outgoing: [] }) },
+  },
+  'a log that is behind gets the vote': {
+    foundWith: 2,
+    bug: {
+      started(replica) {
+        serverOf(replica).log.isUpToDate = () => true;
+      },
+    },
+  },
+  /** Section 9.6: a server that was cut off deposes a leader that the others hear. */
+  'a pre-vote is granted while a leader is heard': {
+    foundWith: 3,
+    bug: {
+      started(replica) {
+        serverOf(replica).hearsLeader = () => false;
+      },
+    },
+  },
+  /** Section 6.4, first step: a new leader does not know yet what is committed. */
+  'reads are answered before the no-op is committed': {
+    foundWith: 1,
+    bug: {
+      afterInput(replica) {
+        const server = serverOf(replica);
+        if (server.role.name !== 'leader') return;
+        const { reads } = server.role;
+        if (Object.hasOwn(reads, 'add')) return;
+        const add = reads.add.bind(reads);
+        reads.add = (from, requestId, index, round) => add(from, requestId, index ?? server.commitIndex, round);
+      },
+    },
+  },
+  /** Section 6.4, second step: another may have been elected meanwhile. */
+  'a leader answers reads without asking a majority': {
+    foundWith: 17,
+    bug: {
+      started(replica) {
+        const ask = replica.confirmReadIndex.bind(replica);
+        replica.confirmReadIndex = () => (coreOf(replica).leadsWithCommit ? Promise.resolve(replica.commitIndex) : ask());
+      },
+    },
+  },
+  /** A crash in between, and the log looks as if it had lost its end. */
+  'the marker is ahead of the log': {
+    foundWith: 5,
+    bug: {
+      started(_, storage) {
+        const stores: unknown = Reflect.get(storage, 'stores');
+        assert(stores instanceof Map);
+        for (const store of stores.values()) markEarly(store);
+      },
+    },
+  },
+  // A snapshot without the producer table, one applied half, and a refusal that rests on an uncommitted event
+  // come with what they break.
+};
+
+function coreOf(replica: Replica): RaftCore {
+  const core: unknown = Reflect.get(replica, 'core');
+  assert(core instanceof RaftCore, 'a replica keeps consensus in `core`');
+  return core;
+}
+
+function serverOf(replica: Replica): ServerState {
+  const server: unknown = Reflect.get(coreOf(replica), 'server');
+  assert(server instanceof ServerState, 'the core keeps its state in `server`');
+  return server;
+}
+
+/** Commits what a leader's followers are known to hold, as this configuration counts them. */
+function commit(
+  replica: Replica,
+  configuration: Configuration,
+  counts: (index: LogIndex) => boolean = (index) => coreOf(replica).termAt(index) === replica.term,
+): void {
+  const core = coreOf(replica);
+  const match = core.matchIndexes();
+  if (match === undefined) return;
+  const self = serverOf(replica).self;
+  const index = committedIndex(configuration, (actor) => (actor === self ? core.durableIndex : (match.get(actor) ?? logIndex(0))));
+  if (index > core.commitIndex && counts(index)) serverOf(replica).commitIndex = index;
+}
+
+/** Leaves a joint configuration that is not committed, where `hasty` says so. */
+function goOnAsIfCommitted(replica: Replica, hasty: (latest: PlacedConfiguration, noopIndex: LogIndex) => boolean): void {
+  const server = serverOf(replica);
+  const { role, configurations } = server;
+  const { latest } = configurations;
+  if (role.name !== 'leader' || !isJoint(latest.configuration) || !hasty(latest, role.noopIndex)) return;
+  appendConfiguration(server, role, leaveJoint(latest.configuration));
+}
+
+function markEarly(store: unknown): void {
+  assert(store instanceof GroupStore);
+  const marker: unknown = Reflect.get(store, 'marker');
+  assert(marker instanceof MarkerFile);
+  const write = store.write.bind(store);
+  store.write = async (request: GroupWrite) => {
+    const last = request.records.at(-1);
+    if (last !== undefined) marker.note({ ...marker.current, index: last.index, term: last.term, checksum: last.checksum });
+    await write(request);
+  };
+}
