@@ -1,5 +1,5 @@
 import { Command } from 'commander';
-import type { Figures, Outcome, SimulationFailure } from '../src/sim/index.js';
+import type { Figures, Outcome, RunOptions, SimulationFailure } from '../src/sim/index.js';
 import { ENVIRONMENT_HELP, Settings } from './client-options.js';
 import { EXIT, note, Output } from './output.js';
 import { endWithNpm } from './stop-requests.js';
@@ -33,29 +33,46 @@ Examples:
   $ flotilla sim --seed 4711 --steps 100000`,
     );
   return command.action(async () => {
-    const { addFigures, noFigures, runSeed, SimulationFailure, STEPS_DEFAULT } = await import('../src/sim/index.js');
+    const { runSeed, STEPS_DEFAULT } = await import('../src/sim/index.js');
     const settings = new Settings(command);
-    const { first, last } = seedsOf(settings);
+    const range = seedsOf(settings);
     const steps = settings.integer('steps', 1, STEPS_MAX) ?? STEPS_DEFAULT;
-    const json = settings.flag('json');
     const output = new Output();
-    const progress = new Progress(last - first + 1);
-    const total = noFigures();
-    for (let seed = first; seed <= last && !output.closed; seed++) {
-      try {
-        const outcome = await runSeed({ seed, steps });
-        addFigures(total, outcome.figures);
-        progress.ran(outcome.steps);
-        if (json) await print(output, lineOf(outcome));
-      } catch (error) {
-        if (!(error instanceof SimulationFailure)) throw error;
-        process.exitCode = EXIT.failed;
-        progress.ran(error.step);
-        await print(output, json ? lineOfFailure(error) : `${error.message}\n\n`);
-      }
-    }
-    if (!json) await print(output, `${progress.summary()}\n${tableOf(total)}`);
+    const failures = await simulate({ ...range, steps, json: settings.flag('json'), output }, runSeed);
+    if (failures > 0) process.exitCode = EXIT.failed;
   });
+}
+
+export interface SimulateOptions extends SeedRange {
+  readonly steps: number;
+  readonly json: boolean;
+  readonly output: Pick<Output, 'write' | 'flush' | 'closed'>;
+}
+
+/** Runs all seeds, whatever the ones before have found. Resolves to the number of those that found something. */
+export async function simulate(
+  { first, last, steps, json, output }: SimulateOptions,
+  run: (options: RunOptions) => Promise<Outcome>,
+): Promise<number> {
+  const { addFigures, noFigures, SimulationFailure } = await import('../src/sim/index.js');
+  const progress = new Progress(last - first + 1);
+  const total = noFigures();
+  let failures = 0;
+  for (let seed = first; seed <= last && !output.closed; seed++) {
+    try {
+      const outcome = await run({ seed, steps });
+      addFigures(total, outcome.figures);
+      progress.ran(outcome.steps);
+      if (json) await print(output, lineOf(outcome));
+    } catch (error) {
+      if (!(error instanceof SimulationFailure)) throw error;
+      failures++;
+      progress.ran(error.step);
+      await print(output, json ? lineOfFailure(error) : `${error.message}\n\n`);
+    }
+  }
+  if (!json) await print(output, `${progress.summary()}${failures > 0 ? `, ${failures} failed` : ''}\n${tableOf(total)}`);
+  return failures;
 }
 
 function seedsOf(settings: Settings): SeedRange {
@@ -84,7 +101,7 @@ function tableOf(figures: Figures): string {
     .join('');
 }
 
-async function print(output: Output, text: string): Promise<void> {
+async function print(output: SimulateOptions['output'], text: string): Promise<void> {
   await output.write(text);
   await output.flush();
 }

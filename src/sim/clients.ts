@@ -87,9 +87,9 @@ export class Clients {
     const property = 'consumers see what is committed';
     if (records.length === 0) throw new Violation(property, `${actor} gave out nothing from record ${from} on`);
     this.cluster.figures.recordsRead += records.length;
-    for (const [position, { index, checksum }] of records.entries()) {
+    for (const [position, { index, bytes }] of records.entries()) {
       const committed = this.cluster.history.records[index - 1];
-      if (index !== from + position || committed?.checksum !== checksum)
+      if (index !== from + position || committed === undefined || Buffer.compare(committed.bytes, bytes) !== 0)
         throw new Violation(property, `${actor} gave out another record ${index} than the committed one`);
     }
   }

@@ -141,8 +141,9 @@ export class Simulation {
     const { records } = this.cluster.history;
     for (let next = 1; replica !== undefined && next <= replica.commitIndex; ) {
       const found = await replica.read(logIndex(next), replica.commitIndex, 64 * 1024);
-      for (const { index, checksum } of found) {
-        if (index !== next++ || records[index - 1]?.checksum !== checksum)
+      for (const { index, bytes } of found) {
+        const committed = records[index - 1];
+        if (index !== next++ || committed === undefined || Buffer.compare(committed.bytes, bytes) !== 0)
           throw new Violation('one order everywhere', `${actor} gives out another record ${index} than the committed one`);
       }
       if (found.length === 0) throw new Violation('one order everywhere', `${actor} gives out nothing at record ${next}`);

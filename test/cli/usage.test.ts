@@ -26,6 +26,9 @@ const WRONG: readonly (readonly [line: string, message: RegExp, env?: Readonly<R
   ['consume --since 2h', /^error: option '--since <duration>': this version does not support it yet/],
   ['-d /data produce -n /a', /^error: option '-d' stands before 'produce'/],
   ['cluster statsu', /^error: unknown command 'statsu' \(Did you mean status\?\)/],
+  ['sim --seeds 3..1', /^error: option '--seeds <a\.\.b>': "3\.\.1"/],
+  ['sim --seed 1 --seeds 1..2', /^error: option '--seeds <a\.\.b>': give either/],
+  ['sim --steps 0', /^error: option '--steps <n>': "0"/],
   ['consume', /^error: FLOTILLA_CLIENT_TAIL: "perhaps"/, { FLOTILLA_CLIENT_TAIL: 'perhaps' }],
   ['consume', /^error: FLOTILLA_CLIENT_LIMIT: "x"/, { FLOTILLA_CLIENT_LIMIT: 'x' }],
 ];
