@@ -1,7 +1,8 @@
-import { type ActorId, actorId, FlotillaError, messageOf, present, type Random } from '../base/index.js';
+import { type ActorId, actorId, FlotillaError, logIndex, messageOf, present, type Random } from '../base/index.js';
 import type { Configuration, Settings } from '../raft/index.js';
 import type { LinkState, Proposed } from '../replica/index.js';
 import type { Membership, PackedBody } from '../wire/index.js';
+import { requireOpenSegmentWhole } from './audit.js';
 import { EventQueue } from './event-queue.js';
 import type { Figures } from './figures.js';
 import { allInvariants, CommittedHistory, type Invariant } from './invariants/index.js';
@@ -9,7 +10,7 @@ import { Ledger } from './ledger.js';
 import { Machine, memberOf } from './machine.js';
 import { MachineClock } from './machine-clock.js';
 import { Network } from './network.js';
-import { type PlantedBug, Process } from './process.js';
+import { GROUP, type PlantedBug, Process } from './process.js';
 import { Violation } from './violation.js';
 import { KnownRecords, type Packet, Witness } from './witness.js';
 
@@ -290,6 +291,9 @@ export class Cluster {
 
   private takesPart(machine: Machine, lost: boolean): void {
     if (lost) this.figures.lostWrites++;
+    const { witness, disk, folder } = machine;
+    if (machine.condition === 'damaged')
+      requireOpenSegmentWhole(disk, `${folder.groupsPath}/${GROUP}/segments`, witness, logIndex(witness.stored.length));
     for (const invariant of this.invariants) invariant.started?.(machine.witness);
     machine.witness.changedFrom = Number.POSITIVE_INFINITY;
     this.announceLinksOf(machine);

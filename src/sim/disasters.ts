@@ -161,6 +161,8 @@ export class Disasters {
       machine.condition = 'damaged';
     }
     cluster.restartAfter(cluster.between(10, 200), machine);
+    // What it still gives out has to be right.
+    for (let reads = 0; reads < 8; reads++) cluster.after(cluster.between(100, 1500), () => this.clients.read(machine));
   }
 
   private canSpare(machine: Machine): boolean {

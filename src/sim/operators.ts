@@ -38,7 +38,7 @@ export class Operators {
   private act(): void {
     const { cluster, broken } = this;
     cluster.after(cluster.between(20, cluster.calm ? 100 : this.gapMsMax), () => this.act());
-    if (broken !== undefined) this.replace(broken);
+    if (broken !== undefined) this.attend(broken);
     else if (this.busy && !cluster.calm) {
       this.changeAtRandom();
       if (cluster.random() < 0.2) this.changeAtRandom();
@@ -54,6 +54,11 @@ export class Operators {
         to: cluster.pick(['voter', 'voter', 'voter', 'learner', 'removed'] as const),
       })),
     );
+  }
+
+  /** One that still runs, whatever is wrong with its disk, is left alone for a while. */
+  private attend(broken: Machine): void {
+    if (broken.condition === 'lost' || this.cluster.calm || this.cluster.random() < 0.2) this.replace(broken);
   }
 
   /** Takes a machine out of the cluster and a new one in; once that is committed it is carried away. */
