@@ -68,6 +68,7 @@ export class HotLog {
     this.cache.clear(logIndex(tail.index + 1));
     this.start = tail;
     this.end = tail;
+    this.observer.replaced?.(tail);
   }
 
   /** The records up to `begin` are given up. */

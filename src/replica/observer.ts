@@ -1,5 +1,5 @@
 import type { ActorId } from '../base/index.js';
-import type { LogRecord } from '../wire/index.js';
+import type { LogRecord, LogTail } from '../wire/index.js';
 
 /** What a replica tells of its work; telemetry counts it. Called on the hot path: must not throw and must be quick. */
 export interface ReplicaObserver {
@@ -12,4 +12,6 @@ export interface ReplicaObserver {
   outcomeUnknown(batches: number): void;
   /** A record entered this node's log, in place of whatever stood at its index and above. For those who watch over it: the simulator. */
   appended?(record: LogRecord): void;
+  /** A snapshot took the log's place, which begins after this. For the same. */
+  replaced?(before: LogTail): void;
 }

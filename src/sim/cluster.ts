@@ -313,8 +313,10 @@ export class Cluster {
       ) | 0;
     this.figures.truncations += witness.truncations;
     witness.truncations = 0;
+    this.figures.snapshots += witness.snapshots;
+    witness.snapshots = 0;
     witness.changedFrom = Number.POSITIVE_INFINITY;
-    witness.configurationBefore = replica.configuration;
+    witness.configurationBefore = replica.membership;
   }
 
   private noticeElection(actor: ActorId): void {
@@ -350,7 +352,7 @@ export class Cluster {
       .map(({ actor, witness: { replica }, condition }) =>
         replica === undefined
           ? `${actor} down (${condition})`
-          : `${actor} ${replica.role} term ${replica.term} log ${replica.commitIndex}/${replica.tail.index} of ${describeConfiguration(replica.configuration)}`,
+          : `${actor} ${replica.role} term ${replica.term} log ${replica.commitIndex}/${replica.tail.index} of ${describeConfiguration(replica.membership)}`,
       )
       .join(', ');
   }

@@ -1,4 +1,4 @@
-import type { ActorId } from '../base/index.js';
+import { type ActorId, logIndex } from '../base/index.js';
 import type { Clients } from './clients.js';
 import type { Cluster } from './cluster.js';
 import { damage } from './damage.js';
@@ -24,7 +24,7 @@ export interface DisastersOptions {
   readonly damages: boolean;
 }
 
-/** Everything that goes wrong. New kinds (a snapshot in the middle of it, a log whose front is cut) are further rows of the table. */
+/** Everything that goes wrong, and what makes it worse. */
 export class Disasters {
   private readonly cluster: Cluster;
   private readonly clients: Clients;
@@ -53,6 +53,7 @@ export class Disasters {
       { weight: 6, strike: () => this.cut(() => cluster.random() < 0.3) },
       { weight: 3, strike: () => this.cut(ringOf([...cluster.machines.keys()])) },
       { weight: 3, strike: () => this.cut(bridgeOf(this.half(), cluster.any().actor)) },
+      { weight: 14, strike: () => this.cutLogs() },
       { weight: 4, strike: () => this.failSync(cluster.any()) },
       { weight: 3, strike: () => this.fillDisk(cluster.any()) },
       { weight: 5, strike: () => this.slowDisk(cluster.any()) },
@@ -126,6 +127,19 @@ export class Disasters {
     return new Set([...this.cluster.machines.keys()].filter(() => this.cluster.random() < 0.5));
   }
 
+  /** Who lacks what is given up needs a snapshot. */
+  private cutLogs(): void {
+    for (const machine of this.cluster.machines.values()) {
+      if (this.cluster.random() < 0.3) continue;
+      this.cluster.inputAfter(this.cluster.between(0, 20), machine, ({ replica }) => {
+        if (replica === undefined) return;
+        const before = replica.begin.index;
+        replica.cutLog(logIndex(this.cluster.random() < 0.5 ? replica.commitIndex : this.cluster.between(before, replica.commitIndex)));
+        if (replica.begin.index > before) this.cluster.figures.cuts++;
+      });
+    }
+  }
+
   private failSync({ disk }: Machine): void {
     disk.troubles.syncFails = true;
   }
@@ -172,7 +186,7 @@ export class Disasters {
       const { replica, records } = witness;
       if (replica === undefined) return false;
       const latest = records.findLast(({ kind }) => kind === 'configuration')?.index ?? 0;
-      const { voters, outgoing } = replica.configuration;
+      const { voters, outgoing } = replica.membership;
       const spares = (half: readonly ActorId[]): boolean => half.length >= 3 || !half.includes(machine.actor);
       return latest < committed || (spares(voters) && spares(outgoing));
     });

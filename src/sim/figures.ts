@@ -5,6 +5,10 @@ export interface Figures {
   /** Power cuts and ends of processes that took something that was on its way to the disk. */
   lostWrites: number;
   truncations: number;
+  /** Logs that began later than before … */
+  cuts: number;
+  /** … and followers' that were replaced by what stands before another's begin. */
+  snapshots: number;
   /** Configurations that were committed. */
   memberChanges: number;
   transfers: number;
@@ -28,6 +32,8 @@ export function noFigures(): Figures {
     crashes: 0,
     lostWrites: 0,
     truncations: 0,
+    cuts: 0,
+    snapshots: 0,
     memberChanges: 0,
     transfers: 0,
     failStops: 0,

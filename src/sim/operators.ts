@@ -67,7 +67,7 @@ export class Operators {
     const leader = cluster.anyLeader();
     const replica = leader.witness.replica;
     if (replica?.role !== 'leader') return;
-    const { configuration } = replica;
+    const { membership: configuration } = replica;
     const settled = !isJoint(configuration) && replica.matchIndexes() !== undefined && this.isCommitted(leader);
     if (!membersOf(configuration).includes(broken.actor) && settled) {
       cluster.figures.replacements++;

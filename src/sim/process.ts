@@ -140,7 +140,7 @@ export class Process {
     });
     this.replica = replica;
     witness.replica = replica;
-    witness.configurationBefore = replica.configuration;
+    witness.configurationBefore = replica.membership;
     bug?.started?.(replica, storage);
     this.options.onTakesPart(this, lost);
     replica.start();
@@ -174,7 +174,7 @@ export class Process {
     const { witness, bug } = this.options;
     return {
       persist: (requests) => {
-        witness.writing = requests;
+        witness.asked(requests);
         return storage.persist(bug?.storing?.(requests) ?? requests).then(() => {
           if (this.alive) witness.persisted(requests);
         });
@@ -189,6 +189,7 @@ export class Process {
     const ignored = (): void => undefined;
     return {
       appended: (record) => witness.appended(record),
+      replaced: (before) => witness.replaced(before),
       roleChanged: ignored,
       campaigned: ignored,
       persisted: ignored,

@@ -111,9 +111,9 @@ export class Simulation {
   /** All members that are whole hold the same log, all of it committed, and no change of the members is under way. */
   private logsAreEqual(): boolean {
     const replica = this.leader?.witness.replica;
-    if (replica === undefined || isJoint(replica.configuration)) return false;
+    if (replica === undefined || isJoint(replica.membership)) return false;
     const { index, checksum } = replica.tail;
-    return membersOf(replica.configuration).every((actor) => {
+    return membersOf(replica.membership).every((actor) => {
       const machine = this.cluster.machines.get(actor);
       const other = machine?.witness.replica;
       if (machine?.condition === 'lost') return true;
@@ -124,7 +124,7 @@ export class Simulation {
   /** Every whole member gives out what was committed, from the first record to the last. */
   private async readEverything(): Promise<void> {
     const { cluster } = this;
-    const members = membersOf(this.leader?.witness.replica?.configuration ?? { voters: [], outgoing: [], learners: [] });
+    const members = membersOf(this.leader?.witness.replica?.membership ?? { voters: [], outgoing: [], learners: [] });
     const checks = members.flatMap((actor) => {
       const machine = cluster.machines.get(actor);
       return machine?.condition === 'whole' ? [this.readAll(machine)] : [];
@@ -139,7 +139,7 @@ export class Simulation {
 
   private async readAll({ actor, witness: { replica } }: Machine): Promise<void> {
     const { records } = this.cluster.history;
-    for (let next = 1; replica !== undefined && next <= replica.commitIndex; ) {
+    for (let next = (replica?.begin.index ?? 0) + 1; replica !== undefined && next <= replica.commitIndex; ) {
       const found = await replica.read(logIndex(next), replica.commitIndex, 64 * 1024);
       for (const { index, bytes } of found) {
         const committed = records[index - 1];

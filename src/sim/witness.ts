@@ -1,7 +1,7 @@
 import { type ActorId, type LogIndex, logIndex, term } from '../base/index.js';
 import type { Configuration, HardState, Message } from '../raft/index.js';
 import type { PersistRequest, RecoveredGroup, Replica } from '../replica/index.js';
-import type { LogRecord } from '../wire/index.js';
+import type { LogRecord, LogTail } from '../wire/index.js';
 import { Violation } from './violation.js';
 
 /** A message between nodes, with the records of an append. */
@@ -43,7 +43,7 @@ export class Witness {
   stored: LogRecord[] = [];
   storedHardState: HardState = { term: term(0), vote: undefined };
   /** Asked of the storage and not answered. */
-  writing: readonly PersistRequest[] = [];
+  private writing: PersistRequest[] = [];
   /** Set while it takes part. */
   replica: Replica | undefined;
   /** Lowest index that the last step wrote; Infinity where it wrote none. */
@@ -51,6 +51,7 @@ export class Witness {
   /** In force before the last step. */
   configurationBefore: Configuration = { voters: [], outgoing: [], learners: [] };
   truncations = 0;
+  snapshots = 0;
   private readonly known: KnownRecords;
 
   constructor(actor: ActorId, known: KnownRecords) {
@@ -68,10 +69,23 @@ export class Witness {
     this.changedFrom = Math.min(this.changedFrom, record.index);
   }
 
+  /** A snapshot took the log's place: the history up to its end is the leader's. */
+  replaced(before: LogTail): void {
+    const history = this.historyOf(before);
+    this.changedFrom = Math.min(this.changedFrom, 1 + sharedBy(this.records, history));
+    this.records = history;
+    this.snapshots++;
+  }
+
+  asked(requests: readonly PersistRequest[]): void {
+    this.writing.push(...requests);
+  }
+
   persisted(requests: readonly PersistRequest[]): void {
-    this.writing = [];
-    for (const { truncateAfter, records, hardState } of requests) {
+    this.writing = this.writing.filter((request) => !requests.includes(request));
+    for (const { snapshot, truncateAfter, records, hardState } of requests) {
       if (hardState !== undefined) this.storedHardState = hardState;
+      if (snapshot !== undefined) this.stored = this.historyOf(snapshot.before);
       if (truncateAfter !== undefined) this.stored.length = Math.min(this.stored.length, truncateAfter);
       for (const record of records) this.stored.push(record);
     }
@@ -92,7 +106,7 @@ export class Witness {
       );
     }
     const found = this.historyOf(tail);
-    const kept = Math.min(this.stored.length, ...this.writing.map(({ truncateAfter }) => truncateAfter ?? Number.POSITIVE_INFINITY));
+    const kept = Math.min(this.stored.length, ...this.writing.map((request) => this.keptBy(request)));
     const last = this.stored[kept - 1];
     if (last !== undefined && found[kept - 1]?.checksum !== last.checksum) {
       throw new Violation(property, `${this.actor} had stored record ${kept} of term ${last.term}; its log now ends at ${tail.index}`);
@@ -107,7 +121,13 @@ export class Witness {
     return lost;
   }
 
-  /** The records that a log with this end holds. */
+  /** So many of the stored records outlive a write, done or not. */
+  private keptBy({ snapshot, truncateAfter }: PersistRequest): number {
+    if (snapshot !== undefined) return sharedBy(this.stored, this.historyOf(snapshot.before));
+    return truncateAfter ?? Number.POSITIVE_INFINITY;
+  }
+
+  /** The records that a log with this end holds, given up or not. */
   private historyOf(tail: { readonly index: LogIndex; readonly checksum: number }): LogRecord[] {
     const found: LogRecord[] = [];
     for (let { index, checksum } = tail; index > 0; index = logIndex(index - 1)) {
@@ -119,4 +139,11 @@ export class Witness {
     }
     return found;
   }
+}
+
+/** The length of the history that two logs have in common. */
+function sharedBy(one: readonly LogRecord[], other: readonly LogRecord[]): number {
+  let shared = Math.min(one.length, other.length);
+  while (shared > 0 && one[shared - 1]?.checksum !== other[shared - 1]?.checksum) shared--;
+  return shared;
 }

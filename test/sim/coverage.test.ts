@@ -20,7 +20,7 @@ const SHARES: Partial<Record<keyof Figures, number>> = {
   transfers: 0.3,
   unknownOutcomes: 0.3,
   recordsRead: 0.9,
-  // Snapshots belong here, with 0.25.
+  snapshots: 0.25,
 };
 const ELECTIONS_LEAST = 3;
 

@@ -105,7 +105,7 @@ export const PLANTED_BUGS: Readonly<Record<string, Planted>> = {
     foundWith: 2,
     bug: {
       afterInput(replica) {
-        const { voters, learners } = replica.configuration;
+        const { voters, learners } = replica.membership;
         commit(replica, { voters: [...voters, ...learners], outgoing: [], learners: [] });
       },
     },
@@ -113,7 +113,7 @@ export const PLANTED_BUGS: Readonly<Record<string, Planted>> = {
   /** Section 4.3: the voters before have no say any more. */
   'a joint configuration asks only the new half': {
     foundWith: 2,
-    bug: { afterInput: (replica) => commit(replica, { ...replica.configuration, outgoing: [] }) },
+    bug: { afterInput: (replica) => commit(replica, { ...replica.membership, outgoing: [] }) },
   },
   'a log that is behind gets the vote': {
     foundWith: 2,
@@ -167,8 +167,24 @@ export const PLANTED_BUGS: Readonly<Record<string, Planted>> = {
       },
     },
   },
-  // A snapshot without the producer table, one applied half, and a refusal that rests on an uncommitted event
-  // come with what they break.
+  /** The replica goes on from the snapshot, and the log on disk is the one from before. */
+  'a snapshot is applied half': {
+    foundWith: 1,
+    bug: { storing: (requests) => requests.map(({ snapshot: _, ...request }) => request) },
+  },
+  /** What was true when the snapshot was made is not all in it: after a restart the state is not the one that replay would reach. */
+  'a snapshot leaves out a part of the state': {
+    foundWith: 1,
+    bug: {
+      storing: (requests) =>
+        requests.map((request) => {
+          if (request.snapshot === undefined) return request;
+          const { membership } = request.snapshot;
+          return { ...request, snapshot: { ...request.snapshot, membership: { ...membership, voters: membership.voters.slice(1) } } };
+        }),
+    },
+  },
+  // A snapshot without the producer table and a refusal that rests on an uncommitted event come with what they break.
 };
 
 function coreOf(replica: Replica): RaftCore {

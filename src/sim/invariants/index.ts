@@ -4,6 +4,7 @@ import { leaderCompleteness } from './leader-completeness.js';
 import { leadersAreLeftInPeace } from './leaders-are-left-in-peace.js';
 import { logMatching } from './log-matching.js';
 import { matchIndexRises } from './match-index-rises.js';
+import { membershipIsTheLogs } from './membership-is-the-logs.js';
 import { oneChangeAtATime } from './one-change-at-a-time.js';
 import { oneLeaderPerTerm } from './one-leader-per-term.js';
 import { oneVotePerTerm } from './one-vote-per-term.js';
@@ -23,6 +24,7 @@ export function allInvariants(history: CommittedHistory, electionTimeoutMs: numb
     promisesAreDurable(),
     matchIndexRises(),
     oneChangeAtATime(),
+    membershipIsTheLogs(),
     leadersAreLeftInPeace(electionTimeoutMs),
   ];
 }
