@@ -169,12 +169,12 @@ export const PLANTED_BUGS: Readonly<Record<string, Planted>> = {
   },
   /** The replica goes on from the snapshot, and the log on disk is the one from before. */
   'a snapshot is applied half': {
-    foundWith: 1,
+    foundWith: 32,
     bug: { storing: (requests) => requests.map(({ snapshot: _, ...request }) => request) },
   },
   /** What was true when the snapshot was made is not all in it: after a restart the state is not the one that replay would reach. */
   'a snapshot leaves out a part of the state': {
-    foundWith: 1,
+    foundWith: 278,
     bug: {
       storing: (requests) =>
         requests.map((request) => {
