@@ -1,7 +1,7 @@
 import { type ActorId, actorId, FlotillaError, logIndex, present, type Random, seededRandom } from '../../src/base/index.js';
 import { isJoint, type MemberChange, membersOf, type Settings } from '../../src/raft/index.js';
-import { CoreNode, describeConfiguration, type Packet, type PlantedFault } from '../raft/core-node.js';
 import { EventQueue } from '../../src/sim/event-queue.js';
+import { CoreNode, describeConfiguration, type Packet, type PlantedFault } from '../raft/core-node.js';
 import { allInvariants, type Invariant, Violation } from './invariants/index.js';
 import { Network } from './network.js';
 import { initialDisk, noFigures, type Scenario } from './scenario.js';
