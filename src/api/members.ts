@@ -43,16 +43,20 @@ export async function transferLeadership(view: MembersView, id: number): Promise
   if (to === view.self.actor) return to;
   if (to !== undefined && !replica.membership.voters.includes(to))
     throw new FlotillaError('INVALID_ARGUMENT', `actor_id: actor ${to} is no voter of this cluster`);
-  if (await replica.handOver(LIMITS.transferMs, to)) {
-    if (replica.leader === undefined) await replica.roleChanged(AbortSignal.timeout(LIMITS.transferMs));
-    return replica.leader;
-  }
+  if (await handOver(replica, LIMITS.transferMs, to)) return replica.leader;
   throw new FlotillaError(
     'QUORUM_AT_RISK',
     to === undefined
       ? 'there is no other voter who could lead; nothing was changed'
       : `actor ${to} has not taken over; this node still leads`,
   );
+}
+
+/** Resolves when this node has seen its successor stand, so that it can tell its producers; false where it still leads. */
+export async function handOver(replica: Replica, timeoutMs: number, to?: ActorId): Promise<boolean> {
+  const isOver = await replica.handOver(timeoutMs, to);
+  if (isOver && replica.leader === undefined) await replica.roleChanged(AbortSignal.timeout(timeoutMs));
+  return isOver;
 }
 
 function leading({ replica, leaderAddress }: MembersView): Replica {

@@ -1,5 +1,5 @@
 import { randomInt } from 'node:crypto';
-import { type ClusterView, clusterHandlers, EventService, takeInMember } from '../api/index.js';
+import { type ClusterView, clusterHandlers, EventService, handOver, takeInMember } from '../api/index.js';
 import { type ActorId, AssertionFailure, FlotillaError, groupId, LIMITS, seededRandom } from '../base/index.js';
 import { DEFAULT_STREAM } from '../event/index.js';
 import { HttpServer, type Readiness } from '../http/index.js';
@@ -146,7 +146,7 @@ export class FlotillaNode {
     this.phase = 'stopping';
     this.forming.abort();
     this.server.setServing(false);
-    await this.handOver();
+    if (this.replica !== undefined) await handOver(this.replica, this.parts.config.electionTimeoutMs);
     await within(
       LIMITS.drainMs,
       this.events.drain(new FlotillaError('SHUTTING_DOWN', 'the node is stopping; nothing was proposed: use another node')),
@@ -156,14 +156,6 @@ export class FlotillaNode {
     await this.close();
     logger.info({}, 'stopped');
     this.end({});
-  }
-
-  /** Ends when it has seen its successor stand, and told its producers. */
-  private async handOver(): Promise<void> {
-    const { replica } = this;
-    const timeoutMs = this.parts.config.electionTimeoutMs;
-    const isOver = await replica?.handOver(timeoutMs);
-    if (isOver === true && replica?.leader === undefined) await replica?.roleChanged(AbortSignal.timeout(timeoutMs));
   }
 
   /** The first failure that the node can't survive: it stops at once, acknowledges nothing more, and verifies its data on the next start. */
