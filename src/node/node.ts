@@ -13,7 +13,7 @@ import { systemClock } from './clock.js';
 import { formatAddress, type ServerConfig } from './config/index.js';
 import { incarnationOf } from './incarnation.js';
 import { MemberCare } from './member-care.js';
-import { mirrorReplica, observeReplica } from './replica-metrics.js';
+import { countTransport, mirrorReplica, observeReplica } from './replica-metrics.js';
 import { SpokenVersions } from './spoken-versions.js';
 import { VERSION } from './version.js';
 import { within } from './within.js';
@@ -248,6 +248,7 @@ export class FlotillaNode {
     this.replica = new Replica({
       group: DEFAULT_GROUP,
       self: this.self.actor,
+      instance: this.self.instance,
       settings: {
         electionTimeoutMs: config.electionTimeoutMs,
         heartbeatIntervalMs: config.heartbeatIntervalMs,
@@ -255,16 +256,7 @@ export class FlotillaNode {
       },
       cacheBytes: config.cacheBytes,
       storage,
-      transport: {
-        send: (to, group, message, records) => {
-          metrics.messagesSent.inc({ type: message.type });
-          return links.send(to, group, message, records);
-        },
-        forward: (to, group, body) => {
-          metrics.forwarded.inc();
-          return links.forward(to, group, body);
-        },
-      },
+      transport: countTransport(links, metrics),
       clock: systemClock,
       random: seededRandom(randomInt(2 ** 31)),
       observer: observeReplica(this.self.actor, metrics, logging.logger('raft')),

@@ -1,6 +1,6 @@
 import type { ActorId } from '../base/index.js';
 import { isVoter } from '../raft/index.js';
-import type { LinkState, Logger, Replica, ReplicaObserver } from '../replica/index.js';
+import type { LinkState, Logger, PeerTransport, Replica, ReplicaObserver } from '../replica/index.js';
 import type { Metrics, RaftRole } from '../telemetry/index.js';
 
 /** Counts what a replica tells, and logs what an operator wants to know of it. */
@@ -21,6 +21,20 @@ export function observeReplica(self: ActorId, metrics: Metrics, logger: Logger):
     },
     committed: (seconds) => metrics.appendSeconds.observe(seconds),
     outcomeUnknown: (batches) => metrics.outcomesUnknown.inc(batches),
+  };
+}
+
+/** Counts what is sent to the other nodes. */
+export function countTransport(transport: PeerTransport, metrics: Metrics): PeerTransport {
+  return {
+    send: (to, group, message, records) => {
+      metrics.messagesSent.inc({ type: message.type });
+      return transport.send(to, group, message, records);
+    },
+    forward: (to, group, body) => {
+      metrics.forwarded.inc();
+      return transport.forward(to, group, body);
+    },
   };
 }
 

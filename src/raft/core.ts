@@ -118,6 +118,11 @@ export class RaftCore {
     return this.server.role.name === 'leader' && this.server.commitIndex >= this.server.role.noopIndex;
   }
 
+  /** Whether the configurations mean another server by this one's name; see `ServerState.mayCampaign`. */
+  set isNamesake(isNamesake: boolean) {
+    this.server.isNamesake = isNamesake;
+  }
+
   /** What the leader knows each other member to hold; undefined where this server does not lead. */
   matchIndexes(): Map<ActorId, LogIndex> | undefined {
     const { role } = this.server;

@@ -99,6 +99,8 @@ export class ServerState {
   /** When the leader of this term was last heard. */
   leaderHeardMs = Number.NEGATIVE_INFINITY;
   output: Output = emptyOutput();
+  /** The configurations mean another server by this one's name: one that had the name before it. */
+  isNamesake = false;
   private hardState: HardState;
 
   constructor(options: {
@@ -145,9 +147,12 @@ export class ServerState {
   /**
    * Also a voter that the latest configuration leaves out, until it knows that to
    * be committed: where nobody else has the entries that it has, nobody else can
-   * be elected (section 4.2.2, figure 4.6).
+   * be elected (section 4.2.2, figure 4.6). Never one that catches up on the time
+   * of another server of its name: two such could make up a majority that has
+   * forgotten everything.
    */
   get mayCampaign(): boolean {
+    if (this.isNamesake) return false;
     return isVoter(this.configuration, this.self) || isVoter(this.configurations.asOf(this.commitIndex), this.self);
   }
 

@@ -11,6 +11,7 @@ export interface MembersOptions {
   readonly core: RaftCore;
   readonly log: HotLog;
   readonly clock: Clock;
+  readonly self: Pick<Member, 'actor'> & Partial<Pick<Member, 'instance'>>;
   readonly commitWaiters: CommitWaiters;
   readonly recovered: readonly PlacedMembership[];
   readonly onChanged: (membership: Membership) => void;
@@ -23,6 +24,7 @@ export class Members {
   private readonly core: RaftCore;
   private readonly log: HotLog;
   private readonly clock: Clock;
+  private readonly self: MembersOptions['self'];
   private readonly commitWaiters: CommitWaiters;
   private readonly memberships: Memberships;
   private readonly onChanged: (membership: Membership) => void;
@@ -35,11 +37,13 @@ export class Members {
     this.core = options.core;
     this.log = options.log;
     this.clock = options.clock;
+    this.self = options.self;
     this.commitWaiters = options.commitWaiters;
     this.memberships = new Memberships(options.recovered);
     this.onChanged = options.onChanged;
     this.drive = options.drive;
     this.seen = this.latest;
+    this.findSeat();
   }
 
   /** In this node's log, committed or not. */
@@ -89,8 +93,16 @@ export class Members {
   notice(): void {
     if (this.latest === this.seen) return;
     this.seen = this.latest;
+    this.findSeat();
     this.onChanged(this.latest);
     this.commitWaiters.wakeRole();
+  }
+
+  /** An actor id may be given to another data directory, which then catches up on the time of the one before. */
+  private findSeat(): void {
+    const { actor, instance } = this.self;
+    const seat = this.latest.members.find((member) => member.actor === actor);
+    this.core.isNamesake = instance !== undefined && seat !== undefined && seat.instance !== instance;
   }
 
   /** See `Replica.changeMembers`. */

@@ -17,6 +17,8 @@ import { Snapshots } from './snapshots.js';
 export interface ReplicaOptions {
   readonly group: GroupId;
   readonly self: ActorId;
+  /** This node's data directory, by which memberships mean it; absent: any of its actor id. */
+  readonly instance?: string;
   readonly settings: Settings;
   readonly cacheBytes: number;
   readonly storage: Storage;
@@ -103,7 +105,9 @@ export class Replica {
       ask: (requestId) => this.input(() => core.readIndex(requestId, clock.nowMs())),
     });
     this.commitWaiters = new CommitWaiters(recovered.commitIndex);
+    const { self, instance } = options;
     this.members = new Members({
+      self: instance === undefined ? { actor: self } : { actor: self, instance },
       core,
       log,
       clock,

@@ -80,8 +80,8 @@ export class ReplicaCluster {
     return this.server(actor).replica;
   }
 
-  /** Starts a node from what is on its disk. */
-  start(actor: number): void {
+  /** Starts a node from what is on its disk; `instance`: of another data directory than the member of that name. */
+  start(actor: number, instance = memberOf(actorId(actor)).instance): void {
     const self = actorId(actor);
     const disks = present(this.disks.get(self), `there is no node ${actor}`);
     const storage = new MemoryStorage(disks);
@@ -93,6 +93,7 @@ export class ReplicaCluster {
     const replica = new Replica({
       group: GROUP,
       self,
+      instance,
       settings: SETTINGS,
       cacheBytes: this.cacheBytes,
       storage,
