@@ -93,41 +93,39 @@ describe('forming a cluster', { concurrency: 2 }, () => {
       await isOneCluster(cluster, [1, 2, 3]);
     }),
   );
-
-  test(
-    'a founder that does not come is left out on command, and joins when it comes after all',
-    withCluster({}, async (cluster) => {
-      const [one, two, three] = [cluster.node(1), cluster.node(2), cluster.node(3)];
-      const form = async (asked: ClusterNode, ...addresses: string[]) =>
-        await cluster.command(asked, ['cluster', 'form', ...addresses.flatMap((address) => ['--without', address])]);
-      one.start();
-      await waitsFor(one, [two, three]);
-      const alone = await form(one, two.address, three.address);
-      assert.equal(alone.code, 1);
-      assert.match(alone.stderr, /^error: the actors 1 are no majority against the 2 [^\n]*Nothing was changed \(QUORUM_AT_RISK\)\n$/);
-      two.start();
-      await waitsFor(one, [three]);
-      await until('the way out is told', async () =>
-        (await one.readiness())?.reasons.some((reason) => reason.endsWith(`flotilla cluster form --without ${three.address}`)),
-      );
-      const other = await form(one, 'elsewhere:1');
-      assert.match(
-        other.stderr,
-        new RegExp(`elsewhere:1 is not waited for; nothing was changed: waited for is ${three.address} \\(INVALID`),
-      );
-      const formed = await form(one, three.address);
-      assert.deepEqual([formed.code, formed.stdout], [0, 'the cluster has formed; voters: 1, 2\n'], formed.stderr);
-      await cluster.ready();
-      const again = await form(two, three.address);
-      assert.match(again.stderr, /^error: the cluster has formed already; nothing was changed[^\n]*\(INVALID_ARGUMENT\)\n$/);
-      three.start();
-      await until('node 3 votes', async () =>
-        (await one.clusterStatus()).nodes.some(({ actorId, role }) => actorId === 3 && role === proto.NodeRole.FOLLOWER),
-      );
-      await isOneCluster(cluster, [1, 2, 3]);
-    }),
-  );
 });
+
+// By itself: the end of a test kills the commands of those beside it.
+test(
+  'a founder that does not come is left out on command, and joins when it comes after all',
+  withCluster({}, async (cluster) => {
+    const [one, two, three] = [cluster.node(1), cluster.node(2), cluster.node(3)];
+    const form = async (asked: ClusterNode, ...addresses: string[]) =>
+      await cluster.command(asked, ['cluster', 'form', ...addresses.flatMap((address) => ['--without', address])]);
+    one.start();
+    await waitsFor(one, [two, three]);
+    const alone = await form(one, two.address, three.address);
+    assert.equal(alone.code, 1);
+    assert.match(alone.stderr, /^error: the actors 1 are no majority against the 2 [^\n]*Nothing was changed \(QUORUM_AT_RISK\)\n$/);
+    two.start();
+    await waitsFor(one, [three]);
+    await until('the way out is told', async () =>
+      (await one.readiness())?.reasons.some((reason) => reason.endsWith(`flotilla cluster form --without ${three.address}`)),
+    );
+    const other = await form(one, 'elsewhere:1');
+    assert.match(other.stderr, new RegExp(`elsewhere:1 is not waited for; nothing was changed: waited for is ${three.address} \\(INVALID`));
+    const formed = await form(one, three.address);
+    assert.deepEqual([formed.code, formed.stdout], [0, 'the cluster has formed; voters: 1, 2\n'], formed.stderr);
+    await cluster.ready();
+    const again = await form(two, three.address);
+    assert.match(again.stderr, /^error: the cluster has formed already; nothing was changed[^\n]*\(INVALID_ARGUMENT\)\n$/);
+    three.start();
+    await until('node 3 votes', async () =>
+      (await one.clusterStatus()).nodes.some(({ actorId, role }) => actorId === 3 && role === proto.NodeRole.FOLLOWER),
+    );
+    await isOneCluster(cluster, [1, 2, 3]);
+  }),
+);
 
 async function waitsFor(node: ClusterNode, missing: readonly ClusterNode[]): Promise<void> {
   await until(`node ${node.actor} names whom it waits for`, async () => {
