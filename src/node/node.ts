@@ -1,25 +1,21 @@
-import { randomInt } from 'node:crypto';
 import { type ClusterView, clusterHandlers, EventService, handOver, takeInMember } from '../api/index.js';
-import { type ActorId, AssertionFailure, FlotillaError, groupId, LIMITS, seededRandom } from '../base/index.js';
+import { type ActorId, AssertionFailure, FlotillaError, groupId, LIMITS } from '../base/index.js';
 import { DEFAULT_STREAM } from '../event/index.js';
 import { HttpServer, type Readiness } from '../http/index.js';
-import { Formation, joinHandler, PeerLinks } from '../peer/index.js';
-import { type LinkState, Replica } from '../replica/index.js';
+import { Formation, joinHandler, type PeerLinks } from '../peer/index.js';
+import type { LinkState, Replica, ReplicaHost } from '../replica/index.js';
 import { RpcServer } from '../rpc/index.js';
 import type { LevelStorage, NodeDirectory } from '../storage/index.js';
 import type { Logging, Metrics } from '../telemetry/index.js';
 import { type Member, type Membership, proto, SPOKEN_VERSIONS, type VersionRange } from '../wire/index.js';
-import { systemClock } from './clock.js';
 import { formatAddress, type ServerConfig } from './config/index.js';
 import { incarnationOf } from './incarnation.js';
 import { MemberCare } from './member-care.js';
-import { countTransport, mirrorReplica, observeReplica } from './replica-metrics.js';
+import { mirrorGroups, mirrorReplica } from './replica-metrics.js';
+import { createReplication, DEFAULT_GROUP } from './replication.js';
 import { SpokenVersions } from './spoken-versions.js';
 import { VERSION } from './version.js';
 import { within } from './within.js';
-
-/** The group of the stream `default`. Group 0 is kept for the cluster's own state. */
-const DEFAULT_GROUP = groupId(1);
 
 /** How far a node is. `serving`: it takes part in a cluster. */
 type Phase = 'forming' | 'serving' | 'stopping' | 'ended';
@@ -32,6 +28,8 @@ export interface NodeParts {
   readonly storage: LevelStorage;
   /** What this node speaks. Default: {@link SPOKEN_VERSIONS}; tests make older nodes. */
   readonly versions?: VersionRange;
+  /** Groups that are made beside that of `default` when the cluster is founded; until streams can be created, measurements are all that needs them. */
+  readonly furtherGroups?: number | undefined;
 }
 
 /** One node: its parts, wired together, and their order of starting and stopping. */
@@ -48,8 +46,8 @@ export class FlotillaNode {
   private self: Member;
   private formation: Formation | undefined;
   private links: PeerLinks | undefined;
-  private replica: Replica | undefined;
   private care: MemberCare | undefined;
+  private host: ReplicaHost | undefined;
   private leaderWatch: NodeJS.Timeout | undefined;
   private farewell: NodeJS.Timeout | undefined;
   private members: readonly Member[] = [];
@@ -101,6 +99,11 @@ export class FlotillaNode {
     return this.boundHttpPort;
   }
 
+  /** The node's replicas, of all groups; undefined until it takes part in its cluster. */
+  get replicas(): ReplicaHost | undefined {
+    return this.host;
+  }
+
   /** Binds the ports and begins to form, or to take part in, the cluster. */
   async listen(): Promise<void> {
     const { config, logging } = this.parts;
@@ -146,12 +149,13 @@ export class FlotillaNode {
     this.phase = 'stopping';
     this.forming.abort();
     this.server.setServing(false);
-    if (this.replica !== undefined) await handOver(this.replica, this.parts.config.electionTimeoutMs);
+    const { electionTimeoutMs } = this.parts.config;
+    await Promise.all([...(this.host?.all ?? [])].map((replica) => handOver(replica, electionTimeoutMs)));
     await within(
       LIMITS.drainMs,
       this.events.drain(new FlotillaError('SHUTTING_DOWN', 'the node is stopping; nothing was proposed: use another node')),
     );
-    this.replica?.stop();
+    this.host?.stop();
     await this.server.close(LIMITS.closeMs);
     await this.close();
     logger.info({}, 'stopped');
@@ -164,7 +168,7 @@ export class FlotillaNode {
     // What has a message for people is no defect of ours, and needs no stack.
     const fields = error instanceof FlotillaError ? { code: error.code, reason: error.message } : { error };
     this.parts.logging.logger('node').error(fields, 'the node stops: it can not go on safely');
-    this.replica?.stop();
+    this.host?.stop();
     this.end({ error });
   }
 
@@ -199,7 +203,7 @@ export class FlotillaNode {
     try {
       const founded = await this.requireFormation().form(this.forming.signal);
       if (this.phase !== 'forming') return;
-      await this.createDefaultStream(founded.clusterId, founded.membership);
+      await this.createGroups(founded.clusterId, founded.membership);
       await this.parts.directory.joinCluster(founded.clusterId);
       if (this.phase === 'forming') this.takePart(founded.clusterId);
     } catch (error) {
@@ -207,10 +211,13 @@ export class FlotillaNode {
     }
   }
 
-  private async createDefaultStream(clusterId: string, membership: Membership): Promise<void> {
-    const { storage, directory } = this.parts;
+  private async createGroups(clusterId: string, membership: Membership): Promise<void> {
+    const { storage, directory, furtherGroups = 0 } = this.parts;
     if (directory.identity.clusterId !== undefined) return;
-    await storage.createGroup({ group: DEFAULT_GROUP, incarnation: incarnationOf(clusterId, DEFAULT_STREAM), membership });
+    for (let group = DEFAULT_GROUP; group <= DEFAULT_GROUP + furtherGroups; group = groupId(group + 1)) {
+      const name = group === DEFAULT_GROUP ? DEFAULT_STREAM : `group ${group}`;
+      await storage.createGroup({ group, incarnation: incarnationOf(clusterId, name), membership });
+    }
   }
 
   private takePart(clusterId: string): void {
@@ -223,51 +230,30 @@ export class FlotillaNode {
       const fields = { address: this.self.address, known: seat.address };
       logging.logger('node').info(fields, 'this node is at another address than the cluster knows: it tells the others');
     }
-    const links = new PeerLinks({
+    const former = memberships
+      .flatMap(({ membership }) => membership.members.map(({ instance }) => instance))
+      .filter((instance) => !this.members.some((member) => member.instance === instance));
+    const { links, host } = createReplication({
+      ...this.parts,
       clusterId,
       self: this.self,
       bootCounter: directory.identity.bootCounter,
       members: this.members,
-      former: memberships
-        .flatMap(({ membership }) => membership.members.map(({ instance }) => instance))
-        .filter((instance) => !this.members.some((member) => member.instance === instance)),
-      events: {
-        onMessage: (from, _group, message, records) => {
-          metrics.messagesReceived.inc({ type: message.type });
-          this.replica?.onMessage(from, message, records);
-        },
-        onForward: (from, _group, body) => this.defaultStream().proposeFor(from, body),
-        onLink: (peer, state) => this.replica?.onLink(peer, state),
-      },
+      former,
+      onMembership: (membership) => this.followMembership(membership),
       onCaller: () => this.noticeCaller(),
       versions: () => this.versions.range,
       onFatal: (error) => this.fail(error),
-      logger: logging.logger('peer'),
     });
     this.links = links;
-    this.replica = new Replica({
-      group: DEFAULT_GROUP,
-      self: this.self.actor,
-      instance: this.self.instance,
-      settings: {
-        electionTimeoutMs: config.electionTimeoutMs,
-        heartbeatIntervalMs: config.heartbeatIntervalMs,
-        replicationWindow: { bytes: LIMITS.replicationWindowBytes, messages: LIMITS.replicationWindowMessages },
-      },
-      cacheBytes: config.cacheBytes,
-      storage,
-      transport: countTransport(links, metrics),
-      clock: systemClock,
-      random: seededRandom(randomInt(2 ** 31)),
-      observer: observeReplica(this.self.actor, metrics, logging.logger('raft')),
-      onMembership: (membership) => this.followMembership(membership),
-      onFatal: (error) => this.fail(error),
-    });
-    mirrorReplica(this.replica, metrics, () => links.states());
+    this.host = host;
+    mirrorGroups(host, metrics);
+    const replica = this.defaultStream();
+    mirrorReplica(replica, metrics, () => links.states());
     this.care = new MemberCare({
       self: { ...this.self, versions: this.versions.range },
       clusterId,
-      replica: this.replica,
+      replica,
       links,
       peerAddresses: config.peerAddresses,
       logging,
@@ -275,7 +261,7 @@ export class FlotillaNode {
     this.phase = 'serving';
     this.leaderWatch = this.watchLeader();
     this.server.setServing(true);
-    this.replica.start();
+    host.start();
     links.start();
     this.care.start();
   }
@@ -335,6 +321,11 @@ export class FlotillaNode {
     ];
   }
 
+  /** Of the stream `default`. */
+  private get replica(): Replica | undefined {
+    return this.host?.replica(DEFAULT_GROUP);
+  }
+
   private get isMember(): boolean {
     return this.replica?.membership.members.some(({ instance }) => instance === this.self.instance) === true;
   }
@@ -367,7 +358,8 @@ export class FlotillaNode {
   private defaultStream(): Replica {
     if (this.phase === 'stopping' || this.phase === 'ended')
       throw new FlotillaError('SHUTTING_DOWN', 'the node is stopping; use another one');
-    if (this.replica !== undefined) return this.replica;
+    const { replica } = this;
+    if (replica !== undefined) return replica;
     const waiting = this.formation?.waitingFor.join('; ') ?? '';
     throw new FlotillaError('NOT_READY', `the cluster is forming${waiting === '' ? '' : `: ${waiting}`}`);
   }

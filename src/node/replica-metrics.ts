@@ -1,14 +1,14 @@
-import type { ActorId } from '../base/index.js';
+import type { ActorId, GroupId } from '../base/index.js';
 import { isVoter } from '../raft/index.js';
-import type { LinkState, Logger, PeerTransport, Replica, ReplicaObserver } from '../replica/index.js';
+import type { LinkState, Logger, Replica, ReplicaHost, ReplicaObserver } from '../replica/index.js';
 import type { Metrics, RaftRole } from '../telemetry/index.js';
 
-/** Counts what a replica tells, and logs what an operator wants to know of it. */
-export function observeReplica(self: ActorId, metrics: Metrics, logger: Logger): ReplicaObserver {
+/** Counts what a replica tells, over all groups of the node, and logs what an operator wants to know of it. */
+export function observeReplica(self: ActorId, metrics: Metrics, logger: Logger, group: GroupId): ReplicaObserver {
   let lastLeader: ActorId | undefined;
   return {
     roleChanged: (role, term, leader) => {
-      logger.info({ role, term, leader }, leader === undefined ? `${role}, no leader known` : `${role}, node ${leader} leads`);
+      logger.info({ group, role, term, leader }, leader === undefined ? `${role}, no leader known` : `${role}, node ${leader} leads`);
       if (leader === undefined || leader === lastLeader) return;
       lastLeader = leader;
       metrics.leadershipChanges.inc();
@@ -24,18 +24,13 @@ export function observeReplica(self: ActorId, metrics: Metrics, logger: Logger):
   };
 }
 
-/** Counts what is sent to the other nodes. */
-export function countTransport(transport: PeerTransport, metrics: Metrics): PeerTransport {
-  return {
-    send: (to, group, message, records) => {
-      metrics.messagesSent.inc({ type: message.type });
-      return transport.send(to, group, message, records);
-    },
-    forward: (to, group, body) => {
-      metrics.forwarded.inc();
-      return transport.forward(to, group, body);
-    },
-  };
+/** Counts a node's groups at each scrape. */
+export function mirrorGroups(host: ReplicaHost, metrics: Metrics): void {
+  metrics.onCollect(() => {
+    const replicas = [...host.all];
+    metrics.raftGroups.set(replicas.length);
+    metrics.quietGroups.set(replicas.filter(({ isQuiet }) => isQuiet).length);
+  });
 }
 
 /** Copies a replica's state into the gauges at each scrape. */

@@ -16,8 +16,8 @@ export async function startNode(
   config: ServerConfig,
   logging: Logging,
   metrics: Metrics,
-  internals: Pick<NodeParts, 'versions'> = {},
-): Promise<RunningNode> {
+  internals: Pick<NodeParts, 'versions' | 'furtherGroups'> = {},
+): Promise<FlotillaNode> {
   const directory = await openNodeDirectory({
     dataDir: config.dataDirectory,
     actor: config.actor,

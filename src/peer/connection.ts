@@ -4,6 +4,7 @@ import { type ClientDuplex, type ClientReadable, RpcClient } from '../rpc/index.
 import { proto } from '../wire/index.js';
 import { type Hello, helloMetadata } from './hello.js';
 import { PendingForwards } from './pending-forwards.js';
+import { TurnFrame } from './turn-frame.js';
 
 type DeliverCall = ClientDuplex<proto.DeliverRequest, proto.DeliverResponse>;
 type ForwardCall = ClientDuplex<proto.ForwardRequest, proto.ForwardResponse>;
@@ -27,6 +28,7 @@ interface Attempt {
   readonly isLikeliest: boolean;
   readonly client: RpcClient<typeof proto.PeerServiceDefinition>;
   readonly deliver: DeliverCall;
+  readonly frame: TurnFrame;
   readonly forward: ForwardCall | undefined;
   readonly forwards: PendingForwards;
   standing: boolean;
@@ -72,15 +74,12 @@ export class PeerConnection {
     this.dialNow();
   }
 
-  /** False, and nothing sent, where the connection does not stand or too much waits for it. */
+  /** Goes out with this turn of the event loop. False, and nothing sent, where the connection does not stand or too much waits for it. */
   deliver(request: proto.DeliverRequest, bytes: number): boolean {
     const { attempt } = this;
     if (attempt?.standing !== true || !this.hasRoom(attempt, bytes)) return false;
     attempt.queuedBytes += bytes;
-    // Bounded by queueBytes; whether the stream wants a pause does not matter here.
-    void attempt.deliver.send(request, () => {
-      attempt.queuedBytes -= bytes;
-    });
+    attempt.frame.add(request, bytes);
     return true;
   }
 
@@ -116,11 +115,18 @@ export class PeerConnection {
     const call = { metadata: helloMetadata(hello) };
     const deliver = client.duplex('deliver', call);
     const forward = hello.link === 'bulk' ? client.duplex('forward', call) : undefined;
+    const frame = new TurnFrame((request, bytes) => {
+      // Bounded by queueBytes; whether the stream wants a pause does not matter here.
+      void deliver.send(request, () => {
+        attempt.queuedBytes -= bytes;
+      });
+    });
     const attempt: Attempt = {
       address,
       isLikeliest: position === 0,
       client,
       deliver,
+      frame,
       forward,
       forwards: new PendingForwards(),
       standing: false,

@@ -1,18 +1,21 @@
 import { crc32 } from 'node:zlib';
 import { type ActorId, assert, type ErrorCode, FlotillaError, type GroupId, groupId, LIMITS } from '../base/index.js';
 import type { Message } from '../raft/index.js';
-import type { LinkState, Logger, PeerEvents, PeerTransport, Proposed } from '../replica/index.js';
+import type { LinkState, Logger, NodeTransport, PeerEvents, Proposed } from '../replica/index.js';
 import type { CallContext, DuplexStream } from '../rpc/index.js';
 import {
   type LogRecord,
   type Member,
+  nodeHeartbeat,
   type PackedBody,
   type PeerMessage,
   peerMessageFromProto,
   peerMessageToProto,
   type proto,
+  requestsOf,
   type VersionRange,
 } from '../wire/index.js';
+
 import { AddressBook } from './address-book.js';
 import { PeerConnection } from './connection.js';
 import type { Hello, LinkKind } from './hello.js';
@@ -58,7 +61,7 @@ const REFUSALS_REMEMBERED = 256;
  * dialled itself and listens on those that others have: each direction of a
  * pair fails, and is dialled again, by itself. See docs/internals/links.md.
  */
-export class PeerLinks implements PeerTransport {
+export class PeerLinks implements NodeTransport {
   private readonly options: PeerLinksOptions;
   private readonly visitors: Visitors;
   private readonly links = new Map<ActorId, Link>();
@@ -145,6 +148,10 @@ export class PeerLinks implements PeerTransport {
     return connection.deliver(peerMessageToProto({ group, message, records }), bytes);
   }
 
+  heartbeat(to: ActorId): void {
+    this.links.get(to)?.control.deliver(nodeHeartbeat(), MESSAGE_BYTES);
+  }
+
   async forward(to: ActorId, group: GroupId, body: PackedBody): Promise<Proposed> {
     const proposed = this.links.get(to)?.bulk.forward(group, body);
     if (proposed === undefined)
@@ -155,10 +162,13 @@ export class PeerLinks implements PeerTransport {
   /** The server's side of Deliver: ends when the caller's stream does, or a newer one takes its place. */
   async deliver(stream: DuplexStream<proto.DeliverRequest, proto.DeliverResponse>, call: CallContext): Promise<void> {
     const visit = this.letIn(call, 'Deliver');
-    const received = stream.receive((request) => {
+    const received = stream.receive((frame) => {
       if (!visit.current) return;
-      const { group, message, records } = this.read(request);
-      this.options.events.onMessage(visit.from, group, message, records);
+      this.options.events.onHeard(visit.from);
+      for (const request of requestsOf(frame)) {
+        const { group, message, records } = this.read(request);
+        this.options.events.onMessage(visit.from, group, message, records);
+      }
     });
     await this.lasting(visit, received);
   }

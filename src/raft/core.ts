@@ -9,9 +9,7 @@ import {
   advanceCommit,
   appendConfiguration,
   type ChangeRefusal,
-  checkQuorum,
   fillAppend,
-  goOnWithChange,
   handleAppendResult,
   handleHeartbeatResult,
   matchIndexOf,
@@ -19,13 +17,15 @@ import {
   planAppend,
   refusalOfChange,
   sendCommitNotices,
-  startHeartbeatRound,
   startTransfer,
+  tickLeader,
 } from './leader.js';
 import { LogShape } from './log-shape.js';
 import { changeConfiguration, type MemberChange } from './membership-change.js';
-import type { Append, Message } from './messages.js';
-import { emptyOutput, type LeaderRole, type Output, type Role, ServerState, type Settings } from './server-state.js';
+import { type Append, isPreVote, leaderOf, type Message } from './messages.js';
+import { type LinkChange, linkChanged, peerPresenceChanged, rouseByMessage } from './peers.js';
+import { isQuiet, restsWith, rouseFollower, rouseLeader } from './quiescence.js';
+import { emptyOutput, type Output, type Role, ServerState, type Settings } from './server-state.js';
 import { cutThrough, handleSnapshotChunk, handleSnapshotResult, installSnapshot, type SnapshotPlan, takeSnapshotPlan } from './snapshot.js';
 import type { Configuration, EntryInfo, HardState, TermStart } from './types.js';
 
@@ -48,7 +48,7 @@ export interface CoreOptions {
  * "Consensus: Bridging Theory and Practice", 2014).
  *
  * Inputs: {@link step} a message, {@link tick} the passing of time,
- * {@link propose} an entry, {@link persisted} a finished write, {@link linkChanged}.
+ * {@link propose} an entry, {@link persisted} a finished write, {@link linkChanged}, {@link peerPresence}.
  * Outputs: {@link takeOutput}, {@link takePersistStep}, {@link planAppend}.
  * The driver passes its monotonic clock along as `nowMs`.
  */
@@ -138,33 +138,35 @@ export class RaftCore {
   /** When {@link tick} has something to do next, unless other input comes before. */
   get nextDeadlineMs(): number {
     const { role } = this.server;
+    if (this.isQuiet) return Number.POSITIVE_INFINITY;
     if (role.name === 'leader') return Math.min(role.heartbeatDueMs, role.transfer?.untilMs ?? Number.POSITIVE_INFINITY);
     return this.server.mayCampaign ? this.server.electionDeadlineMs : Number.POSITIVE_INFINITY;
+  }
+
+  /** Whether it rests, because nothing happens in the group: no heartbeats are sent, or awaited. */
+  get isQuiet(): boolean {
+    return isQuiet(this.server);
+  }
+
+  /** While it rests: whose nodes this one's must hear, and be heard by. */
+  get restsWith(): ActorId[] {
+    return restsWith(this.server);
   }
 
   /** Lets time pass: heartbeats, elections, time-outs. */
   tick(nowMs: number): void {
     this.observe(nowMs);
     const { role } = this.server;
-    if (role.name === 'leader') this.tickLeader(role);
+    if (this.isQuiet) return;
+    if (role.name === 'leader') tickLeader(this.server, role);
     else if (this.server.mayCampaign && nowMs >= this.server.electionDeadlineMs) startPreVote(this.server);
-  }
-
-  private tickLeader(role: LeaderRole): void {
-    const { server } = this;
-    if (role.transfer !== undefined && server.nowMs >= role.transfer.untilMs) {
-      role.transfer = undefined;
-      goOnWithChange(server, role);
-    }
-    if (server.role !== role || server.nowMs < role.heartbeatDueMs) return;
-    checkQuorum(server, role);
-    if (server.role === role) startHeartbeatRound(server, role);
   }
 
   /** Takes in a message of another member. */
   step(from: ActorId, message: Message, nowMs: number): void {
     this.observe(nowMs);
     const { server } = this;
+    rouseByMessage(server, from, message);
     if (message.type === 'vote-request' && !message.preVote && !message.leadershipTransfer && server.hearsLeader()) {
       // A server that was removed or cut off must not depose a leader that the others hear (section 4.2.3).
       return;
@@ -183,7 +185,7 @@ export class RaftCore {
   private answerStale(from: ActorId, message: Message): void {
     const { server } = this;
     if (message.type === 'append' || message.type === 'heartbeat' || message.type === 'snapshot') {
-      server.send(from, { type: 'heartbeat-result', term: server.term, round: 0 });
+      server.send(from, { type: 'heartbeat-result', term: server.term, round: 0, quiet: false });
     } else if (message.type === 'vote-request') {
       server.send(from, { type: 'vote-response', term: server.term, granted: false, preVote: message.preVote });
     }
@@ -235,9 +237,11 @@ export class RaftCore {
    * Appends an entry to the leader's log. Undefined where this server does not
    * lead, or is handing leadership over: then nothing was proposed.
    */
-  propose(): LogIndex | undefined {
+  propose(nowMs: number): LogIndex | undefined {
+    this.observe(nowMs);
     const { server } = this;
     if (server.role.name !== 'leader' || server.role.transfer !== undefined) return undefined;
+    rouseLeader(server, server.role);
     const index = logIndex(server.log.lastIndex + 1);
     server.log.append(index, server.term);
     return index;
@@ -248,8 +252,8 @@ export class RaftCore {
    * appended (see the output's `ownEntries`); what follows from it the leader
    * does by itself. Throws INVALID_ARGUMENT where the change makes no sense.
    */
-  changeMembers(changes: readonly MemberChange[]): LogIndex | 'not the leader' | ChangeRefusal {
-    return this.appendNext((current) => changeConfiguration(current, changes));
+  changeMembers(changes: readonly MemberChange[], nowMs: number): LogIndex | 'not the leader' | ChangeRefusal {
+    return this.appendNext((current) => changeConfiguration(current, changes), nowMs);
   }
 
   /**
@@ -257,20 +261,31 @@ export class RaftCore {
    * members than consensus knows, such as where they are. Takes its turn like a
    * change of who they are: the latest record is what everybody believes.
    */
-  restateConfiguration(): LogIndex | 'not the leader' | ChangeRefusal {
-    return this.appendNext((current) => current);
+  restateConfiguration(nowMs: number): LogIndex | 'not the leader' | ChangeRefusal {
+    return this.appendNext((current) => current, nowMs);
   }
 
-  private appendNext(next: (current: Configuration) => Configuration): LogIndex | 'not the leader' | ChangeRefusal {
+  private appendNext(next: (current: Configuration) => Configuration, nowMs: number): LogIndex | 'not the leader' | ChangeRefusal {
+    this.observe(nowMs);
     const { server } = this;
     const { role } = server;
     if (role.name !== 'leader') return 'not the leader';
-    return refusalOfChange(server, role) ?? appendConfiguration(server, role, next(server.configuration));
+    const refusal = refusalOfChange(server, role);
+    if (refusal !== undefined) return refusal;
+    const configuration = next(server.configuration);
+    rouseLeader(server, role);
+    return appendConfiguration(server, role, configuration);
+  }
+
+  /** Something is about to be asked of the leader: where this follower rests, it counts on hearing it again. */
+  expectLeader(nowMs: number): void {
+    this.observe(nowMs);
+    if (this.server.role.name === 'follower') rouseFollower(this.server, this.server.role);
   }
 
   /** Asks for an index that is safe to read at; the answer is in the output's `reads`. False where no leader is known. */
   readIndex(requestId: number, nowMs: number): boolean {
-    this.observe(nowMs);
+    this.expectLeader(nowMs);
     const { server } = this;
     if (server.role.name === 'leader') addRead(server, server.role, server.self, requestId);
     else if (server.leader !== undefined) server.send(server.leader, { type: 'read-index-request', term: server.term, requestId });
@@ -296,22 +311,16 @@ export class RaftCore {
     acknowledgeDurable(server);
   }
 
-  /** The link to a peer opened or was lost; `refused`: its process is gone, so waiting for it to speak again is in vain. */
-  linkChanged(peer: ActorId, state: 'open' | 'closed' | 'refused', nowMs: number): void {
+  /** The link to a peer opened or was lost. */
+  linkChanged(peer: ActorId, state: LinkChange, nowMs: number): void {
     this.observe(nowMs);
-    const { server } = this;
-    if (state === 'open') server.openLinks.add(peer);
-    else server.openLinks.delete(peer);
-    if (server.role.name === 'leader') {
-      const progress = server.role.progress.get(peer);
-      if (progress === undefined) return;
-      progress.linkOpen = state === 'open';
-      progress.restart();
-      if (state === 'open') startHeartbeatRound(server, server.role);
-    } else if (state === 'refused' && peer === server.leader) {
-      server.forgetLeader();
-      server.resetElectionDeadline(20, 80);
-    }
+    linkChanged(this.server, peer, state);
+  }
+
+  /** Nothing was heard of the peer's node for an election time-out, whatever the group; or something was again. */
+  peerPresence(peer: ActorId, state: 'present' | 'silent', nowMs: number): void {
+    this.observe(nowMs);
+    peerPresenceChanged(this.server, peer, state);
   }
 
   /** The followers to which something may be sent now, with where to begin. */
@@ -373,7 +382,10 @@ export class RaftCore {
   /** Hands leadership over. False where this server does not lead or there is no one to take it. */
   transferLeadership(to: ActorId | undefined, nowMs: number): boolean {
     this.observe(nowMs);
-    return this.server.role.name === 'leader' && startTransfer(this.server, this.server.role, to);
+    const { role } = this.server;
+    if (role.name !== 'leader') return false;
+    rouseLeader(this.server, role);
+    return startTransfer(this.server, role, to);
   }
 
   takeOutput(): Output {
@@ -386,13 +398,4 @@ export class RaftCore {
     assert(nowMs >= this.server.nowMs, 'the clock is monotonic');
     this.server.nowMs = nowMs;
   }
-}
-
-/** A pre-vote's term is one that nobody is in yet. */
-function isPreVote(message: Message): boolean {
-  return (message.type === 'vote-request' && message.preVote) || (message.type === 'vote-response' && message.preVote && message.granted);
-}
-
-function leaderOf(from: ActorId, message: Message): ActorId | undefined {
-  return message.type === 'append' || message.type === 'heartbeat' || message.type === 'snapshot' ? from : undefined;
 }

@@ -1,5 +1,6 @@
 import { type ActorId, assert, type LogIndex, logIndex, term } from '../base/index.js';
 import type { Append, Heartbeat } from './messages.js';
+import { agreesToRest, isQuiet } from './quiescence.js';
 import type { ServerState } from './server-state.js';
 
 /** AppendEntries at the receiver (dissertation, figure 3.1). The message's term is this server's. */
@@ -59,6 +60,8 @@ function truncateAfter(server: ServerState, index: LogIndex): void {
 }
 
 export function handleHeartbeat(server: ServerState, from: ActorId, message: Heartbeat): void {
+  // A leader that rests must hear that this server does so no more: the message may have been late.
+  const rested = isQuiet(server);
   followLeader(server, from);
   // The leader names only what this server once acknowledged. If it is not here any more, acknowledged data is lost, and no vote of this server may be trusted.
   assert(
@@ -66,7 +69,8 @@ export function handleHeartbeat(server: ServerState, from: ActorId, message: Hea
     `entry ${message.commitIndex} was acknowledged here, but the log ends at ${server.log.lastIndex}`,
   );
   advanceCommit(server, message.commitIndex);
-  if (message.round > 0) server.send(from, { type: 'heartbeat-result', term: server.term, round: message.round });
+  const quiet = agreesToRest(server, from, message);
+  if (message.round > 0 || rested) server.send(from, { type: 'heartbeat-result', term: server.term, round: message.round, quiet });
 }
 
 /** Tells the leader what has become durable here since it was last told. */

@@ -3,6 +3,7 @@ import { isJoint, isLearner, isVoter, membersOf } from './configuration.js';
 import { changeConfiguration, leaveJoint } from './membership-change.js';
 import type { Append, AppendResult, HeartbeatResult } from './messages.js';
 import { Progress } from './progress.js';
+import { asksForRest, considerResting, fallQuiet, followerRests, nextHeartbeatMs, rouseLeader } from './quiescence.js';
 import { committedIndex, isQuorum } from './quorum.js';
 import { ReadIndexQueue } from './read-index.js';
 import type { LeaderRole, ServerState } from './server-state.js';
@@ -28,6 +29,7 @@ export function becomeLeader(server: ServerState): void {
     round: 0,
     heartbeatDueMs: server.nowMs,
     transfer: undefined,
+    rest: { name: 'awake' },
   };
   server.role = role;
   followMembers(server, role);
@@ -169,6 +171,7 @@ export function handleHeartbeatResult(server: ServerState, role: LeaderRole, fro
   progress.confirmedRound = Math.max(progress.confirmedRound, message.round);
   progress.repeatUnanswered(server.nowMs - server.settings.electionTimeoutMs);
   confirmReads(server, role);
+  if (message.quiet) followerRests(server, role, from, message.round);
 }
 
 /** Commits what a quorum holds durably, but only by counting entries of the own term (section 3.6.2, figure 3.7). */
@@ -198,23 +201,38 @@ export function sendCommitNotices(server: ServerState, role: LeaderRole): void {
     const index = logIndex(Math.min(progress.matchIndex, server.commitIndex));
     if (!progress.linkOpen || index <= progress.commitIndexSent) continue;
     progress.commitIndexSent = index;
-    server.send(peer, { type: 'heartbeat', term: server.term, commitIndex: index, round: 0 });
+    server.send(peer, { type: 'heartbeat', term: server.term, commitIndex: index, round: 0, quiesce: false });
   }
+}
+
+export function tickLeader(server: ServerState, role: LeaderRole): void {
+  if (role.transfer !== undefined && server.nowMs >= role.transfer.untilMs) {
+    role.transfer = undefined;
+    goOnWithChange(server, role);
+  }
+  if (server.role !== role || server.nowMs < role.heartbeatDueMs) return;
+  checkQuorum(server, role);
+  if (server.role !== role) return;
+  considerResting(server, role);
+  startHeartbeatRound(server, role);
+  fallQuiet(server, role);
 }
 
 export function startHeartbeatRound(server: ServerState, role: LeaderRole): void {
   role.round++;
-  role.heartbeatDueMs = server.nowMs + server.settings.heartbeatIntervalMs;
+  role.heartbeatDueMs = nextHeartbeatMs(server);
+  const quiesce = asksForRest(role);
+  if (!quiesce) rouseLeader(server, role);
   for (const [peer, progress] of role.progress) {
     const index = logIndex(Math.min(progress.matchIndex, server.commitIndex));
     progress.commitIndexSent = index;
-    server.send(peer, { type: 'heartbeat', term: server.term, commitIndex: index, round: role.round });
+    server.send(peer, { type: 'heartbeat', term: server.term, commitIndex: index, round: role.round, quiesce });
   }
   confirmReads(server, role);
 }
 
 /** A leader that no quorum has answered for an election time-out steps down: it could commit nothing (section 6.2). */
-export function checkQuorum(server: ServerState, role: LeaderRole): void {
+function checkQuorum(server: ServerState, role: LeaderRole): void {
   const since = server.nowMs - server.settings.electionTimeoutMs;
   const active = isQuorum(server.configuration, (actor) => actor === server.self || (role.progress.get(actor)?.lastHeardMs ?? 0) > since);
   if (!active) server.becomeFollower(server.term, undefined);

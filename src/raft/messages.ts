@@ -1,4 +1,4 @@
-import type { LogIndex, Term } from '../base/index.js';
+import type { ActorId, LogIndex, Term } from '../base/index.js';
 import type { EntryInfo } from './types.js';
 
 /** Asks for a vote (RequestVote, dissertation section 3.4), or whether one would be given (pre-vote, section 9.6). */
@@ -49,12 +49,17 @@ export interface Heartbeat {
   readonly commitIndex: LogIndex;
   /** Rounds count up within a leader's term; an answer to round n proves that the sender led when it began. */
   readonly round: number;
+  /** Nothing is left to do: the receiver is asked to rest (quiescence.ts). */
+  readonly quiesce: boolean;
 }
 
 export interface HeartbeatResult {
   readonly type: 'heartbeat-result';
   readonly term: Term;
+  /** 0: answers no round; the sender wishes to hear the leader, or knows a later term. */
   readonly round: number;
+  /** The sender rests, as it was asked to. */
+  readonly quiet: boolean;
 }
 
 /** Campaign at once (leadership transfer, section 3.10). */
@@ -119,3 +124,13 @@ export type Message =
   | ReadIndexResponse
   | SnapshotChunk
   | SnapshotResult;
+
+/** A pre-vote's term is one that nobody is in yet. */
+export function isPreVote(message: Message): boolean {
+  return (message.type === 'vote-request' && message.preVote) || (message.type === 'vote-response' && message.preVote && message.granted);
+}
+
+/** Who leads the message's term, where it tells. */
+export function leaderOf(from: ActorId, message: Message): ActorId | undefined {
+  return message.type === 'append' || message.type === 'heartbeat' || message.type === 'snapshot' ? from : undefined;
+}

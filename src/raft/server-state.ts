@@ -13,11 +13,15 @@ export interface Settings {
   readonly heartbeatIntervalMs: number;
   /** Per follower. */
   readonly replicationWindow: ReplicationWindow;
+  /** Whether a group in which nothing happens falls quiet. The driver then has to report nodes that fall silent. Default: no. */
+  readonly quiescence?: boolean;
 }
 
 export interface FollowerRole {
   readonly name: 'follower';
   readonly leader: ActorId | undefined;
+  /** `quiet`: it waits for no heartbeats; `woken`: it has rested, and the leader has not been heard since. */
+  rest: 'awake' | 'quiet' | 'woken';
 }
 
 export interface PreCandidateRole {
@@ -41,7 +45,14 @@ export interface LeaderRole {
   heartbeatDueMs: number;
   /** Set while leadership is being handed over: no proposals are taken. */
   transfer: { readonly to: ActorId; readonly untilMs: number; sent: boolean } | undefined;
+  rest: LeaderRest;
 }
+
+/** `asking`: with a heartbeat round, whether the followers will rest; `quiet`: they do, and no heartbeats are sent. */
+export type LeaderRest =
+  | { readonly name: 'awake' }
+  | { readonly name: 'asking'; readonly round: number; readonly agreed: Set<ActorId> }
+  | { readonly name: 'quiet' };
 
 export type Role = FollowerRole | PreCandidateRole | CandidateRole | LeaderRole;
 
@@ -87,6 +98,8 @@ export class ServerState {
   readonly durability: Durability;
   /** Peers whose link is open; a new leader starts from it. */
   readonly openLinks = new Set<ActorId>();
+  /** Peers whose nodes have not been heard for an election time-out, as far as the driver has told. */
+  readonly silentPeers = new Set<ActorId>();
   role: Role;
   commitIndex: LogIndex;
   /** The log is known to match that of this term's leader up to here. */
@@ -124,7 +137,7 @@ export class ServerState {
     this.durability = new Durability(options.log.lastIndex);
     this.matchedIndex = options.commitIndex;
     this.acknowledgedIndex = options.commitIndex;
-    this.role = { name: 'follower', leader: undefined };
+    this.role = { name: 'follower', leader: undefined, rest: 'awake' };
     this.electionDeadlineMs = options.nowMs;
   }
 
@@ -179,6 +192,7 @@ export class ServerState {
   /** Whether a leader was heard so recently that an election would only disturb it (sections 4.2.3 and 9.6). */
   hearsLeader(): boolean {
     if (this.role.name === 'leader') return true;
+    if (this.role.name === 'follower' && this.role.rest === 'quiet') return true;
     return this.leader !== undefined && this.nowMs - this.leaderHeardMs < this.settings.electionTimeoutMs;
   }
 
@@ -192,7 +206,9 @@ export class ServerState {
     if (newTerm > this.term) this.setHardState({ term: newTerm, vote: undefined });
     if (this.role.name === 'leader') this.output.reads.push(...this.role.reads.abandon(this.self));
     if (this.role.name !== 'follower' || this.role.leader !== leader) {
-      this.role = { name: 'follower', leader };
+      this.role = { name: 'follower', leader, rest: 'awake' };
+    } else {
+      this.role.rest = 'awake';
     }
     this.resetElectionDeadline(this.settings.electionTimeoutMs, this.settings.electionTimeoutMs);
   }

@@ -52,6 +52,19 @@ export class CommitWaiters {
     });
   }
 
+  /** As {@link reached}, for a batch that the leader has taken: rejects with OUTCOME_UNKNOWN. */
+  async servable(index: LogIndex): Promise<void> {
+    try {
+      await this.reached(index);
+    } catch (cause) {
+      throw new FlotillaError(
+        'OUTCOME_UNKNOWN',
+        'the node stopped before it could serve the batch that the leader had taken: it may have been appended',
+        { cause },
+      );
+    }
+  }
+
   /** Resolves at the next change of role, leader or term, or when `signal` is aborted: a role may stay for months, and its waiters must not pile up. */
   roleChanged(signal?: AbortSignal): Promise<void> {
     return new Promise((resolve) => {

@@ -107,7 +107,7 @@ export class Members {
 
   /** See `Replica.changeMembers`. */
   async change(changes: readonly MemberChange[], introduced: readonly Member[]): Promise<Membership> {
-    return await this.append({ members: introduced }, () => this.core.changeMembers(changes));
+    return await this.append({ members: introduced }, () => this.core.changeMembers(changes, this.clock.nowMs()));
   }
 
   /**
@@ -115,7 +115,7 @@ export class Members {
    * some, a version that all speak. Nobody comes or goes. Rejects like a change.
    */
   async restate(news: MemberNews): Promise<Membership> {
-    return await this.append(news, () => this.core.restateConfiguration());
+    return await this.append(news, () => this.core.restateConfiguration(this.clock.nowMs()));
   }
 
   private async append(news: MemberNews, begin: () => ReturnType<RaftCore['changeMembers']>): Promise<Membership> {

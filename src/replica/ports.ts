@@ -84,6 +84,12 @@ export interface PeerTransport {
   forward(to: ActorId, group: GroupId, body: PackedBody): Promise<Proposed>;
 }
 
+/** What a node says to another beside the messages of its groups. */
+export interface NodeTransport extends PeerTransport {
+  /** Says that this node is alive, where the link stands. */
+  heartbeat(to: ActorId): void;
+}
+
 /**
  * How a link to a peer stands: `open`; `closed` (lost, being dialled again);
  * `refused`: the peer's host answered that nothing listens there, so its
@@ -93,6 +99,8 @@ export type LinkState = 'open' | 'closed' | 'refused';
 
 /** What the links bring in. */
 export interface PeerEvents {
+  /** Something has come from this node; called before what came is handed on. */
+  onHeard(from: ActorId): void;
   onMessage(from: ActorId, group: GroupId, message: Message, records: readonly LogRecord[]): void;
   /** A batch that `from` took in. Rejections as in {@link PeerTransport.forward}. */
   onForward(from: ActorId, group: GroupId, body: PackedBody): Promise<Proposed>;

@@ -80,7 +80,7 @@ export class Proposer {
   flush(): void {
     if (this.flushPlanned) return;
     while (this.waiting.length > 0 && this.hasRoom()) {
-      const index = this.core.propose();
+      const index = this.core.propose(this.clock.nowMs());
       if (index === undefined) {
         this.refuseWaiting();
         return;

@@ -3,7 +3,7 @@ import { type MemberChange, type Message, type OwnEntry, RaftCore, type ReadResu
 import type { LogRecord, LogTail, Member, Membership, PackedBody } from '../wire/index.js';
 import { CommitNotices } from './commit-notices.js';
 import { CommitWaiters } from './commit-waiters.js';
-import { DeadlineTimer } from './deadline-timer.js';
+import type { Deadline, Deadlines } from './deadlines.js';
 import { HotLog } from './hot-log.js';
 import { Members } from './members.js';
 import type { ReplicaObserver } from './observer.js';
@@ -24,6 +24,8 @@ export interface ReplicaOptions {
   readonly storage: Storage;
   readonly transport: PeerTransport;
   readonly clock: Clock;
+  /** Shared by all replicas of a node. */
+  readonly deadlines: Deadlines;
   readonly random: Random;
   readonly observer: ReplicaObserver;
   /** Called when the members, or what is known of them, have changed in the log of this node. */
@@ -51,7 +53,7 @@ export class Replica {
   private readonly commitWaiters: CommitWaiters;
   private readonly commitNotices: CommitNotices;
   private readonly snapshots: Snapshots;
-  private readonly timer: DeadlineTimer;
+  private readonly deadline: Deadline;
   private seenRole: { role: Role['name']; term: Term; leader: ActorId | undefined };
   readonly members: Members;
   private readonly persister: Persister;
@@ -126,7 +128,7 @@ export class Replica {
       send: (to, message) => options.transport.send(to, this.group, message, []),
     });
     this.commitNotices = new CommitNotices(core, clock, () => this.input(() => core.sendCommitNotices()));
-    this.timer = new DeadlineTimer(clock, options.settings.heartbeatIntervalMs / 2, () => this.input(() => core.tick(clock.nowMs())));
+    this.deadline = options.deadlines.add(() => this.input(() => core.tick(clock.nowMs())));
     this.seenRole = { role: core.role, term: core.term, leader: core.leader };
   }
 
@@ -170,6 +172,15 @@ export class Replica {
     return this.log.cachedBytes;
   }
 
+  get isQuiet(): boolean {
+    return this.core.isQuiet;
+  }
+
+  /** While the group rests, because nothing happens in it: whose nodes this one's must hear, and be heard by. */
+  get restsWith(): ActorId[] {
+    return this.core.restsWith;
+  }
+
   /** The latest in this node's log, committed or not. */
   get membership(): Membership {
     return this.members.latest;
@@ -194,18 +205,11 @@ export class Replica {
     if (this.core.role === 'leader') return this.proposer.propose(this.self, body);
     const { leader } = this.core;
     if (leader === undefined) throw new FlotillaError('NO_LEADER', 'no leader is known; the batch was not proposed: try again');
+    if (this.core.isQuiet) this.input(() => this.core.expectLeader(this.clock.nowMs()));
     const proposed = await this.options.transport.forward(leader, this.group, body);
     // The leader's answer is news of the commit, sooner than any other.
     this.input(() => this.core.learnCommitted(proposed.index, proposed.term));
-    try {
-      await this.commitWaiters.reached(proposed.index);
-    } catch (cause) {
-      throw new FlotillaError(
-        'OUTCOME_UNKNOWN',
-        'the node stopped before it could serve the batch that the leader had taken: it may have been appended',
-        { cause },
-      );
-    }
+    await this.commitWaiters.servable(proposed.index);
     return proposed;
   }
 
@@ -278,6 +282,11 @@ export class Replica {
     this.input(() => this.core.linkChanged(peer, state, this.clock.nowMs()));
   }
 
+  /** Nothing was heard of a node for an election time-out, or something was again. */
+  onPresence(peer: ActorId, state: 'present' | 'silent'): void {
+    this.input(() => this.core.peerPresence(peer, state, this.clock.nowMs()));
+  }
+
   // Stopping
 
   /** Hands leadership over, to whoever can take it best, or to `to`. Resolves when this node no longer leads, or the time is up: with whether it was. */
@@ -295,7 +304,7 @@ export class Replica {
   stop(): void {
     if (this.stopped) return;
     this.stopped = true;
-    this.timer.cancel();
+    this.deadline.cancel();
     this.commitNotices.stop();
     this.proposer.stop();
     this.readIndexes.stop();
@@ -317,7 +326,7 @@ export class Replica {
       this.noticeRole();
       this.members.notice();
       this.commitNotices.plan();
-      this.timer.set(this.core.nextDeadlineMs);
+      this.deadline.set(this.core.nextDeadlineMs);
       // Last of all, because an answer makes way for the next question, which is a turn of its own.
       for (const { requestId, index } of reads) this.readIndexes.settled(requestId, index);
     });

@@ -25,6 +25,11 @@ export class EventQueue {
     return this.events[0]?.atMs ?? Number.POSITIVE_INFINITY;
   }
 
+  /** Everything that is due by then. */
+  runUntil(timeMs: number): void {
+    while (this.nextMs <= timeMs) this.runNext();
+  }
+
   runNext(): void {
     const first = this.events[0];
     const last = this.events.pop();

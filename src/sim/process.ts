@@ -2,6 +2,7 @@ import { type ActorId, FlotillaError, type GroupId, groupId, type Random, seeded
 import type { Settings } from '../raft/index.js';
 import {
   type Clock,
+  Deadlines,
   type LinkState,
   type PeerTransport,
   type PersistRequest,
@@ -133,6 +134,7 @@ export class Process {
       storage: this.watched(storage),
       transport: this.transport(),
       clock: this.clock,
+      deadlines: new Deadlines(this.clock, settings.heartbeatIntervalMs / 2),
       random: seededRandom(Math.floor(random() * 2 ** 31)),
       observer: this.observer(),
       onMembership: () => undefined,

@@ -1,7 +1,7 @@
 import { monitorEventLoopDelay } from 'node:perf_hooks';
 
 /** How often a sample is taken. Each one wakes the process, which an idle node pays for. */
-const RESOLUTION_MS = 20;
+const RESOLUTION_MS = 50;
 
 /**
  * The figures cover at least this long a time: several scrapers that come

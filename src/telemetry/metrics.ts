@@ -85,6 +85,8 @@ function raftMetrics({ counter, gauge, gaugeByPeer, state }: Instruments) {
     raftTerm: gauge('flotilla_raft_term', "Raft's current term."),
     raftRole: state('flotilla_raft_role', '1 for the role that this node has, 0 for the others.', 'role', RAFT_ROLES),
     leaderKnown: gauge('flotilla_raft_leader_known', '1 while this node leads or knows who does, else 0.'),
+    raftGroups: gauge('flotilla_raft_groups', 'Raft groups that this node has a replica of.'),
+    quietGroups: gauge('flotilla_raft_quiet_groups', 'Of these, those that rest: nothing happens in them, and no heartbeats are sent.'),
     electionsStarted: counter('flotilla_raft_elections_started_total', 'Elections that this node stood for.'),
     electionsWon: counter('flotilla_raft_elections_won_total', 'Elections that this node won.'),
     leadershipChanges: counter('flotilla_raft_leadership_changes_total', 'Times that this node saw another leader take over.'),
@@ -127,10 +129,14 @@ function storageMetrics({ gauge, histogram }: Instruments) {
   };
 }
 
-function peerMetrics({ counterBy, stateByPeer }: Instruments) {
+function peerMetrics({ counter, counterBy, stateByPeer }: Instruments) {
   return {
     peerLinks: stateByPeer('flotilla_peer_link_state', '1 for the state of the link to the peer, 0 for the others.', LINK_STATES),
     messagesSent: counterBy('flotilla_peer_messages_sent_total', 'Raft messages handed to a link.', 'type', MESSAGE_TYPES),
+    messagesOfUnknownGroups: counter(
+      'flotilla_peer_messages_of_unknown_groups_total',
+      'Raft messages that came in for a group that this node does not have, and were dropped.',
+    ),
     messagesReceived: counterBy('flotilla_peer_messages_received_total', 'Raft messages that came in.', 'type', MESSAGE_TYPES),
   };
 }

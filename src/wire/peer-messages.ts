@@ -1,4 +1,4 @@
-import { FlotillaError, type GroupId, groupId, logIndex, term, unreachable } from '../base/index.js';
+import { FlotillaError, type GroupId, groupId, logIndex, present, term, unreachable } from '../base/index.js';
 import type { Append, EntryInfo, Message } from '../raft/index.js';
 import type * as proto from './proto.js';
 import { entryInfoOf, follows, type LogRecord, openRecord, tailAfter } from './record.js';
@@ -13,7 +13,24 @@ export interface PeerMessage {
 type WireMessage = NonNullable<proto.DeliverRequest['message']>;
 
 export function peerMessageToProto({ group, message, records }: PeerMessage): proto.DeliverRequest {
-  return { group, message: toWire(message, records) };
+  return { group, message: toWire(message, records), more: [] };
+}
+
+/** Says that the sender's node is alive. */
+export function nodeHeartbeat(): proto.DeliverRequest {
+  return { group: 0, message: { $case: 'nodeHeartbeat', value: {} }, more: [] };
+}
+
+/** Several requests as one, in their order; at least one. */
+export function frameOf(requests: readonly proto.DeliverRequest[]): proto.DeliverRequest {
+  const [first, ...more] = requests;
+  return { ...present(first, 'a frame carries something'), more };
+}
+
+/** The requests of a frame; none is said by node heartbeats. Throws INVALID_ARGUMENT where frames are nested. */
+export function requestsOf(frame: proto.DeliverRequest): proto.DeliverRequest[] {
+  if (frame.more.some(({ more }) => more.length > 0)) throw new FlotillaError('INVALID_ARGUMENT', 'more: holds frames of its own');
+  return [frame, ...frame.more].filter(({ message }) => message?.$case !== 'nodeHeartbeat');
 }
 
 function toWire(message: Message, records: readonly LogRecord[]): WireMessage {
@@ -57,6 +74,7 @@ export function peerMessageFromProto(request: proto.DeliverRequest): PeerMessage
   const group = groupId(request.group);
   const wire = request.message;
   if (wire === undefined) throw new FlotillaError('INVALID_ARGUMENT', 'message: is of a kind that this version does not know');
+  if (wire.$case === 'nodeHeartbeat') throw new FlotillaError('INVALID_ARGUMENT', 'message: a node heartbeat belongs to no group');
   if (wire.$case === 'append') {
     const records = openRecords(wire.value);
     return { group, message: appendFromWire(wire.value, records), records };
@@ -64,7 +82,7 @@ export function peerMessageFromProto(request: proto.DeliverRequest): PeerMessage
   return { group, message: fromWire(wire), records: [] };
 }
 
-function fromWire(wire: Exclude<WireMessage, { $case: 'append' }>): Message {
+function fromWire(wire: Exclude<WireMessage, { $case: 'append' | 'nodeHeartbeat' }>): Message {
   switch (wire.$case) {
     case 'voteRequest': {
       const { lastIndex, lastTerm, preVote, leadershipTransfer } = wire.value;
@@ -79,9 +97,9 @@ function fromWire(wire: Exclude<WireMessage, { $case: 'append' }>): Message {
       return { type: 'append-result', term: term(wire.value.term), accepted, index: logIndex(index), ...hint };
     }
     case 'heartbeat':
-      return { type: 'heartbeat', term: term(wire.value.term), commitIndex: logIndex(wire.value.commitIndex), round: wire.value.round };
+      return { type: 'heartbeat', ...wire.value, term: term(wire.value.term), commitIndex: logIndex(wire.value.commitIndex) };
     case 'heartbeatResult':
-      return { type: 'heartbeat-result', term: term(wire.value.term), round: wire.value.round };
+      return { type: 'heartbeat-result', ...wire.value, term: term(wire.value.term) };
     case 'timeoutNow':
       return { type: 'timeout-now', term: term(wire.value.term) };
     case 'readIndexRequest':

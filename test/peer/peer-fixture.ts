@@ -58,6 +58,7 @@ export interface TestNodeOptions {
   readonly logger?: Logger;
   readonly onForward?: PeerEvents['onForward'];
   readonly onMessage?: PeerEvents['onMessage'];
+  readonly onHeard?: PeerEvents['onHeard'];
   /** Called when a peer opens a Deliver stream, whether it is let in or not. */
   readonly onCall?: () => void;
 }
@@ -76,6 +77,7 @@ export async function startNode(context: TestContext, options: TestNodeOptions):
     events: {
       onMessage: options.onMessage ?? ((from, _group, message, records) => void received.push({ from, message, records })),
       onForward: options.onForward ?? (async () => ({ firstCounter: counter(1), index: logIndex(1), term: term(1) })),
+      onHeard: options.onHeard ?? (() => undefined),
       onLink: (peer, state) => void linkStates.push({ peer, state, atMs: performance.now() }),
     },
     onCaller: () => undefined,
@@ -136,7 +138,13 @@ export function portOf(member: Member): number {
   return Number(member.address.split(':')[1]);
 }
 
-export const heartbeat = (round: number): Message => ({ type: 'heartbeat', term: term(1), commitIndex: logIndex(0), round });
+export const heartbeat = (round: number): Message => ({
+  type: 'heartbeat',
+  term: term(1),
+  commitIndex: logIndex(0),
+  round,
+  quiesce: false,
+});
 
 /** Consecutive no-op and events records from index 1 on, and the append that carries them. */
 export function makeAppend(count: number, payloadBytes = 100): { readonly message: Message; readonly records: LogRecord[] } {

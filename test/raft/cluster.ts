@@ -117,6 +117,10 @@ export class Cluster {
     this.input(actor, (node) => node.linkChanged(actorId(peer), state, this.nowMs));
   }
 
+  presence(actor: number, peer: number, state: 'present' | 'silent'): void {
+    this.input(actor, (node) => node.peerPresence(actorId(peer), state, this.nowMs));
+  }
+
   /** A message from nowhere, such as an old one or a copy. */
   inject(from: number, to: number, message: Message, entries: readonly LogEntry[] = []): void {
     this.input(to, (node) => node.receive({ from: actorId(from), to: actorId(to), message, entries }, this.nowMs));

@@ -180,7 +180,7 @@ export class CoreNode {
 
   /** Undefined where it was refused. */
   propose(data: string, nowMs: number): LogIndex | undefined {
-    const index = this.core.propose();
+    const index = this.core.propose(nowMs);
     if (index !== undefined) this.put({ index, term: this.core.term, data });
     this.drive(nowMs);
     return index;
@@ -189,7 +189,7 @@ export class CoreNode {
   /** Undefined where it was refused; throws where it makes no sense. */
   changeMembers(changes: readonly MemberChange[], nowMs: number): LogIndex | undefined {
     this.fault?.beforeChange?.(this, changes);
-    const index = this.core.changeMembers(changes);
+    const index = this.core.changeMembers(changes, nowMs);
     this.drive(nowMs);
     return typeof index === 'string' ? undefined : index;
   }
@@ -203,6 +203,11 @@ export class CoreNode {
 
   linkChanged(peer: ActorId, state: 'open' | 'closed' | 'refused', nowMs: number): void {
     this.core.linkChanged(peer, state, nowMs);
+    this.drive(nowMs);
+  }
+
+  peerPresence(peer: ActorId, state: 'present' | 'silent', nowMs: number): void {
+    this.core.peerPresence(peer, state, nowMs);
     this.drive(nowMs);
   }
 

@@ -58,7 +58,7 @@ test('§3.4 a candidate that learns of the leader of its term follows it', () =>
   cluster.deliver();
   cluster.persist(1);
   assert.equal(cluster.node(1).core.role, 'candidate');
-  cluster.inject(3, 1, { type: 'heartbeat', term: term(1), commitIndex: logIndex(0), round: 1 });
+  cluster.inject(3, 1, { type: 'heartbeat', term: term(1), commitIndex: logIndex(0), round: 1, quiesce: false });
   assert.equal(cluster.node(1).core.role, 'follower');
   assert.equal(cluster.node(1).core.leader, 3);
 });
@@ -90,7 +90,7 @@ test('§3.3 a server of an older term is told so, and a leader of an older term 
   cluster.settle();
   assert.equal(cluster.node(2).core.role, 'leader');
   cluster.heal();
-  cluster.inject(1, 3, { type: 'heartbeat', term: term(1), commitIndex: logIndex(0), round: 99 });
+  cluster.inject(1, 3, { type: 'heartbeat', term: term(1), commitIndex: logIndex(0), round: 99, quiesce: false });
   cluster.settle();
   assert.equal(cluster.node(1).core.role, 'follower');
   assert.equal(cluster.node(1).core.term, 2);

@@ -54,16 +54,16 @@ test('a learner that is not there is not made a voter', () => {
 test('§4.1 there is one change at a time, and none before the leader has committed in its own term', () => {
   const cluster = new Cluster([1, 2, 3], { spares: [4, 5] });
   cluster.win(1);
-  const change = (): unknown => cluster.node(1).core.changeMembers([{ actor: actorId(4), to: 'voter' }]);
+  const change = (): unknown => cluster.node(1).core.changeMembers([{ actor: actorId(4), to: 'voter' }], cluster.nowMs);
   assert.equal(change(), 'nothing committed yet');
   cluster.settle();
   assert.notEqual(cluster.change(1, ['voter', 4]), undefined);
-  assert.equal(cluster.node(1).core.changeMembers([{ actor: actorId(5), to: 'voter' }]), 'another change is under way');
+  assert.equal(cluster.node(1).core.changeMembers([{ actor: actorId(5), to: 'voter' }], cluster.nowMs), 'another change is under way');
   cluster.settle();
   assert.deepEqual(cluster.node(1).core.configuration, { voters: [1, 2, 3, 4], outgoing: [], learners: [] });
-  assert.equal(cluster.node(2).core.changeMembers([{ actor: actorId(5), to: 'voter' }]), 'not the leader');
+  assert.equal(cluster.node(2).core.changeMembers([{ actor: actorId(5), to: 'voter' }], cluster.nowMs), 'not the leader');
   cluster.transfer(1, 2);
-  assert.equal(cluster.node(1).core.changeMembers([{ actor: actorId(5), to: 'voter' }]), 'handing over');
+  assert.equal(cluster.node(1).core.changeMembers([{ actor: actorId(5), to: 'voter' }], cluster.nowMs), 'handing over');
 });
 
 test('§4.1 the new configuration is in force as soon as it is in the log', () => {
@@ -176,11 +176,11 @@ test('§4.2.2 one that is left out still campaigns until that is committed, wher
 test('§4.1 a configuration that is only told again takes its turn like a change', () => {
   const cluster = new Cluster([1, 2, 3], { spares: [4] });
   cluster.win(1);
-  const restate = (): unknown => cluster.node(1).core.restateConfiguration();
+  const restate = (): unknown => cluster.node(1).core.restateConfiguration(cluster.nowMs);
   assert.equal(restate(), 'nothing committed yet');
   cluster.settle();
   cluster.change(1, ['learner', 4]);
   assert.equal(restate(), 'another change is under way');
   cluster.settle();
-  assert.equal(cluster.node(2).core.restateConfiguration(), 'not the leader');
+  assert.equal(cluster.node(2).core.restateConfiguration(cluster.nowMs), 'not the leader');
 });

@@ -1,13 +1,13 @@
 import { assert, present } from '../../src/base/index.js';
 import type { MemberChange, Message } from '../../src/raft/index.js';
-import { Cluster, type ClusterOptions } from './cluster.js';
+import { Cluster, type ClusterOptions, SETTINGS } from './cluster.js';
 import type { CoreNode, Packet } from './core-node.js';
 
 /**
  * Runs a transcript: commands, `----`, and under it what they led to. A line
  * that begins with `#` is a remark. The language:
  *
- *     cluster VOTER… [outgoing=2,3] [learners=4] [spares=5] [append=1]
+ *     cluster VOTER… [outgoing=2,3] [learners=4] [spares=5] [append=1] [quiescence=on]
  *                             first command; spares are no members, and so many entries fit into an append
  *     with N terms=1,1,2 [term=3] [vote=1] [commit=1]   before `cluster`: what is on the disk of N
  *     tick MS [N…]            time passes for all; N (all without) look at the clock
@@ -17,7 +17,7 @@ import type { CoreNode, Packet } from './core-node.js';
  *     settle                  delivers and persists until nothing moves; shows only where it ended
  *     propose N DATA          read N ID          transfer N [TO]
  *     change N +4 ~5 -2       N is to make 4 a voter and 5 a learner, and to remove 2
- *     link N PEER open|closed|refused
+ *     link N PEER open|closed|refused      presence N PEER present|silent
  *     drop [FROM TO]          loses what is on its way
  *     cut N [TO]   heal       links that carry nothing: all of N, or one direction
  *     crash N [PARTS]   start N   so many parts of its write under way are on disk
@@ -89,6 +89,7 @@ export class Transcript {
       spares: numbersOf(options.get('spares')),
       entriesPerAppend: Number(options.get('append') ?? 3),
       disks: this.disks,
+      settings: { ...SETTINGS, quiescence: options.get('quiescence') === 'on' },
     });
     cluster.onSent = (packet) => this.say(describePacket(packet));
     cluster.onWrite = (node) => this.say(describeWrite(node));
@@ -138,6 +139,10 @@ const COMMANDS: Readonly<Record<string, Command>> = {
     assert(state === 'open' || state === 'closed' || state === 'refused', `no such state of a link: ${state}`);
     cluster.link(actor, peer, state);
   },
+  presence(cluster, [actor = 0, peer = 0], [, , state = '']) {
+    assert(state === 'present' || state === 'silent', `no such state of a node: ${state}`);
+    cluster.presence(actor, peer, state);
+  },
   drop: (cluster, [from, to]) => cluster.drop(from, to),
   cut: (cluster, [actor = 0, to]) => cluster.cut(actor, to),
   'begin-after': (cluster, [actor = 0, index = 0]) => cluster.cutLog(actor, index),
@@ -155,7 +160,7 @@ function describeNode({ self, core, entries }: CoreNode): string {
   const kept = entries.slice(core.beginIndex).map((entry) => `${entry.term}:${entry.data}`);
   const log = [...(core.beginIndex > 0 ? [`after ${core.beginIndex}:`] : []), ...kept].join(' ');
   const following = core.role === 'follower' ? ` of ${core.leader ?? 'none'}` : '';
-  return `${self}: ${core.role}${following} term=${core.term} commit=${core.commitIndex} durable=${core.durableIndex} log=[${log}]`;
+  return `${self}: ${core.isQuiet ? 'quiet ' : ''}${core.role}${following} term=${core.term} commit=${core.commitIndex} durable=${core.durableIndex} log=[${log}]`;
 }
 
 function describeWrite({ self, writeUnderWay }: CoreNode): string {
@@ -185,9 +190,9 @@ function describeMessage(message: Message): string {
     case 'append-result':
       return message.accepted ? `durable=${message.index}` : `refused=${message.index} hint=${message.hintIndex}/${message.hintTerm}`;
     case 'heartbeat':
-      return `commit=${message.commitIndex} round=${message.round}`;
+      return `commit=${message.commitIndex} round=${message.round}${message.quiesce ? ' quiesce' : ''}`;
     case 'heartbeat-result':
-      return `round=${message.round}`;
+      return `round=${message.round}${message.quiet ? ' quiet' : ''}`;
     case 'read-index-request':
       return `id=${message.requestId}`;
     case 'read-index-response':

@@ -1,7 +1,7 @@
 import { setImmediate as turn } from 'node:timers/promises';
 import { type ActorId, actorId, FlotillaError, type GroupId, groupId, LIMITS, logIndex, present } from '../../src/base/index.js';
 import type { Message, Settings } from '../../src/raft/index.js';
-import { type PeerTransport, type Proposed, Replica, type ReplicaObserver } from '../../src/replica/index.js';
+import { Deadlines, type PeerTransport, type Proposed, Replica, type ReplicaObserver } from '../../src/replica/index.js';
 import { batchesOf, type LogRecord, type Member, type Membership, type PackedBody, packBody } from '../../src/wire/index.js';
 import { ManualClock } from '../support/manual-clock.js';
 import { emptyGroupDisk, type GroupDisk, MemoryStorage } from '../support/memory-storage.js';
@@ -99,6 +99,7 @@ export class ReplicaCluster {
       storage,
       transport: this.transportOf(self),
       clock,
+      deadlines: new Deadlines(clock, SETTINGS.heartbeatIntervalMs / 2),
       random: () => (actor % 10) / 10,
       observer: observed,
       onMembership: (seen) => memberships.push(seen),

@@ -130,7 +130,9 @@ test('theFirstFailedWrite_endsTheReplica_onceAndWithNothingAcknowledged', async 
   assert.equal(proposed.code, 'OUTCOME_UNKNOWN');
   assert.equal(waiting.code, 'SHUTTING_DOWN', 'it was never in the log');
   cluster.inFlight = [];
-  cluster.replica(1).onMessage(cluster.server(2).actor, { type: 'heartbeat-result', term: cluster.replica(1).term, round: 1 }, []);
+  cluster
+    .replica(1)
+    .onMessage(cluster.server(2).actor, { type: 'heartbeat-result', term: cluster.replica(1).term, round: 1, quiet: false }, []);
   await cluster.advance(3000, 1);
   assert.deepEqual(cluster.inFlight, [], 'no message leaves any more');
   assert.equal(cluster.server(1).fatal.length, 1);

@@ -2,6 +2,9 @@ import type { ActorId, Random } from '../../src/base/index.js';
 import type { EventQueue } from '../../src/sim/event-queue.js';
 import type { Packet } from '../raft/core-node.js';
 
+/** After this everything that was ever sent has arrived, or never will. */
+export const DELAY_MS_MAX = 5200;
+
 /** Links that lose, repeat, delay and reorder what they carry, and carry nothing where they are cut. */
 export class Network {
   /** No faults any more. */
@@ -23,9 +26,14 @@ export class Network {
   }
 
   send(packet: Packet): void {
-    if (this.isCut(packet.from, packet.to) || (!this.calm && this.random() < this.lossRate)) return;
-    this.deliverAfter(this.delayMs(), packet);
-    if (!this.calm && this.random() < this.duplicateRate) this.deliverAfter(this.delayMs() * 5, packet);
+    this.carry(packet.from, packet.to, () => this.deliver(packet));
+  }
+
+  /** The same for what is no message of a core. */
+  carry(from: ActorId, to: ActorId, arrive: () => void): void {
+    if (this.isCut(from, to) || (!this.calm && this.random() < this.lossRate)) return;
+    this.arriveAfter(this.delayMs(), from, to, arrive);
+    if (!this.calm && this.random() < this.duplicateRate) this.arriveAfter(this.delayMs() * 5, from, to, arrive);
   }
 
   isCut(from: ActorId, to: ActorId): boolean {
@@ -40,9 +48,9 @@ export class Network {
     this.cuts.clear();
   }
 
-  private deliverAfter(delayMs: number, packet: Packet): void {
+  private arriveAfter(delayMs: number, from: ActorId, to: ActorId, arrive: () => void): void {
     this.queue.after(delayMs, () => {
-      if (!this.isCut(packet.from, packet.to)) this.deliver(packet);
+      if (!this.isCut(from, to)) arrive();
     });
   }
 
@@ -51,4 +59,9 @@ export class Network {
     if (this.calm) return 1 + Math.floor(this.random() * 4);
     return this.random() < 0.03 ? 20 + Math.floor(this.random() * 1000) : 1 + Math.floor(this.random() * 10);
   }
+}
+
+/** Cuts what leads into or out of the part. */
+export function isolationOf(inside: ReadonlySet<ActorId>): (from: ActorId, to: ActorId) => boolean {
+  return (from, to) => inside.has(from) !== inside.has(to);
 }

@@ -6,6 +6,7 @@ import { type Figures, noFigures } from './scenario.js';
 const STEPS = Number(process.env['SIM_STEPS'] ?? 2000);
 const SEEDS = Number(process.env['SIM_SEEDS'] ?? 100);
 const STORM = process.env['SIM_STORM'];
+const QUIESCENCE = process.env['SIM_QUIESCENCE'];
 const ONE_SEED = process.env['SIM_SEED'];
 
 function runs(): RunOptions[] {
@@ -18,6 +19,7 @@ function runs(): RunOptions[] {
     spares: sparesOf(seed),
     steps: STEPS,
     storm: STORM === undefined ? seed % 4 === 0 : STORM === 'true',
+    quiescence: QUIESCENCE === undefined ? seed % 5 < 2 : QUIESCENCE === 'true',
   });
   if (ONE_SEED !== undefined) return [runOf(Number(ONE_SEED))];
   return Array.from({ length: SEEDS }, (_, position) => runOf(position + 1));
@@ -41,6 +43,8 @@ test('three and five cores keep every invariant over lossy links, crashes and sl
     proposals: 30,
     committed: 20,
     readsConfirmed: 5,
+    rests: 0.5,
+    silences: 0.1,
   };
   for (const figure of figuresOf(perSeed)) {
     assert.ok(total[figure] >= perSeed[figure] * seeds.length, `vacuous: ${total[figure]} ${figure} in ${seeds.length} seeds`);

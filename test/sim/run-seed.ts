@@ -16,7 +16,7 @@ export class SimulationFailure extends Error {
   override readonly name = 'SimulationFailure';
   readonly property: string;
 
-  constructor({ seed, nodes, spares = 0, steps, storm }: RunOptions, simulation: Simulation, cause: unknown) {
+  constructor({ seed, nodes, spares = 0, steps, storm, quiescence }: RunOptions, simulation: Simulation, cause: unknown) {
     const property =
       cause instanceof Violation ? cause.property : `an assertion of the core (${cause instanceof Error ? cause.message : String(cause)})`;
     super(
@@ -24,7 +24,7 @@ export class SimulationFailure extends Error {
         `seed ${seed}, ${nodes} nodes, step ${simulation.steps}: ${property}`,
         cause instanceof Error ? cause.message : String(cause),
         simulation.describe(),
-        `replay: SIM_SEED=${seed} SIM_NODES=${nodes} SIM_SPARES=${spares} SIM_STEPS=${steps} SIM_STORM=${storm === true} node --import tsx --test test/sim/raft.test.ts`,
+        `replay: SIM_SEED=${seed} SIM_NODES=${nodes} SIM_SPARES=${spares} SIM_STEPS=${steps} SIM_STORM=${storm === true} SIM_QUIESCENCE=${quiescence === true} node --import tsx --test test/sim/raft.test.ts`,
       ].join('\n'),
       { cause },
     );

@@ -1,6 +1,10 @@
 import { type ActorId, term } from '../../src/base/index.js';
+import type { Settings } from '../../src/raft/index.js';
 import { entriesOfTerms } from '../raft/cluster.js';
 import { type Disk, emptyDisk, type PlantedFault } from '../raft/core-node.js';
+
+/** Short times, so that many elections fit into a run. */
+export const SETTINGS: Settings = { electionTimeoutMs: 150, heartbeatIntervalMs: 30, replicationWindow: { bytes: 2000, messages: 6 } };
 
 export interface Scenario {
   readonly seed: number;
@@ -11,6 +15,8 @@ export interface Scenario {
   readonly storm?: boolean | undefined;
   /** Logs to begin with, by actor, as the terms of their entries. All servers know the latest of these terms. */
   readonly logs?: Readonly<Record<number, readonly number[]>> | undefined;
+  /** Groups in which nothing happens rest, and clients pause now and then. */
+  readonly quiescence?: boolean | undefined;
   readonly fault?: PlantedFault | undefined;
 }
 
@@ -26,6 +32,10 @@ export interface Figures {
   proposals: number;
   committed: number;
   readsConfirmed: number;
+  /** Times that a leader fell quiet. */
+  rests: number;
+  /** Times that the node of one that was leaned on fell silent. */
+  silences: number;
 }
 
 export function noFigures(): Figures {
@@ -40,6 +50,8 @@ export function noFigures(): Figures {
     proposals: 0,
     committed: 0,
     readsConfirmed: 0,
+    rests: 0,
+    silences: 0,
   };
 }
 

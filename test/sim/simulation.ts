@@ -1,14 +1,14 @@
 import { type ActorId, actorId, FlotillaError, logIndex, present, type Random, seededRandom } from '../../src/base/index.js';
-import { isJoint, type MemberChange, membersOf, type Settings } from '../../src/raft/index.js';
+
+import { isJoint, type MemberChange, membersOf } from '../../src/raft/index.js';
 import { EventQueue } from '../../src/sim/event-queue.js';
+
 import { CoreNode, describeConfiguration, type Packet, type PlantedFault } from '../raft/core-node.js';
 import { allInvariants, type Invariant, Violation } from './invariants/index.js';
-import { Network } from './network.js';
-import { initialDisk, noFigures, type Scenario } from './scenario.js';
+import { isolationOf, Network } from './network.js';
+import { Presence, restAndLoseALeader, watchNodes } from './presence.js';
+import { initialDisk, noFigures, type Scenario, SETTINGS } from './scenario.js';
 import type { Server } from './server.js';
-
-/** Short times, so that many elections fit into a run. */
-const SETTINGS: Settings = { electionTimeoutMs: 150, heartbeatIntervalMs: 30, replicationWindow: { bytes: 2000, messages: 6 } };
 
 /** Servers, links and disks that fail at random. One seed, one history. */
 export class Simulation {
@@ -21,9 +21,9 @@ export class Simulation {
   traceHash = 0;
   private readonly random: Random;
   private readonly fault: PlantedFault | undefined;
-  private readonly queue = new EventQueue();
+  readonly queue = new EventQueue();
   private readonly invariants: readonly Invariant[] = allInvariants();
-  private readonly network: Network;
+  readonly network: Network;
   private calm = false;
   private proposals = 0;
   private reads = 0;
@@ -33,6 +33,7 @@ export class Simulation {
   private readonly huntRate: number;
   private readonly faultGapMsMax: number;
   private readonly storm: boolean;
+  private readonly presence: Presence | undefined;
   private readonly knownLeaders = new Set<string>();
 
   constructor(options: Scenario) {
@@ -44,6 +45,7 @@ export class Simulation {
     this.network = new Network({ random: this.random, queue: this.queue, deliver: (packet) => this.arrived(packet) });
     this.slowDiskRate = this.random() * 0.1;
     this.storm = options.storm ?? false;
+    this.presence = options.quiescence === true ? new Presence(SETTINGS.electionTimeoutMs) : undefined;
     this.faultGapMsMax = this.between(200, 1500);
     this.huntRate = this.storm ? 0.8 : this.random() ** 2;
     for (const self of actors) {
@@ -87,6 +89,7 @@ export class Simulation {
     });
     this.awaitWithin(50, 'equal logs after the faults have ended', () => this.logsAreEqual());
     for (const { node } of this.servers.values()) if (node !== undefined) this.count(node);
+    if (this.presence !== undefined) restAndLoseALeader(this, this.presence);
   }
 
   private count({ truncations, snapshots }: CoreNode): void {
@@ -94,7 +97,7 @@ export class Simulation {
     this.figures.snapshots += snapshots;
   }
 
-  private awaitWithin(electionTimeouts: number, property: string, holds: () => boolean): void {
+  awaitWithin(electionTimeouts: number, property: string, holds: () => boolean): void {
     const until = this.queue.nowMs + electionTimeouts * SETTINGS.electionTimeoutMs;
     while (!holds()) {
       if (this.queue.nextMs > until) throw new Violation(property, `not within ${electionTimeouts} election time-outs: ${this.describe()}`);
@@ -102,7 +105,7 @@ export class Simulation {
     }
   }
 
-  private get leader(): CoreNode | undefined {
+  get leader(): CoreNode | undefined {
     return [...this.servers.values()].find(({ node }) => node?.core.leadsWithCommit === true)?.node;
   }
 
@@ -130,18 +133,19 @@ export class Simulation {
 
   // Processes
 
-  private start(server: Server): void {
+  start(server: Server): void {
     const node = new CoreNode({
       self: server.self,
       configuration: { voters: this.founders.includes(server.self) ? this.founders : [], outgoing: [], learners: [] },
       disk: server.disk,
-      settings: SETTINGS,
+      settings: { ...SETTINGS, quiescence: this.presence !== undefined },
       random: this.random,
       nowMs: this.localMs(server.self),
       entriesPerAppend: this.storm ? 1 : 1 + Math.floor(this.random() * 4),
       fault: this.fault,
     });
     server.node = node;
+    if (this.presence !== undefined) watchNodes(this, this.presence, node);
     node.changedFrom = 1;
     for (const invariant of this.invariants) invariant.started?.(node, this);
     node.changedFrom = Number.POSITIVE_INFINITY;
@@ -169,7 +173,7 @@ export class Simulation {
   }
 
   /** Gives a running process an input, when it is able to take one. Nothing where it died meanwhile. */
-  private inputAfter(delayMs: number, server: Server, input: (node: CoreNode) => void): void {
+  inputAfter(delayMs: number, server: Server, input: (node: CoreNode) => void): void {
     const { node } = server;
     if (node === undefined) return;
     const run = (): void => {
@@ -209,6 +213,7 @@ export class Simulation {
       this.figures.elections++;
       this.huntLeader(node.self);
     }
+    this.presence?.looked(node);
     this.planWrite(node);
     this.planTick(node);
   }
@@ -242,18 +247,20 @@ export class Simulation {
     this.queue.at(Math.ceil(dueMs / server.clockRate), run);
   }
 
-  private localMs(actor: ActorId): number {
+  localMs(actor: ActorId): number {
     return Math.ceil(this.queue.nowMs * (this.servers.get(actor)?.clockRate ?? 1));
   }
 
   // Links
 
   private arrived(packet: Packet): void {
-    const server = this.servers.get(packet.to);
-    if (server !== undefined) this.inputAfter(0, server, (node) => node.receive(packet, this.localMs(node.self)));
+    this.inputAfter(0, present(this.servers.get(packet.to), 'packets go to servers'), (node) => {
+      this.presence?.heard(node, packet.from, this.localMs(node.self));
+      node.receive(packet, this.localMs(node.self));
+    });
   }
 
-  private announceLinksOf(server: Server): void {
+  announceLinksOf(server: Server): void {
     for (const peer of this.servers.values()) {
       if (peer === server || this.network.isCut(server.self, peer.self) || this.network.isCut(peer.self, server.self)) continue;
       for (const [at, other] of [
@@ -271,7 +278,7 @@ export class Simulation {
 
   private clientActs(): void {
     if (this.calm) return;
-    this.queue.after(this.between(2, 40), () => this.clientActs());
+    this.queue.after(this.presence?.pauseMs(this.random) ?? this.between(2, 40), () => this.clientActs());
     const server = this.random() < 0.7 ? this.anyLeader() : this.any();
     // A paused server takes the request when it wakes up, and before it notices how late it is.
     this.inputAfter(0, server, this.random() < 0.25 ? (node) => this.read(node) : (node) => this.propose(node));
@@ -392,8 +399,4 @@ export class Simulation {
   private between(low: number, high: number): number {
     return low + Math.floor(this.random() * (high - low + 1));
   }
-}
-
-function isolationOf(inside: ReadonlySet<ActorId>): (from: ActorId, to: ActorId) => boolean {
-  return (from, to) => inside.has(from) !== inside.has(to);
 }

@@ -8,12 +8,15 @@ import {
   EMPTY_LOG_TAIL,
   encodeMembership,
   entryInfoOf,
+  frameOf,
   type LogRecord,
   type LogTail,
+  nodeHeartbeat,
   openRecord,
   peerMessageFromProto,
   peerMessageToProto,
   proto,
+  requestsOf,
   sealRecord,
   tailAfter,
 } from '../../src/wire/index.js';
@@ -50,8 +53,10 @@ const messages: readonly Message[] = [
   { type: 'vote-request', term: term(2 ** 53 - 1), lastIndex: logIndex(0), lastTerm: term(0), preVote: false, leadershipTransfer: true },
   { type: 'vote-response', term: term(7), granted: true, preVote: true },
   { type: 'append-result', term: term(7), accepted: false, index: logIndex(12), hintIndex: logIndex(4), hintTerm: term(2) },
-  { type: 'heartbeat', term: term(7), commitIndex: logIndex(3), round: 99 },
-  { type: 'heartbeat-result', term: term(7), round: 99 },
+  { type: 'heartbeat', term: term(7), commitIndex: logIndex(3), round: 99, quiesce: false },
+  { type: 'heartbeat', term: term(7), commitIndex: logIndex(3), round: 100, quiesce: true },
+  { type: 'heartbeat-result', term: term(7), round: 99, quiet: false },
+  { type: 'heartbeat-result', term: term(7), round: 100, quiet: true },
   { type: 'timeout-now', term: term(7) },
   { type: 'read-index-request', term: term(7), requestId: 1 },
   { type: 'read-index-response', term: term(7), requestId: 1, index: logIndex(0) },
@@ -141,5 +146,29 @@ test('append_checksummedNonsense_isRefusedByOurOwnError', () => {
 });
 
 test('unknownKindOfMessage_isRefused', () => {
-  assert.throws(() => peerMessageFromProto({ group: 1, message: undefined }), { code: 'INVALID_ARGUMENT' });
+  assert.throws(() => peerMessageFromProto({ group: 1, message: undefined, more: [] }), { code: 'INVALID_ARGUMENT' });
+});
+
+test('frame_carriesSeveralRequests_inTheirOrder_withoutTheNodesHeartbeats', () => {
+  const requests = messages.map((message) => peerMessageToProto({ group: GROUP, message, records: [] }));
+  const bytes = proto.DeliverRequest.encode(frameOf([nodeHeartbeat(), ...requests])).finish();
+  const arrived = requestsOf(decodeMessage(proto.DeliverRequest, bytes)).map(peerMessageFromProto);
+  assert.deepEqual(
+    arrived.map(({ message }) => message),
+    messages,
+  );
+});
+
+test('frame_ofOneRequest_isThatRequest', () => {
+  const request = peerMessageToProto({ group: GROUP, message: { type: 'timeout-now', term: term(7) }, records: [] });
+  assert.deepEqual(proto.DeliverRequest.encode(frameOf([request])).finish(), proto.DeliverRequest.encode(request).finish());
+});
+
+test('frame_withinAFrame_isRefused', () => {
+  const request = peerMessageToProto({ group: GROUP, message: { type: 'timeout-now', term: term(7) }, records: [] });
+  assert.throws(() => requestsOf(frameOf([request, frameOf([request, request])])), { code: 'INVALID_ARGUMENT' });
+});
+
+test('nodeHeartbeat_isNoMessageOfAGroup', () => {
+  assert.throws(() => peerMessageFromProto(nodeHeartbeat()), { code: 'INVALID_ARGUMENT' });
 });

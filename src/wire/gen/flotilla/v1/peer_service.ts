@@ -60,7 +60,12 @@ export interface DeliverRequest {
     | { $case: "readIndexResponse"; value: ReadIndexResponse }
     | { $case: "snapshot"; value: Snapshot }
     | { $case: "snapshotResult"; value: SnapshotResult }
+    | { $case: "nodeHeartbeat"; value: NodeHeartbeat }
     | undefined;
+  more: DeliverRequest[];
+}
+
+export interface NodeHeartbeat {
 }
 
 export interface DeliverResponse {
@@ -100,11 +105,13 @@ export interface Heartbeat {
   term: number;
   commitIndex: number;
   round: number;
+  quiesce: boolean;
 }
 
 export interface HeartbeatResult {
   term: number;
   round: number;
+  quiet: boolean;
 }
 
 export interface TimeoutNow {
@@ -558,7 +565,7 @@ export const JoinResponse: MessageFns<JoinResponse> = {
 };
 
 function createBaseDeliverRequest(): DeliverRequest {
-  return { group: 0, message: undefined };
+  return { group: 0, message: undefined, more: [] };
 }
 
 export const DeliverRequest: MessageFns<DeliverRequest> = {
@@ -600,6 +607,12 @@ export const DeliverRequest: MessageFns<DeliverRequest> = {
       case "snapshotResult":
         SnapshotResult.encode(message.message.value, writer.uint32(98).fork()).join();
         break;
+      case "nodeHeartbeat":
+        NodeHeartbeat.encode(message.message.value, writer.uint32(114).fork()).join();
+        break;
+    }
+    for (const v of message.more) {
+      DeliverRequest.encode(v!, writer.uint32(122).fork()).join();
     }
     return writer;
   },
@@ -713,6 +726,57 @@ export const DeliverRequest: MessageFns<DeliverRequest> = {
             message.message = { $case: "snapshotResult", value: SnapshotResult.decode(reader, reader.uint32()) };
             continue;
           }
+          case 14: {
+            if (tag !== 114) {
+              break;
+            }
+
+            message.message = { $case: "nodeHeartbeat", value: NodeHeartbeat.decode(reader, reader.uint32()) };
+            continue;
+          }
+          case 15: {
+            if (tag !== 122) {
+              break;
+            }
+
+            message.more.push(DeliverRequest.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseNodeHeartbeat(): NodeHeartbeat {
+  return {};
+}
+
+export const NodeHeartbeat: MessageFns<NodeHeartbeat> = {
+  encode(_: NodeHeartbeat, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): NodeHeartbeat {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseNodeHeartbeat();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1100,7 +1164,7 @@ export const AppendResult: MessageFns<AppendResult> = {
 };
 
 function createBaseHeartbeat(): Heartbeat {
-  return { term: 0, commitIndex: 0, round: 0 };
+  return { term: 0, commitIndex: 0, round: 0, quiesce: false };
 }
 
 export const Heartbeat: MessageFns<Heartbeat> = {
@@ -1113,6 +1177,9 @@ export const Heartbeat: MessageFns<Heartbeat> = {
     }
     if (message.round !== 0) {
       writer.uint32(24).uint64(message.round);
+    }
+    if (message.quiesce !== false) {
+      writer.uint32(32).bool(message.quiesce);
     }
     return writer;
   },
@@ -1154,6 +1221,14 @@ export const Heartbeat: MessageFns<Heartbeat> = {
             message.round = longToNumber(reader.uint64());
             continue;
           }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.quiesce = reader.bool();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1168,7 +1243,7 @@ export const Heartbeat: MessageFns<Heartbeat> = {
 };
 
 function createBaseHeartbeatResult(): HeartbeatResult {
-  return { term: 0, round: 0 };
+  return { term: 0, round: 0, quiet: false };
 }
 
 export const HeartbeatResult: MessageFns<HeartbeatResult> = {
@@ -1178,6 +1253,9 @@ export const HeartbeatResult: MessageFns<HeartbeatResult> = {
     }
     if (message.round !== 0) {
       writer.uint32(16).uint64(message.round);
+    }
+    if (message.quiet !== false) {
+      writer.uint32(24).bool(message.quiet);
     }
     return writer;
   },
@@ -1209,6 +1287,14 @@ export const HeartbeatResult: MessageFns<HeartbeatResult> = {
             }
 
             message.round = longToNumber(reader.uint64());
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.quiet = reader.bool();
             continue;
           }
         }

@@ -1,0 +1,87 @@
+import { randomInt } from 'node:crypto';
+import { groupId, LIMITS, seededRandom } from '../base/index.js';
+import { PeerLinks, type PeerLinksOptions } from '../peer/index.js';
+import { type NodeTransport, type PeerEvents, ReplicaHost } from '../replica/index.js';
+import type { LevelStorage } from '../storage/index.js';
+import type { Logging, Metrics } from '../telemetry/index.js';
+import type { Membership } from '../wire/index.js';
+import { systemClock } from './clock.js';
+import type { ServerConfig } from './config/index.js';
+import { observeReplica } from './replica-metrics.js';
+
+/** The group of the stream `default`. Group 0 is kept for the cluster's own state. */
+export const DEFAULT_GROUP = groupId(1);
+
+export interface ReplicationOptions extends Omit<PeerLinksOptions, 'events' | 'logger'> {
+  readonly config: ServerConfig;
+  readonly logging: Logging;
+  readonly metrics: Metrics;
+  readonly storage: LevelStorage;
+  /** The members of `default`, or what is known of them, have changed in this node's log. */
+  readonly onMembership: (membership: Membership) => void;
+  readonly onFatal: (error: unknown) => void;
+}
+
+/** What makes a node a member of its cluster. */
+export interface Replication {
+  readonly links: PeerLinks;
+  readonly host: ReplicaHost;
+}
+
+/** Links to the other members, and a replica of every group that is stored here. Nothing is dialled or decided before both are started. */
+export function createReplication(options: ReplicationOptions): Replication {
+  const { config, logging, metrics, storage, self } = options;
+  const links: PeerLinks = new PeerLinks({ ...options, events: countedEvents(metrics, () => host), logger: logging.logger('peer') });
+  const host: ReplicaHost = new ReplicaHost({
+    self: self.actor,
+    instance: self.instance,
+    settings: {
+      electionTimeoutMs: config.electionTimeoutMs,
+      heartbeatIntervalMs: config.heartbeatIntervalMs,
+      replicationWindow: { bytes: LIMITS.replicationWindowBytes, messages: LIMITS.replicationWindowMessages },
+      quiescence: true,
+    },
+    storage,
+    transport: countedTransport(metrics, links),
+    clock: systemClock,
+    random: seededRandom(randomInt(2 ** 31)),
+    onUnknownGroup: () => metrics.messagesOfUnknownGroups.inc(),
+    onFatal: options.onFatal,
+  });
+  for (const group of storage.groups()) {
+    host.add({
+      group,
+      // One stream gets all of it, and further groups are not for users yet.
+      cacheBytes: group === DEFAULT_GROUP ? config.cacheBytes : LIMITS.cacheBytesMin,
+      observer: observeReplica(self.actor, metrics, logging.logger('raft'), group),
+      onMembership: group === DEFAULT_GROUP ? options.onMembership : () => undefined,
+    });
+  }
+  return { links, host };
+}
+
+function countedEvents(metrics: Metrics, host: () => ReplicaHost): PeerEvents {
+  return {
+    onHeard: (from) => host().onHeard(from),
+    onMessage: (from, group, message, records) => {
+      metrics.messagesReceived.inc({ type: message.type });
+      host().onMessage(from, group, message, records);
+    },
+    onForward: (from, group, body) => host().onForward(from, group, body),
+    onLink: (peer, state) => host().onLink(peer, state),
+  };
+}
+
+function countedTransport(metrics: Metrics, links: PeerLinks): NodeTransport {
+  return {
+    send: (to, group, message, records) => {
+      metrics.messagesSent.inc({ type: message.type });
+      return links.send(to, group, message, records);
+    },
+    forward: (to, group, body) => {
+      metrics.forwarded.inc();
+      return links.forward(to, group, body);
+    },
+    heartbeat: (to) => links.heartbeat(to),
+  };
+}

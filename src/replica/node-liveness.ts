@@ -1,0 +1,35 @@
+import type { ActorId } from '../base/index.js';
+
+/**
+ * Which of the other nodes are heard, whatever they say: groups that rest lean
+ * on it. A node that was never heard takes part in no group that rests.
+ */
+export class NodeLiveness {
+  /** A node that has said nothing for so long has fallen silent. */
+  private readonly silenceMs: number;
+  /** Of the nodes that are not silent: when they were heard last. */
+  private readonly heardMs = new Map<ActorId, number>();
+
+  constructor(silenceMs: number) {
+    this.silenceMs = silenceMs;
+  }
+
+  /** True where the node was silent, or never heard, before. */
+  heard(peer: ActorId, nowMs: number): boolean {
+    const wasSilent = !this.heardMs.has(peer);
+    this.heardMs.set(peer, nowMs);
+    return wasSilent;
+  }
+
+  /** When the next node falls silent, unless it is heard before. */
+  get nextSilentMs(): number {
+    return Math.min(...this.heardMs.values()) + this.silenceMs;
+  }
+
+  /** Who has fallen silent since this was asked last. */
+  takeSilent(nowMs: number): ActorId[] {
+    const silent = [...this.heardMs].filter(([, heardMs]) => nowMs - heardMs >= this.silenceMs).map(([peer]) => peer);
+    for (const peer of silent) this.heardMs.delete(peer);
+    return silent;
+  }
+}

@@ -1,0 +1,114 @@
+import { type ActorId, FlotillaError, type GroupId, type Random } from '../base/index.js';
+import type { Message, Settings } from '../raft/index.js';
+import type { LogRecord, PackedBody } from '../wire/index.js';
+import { Deadlines } from './deadlines.js';
+import { NodePulse } from './node-pulse.js';
+import type { Clock, LinkState, NodeTransport, PeerEvents, Proposed, Storage } from './ports.js';
+import { Replica, type ReplicaOptions } from './replica.js';
+
+export interface ReplicaHostOptions extends Required<Pick<ReplicaOptions, 'self' | 'instance' | 'onFatal'>> {
+  readonly settings: Settings;
+  readonly storage: Storage;
+  readonly transport: NodeTransport;
+  readonly clock: Clock;
+  readonly random: Random;
+  /** Told of each message of a group that has no replica here: it is dropped, as if it had been lost. */
+  readonly onUnknownGroup: (group: GroupId) => void;
+}
+
+/** What differs from group to group. */
+export type HostedGroup = Pick<ReplicaOptions, 'group' | 'cacheBytes' | 'observer' | 'onMembership'>;
+
+/**
+ * All replicas of a node: one per Raft group, over the node's one pair of links
+ * to each other node and on one timer. What comes in goes to its group; what
+ * concerns a node goes to all. See docs/internals/groups.md.
+ */
+export class ReplicaHost implements PeerEvents {
+  private readonly options: ReplicaHostOptions;
+  private readonly deadlines: Deadlines;
+  private readonly pulse: NodePulse;
+  private readonly replicas = new Map<GroupId, Replica>();
+  private readonly links = new Map<ActorId, LinkState>();
+  private started = false;
+
+  constructor(options: ReplicaHostOptions) {
+    const { clock, settings, transport } = options;
+    this.options = options;
+    this.deadlines = new Deadlines(clock, settings.heartbeatIntervalMs / 2);
+    this.pulse = new NodePulse({
+      clock,
+      deadlines: this.deadlines,
+      silenceMs: settings.electionTimeoutMs,
+      restsWith: () => new Set([...this.replicas.values()].flatMap((replica) => replica.restsWith)),
+      beat: (to) => transport.heartbeat(to),
+      onPresence: (peer, state) => {
+        for (const replica of this.replicas.values()) replica.onPresence(peer, state);
+      },
+    });
+  }
+
+  /** Adds the replica of a group that is in the storage. It takes part from {@link start} on, or at once where that was called. */
+  add(hosted: HostedGroup): Replica {
+    const { onUnknownGroup: _, ...shared } = this.options;
+    const replica = new Replica({ ...shared, ...hosted, deadlines: this.deadlines });
+    this.replicas.set(hosted.group, replica);
+    if (this.started) this.begin(replica);
+    return replica;
+  }
+
+  start(): void {
+    this.started = true;
+    for (const replica of this.replicas.values()) this.begin(replica);
+  }
+
+  private begin(replica: Replica): void {
+    replica.start();
+    for (const [peer, state] of this.links) replica.onLink(peer, state);
+  }
+
+  /** Undefined where this node has no replica of the group. */
+  replica(group: GroupId): Replica | undefined {
+    return this.replicas.get(group);
+  }
+
+  get all(): Iterable<Replica> {
+    return this.replicas.values();
+  }
+
+  // What the links bring in
+
+  onHeard(from: ActorId): void {
+    this.pulse.heard(from);
+  }
+
+  onMessage(from: ActorId, group: GroupId, message: Message, records: readonly LogRecord[]): void {
+    const replica = this.replicas.get(group);
+    if (replica === undefined) this.options.onUnknownGroup(group);
+    else replica.onMessage(from, message, records);
+  }
+
+  async onForward(from: ActorId, group: GroupId, body: PackedBody): Promise<Proposed> {
+    const replica = this.replicas.get(group);
+    if (replica === undefined) throw new FlotillaError('NOT_LEADER', `group ${group} is not on this node; the batch was not proposed`);
+    return await replica.proposeFor(from, body);
+  }
+
+  onLink(peer: ActorId, state: LinkState): void {
+    this.links.set(peer, state);
+    if (!this.started) return;
+    for (const replica of this.replicas.values()) replica.onLink(peer, state);
+  }
+
+  // Stopping
+
+  /** Hands over what this node leads, all groups at once. Resolves when that is done, or the time is up. */
+  async handOver(timeoutMs: number): Promise<void> {
+    await Promise.all([...this.replicas.values()].map((replica) => replica.handOver(timeoutMs)));
+  }
+
+  stop(): void {
+    this.pulse.stop();
+    for (const replica of this.replicas.values()) replica.stop();
+  }
+}
