@@ -13,11 +13,9 @@ import type { Server } from './server.js';
 /** Servers, links and disks that fail at random. One seed, one history. */
 export class Simulation {
   readonly figures = noFigures();
-  /** The members to begin with. */
   private readonly founders: readonly ActorId[];
   readonly servers = new Map<ActorId, Server>();
   steps = 0;
-  /** Of everything that happened, in order. */
   traceHash = 0;
   private readonly random: Random;
   private readonly fault: PlantedFault | undefined;
