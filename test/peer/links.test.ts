@@ -55,45 +55,6 @@ test('messages_keepTheirOrder_andAnswersTravelOnTheOtherNodesOwnLink', async (co
   await until(() => a.received.some(({ message }) => message.type === 'heartbeat-result'), 'the answer has arrived');
 });
 
-test('messagesOfOneTurn_travelInOneFrame_inTheirOrder_andAnotherTurnsInAnother', async (context) => {
-  let frames = 0;
-  const { a, b, two } = await pair(context, {
-    onHeard: () => {
-      frames++;
-    },
-  });
-  frames = 0;
-  const rounds = (): number[] => b.received.flatMap(({ message }) => (message.type === 'heartbeat' ? [message.round] : []));
-  for (let round = 1; round <= 200; round++) assert.ok(a.links.send(two.actor, GROUP, heartbeat(round), []));
-  await until(() => rounds().length >= 200, 'everything has arrived');
-  // The append that found the link open may have come late, in a frame of its own.
-  assert.ok(frames <= 2, `${frames} frames`);
-  assert.deepEqual(
-    rounds(),
-    Array.from({ length: 200 }, (_, index) => index + 1),
-  );
-  const before = frames;
-  assert.ok(a.links.send(two.actor, GROUP, heartbeat(201), []));
-  await until(() => rounds().length === 201, 'it has arrived');
-  assert.ok(frames > before);
-});
-
-test('nodeHeartbeat_saysThatTheNodeLives_andNothingElse', async (context) => {
-  const heard: number[] = [];
-  const { a, b, one, two } = await pair(context, { onHeard: (from) => void heard.push(from) });
-  await until(() => heard.length > 0, 'what found the link open has arrived');
-  heard.length = 0;
-  b.received.length = 0;
-  for (let beat = 0; beat < 3; beat++) a.links.heartbeat(two.actor);
-  await until(() => heard.length > 0, 'it is heard');
-  assert.ok(heard.every((from) => from === one.actor));
-  assert.ok(
-    b.received.every(({ message }) => message.type === 'append'),
-    'no message comes of it',
-  );
-  assert.deepEqual(b.internalErrors, []);
-});
-
 test('appends_arriveWithTheirRecordsVerified', async (context) => {
   const { a, b, two } = await pair(context);
   const { message, records } = makeAppend(50, 1000);
