@@ -105,10 +105,6 @@ export class RaftCore {
     return this.server.configuration;
   }
 
-  get hardState(): HardState {
-    return this.server.currentHardState;
-  }
-
   termAt(index: LogIndex): Term | undefined {
     return this.server.log.termAt(index);
   }

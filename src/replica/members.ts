@@ -1,4 +1,4 @@
-import { FlotillaError, LIMITS, type LogIndex, logIndex, type Term } from '../base/index.js';
+import { type ActorId, FlotillaError, LIMITS, type LogIndex, logIndex, type Term } from '../base/index.js';
 import { type ChangeRefusal, type Configuration, isJoint, type MemberChange, type RaftCore } from '../raft/index.js';
 import { decodeMembership, encodeMembership, type LogRecord, type Member, type Membership } from '../wire/index.js';
 import type { CommitWaiters } from './commit-waiters.js';
@@ -11,7 +11,7 @@ export interface MembersOptions {
   readonly core: RaftCore;
   readonly log: HotLog;
   readonly clock: Clock;
-  readonly self: Pick<Member, 'actor'> & Partial<Pick<Member, 'instance'>>;
+  readonly node: { readonly self: ActorId; readonly instance?: string };
   readonly commitWaiters: CommitWaiters;
   readonly recovered: readonly PlacedMembership[];
   readonly onChanged: (membership: Membership) => void;
@@ -24,7 +24,7 @@ export class Members {
   private readonly core: RaftCore;
   private readonly log: HotLog;
   private readonly clock: Clock;
-  private readonly self: MembersOptions['self'];
+  private readonly node: MembersOptions['node'];
   private readonly commitWaiters: CommitWaiters;
   private readonly memberships: Memberships;
   private readonly onChanged: (membership: Membership) => void;
@@ -37,7 +37,7 @@ export class Members {
     this.core = options.core;
     this.log = options.log;
     this.clock = options.clock;
-    this.self = options.self;
+    this.node = options.node;
     this.commitWaiters = options.commitWaiters;
     this.memberships = new Memberships(options.recovered);
     this.onChanged = options.onChanged;
@@ -100,8 +100,8 @@ export class Members {
 
   /** An actor id may be given to another data directory, which then catches up on the time of the one before. */
   private findSeat(): void {
-    const { actor, instance } = this.self;
-    const seat = this.latest.members.find((member) => member.actor === actor);
+    const { self, instance } = this.node;
+    const seat = this.latest.members.find((member) => member.actor === self);
     this.core.isNamesake = instance !== undefined && seat !== undefined && seat.instance !== instance;
   }
 

@@ -107,9 +107,8 @@ export class Replica {
       ask: (requestId) => this.input(() => core.readIndex(requestId, clock.nowMs())),
     });
     this.commitWaiters = new CommitWaiters(recovered.commitIndex);
-    const { self, instance } = options;
     this.members = new Members({
-      self: instance === undefined ? { actor: self } : { actor: self, instance },
+      node: options,
       core,
       log,
       clock,
@@ -195,9 +194,7 @@ export class Replica {
 
   /**
    * Appends a batch that this node took in, by way of the leader. Resolves when
-   * it is committed and this node can serve it.
-   *
-   * Rejects with NO_LEADER, NOT_LEADER, SHUTTING_DOWN or TOO_MANY_REQUESTS where
+   * it is committed and this node can serve it. Rejects with NO_LEADER, NOT_LEADER, SHUTTING_DOWN or TOO_MANY_REQUESTS where
    * it was certainly not proposed, with OUTCOME_UNKNOWN where that can't be said.
    */
   async submit(body: PackedBody): Promise<Proposed> {

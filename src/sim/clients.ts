@@ -36,7 +36,8 @@ export class Clients {
   private act(): void {
     const { cluster } = this;
     if (cluster.calm) return;
-    cluster.after(cluster.between(2, 40), () => this.act());
+    // Now and then nobody wants anything for a while.
+    cluster.after(cluster.random() < 0.005 ? cluster.between(300, 2000) : cluster.between(2, 40), () => this.act());
     const machine = cluster.random() < 0.7 ? cluster.anyLeader() : cluster.any();
     if (cluster.random() < 0.25) this.read(machine);
     else this.produce(machine);

@@ -12,11 +12,11 @@ import { MachineClock } from './machine-clock.js';
 import { Network } from './network.js';
 import { GROUP, type PlantedBug, Process } from './process.js';
 import { Violation } from './violation.js';
-import { KnownRecords, type Packet, Witness } from './witness.js';
+import { KnownRecords, type Letter, Witness } from './witness.js';
 
 /** Short times, so that many elections fit into a run. */
 export const SETTINGS: Settings = { electionTimeoutMs: 150, heartbeatIntervalMs: 30, replicationWindow: { bytes: 4000, messages: 6 } };
-const NOBODY: Membership = { voters: [], outgoing: [], learners: [], members: [] };
+export const NOBODY: Membership = { voters: [], outgoing: [], learners: [], members: [] };
 /** A batch that was handed to a leader and not answered for so long has an unknown outcome. */
 const FORWARD_TIMEOUT_MS = 800;
 
@@ -26,6 +26,8 @@ export interface ClusterOptions {
   readonly spares: number;
   readonly segmentBytes: number;
   readonly cacheBytes: number;
+  /** Whether a group in which nothing happens rests. */
+  readonly quiescence: boolean;
   readonly figures: Figures;
   readonly bug: PlantedBug | undefined;
 }
@@ -140,13 +142,13 @@ export class Cluster {
       witness,
       clock: new MachineClock(this.queue, clockRate, schedule),
       random: this.random,
-      settings: SETTINGS,
+      settings: { ...SETTINGS, quiescence: this.options.quiescence },
       segmentBytes: this.options.segmentBytes,
       cacheBytes: this.options.cacheBytes,
       firstMembership: this.founders.voters.includes(actor) ? this.founders : NOBODY,
       bug: this.options.bug,
       schedule,
-      send: (packet) => this.sent(machine, packet),
+      send: (letter) => this.sent(machine, letter),
       forward: (from, to, body) => this.forward(machine, from, to, body),
       onTakesPart: (_, lost) => this.takesPart(machine, lost),
       onFailed: (failed, error) => this.failed(machine, failed, error),
@@ -234,16 +236,20 @@ export class Cluster {
     }
   }
 
-  private sent(machine: Machine, packet: Packet): void {
+  private sent(machine: Machine, letter: Letter): void {
     const localMs = machine.process?.clock.nowMs() ?? 0;
-    for (const invariant of this.invariants) invariant.sent?.(packet, machine.witness, localMs);
-    this.network.send(packet);
+    if (letter.message !== undefined) for (const invariant of this.invariants) invariant.sent?.(letter, machine.witness, localMs);
+    this.network.send(letter);
   }
 
-  private arrived(packet: Packet): void {
+  private arrived(packet: Letter): void {
     const machine = this.machines.get(packet.to);
     if (machine === undefined) return;
     this.inputAfter(0, machine, (process) => {
+      if (packet.message === undefined) {
+        process.hear(packet.from);
+        return;
+      }
       for (const invariant of this.invariants) invariant.received?.(packet, machine.witness, process.clock.nowMs());
       process.receive(packet);
     });
@@ -313,6 +319,8 @@ export class Cluster {
       ) | 0;
     this.figures.truncations += witness.truncations;
     witness.truncations = 0;
+    if (replica.isQuiet && !witness.rests) this.figures.rests++;
+    witness.rests = replica.isQuiet;
     this.figures.snapshots += witness.snapshots;
     witness.snapshots = 0;
     witness.changedFrom = Number.POSITIVE_INFINITY;

@@ -1,6 +1,6 @@
 import type { ActorId, Random } from '../base/index.js';
 import type { EventQueue } from './event-queue.js';
-import type { Packet } from './witness.js';
+import type { Letter } from './witness.js';
 
 /** So many packets are remembered, to be delivered once more when they are of another time. */
 const REMEMBERED_PACKETS = 64;
@@ -11,15 +11,15 @@ export class Network {
   calm = false;
   private readonly random: Random;
   private readonly queue: EventQueue;
-  private readonly deliver: (packet: Packet) => void;
+  private readonly deliver: (packet: Letter) => void;
   private readonly lossRate: number;
   private readonly duplicateRate: number;
   /** Directed links that carry nothing, as `from` × 65,536 + `to`. */
   private readonly cuts = new Set<number>();
-  private readonly remembered: Packet[] = [];
+  private readonly remembered: Letter[] = [];
   private sent = 0;
 
-  constructor(options: { random: Random; queue: EventQueue; deliver: (packet: Packet) => void }) {
+  constructor(options: { random: Random; queue: EventQueue; deliver: (packet: Letter) => void }) {
     this.random = options.random;
     this.queue = options.queue;
     this.deliver = options.deliver;
@@ -27,7 +27,7 @@ export class Network {
     this.duplicateRate = this.random() ** 2 * 0.3;
   }
 
-  send(packet: Packet): void {
+  send(packet: Letter): void {
     if (this.isCut(packet.from, packet.to) || this.loses()) return;
     this.deliverAfter(this.delayMs(), packet);
     if (this.calm) return;
@@ -58,14 +58,14 @@ export class Network {
     return this.random() < 0.03 ? 20 + this.random() * 1000 : 1 + this.random() * 10;
   }
 
-  private deliverAfter(delayMs: number, packet: Packet): void {
+  private deliverAfter(delayMs: number, packet: Letter): void {
     this.queue.after(delayMs, () => {
       if (!this.isCut(packet.from, packet.to)) this.deliver(packet);
     });
   }
 
   /** Now and then something comes once more that was sent long ago, in another term perhaps. */
-  private repeatOld(packet: Packet): void {
+  private repeatOld(packet: Letter): void {
     const position = this.sent++ % REMEMBERED_PACKETS;
     const old = this.remembered[position];
     if (old !== undefined && this.random() < this.duplicateRate * 0.1) this.deliverAfter(this.delayMs(), old);

@@ -1,21 +1,21 @@
-import { type ActorId, FlotillaError, type GroupId, groupId, type Random, seededRandom } from '../base/index.js';
+import { type ActorId, assert, FlotillaError, type GroupId, groupId, type Random, seededRandom } from '../base/index.js';
 import type { Settings } from '../raft/index.js';
 import {
   type Clock,
-  Deadlines,
   type LinkState,
-  type PeerTransport,
+  type NodeTransport,
   type PersistRequest,
   type Proposed,
-  Replica,
+  type Replica,
+  ReplicaHost,
   type ReplicaObserver,
   type Storage,
 } from '../replica/index.js';
 import { type LevelStorage, openStorage } from '../storage/index.js';
 import type { Membership, PackedBody } from '../wire/index.js';
 import type { Schedule, SimulatedDisk } from './disk.js';
-import type { NodeFolder } from './machine.js';
-import type { Packet, Witness } from './witness.js';
+import { memberOf, type NodeFolder } from './machine.js';
+import type { Letter, Packet, Witness } from './witness.js';
 
 export const GROUP: GroupId = groupId(1);
 const INCARNATION = '5'.repeat(32);
@@ -45,7 +45,7 @@ export interface ProcessOptions {
   readonly firstMembership: Membership;
   readonly bug: PlantedBug | undefined;
   readonly schedule: Schedule;
-  readonly send: (packet: Packet) => void;
+  readonly send: (letter: Letter) => void;
   readonly forward: (from: Process, to: ActorId, body: PackedBody) => Promise<Proposed>;
   readonly onTakesPart: (process: Process, lost: boolean) => void;
   /** It must stop, or could not begin. Called once. */
@@ -56,6 +56,7 @@ export interface ProcessOptions {
 export class Process {
   alive = true;
   replica: Replica | undefined;
+  private host: ReplicaHost | undefined;
   readonly clock: Clock;
   private storage: LevelStorage | undefined;
   /** As this process was told. */
@@ -95,16 +96,22 @@ export class Process {
   }
 
   receive(packet: Packet): void {
-    const { replica } = this;
+    const { replica, host } = this;
     if (replica === undefined) return;
+    host?.onHeard(packet.from);
     this.options.bug?.beforeStep?.(replica, packet);
-    replica.onMessage(packet.from, packet.message, packet.records);
+    host?.onMessage(packet.from, GROUP, packet.message, packet.records);
     this.options.bug?.afterInput?.(replica);
+  }
+
+  /** The peer's node lives. */
+  hear(peer: ActorId): void {
+    this.host?.onHeard(peer);
   }
 
   linkChanged(peer: ActorId, state: LinkState): void {
     this.links.set(peer, state);
-    this.replica?.onLink(peer, state);
+    this.host?.onLink(peer, state);
   }
 
   isLinkedTo(peer: ActorId): boolean {
@@ -119,43 +126,42 @@ export class Process {
 
   /** It ends in order: everything is written, and closed. */
   async stop(): Promise<void> {
-    this.replica?.stop();
+    this.host?.stop();
     await this.storage?.close();
   }
 
   private takePart(storage: LevelStorage): void {
     const { self, witness, settings, cacheBytes, random, bug } = this.options;
     const lost = witness.recovered(storage.group(GROUP).recovered);
-    const replica = new Replica({
-      group: GROUP,
+    const host = new ReplicaHost({
       self,
+      instance: memberOf(self).instance,
       settings,
-      cacheBytes,
       storage: this.watched(storage),
       transport: this.transport(),
       clock: this.clock,
-      deadlines: new Deadlines(this.clock, settings.heartbeatIntervalMs / 2),
       random: seededRandom(Math.floor(random() * 2 ** 31)),
-      observer: this.observer(),
-      onMembership: () => undefined,
+      onUnknownGroup: (group) => assert(false, `nobody speaks of group ${group}`),
       onFatal: (error) => this.fail(error),
     });
+    const replica = host.add({ group: GROUP, cacheBytes, observer: this.observer(), onMembership: () => undefined });
+    this.host = host;
     this.replica = replica;
     witness.replica = replica;
     witness.configurationBefore = replica.membership;
     bug?.started?.(replica, storage);
     this.options.onTakesPart(this, lost);
-    replica.start();
+    host.start();
   }
 
   private fail(error: unknown): void {
     if (this.failed || !this.alive) return;
     this.failed = true;
-    this.replica?.stop();
+    this.host?.stop();
     this.options.onFailed(this, error);
   }
 
-  private transport(): PeerTransport {
+  private transport(): NodeTransport {
     const { self, bug } = this.options;
     return {
       send: (to, _group, message, records) => {
@@ -167,6 +173,9 @@ export class Process {
       forward: (to, _group, body) => {
         if (this.isLinkedTo(to)) return this.options.forward(this, to, body);
         return Promise.reject(new FlotillaError('NO_LEADER', 'the link to the leader is down; the batch was not proposed'));
+      },
+      heartbeat: (to) => {
+        if (this.alive && this.isLinkedTo(to)) this.options.send({ from: self, to, message: undefined });
       },
     };
   }

@@ -1,7 +1,7 @@
-import { logIndex, type Random, seededRandom } from '../base/index.js';
+import { type ActorId, logIndex, type Random, seededRandom } from '../base/index.js';
 import { isJoint, membersOf } from '../raft/index.js';
 import { Clients } from './clients.js';
-import { Cluster, SETTINGS } from './cluster.js';
+import { Cluster, NOBODY, SETTINGS } from './cluster.js';
 import { Disasters } from './disasters.js';
 import { noFigures } from './figures.js';
 import type { Machine } from './machine.js';
@@ -22,10 +22,12 @@ export class Simulation {
   readonly figures = noFigures();
   readonly cluster: Cluster;
   private readonly random: Random;
+  private readonly quiescence: boolean;
   private readonly clients: Clients;
 
   constructor({ seed, bug }: SimulationOptions) {
     this.random = seededRandom(seed);
+    this.quiescence = this.random() < 0.7;
     const storm = this.random() < 0.25;
     const spares = this.random() < 0.6 ? 2 : 0;
     this.cluster = new Cluster({
@@ -34,6 +36,7 @@ export class Simulation {
       spares,
       segmentBytes: Math.floor(1024 * 2 ** (1 + 5 * this.random())),
       cacheBytes: Math.floor(512 * 2 ** (10 * this.random())),
+      quiescence: this.quiescence,
       figures: this.figures,
       bug,
     });
@@ -85,6 +88,19 @@ export class Simulation {
     await this.within(10, 'a leader after the faults have ended', () => this.leader !== undefined);
     await this.within(50, 'equal logs after the faults have ended', () => this.logsAreEqual());
     await this.readEverything();
+    if (this.quiescence) await this.restAndWake();
+  }
+
+  /** A group in which nothing happens rests, and is led again when its leader vanishes. */
+  private async restAndWake(): Promise<void> {
+    const { cluster, leader } = this;
+    const members = membersOf(leader?.witness.replica?.membership ?? NOBODY);
+    const whole = members.every((actor) => cluster.machines.get(actor)?.condition === 'whole');
+    if (leader === undefined || !whole || members.length < 3) return;
+    const isQuiet = (actor: ActorId): boolean => cluster.machines.get(actor)?.witness.replica?.isQuiet === true;
+    await this.within(20, 'a group in which nothing happens rests', () => members.every(isQuiet));
+    cluster.crash(leader, true);
+    await this.within(10, 'a group that rested is led again when its leader vanishes', () => this.leader !== undefined);
   }
 
   describe(): string {
@@ -124,7 +140,7 @@ export class Simulation {
   /** Every whole member gives out what was committed, from the first record to the last. */
   private async readEverything(): Promise<void> {
     const { cluster } = this;
-    const members = membersOf(this.leader?.witness.replica?.membership ?? { voters: [], outgoing: [], learners: [] });
+    const members = membersOf(this.leader?.witness.replica?.membership ?? NOBODY);
     const checks = members.flatMap((actor) => {
       const machine = cluster.machines.get(actor);
       return machine?.condition === 'whole' ? [this.readAll(machine)] : [];

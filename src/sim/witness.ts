@@ -12,6 +12,16 @@ export interface Packet {
   readonly records: readonly LogRecord[];
 }
 
+/** Says that its sender's node lives, in the place of all groups that rest. */
+export interface NodeHeartbeat {
+  readonly from: ActorId;
+  readonly to: ActorId;
+  readonly message: undefined;
+}
+
+/** Whatever one node sends to another. */
+export type Letter = Packet | NodeHeartbeat;
+
 /** The records of a run by index and checksum. The checksum is chained, so it stands for the whole history before it. */
 export class KnownRecords {
   private readonly byIndex: Map<number, LogRecord>[] = [];
@@ -52,6 +62,8 @@ export class Witness {
   configurationBefore: Configuration = { voters: [], outgoing: [], learners: [] };
   truncations = 0;
   snapshots = 0;
+  /** Whether it rested after the last step. */
+  rests = false;
   private readonly known: KnownRecords;
 
   constructor(actor: ActorId, known: KnownRecords) {

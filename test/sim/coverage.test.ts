@@ -21,6 +21,7 @@ const SHARES: Partial<Record<keyof Figures, number>> = {
   unknownOutcomes: 0.3,
   recordsRead: 0.9,
   snapshots: 0.25,
+  rests: 0.3,
 };
 const ELECTIONS_LEAST = 3;
 

@@ -23,7 +23,9 @@ export function leadersAreLeftInPeace(electionTimeoutMs: number): Invariant {
         if (message.term >= replica.term) heardMs.set(actor, localMs);
       } else if (message.type === 'vote-request' && message.preVote) {
         const sinceMs = localMs - (heardMs.get(actor) ?? Number.NEGATIVE_INFINITY);
-        if (replica.leader === undefined || sinceMs >= electionTimeoutMs) fair.add(`${actor} ${from} ${message.term}`);
+        // A leader that campaigns leads no more.
+        if (replica.leader === undefined || replica.leader === from || sinceMs >= electionTimeoutMs)
+          fair.add(`${actor} ${from} ${message.term}`);
       }
     },
     sent({ from, to, message }, { replica }) {
