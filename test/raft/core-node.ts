@@ -50,20 +50,6 @@ export interface Write {
   readonly entries: readonly LogEntry[];
 }
 
-/** A defect to be planted into a node, to see the checks find it. Each hook is a place where it may sit. */
-export interface PlantedFault {
-  readonly started?: (node: CoreNode) => void;
-  readonly beforeStep?: (node: CoreNode, packet: Packet) => void;
-  readonly afterInput?: (node: CoreNode) => void;
-  readonly sending?: (node: CoreNode, packet: Packet) => Packet;
-  readonly beforeChange?: (node: CoreNode, changes: readonly MemberChange[]) => void;
-  readonly storing?: (hardState: HardState) => HardState;
-  /** In place of the real thing: a snapshot takes the place of the log on disk. */
-  readonly storingSnapshot?: (disk: Disk, snapshot: readonly LogEntry[]) => void;
-  /** True: the read was answered by the fault itself. */
-  readonly reading?: (node: CoreNode, requestId: number) => boolean;
-}
-
 export interface CoreNodeOptions {
   readonly self: ActorId;
   readonly configuration: Configuration;
@@ -73,7 +59,6 @@ export interface CoreNodeOptions {
   readonly nowMs: number;
   /** How many entries one append carries at most. */
   readonly entriesPerAppend: number;
-  readonly fault?: PlantedFault | undefined;
 }
 
 function replaceLog(disk: Disk, snapshot: readonly LogEntry[]): void {
@@ -112,11 +97,9 @@ export class CoreNode {
   /** Lowest index that was written over or removed since a test last set this; Infinity: none. */
   changedFrom = Number.POSITIVE_INFINITY;
   campaigns = 0;
-  truncations = 0;
   snapshots = 0;
   private readonly firstConfiguration: Configuration;
   private readonly entriesPerAppend: number;
-  private readonly fault: PlantedFault | undefined;
   private readonly snapshotSender: SnapshotSender;
   private readonly snapshotReceiver = new SnapshotReceiver();
 
@@ -127,7 +110,6 @@ export class CoreNode {
     this.entries = [...disk.entries];
     this.firstConfiguration = options.configuration;
     this.entriesPerAppend = options.entriesPerAppend;
-    this.fault = options.fault;
     this.core = new RaftCore({
       self,
       settings,
@@ -149,22 +131,13 @@ export class CoreNode {
       },
       chunkBytes: SNAPSHOT_CHUNK_BYTES,
     });
-    this.fault?.started?.(this);
   }
 
-  /** The state behind the core, for planted faults and white-box checks. */
+  /** The state behind the core, for white-box checks. */
   get server(): ServerState {
     const server: unknown = Reflect.get(this.core, 'server');
     assert(server instanceof ServerState, 'the core keeps its state in `server`');
     return server;
-  }
-
-  /** In force before the input that wrote `changedFrom`. */
-  get configurationBefore(): Configuration {
-    return (
-      this.entries.findLast(({ index, configuration }) => configuration !== undefined && index < this.changedFrom)?.configuration ??
-      this.firstConfiguration
-    );
   }
 
   tick(nowMs: number): void {
@@ -173,7 +146,6 @@ export class CoreNode {
   }
 
   receive(packet: Packet, nowMs: number): void {
-    this.fault?.beforeStep?.(this, packet);
     this.core.step(packet.from, packet.message, nowMs);
     this.drive(nowMs, packet.entries);
   }
@@ -188,7 +160,6 @@ export class CoreNode {
 
   /** Undefined where it was refused; throws where it makes no sense. */
   changeMembers(changes: readonly MemberChange[], nowMs: number): LogIndex | undefined {
-    this.fault?.beforeChange?.(this, changes);
     const index = this.core.changeMembers(changes, nowMs);
     this.drive(nowMs);
     return typeof index === 'string' ? undefined : index;
@@ -218,7 +189,6 @@ export class CoreNode {
   }
 
   readIndex(requestId: number, nowMs: number): boolean {
-    if (this.fault?.reading?.(this, requestId) === true) return true;
     const asked = this.core.readIndex(requestId, nowMs);
     this.drive(nowMs);
     return asked;
@@ -251,7 +221,6 @@ export class CoreNode {
     this.carryOut(received);
     this.sendAppends(nowMs);
     this.core.sendCommitNotices();
-    this.fault?.afterInput?.(this);
     this.carryOut([]);
     const step = this.core.takePersistStep();
     if (step === undefined) return;
@@ -310,15 +279,12 @@ export class CoreNode {
   }
 
   private send(packet: Packet): void {
-    this.outbox.push(this.fault?.sending?.(this, packet) ?? packet);
+    this.outbox.push(packet);
   }
 
   private put(entry: LogEntry): void {
     assert(entry.index <= this.entries.length + 1, `entry ${entry.index} leaves a gap`);
-    if (entry.index <= this.entries.length) {
-      this.entries.length = entry.index - 1;
-      this.truncations++;
-    }
+    if (entry.index <= this.entries.length) this.entries.length = entry.index - 1;
     this.entries.push(entry);
     this.changedFrom = Math.min(this.changedFrom, entry.index);
   }
@@ -326,11 +292,8 @@ export class CoreNode {
   private store({ step, snapshot, entries }: Write, operations: number): void {
     let left = operations;
     const { hardState, snapshotIndex, truncateAfter } = step;
-    if (hardState !== undefined && left-- > 0) this.disk.hardState = this.fault?.storing?.(hardState) ?? hardState;
-    if (snapshotIndex !== undefined && left-- > 0) {
-      const storeSnapshot = this.fault?.storingSnapshot ?? replaceLog;
-      storeSnapshot(this.disk, snapshot);
-    }
+    if (hardState !== undefined && left-- > 0) this.disk.hardState = hardState;
+    if (snapshotIndex !== undefined && left-- > 0) replaceLog(this.disk, snapshot);
     if (truncateAfter !== undefined && left-- > 0) this.disk.entries.length = Math.min(truncateAfter, this.disk.entries.length);
     for (const entry of entries) {
       if (left-- <= 0) return;
