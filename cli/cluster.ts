@@ -3,7 +3,7 @@ import { LIMITS } from '../src/base/index.js';
 import type { FlotillaClient, NodeStatus } from '../src/client/index.js';
 import { clientCommand, connectionOf, ENVIRONMENT_HELP, Settings } from './client-options.js';
 import { recoverCommand } from './cluster-recover.js';
-import { EXIT, Output } from './output.js';
+import { EXIT, note, Output } from './output.js';
 import { withProgress } from './progress.js';
 
 /** `flotilla cluster …`: who the members are. */
@@ -64,6 +64,7 @@ Examples:
   return command.action(async (actor: string) => {
     const voters = await withClient(command, `taking actor ${actor} out`, (client) => client.removeMember(actorOf(command, actor)));
     await say(`actor ${actor} is removed; voters: ${voters.join(', ')}\n`);
+    note('its node can be stopped now; one with an empty data directory may take its place');
   });
 }
 

@@ -17,6 +17,8 @@ import { SpokenVersions } from './spoken-versions.js';
 import { VERSION } from './version.js';
 import { within } from './within.js';
 
+const REMOVED = 'this node was removed from the cluster: stop it; with an empty data directory it may join again';
+
 /** How far a node is. `serving`: it takes part in a cluster. */
 type Phase = 'forming' | 'serving' | 'stopping' | 'ended';
 
@@ -264,6 +266,12 @@ export class FlotillaNode {
     host.start();
     links.start();
     this.care.start();
+    void this.announceReady(replica);
+  }
+
+  private async announceReady(replica: Replica): Promise<void> {
+    while (this.phase === 'serving' && replica.leader === undefined) await replica.roleChanged();
+    if (this.phase === 'serving') this.parts.logging.logger('node').info({ address: this.address, httpPort: this.httpPort }, 'ready');
   }
 
   /** A peer says where it is: perhaps elsewhere than the membership does. */
@@ -302,6 +310,7 @@ export class FlotillaNode {
       case 'forming':
         return ['the cluster is forming', ...(this.formation?.waitingFor ?? [])];
       case 'serving':
+        if (this.replica?.members.hasLeft === true) return [REMOVED];
         return this.replica?.leader === undefined ? this.reasonsLeaderless() : [];
       case 'stopping':
       case 'ended':

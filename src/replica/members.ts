@@ -51,6 +51,12 @@ export class Members {
     return this.memberships.latest.membership;
   }
 
+  /** This node was a member and, by its log, is none any more. */
+  get hasLeft(): boolean {
+    const { instance } = this.node;
+    return instance !== undefined && this.memberships.hasLeft(instance);
+  }
+
   /** What may be proposed, by the committed members; it never goes back. */
   get activeVersion(): number {
     return activeVersionOf(this.memberships.asOf(this.core.commitIndex));

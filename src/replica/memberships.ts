@@ -28,6 +28,12 @@ export class Memberships {
     return present(this.placed.at(-1), 'the first membership is never truncated');
   }
 
+  /** Whether the log has taken this node in and, later, out again. Before the log's first record nobody was taken in. */
+  hasLeft(instance: string): boolean {
+    const names = ({ membership }: PlacedMembership): boolean => membership.members.some((member) => member.instance === instance);
+    return !names(this.latest) && this.placed.some((placed) => placed.index > 0 && names(placed));
+  }
+
   append(placed: PlacedMembership): void {
     assert(placed.index > this.latest.index, 'memberships are appended in index order');
     this.placed.push(placed);

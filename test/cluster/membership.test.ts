@@ -162,6 +162,9 @@ async function leaves(cluster: Cluster, actor: number): Promise<void> {
   assert.ok(asked !== undefined);
   const { code, stderr } = await remove(cluster, asked, actor);
   assert.equal(code, 0, stderr);
+  await until(`node ${actor} says that it was removed`, async () =>
+    (await cluster.node(actor).readiness())?.reasons.some((reason) => reason.startsWith('this node was removed')),
+  );
   assert.deepEqual(await cluster.node(actor).kill('SIGTERM'), { code: 0, signal: null });
 }
 
