@@ -144,7 +144,8 @@ export class PeerLinks implements NodeTransport {
     if (link === undefined) return false;
     let bytes = MESSAGE_BYTES;
     for (const record of records) bytes += record.bytes.byteLength;
-    const connection = message.type === 'append' ? link.bulk : link.control;
+    if (message.type === 'snapshot') bytes += message.data.byteLength;
+    const connection = message.type === 'append' || message.type === 'snapshot' ? link.bulk : link.control;
     return connection.deliver(peerMessageToProto({ group, message, records }), bytes);
   }
 

@@ -70,6 +70,16 @@ test('appends_arriveWithTheirRecordsVerified', async (context) => {
   );
 });
 
+test('aPieceOfASnapshotTravelsWithTheAppends_whateverItsSize', async (context) => {
+  const { a, b, two } = await pair(context);
+  const data = Buffer.alloc(LIMITS.snapshotChunkBytes, 7);
+  const place = { term: term(2), index: logIndex(9), indexTerm: term(1), offset: 0, totalBytes: data.byteLength, digest: 'a'.repeat(64) };
+  assert.ok(a.links.send(two.actor, GROUP, { type: 'snapshot', ...place, data }, []));
+  const find = () => b.received.find(({ message }) => message.type === 'snapshot')?.message;
+  await until(() => find() !== undefined, 'the piece has arrived');
+  assert.deepEqual(find(), { type: 'snapshot', ...place, data });
+});
+
 test('damagedRecord_endsTheStreamAndReachesNobody_andTheLinkRecovers', async (context) => {
   const { a, b, two } = await pair(context);
   const { message, records } = makeAppend(2);
