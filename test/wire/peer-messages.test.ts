@@ -60,7 +60,7 @@ const messages: readonly Message[] = [
     offset: 512,
     totalBytes: 1024,
     digest: 'd'.repeat(64),
-    data: Buffer.alloc(512, 5),
+    data: new Uint8Array(512).fill(5),
   },
   { type: 'snapshot-result', term: term(7), index: logIndex(12), receivedBytes: 1024 },
   { type: 'append-result', term: term(7), accepted: false, index: logIndex(12), hintIndex: logIndex(4), hintTerm: term(2) },
