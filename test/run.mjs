@@ -3,7 +3,8 @@
  * test file or a folder of them.
  *
  * Files run side by side, except for those of test/cluster: they start real
- * nodes and measure real time, so each has the machine to itself, at the end.
+ * nodes and measure real time, so each has the machine to itself, at the end;
+ * but those that mostly wait go two at a time.
  * Ends with 1 where a test failed, where a file holds none, and where there is
  * nothing to run: a test that silently does not run is worse than none.
  */
@@ -36,6 +37,23 @@ const SLOW = [
   'test/storage/storage.test.ts',
   'test/storage/write-order.test.ts',
 ];
+/** Files of test/cluster that wait for nodes much more than they make them work. */
+const PATIENT = new Set(
+  [
+    'addresses',
+    'bad-commands',
+    'bad-requests',
+    'formation',
+    'grpc',
+    'minority',
+    'partition',
+    'paused-leader',
+    'read-your-writes',
+    'recover',
+    'scrape',
+    'upgrade',
+  ].map((name) => `test/cluster/${name}.test.ts`),
+);
 const FILE_TIMEOUT_MS = 10 * 60_000;
 const SIGNAL_NUMBERS = { SIGHUP: 1, SIGINT: 2, SIGTERM: 15 };
 
@@ -61,7 +79,8 @@ await main(process.argv.slice(2));
 async function main(args) {
   const files = chosen(args);
   if (files.length === 0) return fail(`no test file found${args.length > 0 ? ` for ${args.join(' ')}` : ''}`);
-  const alone = files.filter((file) => file.startsWith('test/cluster/'));
+  const patient = files.filter((file) => PATIENT.has(file));
+  const alone = files.filter((file) => file.startsWith('test/cluster/') && !PATIENT.has(file));
   const together = files.filter((file) => !file.startsWith('test/cluster/'));
   const outcome = { passed: 0, failed: 0, empty: [] };
   const reporter = new Spec();
@@ -69,6 +88,7 @@ async function main(args) {
     events(
       [
         { files: together, concurrency: Math.min(availableParallelism(), 4) },
+        { files: patient, concurrency: 2 },
         { files: alone, concurrency: 1 },
       ],
       outcome,
