@@ -45,13 +45,16 @@ const PATIENT = new Set(
     'bad-requests',
     'formation',
     'grpc',
+    'many-groups',
     'minority',
     'partition',
     'paused-leader',
     'read-your-writes',
     'recover',
     'scrape',
+    'three-nodes-example',
     'upgrade',
+    'walkthrough',
   ].map((name) => `test/cluster/${name}.test.ts`),
 );
 const FILE_TIMEOUT_MS = 10 * 60_000;
