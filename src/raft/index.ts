@@ -5,6 +5,7 @@ export type { AppendPlan, ChangeRefusal } from './leader.js';
 export * from './log-shape.js';
 export * from './membership-change.js';
 export * from './messages.js';
+export * from './placed-history.js';
 export * from './quorum.js';
 export type { Output, OwnEntry, ReadResult, Role, Settings } from './server-state.js';
 export type { SnapshotPlan } from './snapshot.js';

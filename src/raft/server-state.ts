@@ -166,7 +166,7 @@ export class ServerState {
    */
   get mayCampaign(): boolean {
     if (this.isNamesake) return false;
-    return isVoter(this.configuration, this.self) || isVoter(this.configurations.asOf(this.commitIndex), this.self);
+    return isVoter(this.configuration, this.self) || isVoter(this.configurations.asOf(this.commitIndex).configuration, this.self);
   }
 
   get leader(): ActorId | undefined {

@@ -1,7 +1,5 @@
 export { Deadlines } from './deadlines.js';
-
 export * from './kind-versions.js';
-
 export type { Logger } from './logger.js';
 export { MemberUpkeep, type Speaker } from './member-upkeep.js';
 export type { ReplicaObserver } from './observer.js';

@@ -1,10 +1,10 @@
 import { type ActorId, FlotillaError, LIMITS, type LogIndex, logIndex, type Term } from '../base/index.js';
 import { type ChangeRefusal, type Configuration, isJoint, type MemberChange, type RaftCore } from '../raft/index.js';
-import { decodeMembership, encodeMembership, type LogRecord, type Member, type Membership } from '../wire/index.js';
+import { decodeMembership, encodeMembership, type LogRecord, type Member, type Membership, type PlacedMembership } from '../wire/index.js';
 import type { CommitWaiters } from './commit-waiters.js';
 import type { HotLog } from './hot-log.js';
 import { activeVersionOf, type KnownKind, requireKind } from './kind-versions.js';
-import { type MemberNews, Memberships, type PlacedMembership } from './memberships.js';
+import { type MemberNews, Memberships } from './memberships.js';
 import type { Clock } from './ports.js';
 
 export interface MembersOptions {
@@ -59,7 +59,7 @@ export class Members {
 
   /** What may be proposed, by the committed members; it never goes back. */
   get activeVersion(): number {
-    return activeVersionOf(this.memberships.asOf(this.core.commitIndex));
+    return activeVersionOf(this.memberships.asOf(this.core.commitIndex).membership);
   }
 
   /** Throws UPGRADE_NEEDED where records of this kind may not be proposed yet. */

@@ -1,6 +1,6 @@
 import type { ActorId, Counter, GroupId, LogIndex, Term } from '../base/index.js';
 import type { HardState, Message, TermStart } from '../raft/index.js';
-import type { Checkpoint, LogRecord, LogTail, Membership, PackedBody } from '../wire/index.js';
+import type { Checkpoint, LogRecord, LogTail, PackedBody, PlacedMembership } from '../wire/index.js';
 
 /**
  * One group's share of a write. Applied in this order: hard state, snapshot,
@@ -28,7 +28,7 @@ export interface RecoveredGroup {
   /** The first index of each term above `begin`, ascending. */
   readonly termStarts: readonly TermStart[];
   /** Configurations in force, ascending by index; the first is the one as of `begin` or before. */
-  readonly memberships: readonly { readonly index: LogIndex; readonly membership: Membership }[];
+  readonly memberships: readonly PlacedMembership[];
   /** An index known to be committed: at least what the last run had noted. */
   readonly commitIndex: LogIndex;
   /** 32 hexadecimal digits. */

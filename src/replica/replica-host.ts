@@ -102,11 +102,6 @@ export class ReplicaHost implements PeerEvents {
 
   // Stopping
 
-  /** Hands over what this node leads, all groups at once. Resolves when that is done, or the time is up. */
-  async handOver(timeoutMs: number): Promise<void> {
-    await Promise.all([...this.replicas.values()].map((replica) => replica.handOver(timeoutMs)));
-  }
-
   stop(): void {
     this.pulse.stop();
     for (const replica of this.replicas.values()) replica.stop();

@@ -17,7 +17,7 @@ import { Snapshots } from './snapshots.js';
 export interface ReplicaOptions {
   readonly group: GroupId;
   readonly self: ActorId;
-  /** This node's data directory, by which memberships mean it; absent: any of its actor id. */
+  /** Tells this node's data directory from an earlier one under its actor id; absent: they are not told apart. */
   readonly instance?: string;
   readonly settings: Settings;
   readonly cacheBytes: number;

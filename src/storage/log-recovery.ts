@@ -1,12 +1,12 @@
 import { join } from 'node:path';
 import { FlotillaError, type GroupId, type LogIndex, present, type Term } from '../base/index.js';
 import type { TermStart } from '../raft/index.js';
-import type { LogRecord, LogTail } from '../wire/index.js';
+import type { LogRecord, LogTail, PlacedMembership } from '../wire/index.js';
 import type { Disk } from './disk.js';
 import { isRemoved, removeDirectory } from './durable-files.js';
 import type { Marker } from './marker-file.js';
 import { Segment } from './segment.js';
-import type { ContentsSummary, MembershipAt } from './segment-contents.js';
+import type { ContentsSummary } from './segment-contents.js';
 import type { DatabaseSettings } from './segment-database.js';
 import { databasePath, readFooter, readHeader, removeFooter, type SegmentHeader, segmentName, segmentSequenceOf } from './segment-files.js';
 
@@ -18,7 +18,7 @@ export interface RecoveredLog {
   readonly begin: LogTail;
   readonly tail: LogTail;
   readonly termStarts: readonly TermStart[];
-  readonly memberships: readonly MembershipAt[];
+  readonly memberships: readonly PlacedMembership[];
   readonly lastSequence: number;
 }
 
@@ -46,7 +46,7 @@ export async function recoverLog(segmentsPath: string, group: GroupId, marker: M
   }
   const segments: Segment[] = [];
   const termStarts: TermStart[] = [];
-  const memberships: MembershipAt[] = [{ index: membershipIndex, membership }];
+  const memberships: PlacedMembership[] = [{ index: membershipIndex, membership }];
   let tail = begin;
   try {
     for (const [position, { directory, header }] of found.segments.entries()) {

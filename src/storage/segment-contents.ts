@@ -1,12 +1,6 @@
 import { type Counter, type LogIndex, logIndex } from '../base/index.js';
 import type { TermStart } from '../raft/index.js';
-import { decodeMembership, type LogRecord, type LogTail, type Membership, tailAfter } from '../wire/index.js';
-
-/** A configuration and the index of the record that set it; index 0 for the one that the group was created with. */
-export interface MembershipAt {
-  readonly index: LogIndex;
-  readonly membership: Membership;
-}
+import { decodeMembership, type LogRecord, type LogTail, type PlacedMembership, tailAfter } from '../wire/index.js';
 
 /** A record that a search by counter can start from. */
 export interface Landmark {
@@ -25,7 +19,7 @@ export interface ContentsSummary {
   /** Terms that begin in this segment. */
   readonly termStarts: readonly TermStart[];
   /** Configurations set in this segment. */
-  readonly memberships: readonly MembershipAt[];
+  readonly memberships: readonly PlacedMembership[];
   readonly landmarks: readonly Landmark[];
 }
 
@@ -34,7 +28,7 @@ export class SegmentContents {
   private tailNow: LogTail;
   private bytesNow: number;
   private readonly termStarts: TermStart[];
-  private readonly memberships: MembershipAt[];
+  private readonly memberships: PlacedMembership[];
   private readonly landmarks: Landmark[];
   private bytesSinceLandmark: number;
 

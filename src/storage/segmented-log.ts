@@ -1,8 +1,16 @@
 import { join } from 'node:path';
 import { assert, type Counter, FlotillaError, type GroupId, type LogIndex, logIndex, present } from '../base/index.js';
-import { type Checkpoint, decodeMembership, follows, type LogRecord, type LogTail, tailAfter } from '../wire/index.js';
+import { PlacedHistory } from '../raft/index.js';
+import {
+  type Checkpoint,
+  decodeMembership,
+  follows,
+  type LogRecord,
+  type LogTail,
+  type PlacedMembership,
+  tailAfter,
+} from '../wire/index.js';
 import { type PreparedSegment, prepareSegment, Segment } from './segment.js';
-import type { MembershipAt } from './segment-contents.js';
 import type { DatabaseSettings } from './segment-database.js';
 import { checkpointOf, readHeader, type SegmentHeader, segmentName } from './segment-files.js';
 import { stageSegments, swapSegments } from './segment-swap.js';
@@ -16,7 +24,7 @@ export interface LogIdentity {
 /** What recovery found and verified: at least one segment, the youngest of them open. */
 export interface RecoveredSegments {
   readonly segments: readonly Segment[];
-  readonly memberships: readonly MembershipAt[];
+  readonly memberships: readonly PlacedMembership[];
   readonly lastSequence: number;
 }
 
@@ -30,7 +38,7 @@ export class SegmentedLog {
   private readonly settings: DatabaseSettings;
   private segments: Segment[];
   /** In force as of the log's begin, and those that the log set, ascending. */
-  private memberships: MembershipAt[];
+  private readonly memberships: PlacedHistory<PlacedMembership>;
   private sequence: number;
   private prepared: Promise<PreparedSegment> | undefined;
   /** Removals of segments so far; a read that one of them overtook is done again. */
@@ -43,7 +51,7 @@ export class SegmentedLog {
     this.identity = identity;
     this.settings = settings;
     this.segments = [...recovered.segments];
-    this.memberships = [...recovered.memberships];
+    this.memberships = new PlacedHistory(recovered.memberships);
     this.sequence = recovered.lastSequence;
   }
 
@@ -106,8 +114,7 @@ export class SegmentedLog {
       const kept = this.segments.findIndex(({ before }) => before.index === through);
       assert(kept !== -1, `no segment begins after record ${through}`);
       const doomed = this.segments.splice(0, kept);
-      const { membership, membershipIndex } = this.oldest().header;
-      this.memberships = [{ index: membershipIndex, membership }, ...this.memberships.filter(({ index }) => index > through)];
+      this.memberships.cutThrough(through);
       for (const segment of doomed) await segment.remove();
     });
   }
@@ -132,7 +139,7 @@ export class SegmentedLog {
         'the staged segment has a header',
       );
       this.segments = [Segment.openExisting(directory, header, this.settings)];
-      this.memberships = [{ index: checkpoint.membershipIndex, membership: checkpoint.membership }];
+      this.memberships.replaceWith({ index: checkpoint.membershipIndex, membership: checkpoint.membership });
     });
   }
 
@@ -145,7 +152,7 @@ export class SegmentedLog {
     const prepared = await present(this.prepared, 'the next segment is prepared when this one is half full');
     const full = this.youngest();
     await full.seal();
-    const inForce = present(this.memberships.at(-1), 'a configuration is always in force');
+    const inForce = this.memberships.latest;
     const { group, incarnation } = this.identity;
     const next = await Segment.begin(prepared, {
       group,
@@ -227,7 +234,7 @@ export class SegmentedLog {
     }
     await segment.write(after, records);
     for (const { kind, index, payload } of records) {
-      if (kind === 'configuration') this.memberships.push({ index, membership: decodeMembership(payload) });
+      if (kind === 'configuration') this.memberships.append({ index, membership: decodeMembership(payload) });
     }
   }
 
@@ -237,7 +244,7 @@ export class SegmentedLog {
       this.segments.pop();
       await doomed.remove();
     }
-    while (present(this.memberships.at(-1), 'the first configuration stays').index > after.index) this.memberships.pop();
+    this.memberships.truncateAfter(after.index);
     const youngest = this.youngest();
     await youngest.unseal();
     await this.writeTo(youngest, after, records);

@@ -195,6 +195,12 @@ export interface Membership extends Configuration {
   readonly activeVersion?: number;
 }
 
+/** A membership and the index of the record that put it in force; 0 for the one that the group was created with. */
+export interface PlacedMembership {
+  readonly index: LogIndex;
+  readonly membership: Membership;
+}
+
 export function encodeMembership(membership: Membership): Buffer {
   const { voters, outgoing, learners, members, activeVersion } = membership;
   return Buffer.from(JSON.stringify({ voters, outgoing, learners, members, activeVersion }));

@@ -135,7 +135,7 @@ test('a consistent read of a group that rests asks a majority', async () => {
 test('a stopping node hands over all that it leads at once', async () => {
   const cluster = await resting();
   const leaving = cluster.leaders()[0] ?? actorId(1);
-  const over = fateOf(cluster.node(leaving).host.handOver(1000));
+  const over = fateOf(Promise.all([...cluster.node(leaving).host.all].map((replica) => replica.handOver(1000))));
   await cluster.settle();
   assert.equal(over.state, 'resolved', 'without any time passing');
   await cluster.advance(20);
