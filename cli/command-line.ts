@@ -1,7 +1,7 @@
 import { Command, CommanderError } from 'commander';
 import { commonOptions, knownOption } from './client-options.js';
 import { type CommandWord, findCommandWord, similarName } from './command-word.js';
-import { EXIT, reportError } from './output.js';
+import { EXIT, oneLine, reportError } from './output.js';
 import { readVersion } from './version.js';
 
 /** Each command's module is loaded only when it is needed: starting up is most of a short command's time. */
@@ -60,11 +60,23 @@ function prepared(command: Command, parents = 'flotilla'): Command {
     .exitOverride()
     .version(readVersion(), '-V, --version', "print Flotilla's version")
     .helpOption('-h, --help', 'show this help')
-    .configureOutput({ outputError: (text, write) => write(`${text.trim().replace(/\s*\n\s*/g, ' ')}\n`) });
+    .configureOutput({
+      outputError: (text, write) =>
+        write(`${oneLine(text.trim())}${isOptionUnknown(text) ? ` (${fullName(command)} --help lists them)` : ''}\n`),
+    });
   // Names the command in its usage line as it is typed.
   if (command.parent === null) command.name(`${parents} ${command.name()}`);
   for (const child of command.commands) prepared(child);
   return command;
+}
+
+function isOptionUnknown(text: string): boolean {
+  return text.startsWith('error: unknown option');
+}
+
+/** As it is typed. */
+function fullName(command: Command): string {
+  return command.parent === null ? command.name() : `${fullName(command.parent)} ${command.name()}`;
 }
 
 async function run(command: Command, args: readonly string[]): Promise<number> {

@@ -79,7 +79,7 @@ export function note(message: string): void {
 }
 
 /** A message may quote what others wrote: it must neither break the line nor steer a terminal. */
-function oneLine(message: string): string {
+export function oneLine(message: string): string {
   return escapeControls(message.replace(/\s*[\r\n]+\s*/g, ' '));
 }
 
