@@ -89,7 +89,7 @@ export class HotLog {
     this.cache.truncateAfter(before);
     this.end =
       kept === undefined
-        ? { index: before, term: record.term, checksum: record.previousChecksum, nextCounter: record.firstCounter }
+        ? { index: before, term: record.term, checksum: record.previousChecksum, nextCounter: record.firstCounter, timeMs: record.timeMs }
         : tailAfter(kept);
   }
 
@@ -119,6 +119,17 @@ export class HotLog {
     const { beginIndex } = this.cache;
     const stored = await this.stored.indexOfCounter(counter);
     return stored !== undefined && stored < beginIndex ? stored : undefined;
+  }
+
+  /** Index of the first record above the log's begin whose log time is `timestampMs` or later; undefined where there is none. */
+  async indexOfTime(timestampMs: number): Promise<LogIndex | undefined> {
+    const { beginIndex } = this.cache;
+    const hot = this.cache.indexOfTime(timestampMs);
+    // Where the oldest record in memory is late enough, one behind it may be, too.
+    const stored = hot === undefined || hot === beginIndex ? await this.stored.indexOfTime(timestampMs) : undefined;
+    const found = stored !== undefined && stored < beginIndex ? stored : hot;
+    const first = Math.max(found ?? Number.POSITIVE_INFINITY, this.start.index + 1);
+    return first > this.end.index ? undefined : logIndex(first);
   }
 
   evict(durableIndex: LogIndex): void {

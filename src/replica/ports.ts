@@ -46,6 +46,12 @@ export interface GroupLog {
   read(from: LogIndex, to: LogIndex, maxBytes: number): Promise<LogRecord[]>;
   /** Index of the persisted events record that holds `counter`; undefined where there is none. */
   indexOfCounter(counter: Counter): Promise<LogIndex | undefined>;
+  /**
+   * Index of the first persisted record whose log time is `timestampMs` or
+   * later; undefined where there is none. Log time never goes back, see
+   * src/wire/record.ts; a log's first record may have that of what was given up.
+   */
+  indexOfTime(timestampMs: number): Promise<LogIndex | undefined>;
   /** The last place at or below `index` where the log can be made to begin: records are given up by whole segments. */
   cutPoint(index: LogIndex): LogIndex;
   /** All that a log which begins after `index` builds on. `index` is where this log begins, or a cut point of it. */

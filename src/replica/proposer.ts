@@ -111,7 +111,7 @@ export class Proposer {
     const timestampMs = this.clock.utcMs();
     const payloadBytes = proposals.reduce((sum, { body }) => sum + BATCH_HEADER_BYTES + body.body.byteLength, 0);
     const eventCount = proposals.reduce((sum, { body }) => sum + body.count, 0);
-    const record = this.log.seal({ kind: 'events', term, eventCount, payloadBytes }, (payload, tail) =>
+    const record = this.log.seal({ kind: 'events', term, eventCount, payloadBytes, timestampMs }, (payload, tail) =>
       writeBatches(payload, tail, proposals, timestampMs),
     );
     this.pending.add({ index, term, firstCounter: record.firstCounter, proposals });

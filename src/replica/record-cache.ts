@@ -58,6 +58,18 @@ export class RecordCache {
     return undefined;
   }
 
+  /** Index of the first record here whose log time is `timestampMs` or later. */
+  indexOfTime(timestampMs: number): LogIndex | undefined {
+    let low: number = this.firstIndex;
+    let high: number = this.lastIndex;
+    while (low <= high) {
+      const middle = Math.floor((low + high) / 2);
+      if (present(this.get(logIndex(middle)), 'the cache has no holes').timeMs < timestampMs) low = middle + 1;
+      else high = middle - 1;
+    }
+    return low > this.lastIndex ? undefined : logIndex(low);
+  }
+
   append(record: LogRecord): void {
     assert(record.index === this.lastIndex + 1, `record ${record.index} does not follow ${this.lastIndex}`);
     this.records.push(record);

@@ -218,14 +218,10 @@ export class Replica {
   // Members
 
   /**
-   * Changes the members, through a joint configuration where that is needed.
-   * `introduced`: who the actors are that were no members before. Resolves with
-   * what came of it when all of the change is committed; a learner that is to
-   * vote does so later, by itself, once it has caught up.
-   *
-   * Rejects with INVALID_ARGUMENT where the change makes no sense, with
-   * NOT_LEADER and MEMBERSHIP_CHANGING where it was certainly not begun, and
-   * with OUTCOME_UNKNOWN where it was and has not ended in time.
+   * Changes the members, through a joint configuration where that is needed. `introduced`: who the actors are that were no
+   * members before. Resolves with what came of it when all of the change is committed; a learner that is to vote does so
+   * later, by itself, once it has caught up. Rejects with INVALID_ARGUMENT where the change makes no sense, with NOT_LEADER
+   * and MEMBERSHIP_CHANGING where it was certainly not begun, and with OUTCOME_UNKNOWN where it was and has not ended in time.
    */
   async changeMembers(changes: readonly MemberChange[], introduced: readonly Member[] = []): Promise<Membership> {
     if (this.stopped) throw new FlotillaError('SHUTTING_DOWN', 'the node is stopping; the members were not changed');
@@ -257,6 +253,11 @@ export class Replica {
   /** Index of the record that holds the event with this counter, committed or not; undefined where there is none. */
   indexOfCounter(counter: Counter): Promise<LogIndex | undefined> {
     return this.log.indexOfCounter(counter);
+  }
+
+  /** Index of the first record whose log time is `timestampMs` or later, committed or not; undefined where there is none. */
+  indexOfTime(timestampMs: number): Promise<LogIndex | undefined> {
+    return this.log.indexOfTime(timestampMs);
   }
 
   /** Resolves at the next change of role, term, leader or members, when the node stops, and when `signal` is aborted. */

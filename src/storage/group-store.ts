@@ -123,6 +123,10 @@ export class GroupStore implements GroupLog {
     return this.log.indexOfCounter(counter);
   }
 
+  indexOfTime(timestampMs: number): Promise<LogIndex | undefined> {
+    return this.log.indexOfTime(timestampMs);
+  }
+
   cutPoint(index: LogIndex): LogIndex {
     return this.log.cutPoint(index);
   }

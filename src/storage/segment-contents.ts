@@ -2,13 +2,15 @@ import { type Counter, type LogIndex, logIndex } from '../base/index.js';
 import type { TermStart } from '../raft/index.js';
 import { decodeMembership, type LogRecord, type LogTail, type PlacedMembership, tailAfter } from '../wire/index.js';
 
-/** A record that a search by counter can start from. */
+/** A record that a search by counter or by time can start from. */
 export interface Landmark {
   readonly index: LogIndex;
   readonly firstCounter: Counter;
+  /** Log time, UTC milliseconds. */
+  readonly timeMs: number;
 }
 
-/** At most this many bytes of records lie between two landmarks: one short read finds a counter. */
+/** At most this many bytes of records lie between two landmarks: one short read finds a record. */
 const LANDMARK_SPACING_BYTES = 64 * 1024;
 
 /** What is known of a segment's records without reading them; its footer holds exactly this. */
@@ -29,7 +31,7 @@ export class SegmentContents {
   private bytesNow: number;
   private readonly termStarts: TermStart[];
   private readonly memberships: PlacedMembership[];
-  private readonly landmarks: Landmark[];
+  private readonly marked: Landmark[];
   private bytesSinceLandmark: number;
 
   private constructor(summary: ContentsSummary) {
@@ -37,7 +39,7 @@ export class SegmentContents {
     this.bytesNow = summary.bytes;
     this.termStarts = [...summary.termStarts];
     this.memberships = [...summary.memberships];
-    this.landmarks = [...summary.landmarks];
+    this.marked = [...summary.landmarks];
     // Where the last landmark stands in bytes is not known any more: the next record becomes one.
     this.bytesSinceLandmark = LANDMARK_SPACING_BYTES;
   }
@@ -55,17 +57,21 @@ export class SegmentContents {
     return this.tailNow;
   }
 
+  get landmarks(): readonly Landmark[] {
+    return this.marked;
+  }
+
   /** Bytes that were written, including those of truncated records: they still fill LevelDB's write buffer. */
   get bytes(): number {
     return this.bytesNow;
   }
 
   add(record: LogRecord): void {
-    const { index, term, firstCounter } = record;
+    const { index, term, firstCounter, timeMs } = record;
     if (term > this.tailNow.term) this.termStarts.push({ term, index });
     if (record.kind === 'configuration') this.memberships.push({ index, membership: decodeMembership(record.payload) });
     if (this.bytesSinceLandmark >= LANDMARK_SPACING_BYTES) {
-      this.landmarks.push({ index, firstCounter });
+      this.marked.push({ index, firstCounter, timeMs });
       this.bytesSinceLandmark = 0;
     }
     this.bytesSinceLandmark += record.bytes.byteLength;
@@ -75,7 +81,7 @@ export class SegmentContents {
 
   /** Forgets what stands above `tail`, which is of this segment or right before it. */
   truncate(tail: LogTail): void {
-    for (const list of [this.termStarts, this.memberships, this.landmarks]) {
+    for (const list of [this.termStarts, this.memberships, this.marked]) {
       const keep = list.findIndex((item) => item.index > tail.index);
       if (keep !== -1) list.length = keep;
     }
@@ -89,37 +95,51 @@ export class SegmentContents {
       bytes: this.bytesNow,
       termStarts: [...this.termStarts],
       memberships: [...this.memberships],
-      landmarks: [...this.landmarks],
+      landmarks: [...this.marked],
     };
-  }
-
-  /** The range of indexes in which the events record with `counter` stands, if it stands in this segment. */
-  around(counter: Counter): { from: LogIndex; to: LogIndex } | undefined {
-    return rangeAround(this.landmarks, this.tailNow.index, counter);
   }
 }
 
+/** What a search for a record stands on: of an open segment, or a sealed one's footer. */
+export type MarkedRecords = Pick<ContentsSummary, 'landmarks' | 'tail'>;
+
+/** Both included. */
+export interface IndexRange {
+  readonly from: LogIndex;
+  readonly to: LogIndex;
+}
+
 /**
- * A record without events has the first counter of the record after it, so the
+ * Where the events record with `counter` stands, if it is one of these. A
+ * record without events has the first counter of the record after it, so the
  * record sought may come behind several with the same counter. It is never
  * before the last landmark at or below the counter, and never at or behind the
  * next one.
  */
-export function rangeAround(
-  landmarks: readonly Landmark[],
-  lastIndex: LogIndex,
-  counter: Counter,
-): { from: LogIndex; to: LogIndex } | undefined {
+export function rangeOfCounter({ landmarks, tail }: MarkedRecords, counter: Counter): IndexRange | undefined {
+  const after = firstWhere(landmarks, ({ firstCounter }) => firstCounter > counter);
+  const start = landmarks[after - 1];
+  if (start === undefined) return undefined;
+  const next = landmarks[after];
+  return { from: start.index, to: next === undefined ? tail.index : logIndex(next.index - 1) };
+}
+
+/** Where the first record of this log time or later stands, if it is one of these; the first record is a landmark. */
+export function rangeOfTime({ landmarks, tail }: MarkedRecords, timestampMs: number): IndexRange | undefined {
+  const late = firstWhere(landmarks, ({ timeMs }) => timeMs >= timestampMs);
+  const start = landmarks[Math.max(0, late - 1)];
+  return start && { from: start.index, to: landmarks[late]?.index ?? tail.index };
+}
+
+/** Position of the first landmark for which `holds`, which is false for the first ones and true from some on. */
+function firstWhere(landmarks: readonly Landmark[], holds: (landmark: Landmark) => boolean): number {
   let low = 0;
   let high = landmarks.length;
   while (low < high) {
     const middle = (low + high) >>> 1;
     const landmark = landmarks[middle];
-    if (landmark !== undefined && landmark.firstCounter <= counter) low = middle + 1;
-    else high = middle;
+    if (landmark !== undefined && holds(landmark)) high = middle;
+    else low = middle + 1;
   }
-  const start = landmarks[low - 1];
-  if (start === undefined) return undefined;
-  const next = landmarks[low];
-  return { from: start.index, to: next === undefined ? lastIndex : logIndex(next.index - 1) };
+  return low;
 }

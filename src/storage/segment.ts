@@ -3,7 +3,14 @@ import { assert, type Counter, FlotillaError, type GroupId, type LogIndex, logIn
 import { follows, type LogRecord, type LogTail, openRecord, tailAfter } from '../wire/index.js';
 import type { Disk } from './disk.js';
 import { removeDirectory } from './durable-files.js';
-import { type ContentsSummary, type Landmark, rangeAround, SegmentContents } from './segment-contents.js';
+import {
+  type ContentsSummary,
+  type IndexRange,
+  type MarkedRecords,
+  rangeOfCounter,
+  rangeOfTime,
+  SegmentContents,
+} from './segment-contents.js';
 import { type DatabaseSettings, SegmentDatabase } from './segment-database.js';
 import { databasePath, readFooter, removeFooter, type SegmentHeader, segmentName, writeFooter, writeHeader } from './segment-files.js';
 
@@ -116,11 +123,21 @@ export class Segment {
 
   /** Index of the events record that holds `counter`; undefined where it is not of this segment. */
   async indexOfCounter(counter: Counter): Promise<LogIndex | undefined> {
-    const around = this.state.kind === 'open' ? this.state.contents.around(counter) : await this.searchFooter(counter);
-    if (around === undefined) return undefined;
-    for (let from = around.from; from <= around.to; ) {
-      const records = await this.read(from, around.to, SEARCH_BYTES);
-      const found = records.find((record) => counter >= record.firstCounter && counter < record.firstCounter + record.eventCount);
+    const around = rangeOfCounter(await this.landmarks(), counter);
+    return this.search(around, (record) => counter >= record.firstCounter && counter < record.firstCounter + record.eventCount);
+  }
+
+  /** Index of the first record whose log time is `timestampMs` or later; undefined where it is not of this segment. */
+  async indexOfTime(timestampMs: number): Promise<LogIndex | undefined> {
+    const around = rangeOfTime(await this.landmarks(), timestampMs);
+    return this.search(around, (record) => record.timeMs >= timestampMs);
+  }
+
+  private async search(range: IndexRange | undefined, isSought: (record: LogRecord) => boolean): Promise<LogIndex | undefined> {
+    if (range === undefined) return undefined;
+    for (let { from } = range; from <= range.to; ) {
+      const records = await this.read(from, range.to, SEARCH_BYTES);
+      const found = records.find(isSought);
       if (found !== undefined) return found.index;
       from = logIndex(from + records.length);
     }
@@ -195,9 +212,8 @@ export class Segment {
     return footer;
   }
 
-  private async searchFooter(counter: Counter): Promise<{ from: LogIndex; to: LogIndex } | undefined> {
-    const { landmarks, tail }: { landmarks: readonly Landmark[]; tail: LogTail } = await this.footer();
-    return rangeAround(landmarks, tail.index, counter);
+  private async landmarks(): Promise<MarkedRecords> {
+    return this.state.kind === 'open' ? this.state.contents : await this.footer();
   }
 
   private async fetch(from: LogIndex, to: LogIndex, maxBytes: number): Promise<Uint8Array[]> {

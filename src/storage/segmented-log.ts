@@ -194,6 +194,17 @@ export class SegmentedLog {
     });
   }
 
+  /** See `GroupLog.indexOfTime`. */
+  async indexOfTime(timestampMs: number): Promise<LogIndex | undefined> {
+    return this.besideRemoval(async () => {
+      const { tail } = this;
+      const first = this.oldest().before;
+      if (tail.timeMs < timestampMs || tail.index === first.index) return undefined;
+      if (first.timeMs >= timestampMs) return logIndex(first.index + 1);
+      return this.segments[this.lastWhere(({ before }) => before.timeMs < timestampMs)]?.indexOfTime(timestampMs);
+    });
+  }
+
   async close(): Promise<void> {
     // Where preparing failed, that has been reported when it did.
     const prepared = await this.prepared?.catch(() => undefined);

@@ -36,10 +36,16 @@ import type { Configuration, EntryInfo } from '../raft/index.js';
  *         24     8  first counter: what the first event in or after this record has
  *         32     4  number of events in the payload
  *         36     4  checksum of the record before (0 before the first)
- *         40     4  checksum: CRC-32 over bytes 0..39, then the payload
- *         44        payload
+ *         40     8  log time, UTC milliseconds: the latest timestamp of all events up to and in this record
+ *         48     4  checksum: CRC-32 over bytes 0..47, then the payload
+ *         52        payload
+ *
+ * The timestamps of events go back where a leader's clock is behind that of the
+ * one before it; log time never does, so it finds a record, and it is the same
+ * on every node whatever its log begins with.
  */
-export const RECORD_HEADER_BYTES = 44;
+export const RECORD_HEADER_BYTES = 52;
+const CHECKSUM_OFFSET = 48;
 const RECORD_FORMAT = 1;
 
 const KINDS = ['no-op', 'configuration', 'events'] as const;
@@ -52,6 +58,8 @@ export interface RecordHeader {
   readonly firstCounter: Counter;
   readonly eventCount: number;
   readonly previousChecksum: number;
+  /** Log time, UTC milliseconds. */
+  readonly timeMs: number;
   readonly checksum: number;
 }
 
@@ -67,15 +75,19 @@ export interface LogTail {
   readonly term: Term;
   readonly checksum: number;
   readonly nextCounter: Counter;
+  /** Log time, UTC milliseconds; 0 before the first event. */
+  readonly timeMs: number;
 }
 
-export const EMPTY_LOG_TAIL: LogTail = { index: logIndex(0), term: term(0), checksum: 0, nextCounter: counter(1) };
+export const EMPTY_LOG_TAIL: LogTail = { index: logIndex(0), term: term(0), checksum: 0, nextCounter: counter(1), timeMs: 0 };
 
 export interface UnsealedRecord {
   readonly kind: RecordKind;
   readonly term: Term;
   readonly eventCount: number;
   readonly payloadBytes: number;
+  /** What its events are stamped with; absent where it has none. */
+  readonly timestampMs?: number;
 }
 
 /**
@@ -91,14 +103,16 @@ export function sealRecord(tail: LogTail, record: UnsealedRecord, fill?: (payloa
   view.setUint16(2, 0, true);
   view.setUint32(4, record.payloadBytes, true);
   writeUint64(view, 8, index);
+  const timeMs = Math.max(tail.timeMs, record.timestampMs ?? 0);
   writeUint64(view, 16, record.term);
   writeUint64(view, 24, tail.nextCounter);
   view.setUint32(32, record.eventCount, true);
   view.setUint32(36, tail.checksum, true);
+  writeUint64(view, 40, timeMs);
   const payload = bytes.subarray(RECORD_HEADER_BYTES);
   fill?.(payload);
   const checksum = checksumOf(bytes);
-  view.setUint32(40, checksum, true);
+  view.setUint32(CHECKSUM_OFFSET, checksum, true);
   return {
     kind: record.kind,
     index,
@@ -106,6 +120,7 @@ export function sealRecord(tail: LogTail, record: UnsealedRecord, fill?: (payloa
     firstCounter: tail.nextCounter,
     eventCount: record.eventCount,
     previousChecksum: tail.checksum,
+    timeMs,
     checksum,
     payload,
     bytes,
@@ -117,7 +132,7 @@ export function openRecord(bytes: Uint8Array): LogRecord {
   const damaged = (what: string): FlotillaError => new FlotillaError('DATA_LOSS', `a log record is damaged: ${what}`);
   if (bytes.byteLength < RECORD_HEADER_BYTES) throw damaged(`${bytes.byteLength} bytes are less than its envelope`);
   const view = viewOf(bytes);
-  const checksum = view.getUint32(40, true);
+  const checksum = view.getUint32(CHECKSUM_OFFSET, true);
   const actual = checksumOf(bytes);
   if (checksum !== actual) throw damaged(`checksum ${actual} instead of ${checksum}`);
   const format = view.getUint8(0);
@@ -132,6 +147,7 @@ export function openRecord(bytes: Uint8Array): LogRecord {
     firstCounter: counter(readUint64(view, 24)),
     eventCount: view.getUint32(32, true),
     previousChecksum: view.getUint32(36, true),
+    timeMs: readUint64(view, 40),
     checksum,
     payload: bytes.subarray(RECORD_HEADER_BYTES),
     bytes,
@@ -152,6 +168,7 @@ export function tailAfter(record: RecordHeader): LogTail {
     term: record.term,
     checksum: record.checksum,
     nextCounter: counter(record.firstCounter + record.eventCount),
+    timeMs: record.timeMs,
   };
 }
 
@@ -161,7 +178,8 @@ export function follows(tail: LogTail, record: RecordHeader): boolean {
     record.index === tail.index + 1 &&
     record.term >= tail.term &&
     record.previousChecksum === tail.checksum &&
-    record.firstCounter === tail.nextCounter
+    record.firstCounter === tail.nextCounter &&
+    record.timeMs >= tail.timeMs
   );
 }
 
@@ -218,5 +236,5 @@ export function entryInfoOf(record: LogRecord): EntryInfo {
 }
 
 function checksumOf(bytes: Uint8Array): number {
-  return crc32(bytes.subarray(RECORD_HEADER_BYTES), crc32(bytes.subarray(0, 40)));
+  return crc32(bytes.subarray(RECORD_HEADER_BYTES), crc32(bytes.subarray(0, CHECKSUM_OFFSET)));
 }

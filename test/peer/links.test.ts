@@ -375,7 +375,7 @@ test('aRecordOfAKindThatIsNotKnown_stopsTheNode', async (context) => {
   assert.ok(record !== undefined);
   const bytes = Buffer.from(record.bytes);
   bytes[1] = 77;
-  bytes.writeUInt32LE(crc32(bytes.subarray(44), crc32(bytes.subarray(0, 40))), 40);
+  bytes.writeUInt32LE(crc32(bytes.subarray(52), crc32(bytes.subarray(0, 48))), 48);
   a.links.send(two.actor, GROUP, message, [{ ...record, bytes }]);
   await until(() => b.fatal.length > 0, 'the node stops');
   assert.deepEqual(

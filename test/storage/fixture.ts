@@ -97,7 +97,9 @@ export class RecordChain {
     return last === undefined ? this.origin : tailAfter(last);
   }
 
-  add(options: { kind?: RecordKind; term?: number; events?: number; bytes?: number; membership?: Membership } = {}): LogRecord {
+  add(
+    options: { kind?: RecordKind; term?: number; events?: number; bytes?: number; membership?: Membership; timestampMs?: number } = {},
+  ): LogRecord {
     const kind = options.membership !== undefined ? 'configuration' : (options.kind ?? 'events');
     const payload =
       options.membership !== undefined ? encodeMembership(options.membership) : Buffer.alloc(options.bytes ?? 100, this.tail.index + 1);
@@ -108,6 +110,7 @@ export class RecordChain {
         term: term(options.term ?? Math.max(1, this.tail.term)),
         eventCount: kind === 'events' ? (options.events ?? 1) : 0,
         payloadBytes: payload.byteLength,
+        ...(options.timestampMs === undefined ? {} : { timestampMs: options.timestampMs }),
       },
       (target) => target.set(payload),
     );

@@ -2,7 +2,9 @@ import assert from 'node:assert/strict';
 import { readdir, rename } from 'node:fs/promises';
 import { test } from 'node:test';
 import { actorId, counter, FlotillaError, groupId, logIndex, term } from '../../src/base/index.js';
+import type { GroupLog } from '../../src/replica/index.js';
 import type { LevelStorage } from '../../src/storage/index.js';
+import { RECORD_HEADER_BYTES } from '../../src/wire/index.js';
 import {
   append,
   checksums,
@@ -129,7 +131,7 @@ test('segmentSequence_isNeverUsedAgain', async (t) => {
 test('read_asManyAsFitAtLeastOne', async (t) => {
   const node = await newNode(t, await scratchDirectory(t));
   const chain = new RecordChain();
-  await node.storage.persist(append(chain.addMany(20, { bytes: 956 })));
+  await node.storage.persist(append(chain.addMany(20, { bytes: 1000 - RECORD_HEADER_BYTES })));
   const log = node.storage.group(GROUP);
   const read = async (from: number, to: number, maxBytes: number): Promise<number[]> =>
     (await log.read(logIndex(from), logIndex(to), maxBytes)).map(({ index }) => index);
@@ -140,6 +142,50 @@ test('read_asManyAsFitAtLeastOne', async (t) => {
   assert.deepEqual(await read(18, 20, 100_000), [18, 19, 20]);
   assert.deepEqual(await read(5, 5, 100_000), [5]);
   assert.deepEqual(await read(21, 30, 100_000), [], 'nothing is there: it may have been truncated meanwhile');
+});
+
+test('indexOfTime_findsTheFirstRecordOfThatLogTimeOrLater_whateverTheClocksDid', async (t) => {
+  const dir = await scratchDirectory(t);
+  const node = await newNode(t, dir, 16 * KiB);
+  const chain = new RecordChain();
+  let persisted = 0;
+  for (let write = 0; write < 60; write++) {
+    const term = 1 + Math.floor(write / 10);
+    // Each leader's clock is behind that of the one before it.
+    if (write % 10 === 0) chain.add({ kind: 'no-op', term });
+    chain.add({ term, timestampMs: 1000 + 10 * write - 35 * term, bytes: 40 * (write % 30) });
+    await node.storage.persist(append(chain.records.slice(persisted)));
+    persisted = chain.records.length;
+  }
+  const find = async (log: GroupLog, begin = 0): Promise<void> => {
+    const records = chain.records.filter(({ index }) => index > begin);
+    for (let time = 900; time <= 1600; time++) {
+      assert.equal(await log.indexOfTime(time), records.find(({ timeMs }) => timeMs >= time)?.index, `time ${time}`);
+    }
+  };
+  const times = chain.records.map(({ timeMs }) => timeMs);
+  assert.deepEqual(
+    times,
+    times.toSorted((a, b) => a - b),
+    'log time never goes back',
+  );
+  await find(node.storage.group(GROUP));
+  await node.close();
+  const again = await openNode(t, dir, 16 * KiB);
+  const log = again.storage.group(GROUP);
+  await find(log);
+  const cutThrough = log.cutPoint(logIndex(40));
+  log.noteCommitted(logIndex(40));
+  await again.storage.persist([{ group: GROUP, records: [], cutThrough }]);
+  assert.ok(cutThrough > 0);
+  await find(log, cutThrough);
+  await again.close();
+  await find((await openNode(t, dir, 16 * KiB)).storage.group(GROUP), cutThrough);
+});
+
+test('indexOfTime_ofAnEmptyLog_isNone', async (t) => {
+  const node = await newNode(t, await scratchDirectory(t));
+  assert.equal(await node.storage.group(GROUP).indexOfTime(0), undefined);
 });
 
 test('indexOfCounter_findsTheRecordThatHoldsIt', async (t) => {

@@ -118,6 +118,10 @@ class MemoryLog implements GroupLog {
     return this.disk.records.find(({ firstCounter, eventCount }) => sought >= firstCounter && sought < firstCounter + eventCount)?.index;
   }
 
+  async indexOfTime(timestampMs: number): Promise<LogIndex | undefined> {
+    return this.disk.records.find(({ timeMs }) => timeMs >= timestampMs)?.index;
+  }
+
   /** Anywhere: as if each record had a segment of its own. */
   cutPoint(index: LogIndex): LogIndex {
     return index;

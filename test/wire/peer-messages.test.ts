@@ -150,7 +150,7 @@ test('append_checksummedNonsense_isRefusedByOurOwnError', () => {
   // Index 2^64 - 1, with a checksum that says that this was meant.
   const bytes = Buffer.from(record.bytes);
   bytes.fill(0xff, 8, 16);
-  bytes.writeUInt32LE(crc32(bytes.subarray(44), crc32(bytes.subarray(0, 40))), 40);
+  bytes.writeUInt32LE(crc32(bytes.subarray(52), crc32(bytes.subarray(0, 48))), 48);
   assert.doesNotThrow(() => openRecord(bytes));
   const request = peerMessageToProto({ group: GROUP, message: append([]), records: [{ ...record, bytes }] });
   assert.throws(() => peerMessageFromProto(request), { code: 'INVALID_ARGUMENT' });
