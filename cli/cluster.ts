@@ -5,6 +5,7 @@ import { clientCommand, connectionOf, ENVIRONMENT_HELP, Settings } from './clien
 import { recoverCommand } from './cluster-recover.js';
 import { EXIT, note, Output } from './output.js';
 import { withProgress } from './progress.js';
+import { alignedLines } from './table.js';
 
 /** `flotilla cluster …`: who the members are. */
 export function clusterCommand(): Command {
@@ -137,14 +138,9 @@ export function tableOf(nodes: readonly NodeStatus[], colours: boolean): string 
     const figures = [node.term, node.commitIndex, node.lastIndex, node.lag].map((figure) => (node.reachable ? String(figure) : '-'));
     return [String(node.actorId), node.address, node.role ?? '-', ...figures, node.reachable ? 'yes' : 'no'];
   });
-  const widths = HEADER.map((title, column) => Math.max(title.length, ...rows.map((row) => row[column]?.length ?? 0)));
-  const line = (cells: readonly string[]): string =>
-    cells
-      .map((cell, column) => cell.padEnd(widths[column] ?? 0))
-      .join('  ')
-      .trimEnd();
-  const styled = rows.map((row, position) => (colours ? colour(nodes[position], line(row)) : line(row)));
-  return `${[line(HEADER), ...styled].join('\n')}\n`;
+  const [header = '', ...lines] = alignedLines([HEADER, ...rows]);
+  const styled = lines.map((line, position) => (colours ? colour(nodes[position], line) : line));
+  return `${[header, ...styled].join('\n')}\n`;
 }
 
 function colour(node: NodeStatus | undefined, line: string): string {

@@ -10,6 +10,9 @@ const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
   produce: async () => (await import('./produce.js')).produceCommand(),
   consume: async () => (await import('./consume.js')).consumeCommand(),
   cluster: async () => (await import('./cluster.js')).clusterCommand(),
+  inspect: async () => (await import('./inspect.js')).inspectCommand(),
+  verify: async () => (await import('./verify.js')).verifyCommand(),
+  dump: async () => (await import('./dump.js')).dumpCommand(),
   sim: async () => (await import('./sim.js')).simCommand(),
 };
 

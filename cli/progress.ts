@@ -5,8 +5,9 @@ const PERIOD_MS = 1000;
 /**
  * Shows on a terminal that `work` is still under way, and for how long: one line
  * on stderr, which is gone when the work has ended. Elsewhere nothing is shown.
+ * `doing` may tell how far it is.
  */
-export async function withProgress<Result>(doing: string, work: Promise<Result>): Promise<Result> {
+export async function withProgress<Result>(doing: string | (() => string), work: Promise<Result>): Promise<Result> {
   const { stderr } = process;
   if (stderr.isTTY !== true) return await work;
   const begunMs = performance.now();
@@ -15,7 +16,7 @@ export async function withProgress<Result>(doing: string, work: Promise<Result>)
     const passedMs = performance.now() - begunMs;
     if (passedMs < PATIENCE_MS) return;
     shown = true;
-    stderr.write(`\r\x1b[K${doing} … ${Math.round(passedMs / 1000)} s`);
+    stderr.write(`\r\x1b[K${typeof doing === 'string' ? doing : doing()} … ${Math.round(passedMs / 1000)} s`);
   };
   const timer = setInterval(show, PERIOD_MS);
   try {

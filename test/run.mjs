@@ -33,6 +33,7 @@ const SLOW = [
   'test/storage/crash.test.ts',
   'test/storage/model.test.ts',
   'test/storage/node-directory.test.ts',
+  'test/storage/offline/',
   'test/storage/recovery.test.ts',
   'test/storage/storage.test.ts',
   'test/storage/write-order.test.ts',

@@ -114,6 +114,8 @@ export const LIMITS = {
   snapshotChunkBytes: 512 * KiB,
   /** Sealed segments whose LevelDB is held open for readers, over all groups of a node. */
   openColdSegments: 4,
+  /** Damages of one segment that `flotilla verify` names. */
+  reportedDamages: 1000,
 
   // HTTP
   httpConnections: 256,

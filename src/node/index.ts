@@ -3,4 +3,5 @@ export { createLogging, createMetrics } from '../telemetry/index.js';
 export * from './config/index.js';
 export { inspectSurvivor, recoverSurvivor, type SurvivingStream, type Survivor } from './recover.js';
 export { type RunningNode, startNode } from './start.js';
+export * from './stopped-nodes.js';
 export { VERSION } from './version.js';

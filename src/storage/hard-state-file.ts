@@ -28,7 +28,7 @@ export class HardStateFile {
   /** Throws DATA_LOSS where the state is not there any more. */
   static async open(disk: Disk, path: string): Promise<HardStateFile> {
     const slots = await TwoSlotFile.open(disk, path);
-    const file = new HardStateFile(slots, decode(slots.recovered));
+    const file = new HardStateFile(slots, decodeHardState(slots.recovered));
     try {
       // A crash between the two writes, or damage since, left one copy: make it two again before anything rests on it.
       if (!slots.agreed) await slots.writeBoth(encode(file.state));
@@ -68,7 +68,8 @@ function encode(state: HardState): Buffer {
   return payload;
 }
 
-function decode(payload: Uint8Array): HardState {
+/** The inverse of what is written. */
+export function decodeHardState(payload: Uint8Array): HardState {
   const view = viewOf(payload);
   const vote = view.getUint16(8, true);
   return { term: term(readUint64(view, 0)), vote: vote === 0 ? undefined : actorId(vote) };

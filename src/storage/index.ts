@@ -7,5 +7,6 @@ export {
   type StoppedNodeOptions,
 } from './forced-recovery.js';
 export type { NewGroup } from './group-files.js';
-export { type NodeDirectory, type NodeDirectoryOptions, type NodeIdentity, openNodeDirectory } from './node-directory.js';
+export { actorsIn, type NodeDirectory, type NodeDirectoryOptions, type NodeIdentity, openNodeDirectory } from './node-directory.js';
+export * from './offline/index.js';
 export { type LevelStorage, openStorage, type StorageOptions } from './storage.js';

@@ -47,7 +47,7 @@ export class MarkerFile {
   /** Throws DATA_LOSS where no marker can be read. */
   static async open(disk: Disk, path: string): Promise<MarkerFile> {
     const slots = await TwoSlotFile.open(disk, path);
-    return new MarkerFile(slots, decode(slots.recovered));
+    return new MarkerFile(slots, decodeMarker(slots.recovered));
   }
 
   get current(): Marker {
@@ -99,7 +99,8 @@ function encode(marker: Marker): Buffer {
   return payload;
 }
 
-function decode(payload: Uint8Array): Marker {
+/** The inverse of what is written. */
+export function decodeMarker(payload: Uint8Array): Marker {
   const view = viewOf(payload);
   return {
     index: logIndex(readUint64(view, 0)),

@@ -37,7 +37,7 @@ export function nodePathOf(dataDir: string, actor: ActorId): string {
  */
 export async function openNodeDirectory({ dataDir, actor, hasPeers }: NodeDirectoryOptions): Promise<NodeDirectory> {
   const path = nodePathOf(resolve(dataDir), actor);
-  const others = await otherActors(dataDir, actor);
+  const others = (await actorsIn(dataDir)).filter((other) => other !== actor);
   if (!hasPeers && others.length > 0 && !(await exists(identityPath(path)))) throw notMeant(dataDir, actor, others);
   await writing(path, async () => {
     await makeDirectories(path);
@@ -184,12 +184,13 @@ function requireSameNode(path: string, actor: ActorId, found: NodeIdentity | und
   }
 }
 
-async function otherActors(dataDir: string, actor: ActorId): Promise<number[]> {
+/** The actors whose folders are in a data directory, ascending. */
+export async function actorsIn(dataDir: string): Promise<number[]> {
   const names = await namesIn(dataDir);
   return names
     .filter((name) => name.startsWith(NODE_PREFIX))
     .map((name) => Number(name.slice(NODE_PREFIX.length)))
-    .filter((other) => Number.isInteger(other) && other !== actor)
+    .filter((actor) => Number.isInteger(actor))
     .sort((a, b) => a - b);
 }
 

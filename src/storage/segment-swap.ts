@@ -20,7 +20,7 @@ import { readHeader, segmentSequenceOf } from './segment-files.js';
  * that log, and else removes it.
  */
 
-const stagedPath = (segmentsPath: string): string => join(dirname(segmentsPath), 'segments-staged');
+export const stagedPath = (segmentsPath: string): string => join(dirname(segmentsPath), 'segments-staged');
 
 /** Step 1. */
 export async function stageSegments(
@@ -69,7 +69,7 @@ export async function recoverSwap(segmentsPath: string, group: GroupId, beginInd
 }
 
 /** Where a staged log begins; undefined where its making was interrupted. */
-async function beginOf(staged: string, group: GroupId, disk: Disk): Promise<LogIndex | undefined> {
+export async function beginOf(staged: string, group: GroupId, disk: Disk): Promise<LogIndex | undefined> {
   for (const name of await disk.list(staged)) {
     const sequence = segmentSequenceOf(name);
     const header = sequence === undefined ? undefined : await readHeader(disk, join(staged, name), group, sequence);

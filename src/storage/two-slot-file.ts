@@ -130,6 +130,23 @@ export class TwoSlotFile {
   }
 }
 
+/** What is in such a file, read without being able to write to it. */
+export interface SlotsOnDisk {
+  /** Of the newest valid slot; undefined where neither is valid. */
+  readonly newest: Uint8Array | undefined;
+  /** The slots that are not valid: 0, 1. */
+  readonly damaged: readonly number[];
+}
+
+/** Undefined where there is no such file. */
+export async function readSlots(disk: Disk, path: string): Promise<SlotsOnDisk | undefined> {
+  const content = await disk.readFile(path);
+  if (content === undefined) return undefined;
+  const slots = [decodeSlot(content.subarray(0, SLOT_SPACING_BYTES)), decodeSlot(content.subarray(SLOT_SPACING_BYTES))];
+  const valid = slots.filter((slot) => slot !== undefined).sort((a, b) => b.sequence - a.sequence);
+  return { newest: valid[0]?.payload, damaged: [0, 1].filter((number) => slots[number] === undefined) };
+}
+
 function other(slot: SlotNumber): SlotNumber {
   return slot === 0 ? 1 : 0;
 }

@@ -1,0 +1,79 @@
+import { Command, Option } from 'commander';
+import type { InspectedGroup, InspectedNode, InspectedSegment } from '../src/node/index.js';
+import { Settings } from './client-options.js';
+import { Output } from './output.js';
+import { withProgress } from './progress.js';
+import { addDirectoryOptions, nodesMeant } from './stopped-node.js';
+import { alignedLines } from './table.js';
+
+/** `flotilla inspect`: what a stopped node has on disk. */
+export function inspectCommand(): Command {
+  const command = addDirectoryOptions(new Command('inspect').description('show what a stopped node has on disk'))
+    .addOption(new Option('--json', 'print an array of objects'))
+    .addHelpText(
+      'after',
+      `
+Reads the small files of each node and the segments that are open; flotilla verify
+reads everything. Changes nothing. Sizes are those of the files.
+
+Examples:
+  $ flotilla inspect
+  $ flotilla inspect -d /var/lib/flotilla -A 3 --json`,
+    );
+  return command.action(async () => {
+    const settings = new Settings(command);
+    const { inspectStopped } = await import('../src/node/index.js');
+    const nodes: InspectedNode[] = [];
+    for (const node of await nodesMeant(command, settings)) nodes.push(await withProgress('reading the log', inspectStopped(node)));
+    const output = new Output();
+    await output.write(settings.flag('json') ? `${JSON.stringify(nodes, undefined, 2)}\n` : nodes.map(textOf).join('\n'));
+    await output.flush();
+  });
+}
+
+function textOf({ path, actor, identity, groups, bytes }: InspectedNode): string {
+  const who =
+    typeof identity === 'string'
+      ? `identity: ${identity}`
+      : `instance ${identity.instance}, started ${identity.bootCounter} times, ${identity.clusterId === undefined ? 'in no cluster yet' : `cluster ${identity.clusterId}`}`;
+  return `Actor ${actor} in ${path}, ${sizeText(bytes)}\n  ${who}\n${groups.map(groupText).join('')}`;
+}
+
+function groupText({ group, incarnation, hardState, marker, membership, segments }: InspectedGroup): string {
+  const state = typeof hardState === 'string' ? hardState : `term ${hardState.term}, vote ${hardState.vote ?? 'none'}`;
+  const mark =
+    typeof marker === 'string'
+      ? marker
+      : `record ${marker.index} of term ${marker.term}, committed through ${marker.commitIndex}, log begins after ${marker.beginIndex}`;
+  const members =
+    membership === undefined
+      ? 'unknown'
+      : membership.members
+          .map(({ actor, address }) => `${actor} at ${address}${membership.voters.includes(actor) ? '' : ' (learner)'}`)
+          .join(', ');
+  const rows = [['SEGMENT', 'STATE', 'RECORDS', 'COUNTERS', 'TERMS', 'SIZE'], ...segments.map(rowOf)];
+  return `
+  group ${group}, incarnation ${incarnation ?? 'unknown'}
+    hard state  ${state}
+    marker      ${mark}
+    members     ${members}
+${alignedLines(rows)
+  .map((line) => `    ${line}\n`)
+  .join('')}`;
+}
+
+function rowOf({ sequence, state, why, records, counters, terms, bytes }: InspectedSegment): string[] {
+  return [String(sequence), why === undefined ? state : `${state}: ${why}`, range(records), range(counters), range(terms), sizeText(bytes)];
+}
+
+function range(found: { readonly from: number; readonly to: number } | undefined): string {
+  if (found === undefined) return '-';
+  return found.from === found.to ? String(found.from) : `${found.from}-${found.to}`;
+}
+
+function sizeText(bytes: number): string {
+  if (bytes < 1024) return `${bytes} B`;
+  const [value, unit] =
+    bytes < 1024 ** 2 ? [bytes / 1024, 'KiB'] : bytes < 1024 ** 3 ? [bytes / 1024 ** 2, 'MiB'] : [bytes / 1024 ** 3, 'GiB'];
+  return `${value.toFixed(1)} ${unit}`;
+}

@@ -1,0 +1,104 @@
+import { resolve } from 'node:path';
+import { actorId, type Counter, counter, FlotillaError } from '../base/index.js';
+import { compileGlob, DEFAULT_GLOB, DEFAULT_STREAM, type EventId, formatEventId } from '../event/index.js';
+import {
+  actorsIn,
+  type InspectedNode,
+  inspectNode,
+  type OnProgress,
+  readHeldLog,
+  type Verification,
+  verifyNode,
+} from '../storage/index.js';
+import { batchesOf, type EventJson, eventsOf, eventToJson, type LogRecord, selectEvents } from '../wire/index.js';
+import { DEFAULT_GROUP } from './replication.js';
+
+export type { Damage, InspectedGroup, InspectedNode, InspectedSegment, Remedy, Verification, VerifiedGroup } from '../storage/index.js';
+
+/** The actors whose folders are in a data directory, ascending. */
+export async function nodesIn(dataDir: string): Promise<number[]> {
+  return await actorsIn(resolve(dataDir));
+}
+
+export interface StoppedNodeAddress {
+  readonly dataDir: string;
+  readonly actor: number;
+}
+
+/** Looks at a stopped node and changes nothing. */
+export async function inspectStopped({ dataDir, actor }: StoppedNodeAddress): Promise<InspectedNode> {
+  return await inspectNode(resolve(dataDir), actorId(actor));
+}
+
+/** Reads all that a stopped node has on disk, names every damage and changes nothing. */
+export async function verifyStopped({ dataDir, actor }: StoppedNodeAddress, onProgress: OnProgress): Promise<Verification> {
+  return await verifyNode(resolve(dataDir), actorId(actor), onProgress);
+}
+
+/** How far a dump goes: an event's counter, and its actor where that is said. */
+export type DumpEnd = Pick<EventId, 'counter'> & Partial<EventId>;
+
+export interface DumpOptions extends StoppedNodeAddress {
+  readonly stream: string;
+  /** Without it: as far as the node knew its log to be committed. With it also beyond that: whoever says it knows better. */
+  readonly through: DumpEnd | undefined;
+}
+
+export interface DumpSink {
+  begin(stream: { readonly incarnation: string }): Promise<void>;
+  events(events: readonly EventJson[]): Promise<void>;
+}
+
+/** Reads a stopped node's copy of a stream and changes nothing. Resolves with whether events went out that it did not know to be committed. */
+export async function dumpStopped({ dataDir, actor, stream, through }: DumpOptions, sink: DumpSink): Promise<{ beyondCommit: boolean }> {
+  if (stream !== DEFAULT_STREAM)
+    throw new FlotillaError('NOT_FOUND', `stream: there is no stream ${JSON.stringify(stream)}; this version has only "${DEFAULT_STREAM}"`);
+  let last: Counter = counter(0);
+  let beyondCommit = false;
+  await readHeldLog(
+    { dataDir: resolve(dataDir), actor: actorId(actor), group: DEFAULT_GROUP },
+    async ({ incarnation, begin }) => {
+      last = counter(begin.nextCounter - 1);
+      await sink.begin({ incarnation });
+    },
+    async (records, { commitIndex }) => {
+      for (const record of records) {
+        if (through === undefined ? record.index > commitIndex : last >= through.counter) return false;
+        if (record.kind !== 'events') continue;
+        beyondCommit ||= record.index > commitIndex;
+        await sink.events(eventsUpTo(record, through));
+        last = counter(record.firstCounter + record.eventCount - 1);
+      }
+      return true;
+    },
+  );
+  requireReached(through, last);
+  return { beyondCommit };
+}
+
+/** Throws where a dump ends before the event that it was to end with. */
+export function requireReached(through: DumpEnd | undefined, lastCounter: number): void {
+  if (through === undefined || lastCounter >= through.counter) return;
+  throw new FlotillaError(
+    'NOT_FOUND',
+    `through: this copy ends with the event of counter ${lastCounter}, and ${through.counter} is not there`,
+  );
+}
+
+function eventsUpTo(record: LogRecord, through: DumpEnd | undefined): EventJson[] {
+  const all = batchesOf(record).flatMap((batch) => eventsOf(batch, selectEvents(batch, EVERYTHING, 0)));
+  const events = through === undefined ? all : all.filter(({ id }) => id.counter <= through.counter);
+  for (const { id } of events) requireSameActor(through, id);
+  return events.map(eventToJson);
+}
+
+const EVERYTHING = compileGlob(DEFAULT_GLOB, 'glob');
+
+/** An end that names another actor than its event has is of another history. */
+export function requireSameActor(through: DumpEnd | undefined, id: EventId): void {
+  if (through?.actor === undefined || through.counter !== id.counter || through.actor === id.actor) return;
+  throw new FlotillaError(
+    'POSITION_MISMATCH',
+    `through: event ${id.counter} of this copy is ${formatEventId(id)}; is it the id of another stream?`,
+  );
+}
