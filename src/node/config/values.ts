@@ -1,23 +1,7 @@
 import { z } from 'zod';
-import { type ActorId, actorId, LIMITS, messageOf } from '../../base/index.js';
+import { type ActorId, actorId, DURATION_UNITS, LIMITS, messageOf, parseQuantity, SIZE_UNITS, type Units } from '../../base/index.js';
 import { isLogLevel, isLogModule, LOG_LEVELS, LOG_MODULES, type LogLevel, type LogLevels, type LogModule } from '../../telemetry/index.js';
 import { type Address, formatAddress, parseAddress, parseHost, parsePort } from './addresses.js';
-
-const SIZE_UNITS: ReadonlyMap<string, number> = new Map([
-  ['', 1],
-  ['B', 1],
-  ['KiB', 1024],
-  ['MiB', 1024 ** 2],
-  ['GiB', 1024 ** 3],
-]);
-
-const DURATION_UNITS: ReadonlyMap<string, number> = new Map([
-  ['ms', 1],
-  ['s', 1000],
-  ['m', 60_000],
-  ['h', 3_600_000],
-  ['d', 86_400_000],
-]);
 
 /** A setting written as one word or number; `read` throws an Error that says what is wrong. */
 function word<T>(read: (text: string) => T): z.ZodType<T> {
@@ -105,7 +89,7 @@ export const logLevels: z.ZodType<LogLevels> = list((values) => {
 }, LOG_MODULES.length * 4);
 
 interface Quantity {
-  readonly units: ReadonlyMap<string, number>;
+  readonly units: Units;
   /** What it has to look like. */
   readonly what: string;
   readonly min: number;
@@ -115,10 +99,8 @@ interface Quantity {
 
 function quantity({ units, what, min, max, show }: Quantity): z.ZodType<number> {
   return word((value) => {
-    const [, digits = '', unit = ''] = /^([0-9]{1,15}) ?([A-Za-z]*)$/.exec(value) ?? [];
-    const factor = units.get(unit);
-    if (digits === '' || factor === undefined) throw new Error(`${JSON.stringify(value)} is not ${what}`);
-    const amount = Number(digits) * factor;
+    const amount = parseQuantity(value, units);
+    if (amount === undefined) throw new Error(`${JSON.stringify(value)} is not ${what}`);
     if (amount < min || amount > max)
       throw new Error(`${JSON.stringify(value)} is out of range; it must be from ${show(min)} to ${show(max)}`);
     return amount;
