@@ -93,6 +93,15 @@ export class Settings {
     }
   }
 
+  /** The same for an argument. */
+  checkedArgument<T>(name: string, check: () => T): T {
+    try {
+      return check();
+    } catch (error) {
+      return this.command.error(`error: argument <${name}>: ${messageOf(error)}`, { exitCode: EXIT.usage });
+    }
+  }
+
   /** The command line is wrong: tells which option, and ends with exit code 2. */
   refuse(name: string, why: string): never {
     const source = this.isFlagGiven(name) || !this.isGiven(name) ? `option '${this.option(name).flags}'` : variableName(name);

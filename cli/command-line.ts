@@ -9,6 +9,7 @@ const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
   serve: async () => (await import('./serve.js')).serveCommand(),
   produce: async () => (await import('./produce.js')).produceCommand(),
   consume: async () => (await import('./consume.js')).consumeCommand(),
+  get: async () => (await import('./get.js')).getCommand(),
   cluster: async () => (await import('./cluster.js')).clusterCommand(),
   inspect: async () => (await import('./inspect.js')).inspectCommand(),
   verify: async () => (await import('./verify.js')).verifyCommand(),

@@ -1,13 +1,15 @@
 import { FlotillaError } from '../src/base/index.js';
-import type { Event, FlotillaClient } from '../src/client/index.js';
+import type { Event, FlotillaClient, ReadOptions } from '../src/client/index.js';
 import { EXIT, escapeControls, escapeControlsInJson, Output, reportError, warn } from './output.js';
 
 /** What `flotilla consume` was asked for. */
-export interface ConsumeJob {
-  readonly glob: string | undefined;
-  readonly startAfter: string | undefined;
-  readonly limit: number | undefined;
+export interface ConsumeJob extends Omit<ReadOptions, 'consistency' | 'onStarted' | 'onCaughtUp' | 'onReconnect' | 'signal'>, EventStyle {
   readonly tail: boolean;
+}
+
+/** How events are printed. */
+export interface EventStyle {
+  /** Each as JSON on a line. */
   readonly json: boolean;
   readonly verbose: boolean;
 }
@@ -43,6 +45,21 @@ export async function runConsume(client: FlotillaClient, job: ConsumeJob): Promi
   return EXIT.success;
 }
 
+/** Prints events by their ids, in this order, up to the first that there is not. Resolves to the exit code. */
+export async function runGet(client: FlotillaClient, ids: readonly string[], style: EventStyle): Promise<number> {
+  const output = new Output();
+  const print = printerFor(style, output);
+  try {
+    for (const id of ids) await print(await client.get(id));
+  } catch (error) {
+    return reportError(error);
+  } finally {
+    await output.flush();
+    await client.close();
+  }
+  return EXIT.success;
+}
+
 function notices(job: ConsumeJob): { onStarted: (started: { confirmed: boolean }) => void; onReconnect: (cause: FlotillaError) => void } {
   let told = false;
   return {
@@ -57,9 +74,10 @@ function notices(job: ConsumeJob): { onStarted: (started: { confirmed: boolean }
   };
 }
 
-type Print = (event: Event) => Promise<void> | undefined;
+/** A promise where the output's pace must be waited for. */
+export type Print = (event: Event) => Promise<void> | undefined;
 
-function printerFor({ json, verbose }: ConsumeJob, output: Output): Print {
+export function printerFor({ json, verbose }: EventStyle, output: Output): Print {
   if (json) return (event) => output.write(`${forTerminal(JSON.stringify(event), output, escapeControlsInJson)}\n`);
   return (event) => {
     const { parentId, data } = event;

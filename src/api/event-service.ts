@@ -3,12 +3,14 @@ import type { EventLimits } from '../event/index.js';
 import type { CallContext, Handlers, ServerStream } from '../rpc/index.js';
 import type { Metrics } from '../telemetry/index.js';
 import type { proto } from '../wire/index.js';
+import { getEvent } from './get.js';
 import { receiptFor, takeIn } from './ingest.js';
 import { ProduceSession } from './produce.js';
-import { planRead, ReadSession } from './read.js';
+import { ReadSession } from './read.js';
+import { planRead } from './read-plan.js';
 import { findStream, type Streams, withLeader } from './streams.js';
 
-/** Append, Produce and Read of proto/flotilla/v1/event_service.proto. */
+/** Append, Produce, Read and Get of proto/flotilla/v1/event_service.proto. */
 export class EventService {
   readonly handlers: Handlers<typeof proto.EventServiceDefinition>;
   private readonly streams: Streams;
@@ -27,6 +29,7 @@ export class EventService {
       append: (request) => this.track(this.append(request)),
       produce: (stream) => this.track(this.produce(new ProduceSession({ ...options, stream }))),
       read: (request, stream, call) => this.read(request, stream, call),
+      get: (request) => this.get(request),
     };
   }
 
@@ -70,6 +73,16 @@ export class EventService {
     } finally {
       this.sessions.delete(session);
       this.metrics.produceStreams.dec();
+    }
+  }
+
+  private async get(request: proto.GetRequest): Promise<proto.GetResponse> {
+    if (this.stopping !== undefined) throw this.stopping;
+    const replica = findStream(this.streams, request.stream);
+    try {
+      return await getEvent(request, replica);
+    } catch (error) {
+      throw withLeader(error, this.streams.leaderAddress(replica));
     }
   }
 

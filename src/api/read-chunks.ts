@@ -1,7 +1,7 @@
-import { type Counter, LIMITS } from '../base/index.js';
-import type { Glob, StoredBatch } from '../event/index.js';
+import { LIMITS } from '../base/index.js';
+import type { StoredBatch } from '../event/index.js';
 import type { ServerStream } from '../rpc/index.js';
-import { eventsOf, eventToProto, type proto, type Selection, selectEvents } from '../wire/index.js';
+import { eventsOf, eventToProto, type proto, type Selection } from '../wire/index.js';
 
 /**
  * Collects what a reader gets into messages of a fair size. A batch that is
@@ -9,8 +9,8 @@ import { eventsOf, eventToProto, type proto, type Selection, selectEvents } from
  * filter or a limit cuts out of one goes out as plain events.
  */
 export class ReadChunks {
-  private readonly glob: Glob;
   private readonly packed: boolean;
+  private readonly backwards: boolean;
   private readonly stream: ServerStream<proto.ReadResponse>;
   private readonly onSent: (events: number, bytes: number) => void;
   private remaining: number;
@@ -20,15 +20,16 @@ export class ReadChunks {
   private count = 0;
 
   constructor(options: {
-    glob: Glob;
     packed: boolean;
+    /** Batches come newest first, and so are their events to go out. */
+    backwards: boolean;
     /** Events to send at most. */
     limit: number;
     stream: ServerStream<proto.ReadResponse>;
     onSent: (events: number, bytes: number) => void;
   }) {
-    this.glob = options.glob;
     this.packed = options.packed;
+    this.backwards = options.backwards;
     this.remaining = options.limit;
     this.stream = options.stream;
     this.onSent = options.onSent;
@@ -46,9 +47,8 @@ export class ReadChunks {
     await this.stream.send({ content: { $case: 'caughtUp', value: {} } });
   }
 
-  /** Adds what the glob selects of a batch. A promise where the reader's pace must be waited for. */
-  add(batch: StoredBatch, afterCounter: Counter): Promise<void> | undefined {
-    const selection = selectEvents(batch, this.glob, afterCounter);
+  /** Adds what was selected of a batch. A promise where the reader's pace must be waited for. */
+  add(batch: StoredBatch, selection: Selection): Promise<void> | undefined {
     if (selection === 'none') return undefined;
     const whole = selection === 'all' && batch.header.count <= this.remaining;
     return whole && this.packed ? this.addBatch(batch) : this.addEvents(batch, selection);
@@ -64,11 +64,18 @@ export class ReadChunks {
 
   private async addEvents(batch: StoredBatch, selection: Selection): Promise<void> {
     if (this.batches.length > 0) await this.flush();
-    for (const event of eventsOf(batch, firstOf(selection, batch.header.count, this.remaining))) {
+    for (const event of eventsOf(batch, this.nextOf(selection, batch.header.count))) {
       this.events.push(eventToProto(event));
       this.added(1, event.data.byteLength + event.namespace.length);
       if (this.bytes >= LIMITS.readResponseBytes) await this.flush();
     }
+  }
+
+  /** The first of a selection that are still to be sent, in the order in which they go out. */
+  private nextOf(selection: Selection, count: number): Selection {
+    if (selection === 'none' || (selection === 'all' && count <= this.remaining && !this.backwards)) return selection;
+    const positions = selection === 'all' ? Array.from({ length: count }, (_, position) => position) : selection;
+    return (this.backwards ? positions.toReversed() : positions).slice(0, this.remaining);
   }
 
   private added(events: number, bytes: number): void {
@@ -91,10 +98,4 @@ export class ReadChunks {
     this.count = 0;
     return this.stream.send({ content });
   }
-}
-
-/** The first `limit` of a selection. */
-function firstOf(selection: Selection, count: number, limit: number): Selection {
-  if (selection === 'none' || count <= limit) return selection;
-  return selection === 'all' ? Array.from({ length: limit }, (_, position) => position) : selection.slice(0, limit);
 }

@@ -1,5 +1,5 @@
 import { type Counter, counter, FlotillaError, LIMITS, type LogIndex, logIndex } from '../base/index.js';
-import { type EventId, formatEventId } from '../event/index.js';
+import { type EventId, formatEventId, type StoredBatch } from '../event/index.js';
 import type { Replica } from '../replica/index.js';
 import { batchesOf } from '../wire/index.js';
 
@@ -19,45 +19,79 @@ export async function lastCounterAt(replica: Replica, index: LogIndex): Promise<
   return counter(record === undefined ? 0 : record.firstCounter + record.eventCount - 1);
 }
 
-interface LocatedEvent {
+export interface StoredEvent {
   readonly id: EventId;
   /** The record that holds it. */
   readonly index: LogIndex;
+  readonly batch: StoredBatch;
 }
 
 /** The committed event with this counter; undefined where there is none. */
-export async function locate(replica: Replica, sought: Counter): Promise<LocatedEvent | undefined> {
+export async function locate(replica: Replica, sought: Counter): Promise<StoredEvent | undefined> {
   const index = await replica.indexOfCounter(sought);
   if (index === undefined || index > replica.commitIndex) return undefined;
   const [record] = await replica.read(index, index, LIMITS.readChunkBytes);
   const batch = record && batchesOf(record).find(({ header }) => sought < header.baseCounter + header.count);
-  return batch && { id: { counter: sought, actor: batch.header.actor }, index };
+  return batch && { id: { counter: sought, actor: batch.header.actor }, index, batch };
+}
+
+/** An event that a read begins or ends with, or right beside. */
+export interface EventBound {
+  readonly id: EventId;
+  /** Whether it is one of those to read. */
+  readonly included: boolean;
+  /** The field that it came in. */
+  readonly field: string;
 }
 
 /**
- * The place after an event. The event must be one of this stream: a position of
- * another history would silently skip or repeat events.
+ * The place after an event, or before it where it is included. The event must
+ * be one of this stream: a position of another history would silently skip or
+ * repeat events.
  */
-export async function positionAfter(replica: Replica, id: EventId): Promise<ReadPosition> {
-  const { begin } = replica;
-  if (id.counter < begin.nextCounter - 1) throw await removed(replica, `start_after: the event after ${formatEventId(id)}`);
+export async function startPosition(replica: Replica, bound: EventBound): Promise<ReadPosition> {
+  const { id, included, field } = bound;
+  const first = firstPosition(replica);
   // The last event that was given up: which actor took it in is not known any more, and nothing after it is missing.
-  if (id.counter === begin.nextCounter - 1) return firstPosition(replica);
+  if (!included && id.counter === first.afterCounter) return first;
+  if (id.counter <= first.afterCounter) throw await removed(replica, `${field}: the event ${included ? '' : 'after '}${formatEventId(id)}`);
+  const { index } = await requireEvent(replica, bound);
+  return { index, afterCounter: counter(included ? id.counter - 1 : id.counter) };
+}
+
+/** The last record that a read which ends with this bound looks at, and the counter that it stays below. */
+export async function endPosition(replica: Replica, bound: EventBound): Promise<{ index: LogIndex; beforeCounter: number }> {
+  const { id, included, field } = bound;
+  if (id.counter <= firstPosition(replica).afterCounter) throw await removed(replica, `${field}: ${formatEventId(id)}`);
+  const { index } = await requireEvent(replica, bound);
+  return { index, beforeCounter: included ? id.counter + 1 : id.counter };
+}
+
+/** The committed event with this id, for who asked for it by `field`. */
+export async function eventAt(replica: Replica, id: EventId, field: string): Promise<StoredEvent> {
+  if (id.counter <= firstPosition(replica).afterCounter) throw await removed(replica, `${field}: ${formatEventId(id)}`);
+  const found = await locate(replica, id.counter);
+  if (found === undefined) throw new FlotillaError('NOT_FOUND', `${field}: the stream has no event ${formatEventId(id)}`);
+  requireActor(found, id, field);
+  return found;
+}
+
+async function requireEvent(replica: Replica, { id, field }: EventBound): Promise<StoredEvent> {
   const found = await locate(replica, id.counter);
   if (found === undefined) {
-    throw new FlotillaError(
-      'POSITION_MISMATCH',
-      `start_after: the stream has no event ${formatEventId(id)}; is it the id of another stream?`,
-    );
+    throw new FlotillaError('POSITION_MISMATCH', `${field}: the stream has no event ${formatEventId(id)}; is it the id of another stream?`);
   }
-  if (found.id.actor !== id.actor) {
-    const there = formatEventId(found.id);
-    throw new FlotillaError(
-      'POSITION_MISMATCH',
-      `start_after: event ${id.counter} of this stream is ${there}, not ${formatEventId(id)}; is it the id of another stream?`,
-    );
-  }
-  return { index: found.index, afterCounter: id.counter };
+  requireActor(found, id, field);
+  return found;
+}
+
+function requireActor(found: StoredEvent, id: EventId, field: string): void {
+  if (found.id.actor === id.actor) return;
+  const there = formatEventId(found.id);
+  throw new FlotillaError(
+    'POSITION_MISMATCH',
+    `${field}: event ${id.counter} of this stream is ${there}, not ${formatEventId(id)}; is it the id of another stream?`,
+  );
 }
 
 /** Where the log begins. */

@@ -25,3 +25,12 @@ export function withLeader(error: unknown, leader: string | undefined): unknown 
   if (error.code !== 'NOT_LEADER' && error.code !== 'NO_LEADER') return error;
   return new FlotillaError(error.code, error.message, { cause: error, leader });
 }
+
+/** A position of another incarnation is one of another history. The empty one is not asked for. */
+export function requireIncarnation(replica: Replica, incarnation: string): void {
+  if (incarnation === '' || incarnation === replica.incarnation) return;
+  throw new FlotillaError(
+    'POSITION_MISMATCH',
+    `incarnation: the stream's is ${replica.incarnation}, not ${incarnation}: it was created anew or restored`,
+  );
+}

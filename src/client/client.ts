@@ -7,12 +7,13 @@ import { sleep } from './connect.js';
 import type { Event } from './event.js';
 import { checkCallSize, type EventInput, encodedBytes, toNewEvent, toNewEvents } from './event-input.js';
 import { EventIterator } from './event-iterator.js';
+import { getEvent } from './get-event.js';
 import { Hosts } from './hosts.js';
 import { unreachableError } from './link-keeper.js';
 import { type NodeStatus, nodeStatusFrom } from './node-status.js';
 import { Producer, type Retry } from './producer.js';
 import type { ReadOptions } from './read-options.js';
-import { readBatches } from './reader.js';
+import { type ReaderContext, readBatches } from './reader.js';
 import type { Receipt } from './receipt.js';
 import { RpcProduceLink } from './rpc-produce-link.js';
 
@@ -117,9 +118,9 @@ export class FlotillaClient implements AsyncDisposable {
   }
 
   /**
-   * Reads committed events in id order, none skipped, none twice: after a lost
-   * connection it goes on by itself behind the last event delivered. An
-   * iteration that isn't pulled stops the node by flow control.
+   * Reads committed events in id order (or backwards), none skipped, none twice:
+   * after a lost connection it goes on by itself behind the last event
+   * delivered. An iteration that isn't pulled stops the node by flow control.
    *
    * The iteration throws a FlotillaError where the read is refused (bad glob,
    * unknown position), or got no further for `timeoutMs`.
@@ -137,6 +138,11 @@ export class FlotillaClient implements AsyncDisposable {
   /** {@link read} by the batches in which events arrive: the fastest way to read much. */
   readBatches(options: ReadOptions = {}): AsyncGenerator<Event[], void, undefined> {
     return this.batches(options);
+  }
+
+  /** One event by its id (25 digits, or `counter.actor`). Rejects with NOT_FOUND where the stream has none of that id. */
+  async get(id: string): Promise<Event> {
+    return await getEvent(this.readerContext(), id, this.closing.signal);
   }
 
   /** The cluster's members as one of them sees them. */
@@ -210,15 +216,21 @@ export class FlotillaClient implements AsyncDisposable {
   }
 
   private batches(options: ReadOptions, stop?: AbortSignal): AsyncGenerator<Event[], void, undefined> {
-    const signals = [this.closing.signal, options.signal, stop].filter((signal) => signal !== undefined);
-    const context = {
+    return readBatches(this.readerContext(), options, this.readSignal(options.signal, stop));
+  }
+
+  private readSignal(...further: (AbortSignal | undefined)[]): AbortSignal {
+    return AbortSignal.any([this.closing.signal, ...further].filter((signal) => signal !== undefined));
+  }
+
+  private readerContext(): ReaderContext {
+    return {
       hosts: this.hosts,
       stream: this.stream,
       timeoutMs: this.timeoutMs,
       connectTimeoutMs: this.connectTimeoutMs,
       onConnected: (address: string) => void this.learnMembers(address),
     };
-    return readBatches(context, options, AbortSignal.any(signals));
   }
 
   /** Hears of the other members, for when this one goes away. */

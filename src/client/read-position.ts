@@ -1,6 +1,6 @@
 import { crc32 } from 'node:zlib';
 import { FlotillaError } from '../base/index.js';
-import { formatEventId, parseEventId, readBatch } from '../event/index.js';
+import { parseEventId, readBatch } from '../event/index.js';
 import { eventFromProto, openStoredBatch, proto } from '../wire/index.js';
 import { Event, PlainEvents } from './event.js';
 import type { CheckedReadOptions } from './read-options.js';
@@ -12,18 +12,23 @@ import type { CheckedReadOptions } from './read-options.js';
  */
 export class ReadPosition {
   private readonly options: CheckedReadOptions;
-  private lastCounter: number;
-  private lastId: string;
+  private readonly backwards: boolean;
+  /** Of the last event that was handed out; before that, of the one to begin after. */
+  private lastCounter: number | undefined;
+  /** Its id; empty before it. */
+  private lastId = '';
   private remaining: number;
-  /** Of the last event when the read began; a read that is no tail ends there, also where it had to go on elsewhere. */
+  /** Of the last event when the read began. */
+  private endId = '';
+  /** Its counter; a read that is no tail ends there, also where it had to go on elsewhere. */
   private endCounter: number | undefined;
   private incarnation = '';
   private endReached = false;
 
   constructor(options: CheckedReadOptions) {
     this.options = options;
-    this.lastCounter = options.startAfterId?.counter ?? 0;
-    this.lastId = options.startAfterId === undefined ? '' : formatEventId(options.startAfterId);
+    this.backwards = options.backwards === true;
+    this.lastCounter = this.backwards ? undefined : options.startAfterId?.counter;
     this.remaining = options.limit === 0 ? Number.POSITIVE_INFINITY : options.limit;
   }
 
@@ -36,11 +41,14 @@ export class ReadPosition {
   }
 
   request(stream: string): proto.ReadRequest {
-    const { glob = '', tail = false, consistency } = this.options;
+    const { glob = '', tail = false, consistency, sinceMs, untilMs } = this.options;
     return {
       stream,
       glob,
-      startAfter: this.lastId,
+      ...this.bounds(),
+      sinceMs,
+      untilMs,
+      backwards: this.backwards,
       limit: this.remaining === Number.POSITIVE_INFINITY ? 0 : this.remaining,
       tail,
       consistency: CONSISTENCIES[consistency ?? 'default'],
@@ -49,12 +57,32 @@ export class ReadPosition {
     };
   }
 
+  /** Those that were asked for, moved to behind what was handed out. */
+  private bounds(): Pick<proto.ReadRequest, 'startAfter' | 'startAt' | 'endBefore' | 'endAt' | 'last' | 'fromNow'> {
+    const { startAfter = '', startAt = '', endBefore = '', endAt = '', last, fromNow = false } = this.options;
+    const asked = { startAfter, startAt, endBefore, endAt, last, fromNow };
+    if (this.lastId !== '')
+      return this.backwards
+        ? { ...asked, endBefore: this.lastId, endAt: '' }
+        : { ...asked, startAfter: this.lastId, startAt: '', last: 0, fromNow: false };
+    // What is counted from the end is counted from the one that was told of, also at a node that knows of more by now.
+    const fromTheEnd = this.backwards || last > 0;
+    if (fromTheEnd && this.endCounter !== undefined && this.endId !== '' && endBefore === '' && endAt === '')
+      return { ...asked, endAt: this.endId };
+    return asked;
+  }
+
   /** The node has let the read in. */
   started(started: proto.ReadStarted, address: string): void {
     const end = started.endId === '' ? 0 : parseEventId(started.endId, 'started.end_id').counter;
     if (!this.hasStarted) {
       this.incarnation = started.incarnation;
+      this.endId = started.endId;
       if (this.options.tail !== true) this.endCounter = end;
+      if (this.options.fromNow === true && end > (this.lastCounter ?? 0)) {
+        this.lastCounter = end;
+        this.lastId = started.endId;
+      }
       this.options.onStarted?.({ confirmed: started.confirmed, endId: started.endId || undefined, incarnation: started.incarnation });
     } else if (this.endCounter !== undefined && end < this.endCounter) {
       throw new FlotillaError('NOT_READY', `${address} is behind: it knows of ${end} events, and the read goes to ${this.endCounter}`);
@@ -72,11 +100,9 @@ export class ReadPosition {
     const events =
       content.$case === 'events'
         ? new PlainEvents(content.value.events.map(eventFromProto)).toEvents()
-        : eventsOfBatches(content.value.batches);
-    const wanted = this.isWholeWanted(events)
-      ? events
-      : events.filter((event) => event.counter > this.lastCounter && event.counter <= this.end).slice(0, this.remaining);
-    if ((events.at(-1)?.counter ?? 0) >= this.end) this.endReached = true;
+        : eventsOfBatches(content.value.batches, this.backwards);
+    const wanted = this.isWholeWanted(events) ? events : events.filter((event) => this.isWanted(event)).slice(0, this.remaining);
+    if (!this.backwards && (events.at(-1)?.counter ?? 0) >= this.end) this.endReached = true;
     const last = wanted.at(-1);
     if (last === undefined) return wanted;
     this.lastCounter = last.counter;
@@ -89,10 +115,18 @@ export class ReadPosition {
     return this.endCounter ?? Number.POSITIVE_INFINITY;
   }
 
+  /** They are in the order of the read: where the first and the last are wanted, all are. */
   private isWholeWanted(events: readonly Event[]): boolean {
-    const first = events[0]?.counter ?? 0;
-    const last = events.at(-1)?.counter ?? 0;
-    return first > this.lastCounter && last <= this.end && events.length <= this.remaining;
+    const [first] = events;
+    const last = events.at(-1);
+    if (first === undefined || last === undefined) return true;
+    return this.isWanted(first) && this.isWanted(last) && events.length <= this.remaining;
+  }
+
+  private isWanted({ counter }: Event): boolean {
+    if (counter > this.end) return false;
+    if (this.lastCounter === undefined) return true;
+    return this.backwards ? counter < this.lastCounter : counter > this.lastCounter;
   }
 }
 
@@ -102,7 +136,7 @@ const CONSISTENCIES = {
   local: proto.Consistency.LOCAL,
 } as const;
 
-function eventsOfBatches(batches: readonly Uint8Array[]): Event[] {
+function eventsOfBatches(batches: readonly Uint8Array[], backwards: boolean): Event[] {
   const events: Event[] = [];
   for (const bytes of batches) {
     const batch = readBatch(bytes, 0);
@@ -111,8 +145,10 @@ function eventsOfBatches(batches: readonly Uint8Array[]): Event[] {
     }
     const reader = openStoredBatch(batch);
     const { baseCounter, actor, timestampMs } = batch.header;
-    for (let position = 0; position < reader.count; position++)
+    for (let step = 0; step < reader.count; step++) {
+      const position = backwards ? reader.count - 1 - step : step;
       events.push(new Event(reader, position, baseCounter + position, actor, timestampMs));
+    }
   }
   return events;
 }

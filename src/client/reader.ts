@@ -108,7 +108,7 @@ async function* readFrom(
 }
 
 /** How long a read goes on without getting any further. */
-class Patience {
+export class Patience {
   private readonly context: ReaderContext;
   private readonly tail: boolean;
   private readonly backOff = new BackOff();

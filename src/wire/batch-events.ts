@@ -26,21 +26,28 @@ export function openStoredBatch(batch: StoredBatch): BodyReader {
 }
 
 /**
- * Which events of a batch come after `afterCounter` and have a namespace that
- * `glob` matches. The glob is asked once per distinct namespace.
+ * Which events of a batch come after `afterCounter`, before `beforeCounter`,
+ * and have a namespace that `glob` matches. The glob is asked once per distinct
+ * namespace.
  */
-export function selectEvents(batch: StoredBatch, glob: Glob, afterCounter: number): Selection {
+export function selectEvents(
+  batch: StoredBatch,
+  glob: Glob,
+  afterCounter: number,
+  beforeCounter: number = Number.POSITIVE_INFINITY,
+): Selection {
   const { baseCounter, count } = batch.header;
   const first = Math.max(0, afterCounter - baseCounter + 1);
-  if (first >= count) return 'none';
+  const end = Math.min(count, beforeCounter - baseCounter);
+  if (first >= end) return 'none';
   const reader = openStoredBatch(batch);
   const wanted = glob.everything
     ? reader.namespaces.map((namespace) => !isSystemNamespace(namespace))
     : reader.namespaces.map((namespace) => glob.matches(namespace));
   if (!wanted.includes(true)) return 'none';
-  if (first === 0 && !wanted.includes(false)) return 'all';
+  if (first === 0 && end === count && !wanted.includes(false)) return 'all';
   const positions: number[] = [];
-  for (let position = first; position < count; position++) {
+  for (let position = first; position < end; position++) {
     if (wanted[reader.namespaceIndexOf(position)]) positions.push(position);
   }
   return positions.length === 0 ? 'none' : positions;

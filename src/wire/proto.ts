@@ -25,6 +25,8 @@ export {
   EventList,
   EventServiceDefinition,
   Failure,
+  GetRequest,
+  GetResponse,
   LeaderNotice,
   ProduceRequest,
   ProduceResponse,

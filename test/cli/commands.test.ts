@@ -45,6 +45,26 @@ test('produce prints each id on its line and how many events went where; consume
   assert.equal(json.stdout, `{"id":"${id(4)}","namespace":"/none","timestamp":"2023-11-14T22:13:20.004Z"}\n`);
 });
 
+test('consume goes backwards, and get prints events by their ids', async () => {
+  log.append(packBody([{ namespace: '/a', data: Buffer.from('one') }]), 1);
+  log.append(packBody([{ namespace: '/b', data: Buffer.from('two') }]), 1);
+  const one = `\nEventId: ${id(1)}\nNamespace: /a\none\n`;
+  const two = `\nEventId: ${id(2)}\nNamespace: /b\ntwo\n`;
+  const [backwards, got, missing, timed] = await Promise.all([
+    runCli(at('consume', '--backwards')),
+    runCli(at('get', '2.1', id(1))),
+    runCli(at('get', '1.1', '3.1', '2.1')),
+    runCli(at('consume', '--since', '2023-11-14T22:13:20Z', '--until', '1700000000002', '--start-at', '1.1', '--last', '5')),
+  ]);
+  assert.deepEqual([backwards.code, backwards.stdout], [0, two + one]);
+  assert.deepEqual([got.code, got.stdout, got.stderr], [0, two + one, '']);
+  assert.deepEqual([missing.code, missing.stdout], [1, one]);
+  assert.match(missing.stderr, /^error: id: the stream has no event 0000000000000000000300001 \(NOT_FOUND\)\n$/);
+  assert.equal(timed.code, 0);
+  const request = node.reads.find(({ startAt }) => startAt === '1.1');
+  assert.deepEqual([request?.sinceMs, request?.untilMs, request?.last], [1_700_000_000_000, 1_700_000_000_002, 5]);
+});
+
 test('--stdin takes lines as bytes, --ndjson takes events', async () => {
   const lines = await runCli(at('produce', '-n', '/l', '--stdin'), { stdin: Buffer.from('one\r\n\nt\xff\xfewo\nlast', 'latin1') });
   assert.equal(lines.stdout, `${id(1)}\n${id(2)}\n${id(3)}\n${id(4)}\nSuccessfully produced 4 events to /l\n`);

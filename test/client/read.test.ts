@@ -238,3 +238,89 @@ test('a node that is behind the end of the read does not end it', async () => {
   };
   assert.deepEqual(await counters(clientOf([first, second]).read()), upTo(20));
 });
+
+test('backwards, bounds, times and the last so many go to the node', async () => {
+  const [node] = await cluster(1, filledLog(4, 4, 4));
+  assert.ok(node !== undefined);
+  const client = clientOf([node]);
+  assert.deepEqual(await counters(client.read({ backwards: true })), upTo(12).reverse());
+  assert.deepEqual(await counters(client.read({ backwards: true, endBefore: '6.1', limit: 3 })), [5, 4, 3]);
+  assert.deepEqual(await counters(client.read({ backwards: true, endAt: '6.1', glob: '/even' })), [6, 4, 2]);
+  await counters(client.read({ startAt: '5.1', since: new Date(5000), until: 7000, last: 3 }));
+  const { startAt, startAfter, sinceMs, untilMs, last } = node.reads.at(-1) ?? {};
+  assert.deepEqual(
+    { startAt, startAfter, sinceMs, untilMs, last },
+    { startAt: '5.1', startAfter: '', sinceMs: 5000, untilMs: 7000, last: 3 },
+  );
+});
+
+test('what is no time, no count or no id is refused by the name of the option, before anything is sent', async () => {
+  const [node] = await cluster(1, filledLog(1));
+  assert.ok(node !== undefined);
+  const client = clientOf([node]);
+  const wrong: readonly (readonly [Parameters<typeof client.read>[0], RegExp])[] = [
+    [{ since: Number.NaN }, /^since: NaN/],
+    [{ since: new Date('nonsense') }, /^since: Invalid Date/],
+    [{ until: -1 }, /^until: -1/],
+    [{ until: Number.POSITIVE_INFINITY }, /^until: Infinity/],
+    [{ since: 1e16 }, /^since: /],
+    [{ last: 1.5 }, /^last: 1.5/],
+    [{ startAt: '7654' }, /^startAt: /],
+    [{ endBefore: '.4' }, /^endBefore: /],
+    [{ endAt: '1.65536' }, /^endAt: /],
+  ];
+  for (const [options, message] of wrong) {
+    await assert.rejects(client.read(options).next(), (error) => code('INVALID_ARGUMENT')(error) && message.test((error as Error).message));
+  }
+  assert.equal(node.reads.length, 0);
+});
+
+test('a backwards read whose node dies goes on with the others: none skipped, none twice, none that is newer', async () => {
+  const log = filledLog(...Array.from({ length: 40 }, () => 5));
+  const nodes = await cluster(3, log);
+  for (const node of nodes) node.batchesPerMessage = 3;
+  for (const node of nodes.slice(0, 2)) node.breakReadAfterMessages = 4;
+  const second = nodes[1];
+  assert.ok(second !== undefined);
+  second.onRead = () => fill(log, 5);
+  assert.deepEqual(await counters(clientOf(nodes).read({ backwards: true })), upTo(200).reverse());
+});
+
+test('what is counted from the end is counted from the end that was told of, also at the next node', async () => {
+  const log = filledLog(5, 5);
+  const nodes = await cluster(2, log);
+  const [first, second] = nodes;
+  assert.ok(first !== undefined && second !== undefined);
+  first.breakReadAfterMessages = 0;
+  second.onRead = () => fill(log, 5);
+  assert.deepEqual(await counters(clientOf(nodes).read({ backwards: true, limit: 3 })), [10, 9, 8]);
+  await counters(clientOf([second]).read({ last: 3 }));
+  assert.equal(second.reads[0]?.endAt, '0000000000000000001000001');
+});
+
+test('a tail from now on that is cut off before its first event begins where it began', async () => {
+  const log = filledLog(3);
+  const nodes = await cluster(2, log);
+  const [first, second] = nodes;
+  assert.ok(first !== undefined && second !== undefined);
+  first.breakReadAfterMessages = 0;
+  second.onRead = () => fill(log, 1);
+  const tail = clientOf(nodes).tail({ fromNow: true });
+  assert.equal((await tail.next()).value?.counter, 4);
+  await tail.return();
+  assert.equal(first.reads[0]?.fromNow, true);
+  assert.deepEqual([second.reads[0]?.fromNow, second.reads[0]?.startAfter], [false, '0000000000000000000300001']);
+});
+
+test('get gives one event, asks on where a node fails, and says NOT_FOUND where there is none', async () => {
+  const nodes = await cluster(2, filledLog(3));
+  const [first] = nodes;
+  assert.ok(first !== undefined);
+  const client = clientOf(nodes);
+  first.onGet = () => {
+    throw new FlotillaError('NO_LEADER', 'no majority');
+  };
+  assert.equal((await client.get('2.1')).text(), '2');
+  await assert.rejects(client.get('4.1'), code('NOT_FOUND'));
+  await assert.rejects(client.get('4.'), code('INVALID_ARGUMENT'));
+});

@@ -4,8 +4,9 @@ import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
 import { packBody, proto } from '../../src/wire/index.js';
 import { type Cluster, withReadyCluster } from '../support/cluster.js';
-import { append, newEvent, readRequest } from '../support/cluster-node.js';
+import { append, newEvent } from '../support/cluster-node.js';
 import { RawCaller, type RawOutcome } from '../support/raw-call.js';
+import { readRequest } from '../support/read-request.js';
 
 interface BadRequest {
   readonly name: string;

@@ -7,6 +7,7 @@ import { proto } from '../../src/wire/index.js';
 import { type Cluster, withCluster } from '../support/cluster.js';
 import { type ClusterNode, readThrough } from '../support/cluster-node.js';
 import { flotilla } from '../support/command-process.js';
+import { readRequest } from '../support/read-request.js';
 import { RecordedProducers } from '../support/recorded-producers.js';
 import { until } from '../support/until.js';
 
@@ -134,16 +135,7 @@ async function incarnationOf(node: ClusterNode): Promise<string> {
   return assert.fail('a read begins with what it stands on');
 }
 
-const READ_NOTHING: proto.ReadRequest = {
-  stream: '',
-  glob: '',
-  startAfter: '',
-  limit: 1,
-  tail: false,
-  consistency: proto.Consistency.LOCAL,
-  packed: false,
-  incarnation: '',
-};
+const READ_NOTHING = readRequest({ limit: 1, consistency: proto.Consistency.LOCAL });
 
 async function votes(asked: ClusterNode, actor: number): Promise<void> {
   await until(`node ${actor} votes`, async () =>

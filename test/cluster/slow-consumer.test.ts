@@ -3,7 +3,8 @@ import { type ClientHttp2Session, connect } from 'node:http2';
 import { test } from 'node:test';
 import { proto } from '../../src/wire/index.js';
 import { type Cluster, withReadyCluster } from '../support/cluster.js';
-import { append, type ClusterNode, type EventClient, newEvent, readRequest, readThrough } from '../support/cluster-node.js';
+import { append, type ClusterNode, type EventClient, newEvent, readThrough } from '../support/cluster-node.js';
+import { readRequest } from '../support/read-request.js';
 import { until } from '../support/until.js';
 
 const KiB = 1024;

@@ -101,6 +101,10 @@ async function restOfTheOptions(cluster: Cluster): Promise<void> {
   const at = (actor: number, ...args: string[]): Promise<CommandResult> => cluster.command(cluster.node(actor), args);
   prints(await at(2, 'consume', '--start-after', '2.1', '--limit', '1'), SALAD);
   prints(await at(3, 'consume', '-s', '0000000000000000000200001', '-l', '2', '-n', '/**/*'), SALAD + BEER);
+  prints(await at(1, 'consume', '--backwards', '--end-before', '4.1', '-n', '/food/**', '--since', '1d'), SALAD + BACON + EGGS);
+  prints(await at(2, 'consume', '--last', '1', '--end-at', '4.1'), BEER);
+  prints(await at(3, 'consume', '--until', '1d'), '');
+  prints(await at(3, 'get', '3.1', '1.1'), SALAD + EGGS);
 
   prints(
     await at(1, 'produce', '-n', '/twice', '-d', 'a', '-d', 'b', '-P', '4.1'),

@@ -4,7 +4,8 @@ import { test } from 'node:test';
 import { FlotillaError } from '../../src/base/index.js';
 import { RpcClient } from '../../src/rpc/index.js';
 import { proto } from '../../src/wire/index.js';
-import { appendRequest, appendResponse, produceRequest, produceResponse, readRequest, readResponse, startFixture } from './rpc-fixture.js';
+import { readRequest } from '../support/read-request.js';
+import { appendRequest, appendResponse, produceRequest, produceResponse, readResponse, startFixture } from './rpc-fixture.js';
 
 test('unary_roundTrip', async (context) => {
   const { client } = await startFixture(context, { append: async (request) => appendResponse(`for ${request.stream}`) });
@@ -29,7 +30,7 @@ test('serverStream_deliversEverythingInOrderAndEnds', async (context) => {
     },
   });
   const seen: number[] = [];
-  for await (const { content } of client.serverStream('read', readRequest(1000))) {
+  for await (const { content } of client.serverStream('read', readRequest({ limit: 1000 }))) {
     assert.equal(content?.$case, 'batches');
     seen.push(content.value.batches[0]?.[0] ?? -1);
   }

@@ -6,7 +6,8 @@ import { Client, credentials, type ServiceError } from '@grpc/grpc-js';
 import { FlotillaError, LIMITS } from '../../src/base/index.js';
 import { RpcClient, RpcServer } from '../../src/rpc/index.js';
 import { proto } from '../../src/wire/index.js';
-import { appendRequest, appendResponse, produceRequest, readRequest, readResponse, startFixture } from './rpc-fixture.js';
+import { readRequest } from '../support/read-request.js';
+import { appendRequest, appendResponse, produceRequest, readResponse, startFixture } from './rpc-fixture.js';
 
 /** A call with bytes of the test's own choosing. */
 function rawUnary(address: string, path: string, bytes: Uint8Array): Promise<ServiceError | Buffer> {
@@ -168,7 +169,7 @@ test('serverThatComesBack_isDialledAgainWithinHalfASecond', async (context) => {
   await assert.rejects(first.client.unary('append', appendRequest('')));
   const second = new RpcServer({ onInternalError: () => undefined });
   const missing = (): Promise<never> => Promise.reject(new Error('not in this test'));
-  second.add(proto.EventServiceDefinition, { append: async () => appendResponse('second'), produce: missing, read: missing });
+  second.add(proto.EventServiceDefinition, { append: async () => appendResponse('second'), produce: missing, read: missing, get: missing });
   await second.listen('127.0.0.1', Number(first.address.split(':')[1]));
   context.after(() => second.close(0));
   await first.client.waitForReady(1000);
@@ -188,7 +189,7 @@ test('takenPort_saysWhatToDo', async (context) => {
 test('localhost_isReachableByName_andByItsAddress', async (context) => {
   const server = new RpcServer({ onInternalError: () => undefined });
   const missing = (): Promise<never> => Promise.reject(new Error('not in this test'));
-  server.add(proto.EventServiceDefinition, { append: async () => appendResponse('here'), produce: missing, read: missing });
+  server.add(proto.EventServiceDefinition, { append: async () => appendResponse('here'), produce: missing, read: missing, get: missing });
   const port = await server.listen('localhost', 0);
   context.after(() => server.close(0));
   for (const host of ['localhost', '127.0.0.1']) {

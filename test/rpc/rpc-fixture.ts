@@ -21,7 +21,7 @@ export async function startFixture(
   const internalErrors: { error: unknown; method: string }[] = [];
   const server = new RpcServer({ onInternalError: (error, method) => internalErrors.push({ error, method }), ...options });
   const missing = (): Promise<never> => Promise.reject(new Error('this test has no such handler'));
-  server.add(proto.EventServiceDefinition, { append: missing, produce: missing, read: missing, ...handlers });
+  server.add(proto.EventServiceDefinition, { append: missing, produce: missing, read: missing, get: missing, ...handlers });
   const port = await server.listen('127.0.0.1', 0);
   const address = `127.0.0.1:${port}`;
   const client = new RpcClient(proto.EventServiceDefinition, address);
@@ -46,16 +46,5 @@ export const produceRequest = (requestId: number, body = new Uint8Array(0)): pro
 });
 
 export const produceResponse = (requestId: number): proto.ProduceResponse => ({ requestId, outcome: undefined });
-
-export const readRequest = (limit = 0): proto.ReadRequest => ({
-  stream: '',
-  glob: '',
-  startAfter: '',
-  limit,
-  tail: false,
-  consistency: proto.Consistency.UNSPECIFIED,
-  packed: true,
-  incarnation: '',
-});
 
 export const readResponse = (data: Uint8Array): proto.ReadResponse => ({ content: { $case: 'batches', value: { batches: [data] } } });

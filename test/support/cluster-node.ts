@@ -6,6 +6,7 @@ import { RpcClient } from '../../src/rpc/index.js';
 import { proto } from '../../src/wire/index.js';
 import { COMMAND, type Exit, plainEnvironment } from './command-process.js';
 import type { Dialling } from './network.js';
+import { readRequest } from './read-request.js';
 
 const CALL_TIMEOUT_MS = 30_000;
 const ANSWER_TIMEOUT_MS = 5_000;
@@ -190,21 +191,6 @@ export class ClusterNode {
     const lines = readFileSync(this.logPath, 'utf8').trimEnd().split('\n');
     return `node ${this.actor}, ${this.running ? 'running' : `ended: ${JSON.stringify(this.exit)}`}\n${lines.slice(-SHOWN_LOG_LINES).join('\n')}`;
   }
-}
-
-const READ_EVERYTHING: proto.ReadRequest = {
-  stream: '',
-  glob: '',
-  startAfter: '',
-  limit: 0,
-  tail: false,
-  consistency: proto.Consistency.UNSPECIFIED,
-  packed: false,
-  incarnation: '',
-};
-
-export function readRequest(request: Partial<proto.ReadRequest> = {}): proto.ReadRequest {
-  return { ...READ_EVERYTHING, ...request };
 }
 
 /** One read to its end. */

@@ -5,6 +5,7 @@ import {
   BATCH_HEADER_BYTES,
   compileGlob,
   formatEventId,
+  type Glob,
   parseEventId,
   readBatch,
   type StoredBatch,
@@ -96,6 +97,7 @@ export class FakeNode {
   readonly reads: proto.ReadRequest[] = [];
   onBatch: (packed: PackedBody, position: number) => Verdict | Promise<Verdict> = () => 'append';
   onRead: (request: proto.ReadRequest, position: number) => void = () => undefined;
+  onGet: (id: string) => void = () => undefined;
   /** Batches that one read message carries. */
   batchesPerMessage = 64;
   /** Ends the connection of a read by killing it after so many messages. */
@@ -128,6 +130,7 @@ export class FakeNode {
       append: () => Promise.reject(new FlotillaError('INTERNAL', 'the fake has no append')),
       produce: (stream, call) => this.produce(stream, call),
       read: (request, stream, call) => this.read(request, stream, call),
+      get: (request) => this.get(request),
     });
     server.add(proto.ClusterServiceDefinition, {
       formCluster: () => Promise.reject(new FlotillaError('INVALID_ARGUMENT', 'the fake has formed')),
@@ -211,11 +214,24 @@ export class FakeNode {
     return verdict === 'append' ? stream.send({ requestId, outcome: { $case: 'receipt', value: receipt } }) : undefined;
   }
 
+  private async get({ id }: proto.GetRequest): Promise<proto.GetResponse> {
+    this.onGet(id);
+    const events = this.log.batches.flatMap((batch) => eventsOf(batch)).map(eventToProto);
+    const event = events.find((each) => each.id === id);
+    if (event === undefined) throw new FlotillaError('NOT_FOUND', `id: the stream has no event ${id}`);
+    return { event };
+  }
+
   private async read(request: proto.ReadRequest, stream: ServerStream<proto.ReadResponse>, call: CallContext): Promise<void> {
     this.reads.push(request);
     this.onRead(request, this.reads.length - 1);
     const glob = compileGlob(request.glob === '' ? '/**/*' : request.glob);
     let after = request.startAfter === '' ? 0 : parseEventId(request.startAfter, 'start_after').counter;
+    const before = request.endBefore === '' ? Number.POSITIVE_INFINITY : parseEventId(request.endBefore, 'end_before').counter;
+    const atMost = request.endAt === '' ? Number.POSITIVE_INFINITY : parseEventId(request.endAt, 'end_at').counter;
+    const { backwards } = request;
+    // Of a backwards read: what there is when it begins.
+    const batches = backwards ? this.log.batches.toReversed() : this.log.batches;
     let left = request.limit === 0 ? Number.POSITIVE_INFINITY : request.limit;
     let messages = 0;
     await stream.send({
@@ -223,10 +239,10 @@ export class FakeNode {
     });
     let next = 0;
     for (;;) {
-      while (next < this.log.batches.length && left > 0) {
-        const group = this.log.batches.slice(next, next + this.batchesPerMessage);
+      while (next < batches.length && left > 0) {
+        const group = batches.slice(next, next + this.batchesPerMessage);
         next += group.length;
-        for (const content of contentsOf(group, glob, after, left)) {
+        for (const content of contentsOf(group, { glob, after, before: Math.min(before, atMost + 1), backwards, limit: left })) {
           if (messages >= this.breakReadAfterMessages) {
             await this.kill();
             return;
@@ -236,7 +252,7 @@ export class FakeNode {
           left -= content.count;
           await stream.send({ content: content.content });
         }
-        after = Math.max(after, (group.at(-1)?.header.baseCounter ?? 1) + (group.at(-1)?.header.count ?? 0) - 1);
+        if (!backwards) after = Math.max(after, (group.at(-1)?.header.baseCounter ?? 1) + (group.at(-1)?.header.count ?? 0) - 1);
       }
       if (!request.tail || left <= 0) return;
       if (next >= this.log.batches.length) await this.log.changed(call.signal);
@@ -250,15 +266,13 @@ type Content = Extract<proto.ReadResponse['content'], { $case: 'events' | 'batch
 /** Whole batches packed, parts of batches as plain events, in order. */
 function contentsOf(
   batches: readonly StoredBatch[],
-  glob: ReturnType<typeof compileGlob>,
-  after: number,
-  limit: number,
+  { glob, after, before, backwards, limit }: { glob: Glob; after: number; before: number; backwards: boolean; limit: number },
 ): { content: Content; count: number }[] {
   const contents: { content: Content; count: number }[] = [];
   let left = limit;
   for (const batch of batches) {
     if (left <= 0) break;
-    const selection = selectEvents(batch, glob, after);
+    const selection = selectEvents(batch, glob, after, before);
     if (selection === 'none') continue;
     if (selection === 'all' && batch.header.count <= left) {
       const last = contents.at(-1);
@@ -270,7 +284,8 @@ function contentsOf(
       }
       left -= batch.header.count;
     } else {
-      const events = eventsOf(batch, selection).slice(0, left).map(eventToProto);
+      const selected = eventsOf(batch, selection);
+      const events = (backwards ? selected.reverse() : selected).slice(0, left).map(eventToProto);
       contents.push({ content: { $case: 'events', value: { events } }, count: events.length });
       left -= events.length;
     }

@@ -7,6 +7,8 @@ interface Planned {
 
 /** Time that passes when the test says so. */
 export class ManualClock implements Clock {
+  /** What an operator does to the time of day. */
+  utcOffsetMs = 0;
   private now = 0;
   private planned: Planned[] = [];
   private soonQueue: (() => void)[] = [];
@@ -16,7 +18,7 @@ export class ManualClock implements Clock {
   }
 
   utcMs(): number {
-    return 1_700_000_000_000 + this.now;
+    return 1_700_000_000_000 + this.now + this.utcOffsetMs;
   }
 
   after(delayMs: number, run: () => void): Timer {

@@ -64,6 +64,24 @@ export interface ReadRequest {
   consistency: Consistency;
   packed: boolean;
   incarnation: string;
+  startAt: string;
+  endBefore: string;
+  endAt: string;
+  sinceMs?: number | undefined;
+  untilMs?: number | undefined;
+  backwards: boolean;
+  last: number;
+  fromNow: boolean;
+}
+
+export interface GetRequest {
+  stream: string;
+  id: string;
+  incarnation: string;
+}
+
+export interface GetResponse {
+  event: Event | undefined;
 }
 
 export interface ReadResponse {
@@ -512,6 +530,14 @@ function createBaseReadRequest(): ReadRequest {
     consistency: 0,
     packed: false,
     incarnation: "",
+    startAt: "",
+    endBefore: "",
+    endAt: "",
+    sinceMs: undefined,
+    untilMs: undefined,
+    backwards: false,
+    last: 0,
+    fromNow: false,
   };
 }
 
@@ -540,6 +566,30 @@ export const ReadRequest: MessageFns<ReadRequest> = {
     }
     if (message.incarnation !== "") {
       writer.uint32(66).string(message.incarnation);
+    }
+    if (message.startAt !== "") {
+      writer.uint32(74).string(message.startAt);
+    }
+    if (message.endBefore !== "") {
+      writer.uint32(82).string(message.endBefore);
+    }
+    if (message.endAt !== "") {
+      writer.uint32(90).string(message.endAt);
+    }
+    if (message.sinceMs !== undefined) {
+      writer.uint32(96).int64(message.sinceMs);
+    }
+    if (message.untilMs !== undefined) {
+      writer.uint32(104).int64(message.untilMs);
+    }
+    if (message.backwards !== false) {
+      writer.uint32(112).bool(message.backwards);
+    }
+    if (message.last !== 0) {
+      writer.uint32(120).int64(message.last);
+    }
+    if (message.fromNow !== false) {
+      writer.uint32(128).bool(message.fromNow);
     }
     return writer;
   },
@@ -619,6 +669,184 @@ export const ReadRequest: MessageFns<ReadRequest> = {
             }
 
             message.incarnation = reader.string();
+            continue;
+          }
+          case 9: {
+            if (tag !== 74) {
+              break;
+            }
+
+            message.startAt = reader.string();
+            continue;
+          }
+          case 10: {
+            if (tag !== 82) {
+              break;
+            }
+
+            message.endBefore = reader.string();
+            continue;
+          }
+          case 11: {
+            if (tag !== 90) {
+              break;
+            }
+
+            message.endAt = reader.string();
+            continue;
+          }
+          case 12: {
+            if (tag !== 96) {
+              break;
+            }
+
+            message.sinceMs = longToNumber(reader.int64());
+            continue;
+          }
+          case 13: {
+            if (tag !== 104) {
+              break;
+            }
+
+            message.untilMs = longToNumber(reader.int64());
+            continue;
+          }
+          case 14: {
+            if (tag !== 112) {
+              break;
+            }
+
+            message.backwards = reader.bool();
+            continue;
+          }
+          case 15: {
+            if (tag !== 120) {
+              break;
+            }
+
+            message.last = longToNumber(reader.int64());
+            continue;
+          }
+          case 16: {
+            if (tag !== 128) {
+              break;
+            }
+
+            message.fromNow = reader.bool();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseGetRequest(): GetRequest {
+  return { stream: "", id: "", incarnation: "" };
+}
+
+export const GetRequest: MessageFns<GetRequest> = {
+  encode(message: GetRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.stream !== "") {
+      writer.uint32(10).string(message.stream);
+    }
+    if (message.id !== "") {
+      writer.uint32(18).string(message.id);
+    }
+    if (message.incarnation !== "") {
+      writer.uint32(26).string(message.incarnation);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): GetRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseGetRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.stream = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.id = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.incarnation = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseGetResponse(): GetResponse {
+  return { event: undefined };
+}
+
+export const GetResponse: MessageFns<GetResponse> = {
+  encode(message: GetResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.event !== undefined) {
+      Event.encode(message.event, writer.uint32(10).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): GetResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseGetResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.event = Event.decode(reader, reader.uint32());
             continue;
           }
         }
@@ -937,6 +1165,14 @@ export const EventServiceDefinition = {
       requestStream: false,
       responseType: ReadResponse as typeof ReadResponse,
       responseStream: true,
+      options: {},
+    },
+    get: {
+      name: "Get",
+      requestType: GetRequest as typeof GetRequest,
+      requestStream: false,
+      responseType: GetResponse as typeof GetResponse,
+      responseStream: false,
       options: {},
     },
   },

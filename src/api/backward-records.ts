@@ -1,0 +1,49 @@
+import { FlotillaError, LIMITS, type LogIndex, logIndex } from '../base/index.js';
+import type { Replica } from '../replica/index.js';
+import type { LogRecord } from '../wire/index.js';
+
+/** So many records are asked for at first: what the newest few events need is read at once. */
+const FIRST_WINDOW = 16;
+
+/**
+ * The records of a range, newest first. The log is read forward, a window at a
+ * time that ends where the one before it began. It grows while what it held
+ * was far smaller than a chunk, and shrinks where it does not fit into one, so
+ * neither many small records nor a few large ones cost much memory.
+ */
+export async function* backwardRecords(
+  replica: Replica,
+  range: { readonly first: LogIndex; readonly last: LogIndex },
+  signal: AbortSignal,
+): AsyncGenerator<LogRecord, void, undefined> {
+  let size = FIRST_WINDOW;
+  for (let to = range.last; to >= Math.max(range.first, replica.begin.index + 1); ) {
+    if (signal.aborted) throw new FlotillaError('CANCELLED', 'the reader is gone');
+    const from = logIndex(Math.max(range.first, replica.begin.index + 1, to - size + 1));
+    const window = await readWindow(replica, from, to);
+    if (window === undefined) {
+      size = Math.max(1, Math.floor(size / 4));
+      continue;
+    }
+    yield* window.records.reverse();
+    to = logIndex(from - 1);
+    if (window.bytes < LIMITS.readChunkBytes / 4) size *= 2;
+  }
+}
+
+/** All records from `from` to `to`; undefined where several do not fit into one chunk, or the oldest were given up meanwhile. */
+async function readWindow(replica: Replica, from: LogIndex, to: LogIndex): Promise<{ records: LogRecord[]; bytes: number } | undefined> {
+  const records: LogRecord[] = [];
+  let bytes = 0;
+  // Where the window is partly in memory, it takes two reads.
+  for (let next = from; next <= to; next = logIndex(next + 1)) {
+    if (bytes >= LIMITS.readChunkBytes) return undefined;
+    if (next <= replica.begin.index) return undefined;
+    for (const record of await replica.read(next, to, LIMITS.readChunkBytes - bytes)) {
+      records.push(record);
+      bytes += record.bytes.byteLength;
+      next = record.index;
+    }
+  }
+  return { records, bytes };
+}

@@ -1,0 +1,77 @@
+import { type LogIndex, logIndex } from '../base/index.js';
+import type { Glob, StoredBatch } from '../event/index.js';
+import type { Replica } from '../replica/index.js';
+import { batchesOf, type LogRecord, type Selection, selectEvents } from '../wire/index.js';
+import { backwardRecords } from './backward-records.js';
+import type { ReadPlan } from './read-plan.js';
+import { endPosition, firstPosition, lastCounterAt, startPosition } from './read-position.js';
+
+/** Which events a read is about: those between its bounds that have a namespace which the glob matches. */
+export interface ReadRange {
+  readonly glob: Glob;
+  /** The record to begin with. */
+  readonly first: LogIndex;
+  /** The last record; a tail goes on behind it. */
+  readonly last: LogIndex;
+  /** Only events with a counter between these. */
+  readonly afterCounter: number;
+  readonly beforeCounter: number;
+  /** Log times, UTC milliseconds: from `sinceMs` on, and before `untilMs`. */
+  readonly sinceMs: number;
+  readonly untilMs: number;
+}
+
+/**
+ * Finds where a read begins and ends, of what is committed up to `end`. Bounds
+ * that are events must be events of this stream: a position of another history
+ * would silently skip or repeat some.
+ */
+export async function resolveRange(replica: Replica, plan: ReadPlan, end: LogIndex, signal: AbortSignal): Promise<ReadRange> {
+  const { glob, sinceMs, untilMs } = plan;
+  const start = plan.start === undefined ? firstPosition(replica) : await startPosition(replica, plan.start);
+  const stop = plan.end === undefined ? undefined : await endPosition(replica, plan.end);
+  const since = sinceMs === 0 ? undefined : await replica.indexOfTime(sinceMs);
+  const until = untilMs === Number.POSITIVE_INFINITY ? undefined : await replica.indexOfTime(untilMs);
+  const range: ReadRange = {
+    glob,
+    // What is not committed may give way to something else: whether it is late enough is asked of each record again.
+    first: logIndex(Math.max(start.index, sinceMs === 0 ? 0 : Math.min(since ?? Number.POSITIVE_INFINITY, end + 1))),
+    last: logIndex(Math.min(end, stop?.index ?? end, until === undefined ? end : until - 1)),
+    afterCounter: start.afterCounter,
+    beforeCounter: stop?.beforeCounter ?? Number.POSITIVE_INFINITY,
+    sinceMs,
+    untilMs,
+  };
+  if (plan.fromNow) return { ...range, afterCounter: Math.max(range.afterCounter, await lastCounterAt(replica, end)) };
+  return plan.last === Number.POSITIVE_INFINITY ? range : await lastOf(replica, range, plan.last, signal);
+}
+
+/** A record's batches that may hold events of the range. */
+export function batchesIn(range: ReadRange, record: LogRecord): StoredBatch[] {
+  if (record.kind !== 'events' || record.timeMs < range.sinceMs || record.timeMs >= range.untilMs) return [];
+  return batchesOf(record);
+}
+
+/** A batch's events that are of the range. */
+export function selectOf(range: ReadRange, batch: StoredBatch): Selection {
+  return selectEvents(batch, range.glob, range.afterCounter, range.beforeCounter);
+}
+
+/** The end of a range: it begins with the last `count` of its events. */
+async function lastOf(replica: Replica, range: ReadRange, count: number, signal: AbortSignal): Promise<ReadRange> {
+  let missing = count;
+  for await (const record of backwardRecords(replica, range, signal)) {
+    for (const batch of batchesIn(range, record).reverse()) {
+      const selection = selectOf(range, batch);
+      const { baseCounter, count: events } = batch.header;
+      const selected = selection === 'all' ? events : selection === 'none' ? 0 : selection.length;
+      if (selected < missing) {
+        missing -= selected;
+        continue;
+      }
+      const position = typeof selection === 'string' ? events - missing : (selection.at(-missing) ?? 0);
+      return { ...range, first: record.index, afterCounter: baseCounter + position - 1 };
+    }
+  }
+  return range;
+}

@@ -1,0 +1,97 @@
+import { ReadSession } from '../../src/api/read.js';
+import { planRead } from '../../src/api/read-plan.js';
+import { parseEventId, readBatch } from '../../src/event/index.js';
+import type { Replica } from '../../src/replica/index.js';
+import { eventsOf, packBody, proto } from '../../src/wire/index.js';
+import { ReplicaCluster } from '../replica/replica-cluster.js';
+import { readRequest } from '../support/read-request.js';
+
+/** An event as a plain list of all of them would hold it. */
+export interface ModelEvent {
+  readonly counter: number;
+  readonly namespace: string;
+  readonly timestampMs: number;
+  /** The latest timestamp so far. */
+  readonly logTimeMs: number;
+}
+
+export interface ModelBatch {
+  readonly namespaces: readonly string[];
+  /** How far the leader's time of day moves before it, back or forth. */
+  readonly movesMs: number;
+  /** Goes into the same record as the batch before. */
+  readonly joins: boolean;
+}
+
+/** A stream on a node of its own, with most of its log not in memory, and the plain list of what it holds. */
+export async function streamOf(
+  batches: readonly ModelBatch[],
+  cacheBytes = 400,
+): Promise<{ cluster: ReplicaCluster; replica: Replica; events: ModelEvent[] }> {
+  const cluster = new ReplicaCluster([1], { cacheBytes });
+  await cluster.elect(1);
+  const replica = cluster.replica(1);
+  const { clock } = cluster.server(1);
+  const events: ModelEvent[] = [];
+  let counter = 0;
+  let logTimeMs = 0;
+  for (const [position, { namespaces, movesMs, joins }] of batches.entries()) {
+    if (!joins || position === 0) {
+      await cluster.settle();
+      clock.utcOffsetMs += movesMs;
+    }
+    const timestampMs = clock.utcMs();
+    logTimeMs = Math.max(logTimeMs, timestampMs);
+    for (const namespace of namespaces) events.push({ counter: ++counter, namespace, timestampMs, logTimeMs });
+    void replica.submit(packBody(namespaces.map((namespace, at) => ({ namespace, data: Buffer.alloc(at * 20) }))));
+  }
+  await cluster.settle();
+  return { cluster, replica, events };
+}
+
+export interface ReadResult {
+  /** In the order in which a reader gets them. */
+  readonly counters: number[];
+  readonly timestampsMs: number[];
+  readonly messages: proto.ReadResponse['content'][];
+}
+
+/** Carries a read out; a tail ends when it has caught up. */
+export async function readWith(replica: Replica, request: Partial<proto.ReadRequest>): Promise<ReadResult> {
+  const messages: proto.ReadResponse['content'][] = [];
+  const stop = new AbortController();
+  const session = new ReadSession({
+    replica,
+    plan: planRead(readRequest({ consistency: proto.Consistency.LOCAL, ...request }), replica),
+    stream: {
+      send: ({ content }) => {
+        messages.push(content);
+        if (content?.$case === 'caughtUp') stop.abort();
+        return undefined;
+      },
+    },
+    call: {
+      metadata: () => undefined,
+      signal: stop.signal,
+      peer: '',
+      setHeader: () => undefined,
+      sendHeaders: () => undefined,
+    },
+    onSent: () => undefined,
+  });
+  const running = session.run();
+  await (request.tail === true ? running.catch(() => undefined) : running);
+  const events = messages.flatMap((content) => eventsIn(content, request.backwards === true));
+  return { counters: events.map(({ counter }) => counter), timestampsMs: events.map(({ timestampMs }) => timestampMs), messages };
+}
+
+function eventsIn(content: proto.ReadResponse['content'], backwards: boolean): { counter: number; timestampMs: number }[] {
+  if (content?.$case === 'events')
+    return content.value.events.map(({ id, timestampMs }) => ({ counter: parseEventId(id, 'id').counter, timestampMs }));
+  if (content?.$case !== 'batches') return [];
+  return content.value.batches.flatMap((bytes) => {
+    const batch = readBatch(bytes, 0);
+    const events = batch === undefined ? [] : eventsOf(batch).map(({ id, timestampMs }) => ({ counter: id.counter, timestampMs }));
+    return backwards ? events.reverse() : events;
+  });
+}

@@ -1,0 +1,210 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import fc from 'fast-check';
+import { getEvent } from '../../src/api/get.js';
+import { counter, type ErrorCode, FlotillaError, logIndex } from '../../src/base/index.js';
+import { compileGlob } from '../../src/event/index.js';
+import { packBody, type proto } from '../../src/wire/index.js';
+import { type ModelBatch, type ModelEvent, readWith, streamOf } from './read-fixture.js';
+
+const BEGIN_MS = 1_700_000_000_000;
+const code =
+  (expected: ErrorCode, message = /./) =>
+  (error: unknown) =>
+    error instanceof FlotillaError && error.code === expected && message.test(error.message);
+
+const namespaces = fc.array(fc.constantFrom('/a', '/a/b', '/b', '/c/d'), { minLength: 1, maxLength: 6 });
+const batches: fc.Arbitrary<ModelBatch[]> = fc.array(
+  fc.record({ namespaces, movesMs: fc.integer({ min: -300, max: 400 }), joins: fc.boolean() }),
+  { minLength: 1, maxLength: 25 },
+);
+
+/** Places are shares of the stream, so that a smaller stream keeps them. */
+const share = fc.double({ min: 0, max: 1, noNaN: true });
+const maybe = <T>(arbitrary: fc.Arbitrary<T>): fc.Arbitrary<T | undefined> => fc.option(arbitrary, { nil: undefined });
+const asks = fc.record({
+  glob: fc.constantFrom('', '/a', '/a/**', '/*', '/none'),
+  start: maybe(fc.record({ at: share, included: fc.boolean() })),
+  end: maybe(fc.record({ at: share, included: fc.boolean() })),
+  since: maybe(share),
+  until: maybe(share),
+  mode: fc.constantFrom('forward', 'backwards', 'tail'),
+  limit: fc.constantFrom(0, 0, 1, 3, 10),
+  last: fc.constantFrom(0, 0, 1, 2, 7),
+  packed: fc.boolean(),
+});
+type Ask = typeof asks extends fc.Arbitrary<infer T> ? T : never;
+
+function timeAt(events: readonly ModelEvent[], at: number): number {
+  const last = events.at(-1)?.logTimeMs ?? BEGIN_MS;
+  const first = events[0]?.logTimeMs ?? BEGIN_MS;
+  return Math.round(first - 20 + at * (last - first + 40));
+}
+
+/** The request, and what the plain list says to it. */
+function translate(ask: Ask, events: readonly ModelEvent[]): { request: Partial<proto.ReadRequest>; expected: number[] } {
+  const idAt = (at: number): number => 1 + Math.min(events.length - 1, Math.floor(at * events.length));
+  const tail = ask.mode === 'tail';
+  const backwards = ask.mode === 'backwards';
+  const end = tail ? undefined : ask.end;
+  const until = tail || ask.until === undefined ? undefined : timeAt(events, ask.until);
+  const since = ask.since === undefined ? undefined : timeAt(events, ask.since);
+  const last = backwards ? 0 : ask.last;
+  const request: Partial<proto.ReadRequest> = { glob: ask.glob, tail, backwards, limit: ask.limit, last, packed: ask.packed };
+  if (ask.start !== undefined) request[ask.start.included ? 'startAt' : 'startAfter'] = `${idAt(ask.start.at)}.1`;
+  if (end !== undefined) request[end.included ? 'endAt' : 'endBefore'] = `${idAt(end.at)}.1`;
+  request.sinceMs = since;
+  request.untilMs = until;
+
+  const glob = compileGlob(ask.glob === '' ? '/**/*' : ask.glob);
+  const selected = events.filter(({ counter, namespace, logTimeMs }) => {
+    if (!glob.matches(namespace)) return false;
+    if (ask.start !== undefined && counter < idAt(ask.start.at) + (ask.start.included ? 0 : 1)) return false;
+    if (end !== undefined && counter > idAt(end.at) - (end.included ? 0 : 1)) return false;
+    return logTimeMs >= (since ?? 0) && logTimeMs < (until ?? Number.POSITIVE_INFINITY);
+  });
+  const counters = selected.map((event) => event.counter).slice(last === 0 ? 0 : -last);
+  if (backwards) counters.reverse();
+  return { request, expected: counters.slice(0, ask.limit === 0 ? counters.length : ask.limit) };
+}
+
+test('a read is what the plain list of all events says: glob, ids, times, both directions, limits, packed and plain', async () => {
+  await fc.assert(
+    fc.asyncProperty(
+      batches,
+      fc.integer({ min: 1, max: 2000 }),
+      fc.array(asks, { minLength: 5, maxLength: 20 }),
+      async (written, cacheBytes, asked) => {
+        const { replica, events } = await streamOf(written, cacheBytes);
+        for (const ask of asked) {
+          const { request, expected } = translate(ask, events);
+          assert.deepEqual((await readWith(replica, request)).counters, expected, JSON.stringify(request));
+        }
+      },
+    ),
+    { numRuns: 60 },
+  );
+});
+
+test('since T and until T part the stream at every T, though timestamps go back', async () => {
+  const moves = [0, 50, -200, 10, 120, -30, 60, 0, 5];
+  const { replica, events } = await streamOf(moves.map((movesMs) => ({ namespaces: ['/a', '/b'], movesMs, joins: false })));
+  assert.ok(events.some(({ timestampMs, logTimeMs }) => timestampMs < logTimeMs));
+  for (let time = timeAt(events, 0); time <= timeAt(events, 1); time += 5) {
+    const until = await readWith(replica, { untilMs: time });
+    const since = await readWith(replica, { sinceMs: time });
+    assert.deepEqual(
+      [...until.counters, ...since.counters],
+      events.map(({ counter }) => counter),
+      `time ${time}`,
+    );
+    assert.ok(until.timestampsMs.every((timestampMs) => timestampMs < time));
+  }
+});
+
+test('the newest ten of many are read without reading the others', async () => {
+  const { cluster, replica, events } = await streamOf(
+    Array.from({ length: 500 }, () => ({ namespaces: ['/a'], movesMs: 1, joins: false })),
+    1,
+  );
+  const { storage } = cluster.server(1);
+  const before = storage.readRequests;
+  const newest = events.slice(-10).map(({ counter }) => counter);
+  assert.deepEqual((await readWith(replica, { last: 10 })).counters, newest);
+  assert.deepEqual((await readWith(replica, { backwards: true, limit: 10 })).counters, newest.toReversed());
+  assert.ok(storage.readRequests - before < 20, `${storage.readRequests - before} reads of the storage`);
+});
+
+test('large records are not collected in memory, and none is left out', async () => {
+  const small = Array.from({ length: 40 }, () => ({ namespaces: ['/small'], movesMs: 1, joins: false }));
+  const { cluster, replica } = await streamOf([], 1);
+  for (let large = 0; large < 8; large++) {
+    void replica.submit(packBody([{ namespace: '/large', data: Buffer.alloc(700_000) }]));
+    await cluster.settle();
+  }
+  for (const {
+    namespaces: [namespace = ''],
+  } of small) {
+    void replica.submit(packBody([{ namespace, data: Buffer.alloc(1) }]));
+    await cluster.settle();
+  }
+  const { counters } = await readWith(replica, { backwards: true });
+  assert.deepEqual(
+    counters,
+    Array.from({ length: 48 }, (_, position) => 48 - position),
+  );
+});
+
+test('what is appended while a backwards read goes on is not part of it', async () => {
+  const { replica, cluster } = await streamOf([{ namespaces: ['/a', '/a', '/a'], movesMs: 0, joins: false }]);
+  const reading = readWith(replica, { backwards: true });
+  void replica.submit(packBody([{ namespace: '/late', data: new Uint8Array(0) }]));
+  await cluster.settle();
+  assert.deepEqual((await reading).counters, [3, 2, 1]);
+});
+
+test('a tail from now on leaves out what there is', async () => {
+  const { replica } = await streamOf([{ namespaces: ['/a', '/b'], movesMs: 0, joins: false }]);
+  assert.deepEqual((await readWith(replica, { tail: true, fromNow: true })).counters, []);
+});
+
+test('bounds that contradict each other, and times and counts that are none, are refused by the name of their field', async () => {
+  const { replica } = await streamOf([{ namespaces: ['/a', '/b'], movesMs: 0, joins: false }]);
+  const refused: readonly (readonly [Partial<proto.ReadRequest>, ErrorCode, RegExp])[] = [
+    [{ startAfter: '1.1', startAt: '1.1' }, 'INVALID_ARGUMENT', /^start_at: /],
+    [{ endBefore: '1.1', endAt: '1.1' }, 'INVALID_ARGUMENT', /^end_at: /],
+    [{ tail: true, endBefore: '1.1' }, 'INVALID_ARGUMENT', /^end_before: /],
+    [{ tail: true, endAt: '1.1' }, 'INVALID_ARGUMENT', /^end_at: /],
+    [{ tail: true, untilMs: 1 }, 'INVALID_ARGUMENT', /^until_ms: /],
+    [{ tail: true, backwards: true }, 'INVALID_ARGUMENT', /^backwards: /],
+    [{ last: 1, backwards: true }, 'INVALID_ARGUMENT', /^last: /],
+    [{ fromNow: true }, 'INVALID_ARGUMENT', /^from_now: /],
+    [{ fromNow: true, tail: true, last: 3 }, 'INVALID_ARGUMENT', /^last: /],
+    [{ sinceMs: -1 }, 'INVALID_ARGUMENT', /^since_ms: -1 /],
+    [{ untilMs: Number.NaN }, 'INVALID_ARGUMENT', /^until_ms: NaN /],
+    [{ untilMs: 8.64e15 + 2 }, 'INVALID_ARGUMENT', /^until_ms: /],
+    [{ last: -1 }, 'INVALID_ARGUMENT', /^last: -1 /],
+    [{ limit: -1 }, 'INVALID_ARGUMENT', /^limit: -1 /],
+    [{ startAt: '4.' }, 'INVALID_ARGUMENT', /^start_at: /],
+    [{ startAt: '3.1' }, 'POSITION_MISMATCH', /^start_at: .*no event/],
+    [{ endAt: '2.7' }, 'POSITION_MISMATCH', /^end_at: /],
+    [{ endBefore: '2.7' }, 'POSITION_MISMATCH', /^end_before: /],
+  ];
+  for (const [request, expected, message] of refused)
+    await assert.rejects(readWith(replica, request), code(expected, message), JSON.stringify(request));
+});
+
+test('below where the log begins, every bound is told the first event that there is', async () => {
+  const { cluster, replica } = await streamOf(
+    Array.from({ length: 9 }, () => ({ namespaces: ['/a', '/b'], movesMs: 100, joins: false })),
+    1,
+  );
+  const index = await replica.indexOfCounter(counter(7));
+  assert.ok(index !== undefined);
+  replica.cutLog(logIndex(index - 1));
+  await cluster.settle();
+  const first = replica.begin.nextCounter;
+  assert.equal(first, 7);
+  for (const request of [{ startAfter: '5.1' }, { startAt: '6.1' }, { endBefore: '6.1' }, { endAt: '6.1' }])
+    await assert.rejects(readWith(replica, request), code('POSITION_REMOVED', /0000000000000000000700001/), JSON.stringify(request));
+  assert.deepEqual((await readWith(replica, { startAfter: '6.1' })).counters[0], 7);
+  assert.deepEqual((await readWith(replica, { startAt: '7.1' })).counters[0], 7);
+  assert.deepEqual((await readWith(replica, { endBefore: '7.1' })).counters, []);
+  assert.deepEqual((await readWith(replica, { sinceMs: 0 })).counters[0], 7);
+  assert.deepEqual((await readWith(replica, { backwards: true })).counters.at(-1), 7);
+  assert.deepEqual((await readWith(replica, { last: 100 })).counters[0], 7);
+});
+
+test('get gives the event of an id, and says what is wrong with another', async () => {
+  const { replica } = await streamOf([
+    { namespaces: ['/a', '/b'], movesMs: 0, joins: false },
+    { namespaces: ['/c'], movesMs: 0, joins: false },
+  ]);
+  const get = (id: string, incarnation = ''): Promise<proto.GetResponse> => getEvent({ stream: '', id, incarnation }, replica);
+  assert.equal((await get('2.1')).event?.namespace, '/b');
+  assert.equal((await get('0000000000000000000300001')).event?.namespace, '/c');
+  await assert.rejects(get('4.1'), code('NOT_FOUND', /^id: the stream has no event/));
+  await assert.rejects(get('2.7'), code('POSITION_MISMATCH', /^id: /));
+  await assert.rejects(get('7654'), code('INVALID_ARGUMENT', /^id: /));
+  await assert.rejects(get('1.1', 'f'.repeat(32)), code('POSITION_MISMATCH', /^incarnation: /));
+});
