@@ -29,6 +29,7 @@ export function mirrorGroups(host: ReplicaHost, metrics: Metrics): void {
   metrics.onCollect(() => {
     const replicas = [...host.all];
     metrics.raftGroups.set(replicas.length);
+    metrics.cacheBytes.set(host.cachedBytes);
     metrics.quietGroups.set(replicas.filter(({ isQuiet }) => isQuiet).length);
   });
 }
@@ -42,7 +43,6 @@ export function mirrorReplica(replica: Replica, metrics: Metrics, linkStates: ()
     metrics.commitIndex.set(replica.commitIndex);
     metrics.appliedIndex.set(replica.commitIndex);
     metrics.lastIndex.set(replica.tail.index);
-    metrics.cacheBytes.set(replica.cachedBytes);
     metrics.matchIndex.reset();
     metrics.replicationLag.reset();
     for (const [peer, index] of replica.matchIndexes() ?? []) {

@@ -41,6 +41,7 @@ export function createReplication(options: ReplicationOptions): Replication {
       replicationWindow: { bytes: LIMITS.replicationWindowBytes, messages: LIMITS.replicationWindowMessages },
       quiescence: true,
     },
+    cacheBytes: config.cacheBytes,
     storage,
     transport: countedTransport(metrics, links),
     clock: systemClock,
@@ -51,8 +52,6 @@ export function createReplication(options: ReplicationOptions): Replication {
   for (const group of storage.groups()) {
     host.add({
       group,
-      // One stream gets all of it, and further groups are not for users yet.
-      cacheBytes: group === DEFAULT_GROUP ? config.cacheBytes : LIMITS.cacheBytesMin,
       observer: observeReplica(self.actor, metrics, logging.logger('raft'), group),
       onMembership: group === DEFAULT_GROUP ? options.onMembership : () => undefined,
     });

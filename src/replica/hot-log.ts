@@ -1,5 +1,6 @@
 import { type Counter, FlotillaError, type LogIndex, logIndex } from '../base/index.js';
 import { follows, type LogRecord, type LogTail, sealRecord, tailAfter, type UnsealedRecord } from '../wire/index.js';
+import type { CacheBudget } from './cache-budget.js';
 import type { ReplicaObserver } from './observer.js';
 import type { GroupLog } from './ports.js';
 import { RecordCache } from './record-cache.js';
@@ -15,12 +16,12 @@ export class HotLog {
   private start: LogTail;
   private end: LogTail;
 
-  constructor(stored: GroupLog, cacheBytes: number, observer: ReplicaObserver) {
+  constructor(stored: GroupLog, budget: CacheBudget, observer: ReplicaObserver) {
     this.stored = stored;
     this.observer = observer;
     this.start = stored.recovered.begin;
     this.end = stored.recovered.tail;
-    this.cache = new RecordCache(cacheBytes, logIndex(this.end.index + 1));
+    this.cache = new RecordCache(budget, logIndex(this.end.index + 1));
   }
 
   /** What stands before the first record. */

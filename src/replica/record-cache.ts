@@ -1,25 +1,34 @@
 import { assert, type Counter, type LogIndex, logIndex, present } from '../base/index.js';
 import type { LogRecord } from '../wire/index.js';
+import type { BudgetedCache, CacheBudget } from './cache-budget.js';
+
+/** What a record takes in memory beside its bytes: its object and two views. */
+export const RECORD_OBJECT_BYTES = 400;
 
 /**
  * The hot tail of a log: the newest records without a gap, shared by everyone
- * who reads them, within a bound in bytes. What is not yet durable stays
- * whatever the bound says, because it stands nowhere else.
+ * who reads them, within a bound that all of a node's groups share. What is not
+ * yet durable stays whatever the bound says, because it stands nowhere else.
  */
-export class RecordCache {
-  private readonly capacityBytes: number;
+export class RecordCache implements BudgetedCache {
+  private readonly budget: CacheBudget;
   /** records[head] has index `firstIndex`. */
   private records: (LogRecord | undefined)[] = [];
   private head = 0;
   private firstIndex: LogIndex;
   private size = 0;
+  /** Up to here a record may go. */
+  private durableIndex: LogIndex;
 
   /** `nextIndex` is that of the first record that will be appended. */
-  constructor(capacityBytes: number, nextIndex: LogIndex) {
-    this.capacityBytes = capacityBytes;
+  constructor(budget: CacheBudget, nextIndex: LogIndex) {
+    this.budget = budget;
     this.firstIndex = nextIndex;
+    this.durableIndex = logIndex(nextIndex - 1);
+    budget.used(this);
   }
 
+  /** What it takes in memory. */
   get bytes(): number {
     return this.size;
   }
@@ -73,14 +82,15 @@ export class RecordCache {
   append(record: LogRecord): void {
     assert(record.index === this.lastIndex + 1, `record ${record.index} does not follow ${this.lastIndex}`);
     this.records.push(record);
-    this.size += record.bytes.byteLength;
+    this.resize(weightOf(record));
+    this.budget.used(this);
   }
 
   /** Forgets everything; `nextIndex` is that of the first record that will be appended. */
   clear(nextIndex: LogIndex): void {
     this.records = [];
     this.head = 0;
-    this.size = 0;
+    this.resize(-this.size);
     this.firstIndex = nextIndex;
   }
 
@@ -89,7 +99,7 @@ export class RecordCache {
       this.clear(logIndex(index + 1));
       return;
     }
-    while (this.lastIndex > index) this.size -= present(this.records.pop(), 'the cache holds up to lastIndex').bytes.byteLength;
+    while (this.lastIndex > index) this.resize(-weightOf(present(this.records.pop(), 'the cache holds up to lastIndex')));
   }
 
   /**
@@ -98,6 +108,7 @@ export class RecordCache {
    */
   slice(from: LogIndex, to: LogIndex, maxBytes: number): LogRecord[] | undefined {
     if (from < this.firstIndex || from > this.lastIndex) return undefined;
+    this.budget.used(this);
     const records: LogRecord[] = [];
     let bytes = 0;
     for (let index = from; index <= to; index = logIndex(index + 1)) {
@@ -110,17 +121,32 @@ export class RecordCache {
     return records;
   }
 
-  /** Lets go of the oldest durable records until the bound is kept. */
+  /** The records up to this one are durable: here, and in the other groups, the oldest go until the bound is kept. */
   evict(durableIndex: LogIndex): void {
-    while (this.size > this.capacityBytes && this.firstIndex <= durableIndex && this.head < this.records.length) {
-      this.size -= present(this.records[this.head], 'the cache has no holes').bytes.byteLength;
-      this.records[this.head] = undefined;
-      this.head++;
-      this.firstIndex = logIndex(this.firstIndex + 1);
-    }
+    this.durableIndex = durableIndex;
+    this.budget.enforce();
+  }
+
+  letGoOfOldest(): number {
+    const oldest = this.records[this.head];
+    if (oldest === undefined || oldest.index > this.durableIndex) return 0;
+    this.records[this.head] = undefined;
+    this.head++;
+    this.firstIndex = logIndex(this.firstIndex + 1);
     if (this.head >= 1024 && this.head * 2 >= this.records.length) {
       this.records.splice(0, this.head);
       this.head = 0;
     }
+    this.size -= weightOf(oldest);
+    return weightOf(oldest);
   }
+
+  private resize(bytes: number): void {
+    this.size += bytes;
+    this.budget.changed(bytes);
+  }
+}
+
+function weightOf({ bytes }: LogRecord): number {
+  return bytes.byteLength + RECORD_OBJECT_BYTES;
 }

@@ -1,6 +1,7 @@
 import { type ActorId, FlotillaError, type GroupId, type Random } from '../base/index.js';
 import type { Message, Settings } from '../raft/index.js';
 import type { LogRecord, PackedBody } from '../wire/index.js';
+import { CacheBudget } from './cache-budget.js';
 import { Deadlines } from './deadlines.js';
 import { NodePulse } from './node-pulse.js';
 import type { Clock, LinkState, NodeTransport, PeerEvents, Proposed, Storage } from './ports.js';
@@ -8,6 +9,8 @@ import { Replica, type ReplicaOptions } from './replica.js';
 
 export interface ReplicaHostOptions extends Required<Pick<ReplicaOptions, 'self' | 'instance' | 'onFatal'>> {
   readonly settings: Settings;
+  /** Bound of the hot tails of all groups, in memory together. */
+  readonly cacheBytes: number;
   readonly storage: Storage;
   readonly transport: NodeTransport;
   readonly clock: Clock;
@@ -17,7 +20,7 @@ export interface ReplicaHostOptions extends Required<Pick<ReplicaOptions, 'self'
 }
 
 /** What differs from group to group. */
-export type HostedGroup = Pick<ReplicaOptions, 'group' | 'cacheBytes' | 'observer' | 'onMembership'>;
+export type HostedGroup = Pick<ReplicaOptions, 'group' | 'observer' | 'onMembership'>;
 
 /**
  * All replicas of a node: one per Raft group, over the node's one pair of links
@@ -27,6 +30,7 @@ export type HostedGroup = Pick<ReplicaOptions, 'group' | 'cacheBytes' | 'observe
 export class ReplicaHost implements PeerEvents {
   private readonly options: ReplicaHostOptions;
   private readonly deadlines: Deadlines;
+  private readonly cache: CacheBudget;
   private readonly pulse: NodePulse;
   private readonly replicas = new Map<GroupId, Replica>();
   private readonly links = new Map<ActorId, LinkState>();
@@ -35,6 +39,7 @@ export class ReplicaHost implements PeerEvents {
   constructor(options: ReplicaHostOptions) {
     const { clock, settings, transport } = options;
     this.options = options;
+    this.cache = new CacheBudget(options.cacheBytes);
     this.deadlines = new Deadlines(clock, settings.heartbeatIntervalMs / 2);
     this.pulse = new NodePulse({
       clock,
@@ -50,8 +55,8 @@ export class ReplicaHost implements PeerEvents {
 
   /** Adds the replica of a group that is in the storage. It takes part from {@link start} on, or at once where that was called. */
   add(hosted: HostedGroup): Replica {
-    const { onUnknownGroup: _, ...shared } = this.options;
-    const replica = new Replica({ ...shared, ...hosted, deadlines: this.deadlines });
+    const { onUnknownGroup: _, cacheBytes: __, ...shared } = this.options;
+    const replica = new Replica({ ...shared, ...hosted, deadlines: this.deadlines, cache: this.cache });
     this.replicas.set(hosted.group, replica);
     if (this.started) this.begin(replica);
     return replica;
@@ -70,6 +75,11 @@ export class ReplicaHost implements PeerEvents {
   /** Undefined where this node has no replica of the group. */
   replica(group: GroupId): Replica | undefined {
     return this.replicas.get(group);
+  }
+
+  /** What the hot tails of all groups take in memory. */
+  get cachedBytes(): number {
+    return this.cache.bytes;
   }
 
   get all(): Iterable<Replica> {

@@ -1,6 +1,7 @@
 import { type ActorId, type Counter, FlotillaError, type GroupId, type LogIndex, logIndex, type Random, type Term } from '../base/index.js';
 import { type MemberChange, type Message, type OwnEntry, RaftCore, type ReadResult, type Role, type Settings } from '../raft/index.js';
 import type { LogRecord, LogTail, Member, Membership, PackedBody } from '../wire/index.js';
+import type { CacheBudget } from './cache-budget.js';
 import { CommitNotices } from './commit-notices.js';
 import { CommitWaiters } from './commit-waiters.js';
 import type { Deadline, Deadlines } from './deadlines.js';
@@ -20,11 +21,11 @@ export interface ReplicaOptions {
   /** Tells this node's data directory from an earlier one under its actor id; absent: they are not told apart. */
   readonly instance?: string;
   readonly settings: Settings;
-  readonly cacheBytes: number;
+  readonly cache: CacheBudget;
   readonly storage: Storage;
   readonly transport: PeerTransport;
   readonly clock: Clock;
-  /** Shared by all replicas of a node. */
+  /** Shared by all replicas of a node, as the cache is. */
   readonly deadlines: Deadlines;
   readonly random: Random;
   readonly observer: ReplicaObserver;
@@ -35,9 +36,8 @@ export interface ReplicaOptions {
 }
 
 /**
- * Drives one Raft group: feeds consensus with what happens, and carries out
- * what it decides — write, send, commit. Everything here runs in one turn of
- * the event loop but the disk, so that no two decisions interleave.
+ * Drives one Raft group: feeds consensus with what happens, and carries out what it decides — write, send, commit.
+ * Everything here runs in one turn of the event loop but the disk, so that no two decisions interleave.
  */
 export class Replica {
   readonly group: GroupId;
@@ -66,7 +66,7 @@ export class Replica {
     this.clock = options.clock;
     this.stored = options.storage.group(options.group);
     const { recovered } = this.stored;
-    this.log = new HotLog(this.stored, options.cacheBytes, options.observer);
+    this.log = new HotLog(this.stored, options.cache, options.observer);
     this.core = new RaftCore({
       self: options.self,
       settings: options.settings,

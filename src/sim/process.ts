@@ -137,6 +137,7 @@ export class Process {
       self,
       instance: memberOf(self).instance,
       settings,
+      cacheBytes,
       storage: this.watched(storage),
       transport: this.transport(),
       clock: this.clock,
@@ -144,7 +145,7 @@ export class Process {
       onUnknownGroup: (group) => assert(false, `nobody speaks of group ${group}`),
       onFatal: (error) => this.fail(error),
     });
-    const replica = host.add({ group: GROUP, cacheBytes, observer: this.observer(), onMembership: () => undefined });
+    const replica = host.add({ group: GROUP, observer: this.observer(), onMembership: () => undefined });
     this.host = host;
     this.replica = replica;
     witness.replica = replica;

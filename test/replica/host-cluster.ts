@@ -68,6 +68,7 @@ export class HostCluster {
     const fatal: unknown[] = [];
     let draws = actor;
     const host = new ReplicaHost({
+      cacheBytes: 1024 * 1024,
       self,
       instance: memberOf(self).instance,
       settings: SETTINGS,
@@ -167,5 +168,5 @@ export class HostCluster {
 }
 
 export function hosted(group: GroupId): HostedGroup {
-  return { group, cacheBytes: 1024 * 1024, observer: new Observed(), onMembership: () => undefined };
+  return { group, observer: new Observed(), onMembership: () => undefined };
 }

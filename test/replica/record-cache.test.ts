@@ -2,7 +2,8 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import { counter, logIndex, term } from '../../src/base/index.js';
-import { RecordCache } from '../../src/replica/record-cache.js';
+import { CacheBudget } from '../../src/replica/cache-budget.js';
+import { RECORD_OBJECT_BYTES, RecordCache } from '../../src/replica/record-cache.js';
 import { EMPTY_LOG_TAIL, type LogRecord, RECORD_HEADER_BYTES, sealRecord, tailAfter } from '../../src/wire/index.js';
 
 /** Records 1, 2, … with so many events each, of 100 bytes. */
@@ -18,8 +19,11 @@ function recordsOf(eventCounts: readonly number[]): LogRecord[] {
   return records;
 }
 
-function cacheOf(records: readonly LogRecord[], capacityBytes = 10_000): RecordCache {
-  const cache = new RecordCache(capacityBytes, logIndex(1));
+/** What each of them weighs. */
+const WEIGHT = 100 + RECORD_OBJECT_BYTES;
+
+function cacheOf(records: readonly LogRecord[], capacityBytes = 100 * WEIGHT, budget = new CacheBudget(capacityBytes)): RecordCache {
+  const cache = new RecordCache(budget, logIndex(1));
   for (const record of records) cache.append(record);
   return cache;
 }
@@ -31,28 +35,28 @@ test('slice_givesWhatFits_atLeastOneRecord_andNothingWhereTheFirstIsNotHere', ()
   assert.deepEqual(cache.slice(logIndex(2), logIndex(9), 250), records.slice(1, 3));
   assert.deepEqual(cache.slice(logIndex(2), logIndex(9), 1), records.slice(1, 2));
   assert.equal(cache.slice(logIndex(5), logIndex(9), 10_000), undefined);
-  assert.equal(new RecordCache(100, logIndex(8)).slice(logIndex(7), logIndex(9), 100), undefined);
+  assert.equal(new RecordCache(new CacheBudget(100), logIndex(8)).slice(logIndex(7), logIndex(9), 100), undefined);
 });
 
 test('evict_keepsTheBound_andNeverLetsGoOfWhatIsNotDurable', () => {
-  const cache = cacheOf(recordsOf(new Array(10).fill(1)), 300);
+  const cache = cacheOf(recordsOf(new Array(10).fill(1)), 3 * WEIGHT);
   cache.evict(logIndex(4));
-  assert.equal(cache.bytes, 600);
+  assert.equal(cache.bytes, 6 * WEIGHT);
   assert.equal(cache.get(logIndex(4)), undefined);
   assert.equal(cache.get(logIndex(5))?.index, 5);
   cache.evict(logIndex(10));
-  assert.equal(cache.bytes, 300);
+  assert.equal(cache.bytes, 3 * WEIGHT);
   assert.equal(cache.slice(logIndex(7), logIndex(10), 10_000), undefined);
   assert.equal(cache.slice(logIndex(8), logIndex(10), 10_000)?.length, 3);
 });
 
 test('truncateAfter_removesTheEnd_alsoBelowWhatIsCached', () => {
   const records = recordsOf(new Array(6).fill(1));
-  const cache = cacheOf(records, 300);
+  const cache = cacheOf(records, 3 * WEIGHT);
   cache.evict(logIndex(6));
   cache.truncateAfter(logIndex(5));
   assert.equal(cache.lastIndex, 5);
-  assert.equal(cache.bytes, 200);
+  assert.equal(cache.bytes, 2 * WEIGHT);
   cache.truncateAfter(logIndex(2));
   assert.equal(cache.lastIndex, 2);
   assert.equal(cache.bytes, 0);
@@ -98,7 +102,8 @@ test('theCache_isTheTailOfThePlainList_whateverIsDoneToIt', () => {
   );
   fc.assert(
     fc.property(fc.array(step, { maxLength: 60 }), (steps) => {
-      const cache = new RecordCache(500, logIndex(1));
+      const budget = new CacheBudget(5 * WEIGHT);
+      const cache = new RecordCache(budget, logIndex(1));
       let plain: LogRecord[] = [];
       for (const { name, share } of steps) {
         const at = logIndex(Math.floor(share * plain.length));
@@ -121,8 +126,9 @@ test('theCache_isTheTailOfThePlainList_whateverIsDoneToIt', () => {
         assert.deepEqual(cached, plain.slice(plain.length - cached.length), 'no holes');
         assert.equal(
           cache.bytes,
-          cached.reduce((sum, record) => sum + record.bytes.byteLength, 0),
+          cached.reduce((sum, record) => sum + record.bytes.byteLength + RECORD_OBJECT_BYTES, 0),
         );
+        assert.equal(budget.bytes, cache.bytes);
         assert.equal(
           cache.bytesAfter(logIndex(at)),
           cached.filter(({ index }) => index > at).reduce((sum, record) => sum + record.bytes.byteLength, 0),

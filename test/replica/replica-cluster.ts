@@ -1,6 +1,7 @@
 import { setImmediate as turn } from 'node:timers/promises';
 import { type ActorId, actorId, FlotillaError, type GroupId, groupId, LIMITS, logIndex, present } from '../../src/base/index.js';
 import type { Message, Settings } from '../../src/raft/index.js';
+import { CacheBudget } from '../../src/replica/cache-budget.js';
 import { Deadlines, type PeerTransport, type Proposed, Replica, type ReplicaObserver } from '../../src/replica/index.js';
 import { batchesOf, type LogRecord, type Member, type Membership, type PackedBody, packBody } from '../../src/wire/index.js';
 import { ManualClock } from '../support/manual-clock.js';
@@ -95,7 +96,7 @@ export class ReplicaCluster {
       self,
       instance,
       settings: SETTINGS,
-      cacheBytes: this.cacheBytes,
+      cache: new CacheBudget(this.cacheBytes),
       storage,
       transport: this.transportOf(self),
       clock,

@@ -1,0 +1,53 @@
+/** A hot tail within the budget. */
+export interface BudgetedCache {
+  /** Lets go of the oldest record that it need not keep, and returns what that weighed; 0 where there is none. */
+  letGoOfOldest(): number;
+}
+
+/**
+ * The bound in bytes that all hot tails of a node share. Where it is exceeded,
+ * the tail that was neither written nor read for the longest time gives first:
+ * a group in which nothing happens makes room for those that are busy. What is
+ * not yet durable stays whatever the bound says, because it stands nowhere else;
+ * LIMITS.unpersistedBytes bounds that, for each group.
+ */
+export class CacheBudget {
+  private readonly capacityBytes: number;
+  /** In the order of last use. */
+  private readonly caches = new Set<BudgetedCache>();
+  private latest: BudgetedCache | undefined;
+  private size = 0;
+
+  constructor(capacityBytes: number) {
+    this.capacityBytes = capacityBytes;
+  }
+
+  /** What all tails weigh. */
+  get bytes(): number {
+    return this.size;
+  }
+
+  used(cache: BudgetedCache): void {
+    if (cache === this.latest) return;
+    this.latest = cache;
+    this.caches.delete(cache);
+    this.caches.add(cache);
+  }
+
+  /** A tail has grown, or shrunk by itself. */
+  changed(bytes: number): void {
+    this.size += bytes;
+  }
+
+  /** Makes room, as far as that can be. */
+  enforce(): void {
+    for (const cache of this.caches) {
+      while (this.size > this.capacityBytes) {
+        const freed = cache.letGoOfOldest();
+        if (freed === 0) break;
+        this.size -= freed;
+      }
+      if (this.size <= this.capacityBytes) return;
+    }
+  }
+}
