@@ -1,5 +1,5 @@
 import { LIMITS } from '../base/index.js';
-import type { StoredBatch } from '../event/index.js';
+import type { Event, StoredBatch } from '../event/index.js';
 import type { ServerStream } from '../rpc/index.js';
 import { eventsOf, eventToProto, type proto, type Selection } from '../wire/index.js';
 
@@ -66,7 +66,7 @@ export class ReadChunks {
     if (this.batches.length > 0) await this.flush();
     for (const event of eventsOf(batch, this.nextOf(selection, batch.header.count))) {
       this.events.push(eventToProto(event));
-      this.added(1, event.data.byteLength + event.namespace.length);
+      this.added(1, sizeOf(event));
       if (this.bytes >= LIMITS.readResponseBytes) await this.flush();
     }
   }
@@ -98,4 +98,11 @@ export class ReadChunks {
     this.count = 0;
     return this.stream.send({ content });
   }
+}
+
+/** About what an event takes in a message: enough to keep it within bounds. */
+function sizeOf({ data, namespace, type = '', contentType = '', metadata }: Event): number {
+  let bytes = data.byteLength + namespace.length + type.length + contentType.length;
+  for (const [key, value] of metadata ?? []) bytes += key.length + value.length;
+  return bytes;
 }

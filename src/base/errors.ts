@@ -40,6 +40,14 @@ export const ERRORS = {
     retryable: true,
     meaning: 'A bound on what may wait or be open is reached; nothing was proposed.',
   },
+  DISK_NEARLY_FULL: {
+    grpc: 'RESOURCE_EXHAUSTED',
+    http: 507,
+    exit: 1,
+    retryable: true,
+    meaning:
+      'The disk of the leader, or of a majority, is nearly full: no new events are taken until there is room again. Certainly not proposed.',
+  },
   NO_LEADER: {
     grpc: 'UNAVAILABLE',
     http: 503,

@@ -98,6 +98,11 @@ export const LIMITS = {
   segmentBytes: 64 * MiB,
   segmentBytesMin: 1 * MiB,
   segmentBytesMax: 1024 * MiB,
+  /** What --min-free-space may be set to. */
+  minFreeBytesMin: 1 * MiB,
+  minFreeBytesMax: 1024 * 1024 * MiB,
+  /** On a small disk a segment is at most this part of it: what opening one takes must be a little of what there is. */
+  segmentsPerDisk: 32,
   /** Default of --max-cache-memory: the hot tail kept in memory. */
   cacheBytes: 64 * MiB,
   cacheBytesMin: 1 * MiB,
@@ -114,6 +119,14 @@ export const LIMITS = {
   snapshotChunkBytes: 512 * KiB,
   /** Sealed segments whose LevelDB is held open for readers, over all groups of a node. */
   openColdSegments: 4,
+  /** How often a node looks how much room its disk has … */
+  spaceCheckMs: 500,
+  /** … and after how many bytes written even sooner. */
+  spaceCheckBytes: 4 * MiB,
+  /** Least of what a start may need, which the reserve file keeps; it grows with the segment that is being written … */
+  reserveBytes: 256 * KiB,
+  /** … in steps of this size. */
+  reserveStepBytes: 8 * MiB,
   /** Damages of one segment that `flotilla verify` names. */
   reportedDamages: 1000,
 

@@ -7,6 +7,8 @@ import type { Logger } from '../replica/index.js';
 export interface Readiness {
   readonly ready: boolean;
   readonly reasons: readonly string[];
+  /** What an operator should see to, though the node serves. */
+  readonly warnings?: readonly string[];
 }
 
 export interface HttpServerOptions {
@@ -126,8 +128,8 @@ function boundedServer(handler: (request: IncomingMessage, response: ServerRespo
   return server;
 }
 
-function readinessAnswer({ ready, reasons }: Readiness): Answer {
-  return json(ready ? 200 : 503, { ready, reasons });
+function readinessAnswer({ ready, reasons, warnings = [] }: Readiness): Answer {
+  return json(ready ? 200 : 503, { ready, reasons, ...(warnings.length === 0 ? {} : { warnings }) });
 }
 
 function json(status: number, value: unknown): Answer {

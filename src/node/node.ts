@@ -5,13 +5,13 @@ import { HttpServer, type Readiness } from '../http/index.js';
 import { Formation, joinHandler, type PeerLinks } from '../peer/index.js';
 import type { LinkState, Replica, ReplicaHost } from '../replica/index.js';
 import { RpcServer } from '../rpc/index.js';
-import type { LevelStorage, NodeDirectory } from '../storage/index.js';
+import type { LevelStorage, NodeDirectory, SpaceGuard } from '../storage/index.js';
 import type { Logging, Metrics } from '../telemetry/index.js';
 import { type Member, type Membership, proto, SPOKEN_VERSIONS, type VersionRange } from '../wire/index.js';
 import { formatAddress, type ServerConfig } from './config/index.js';
 import { incarnationOf } from './incarnation.js';
 import { MemberCare } from './member-care.js';
-import { mirrorGroups, mirrorReplica } from './replica-metrics.js';
+import { mirrorGroups, mirrorReplica, mirrorSpace } from './replica-metrics.js';
 import { createReplication, DEFAULT_GROUP } from './replication.js';
 import { SpokenVersions } from './spoken-versions.js';
 import { VERSION } from './version.js';
@@ -28,6 +28,7 @@ export interface NodeParts {
   readonly metrics: Metrics;
   readonly directory: NodeDirectory;
   readonly storage: LevelStorage;
+  readonly space: SpaceGuard;
   /** What this node speaks. Default: {@link SPOKEN_VERSIONS}; tests make older nodes. */
   readonly versions?: VersionRange;
   /** Groups that are made beside that of `default` when the cluster is founded; until streams can be created, measurements are all that needs them. */
@@ -187,6 +188,7 @@ export class FlotillaNode {
   private async close(): Promise<void> {
     await this.http.close();
     await this.links?.close();
+    await this.parts.space.stop();
     await this.parts.storage.close();
     await this.parts.directory.close();
     this.parts.metrics.close();
@@ -250,6 +252,7 @@ export class FlotillaNode {
     this.links = links;
     this.host = host;
     mirrorGroups(host, metrics);
+    mirrorSpace(this.parts.space, metrics);
     const replica = this.defaultStream();
     mirrorReplica(replica, metrics, () => links.states());
     this.care = new MemberCare({
@@ -302,7 +305,7 @@ export class FlotillaNode {
 
   private readiness(): Readiness {
     const reasons = this.reasonsNotReady();
-    return { ready: reasons.length === 0, reasons };
+    return { ready: reasons.length === 0, reasons, warnings: this.parts.space.warnings };
   }
 
   private reasonsNotReady(): string[] {

@@ -1,6 +1,7 @@
 import type { ActorId, GroupId } from '../base/index.js';
 import { isVoter } from '../raft/index.js';
 import type { LinkState, Logger, Replica, ReplicaHost, ReplicaObserver } from '../replica/index.js';
+import type { SpaceGuard } from '../storage/index.js';
 import type { Metrics, RaftRole } from '../telemetry/index.js';
 
 /** Counts what a replica tells, over all groups of the node, and logs what an operator wants to know of it. */
@@ -31,6 +32,16 @@ export function mirrorGroups(host: ReplicaHost, metrics: Metrics): void {
     metrics.raftGroups.set(replicas.length);
     metrics.cacheBytes.set(host.cachedBytes);
     metrics.quietGroups.set(replicas.filter(({ isQuiet }) => isQuiet).length);
+  });
+}
+
+/** Tells at each scrape how much room the disk has. */
+export function mirrorSpace(space: SpaceGuard, metrics: Metrics): void {
+  metrics.onCollect(() => {
+    metrics.diskFreeBytes.set(Math.max(0, space.freeBytes));
+    metrics.diskMinFreeBytes.set(space.thresholdBytes);
+    metrics.diskReserveBytes.set(space.reserveBytes);
+    metrics.diskRoom.set(space.roomNow());
   });
 }
 

@@ -2,7 +2,7 @@ import { randomInt } from 'node:crypto';
 import { groupId, LIMITS, seededRandom } from '../base/index.js';
 import { PeerLinks, type PeerLinksOptions } from '../peer/index.js';
 import { type NodeTransport, type PeerEvents, ReplicaHost } from '../replica/index.js';
-import type { LevelStorage } from '../storage/index.js';
+import type { LevelStorage, SpaceGuard } from '../storage/index.js';
 import type { Logging, Metrics } from '../telemetry/index.js';
 import type { Membership } from '../wire/index.js';
 import { systemClock } from './clock.js';
@@ -17,6 +17,7 @@ export interface ReplicationOptions extends Omit<PeerLinksOptions, 'events' | 'l
   readonly logging: Logging;
   readonly metrics: Metrics;
   readonly storage: LevelStorage;
+  readonly space: SpaceGuard;
   /** The members of `default`, or what is known of them, have changed in this node's log. */
   readonly onMembership: (membership: Membership) => void;
   readonly onFatal: (error: unknown) => void;
@@ -30,7 +31,7 @@ export interface Replication {
 
 /** Links to the other members, and a replica of every group that is stored here. Nothing is dialled or decided before both are started. */
 export function createReplication(options: ReplicationOptions): Replication {
-  const { config, logging, metrics, storage, self } = options;
+  const { config, logging, metrics, storage, space, self } = options;
   const links: PeerLinks = new PeerLinks({ ...options, events: countedEvents(metrics, () => host), logger: logging.logger('peer') });
   const host: ReplicaHost = new ReplicaHost({
     self: self.actor,
@@ -40,6 +41,7 @@ export function createReplication(options: ReplicationOptions): Replication {
       heartbeatIntervalMs: config.heartbeatIntervalMs,
       replicationWindow: { bytes: LIMITS.replicationWindowBytes, messages: LIMITS.replicationWindowMessages },
       quiescence: true,
+      room: () => space.roomNow(),
     },
     cacheBytes: config.cacheBytes,
     storage,
@@ -52,7 +54,10 @@ export function createReplication(options: ReplicationOptions): Replication {
   for (const group of storage.groups()) {
     host.add({
       group,
-      observer: observeReplica(self.actor, metrics, logging.logger('raft'), group),
+      observer: {
+        ...observeReplica(self.actor, metrics, logging.logger('raft'), group),
+        appended: ({ bytes }) => space.take(bytes.byteLength),
+      },
       onMembership: group === DEFAULT_GROUP ? options.onMembership : () => undefined,
     });
   }

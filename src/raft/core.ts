@@ -17,7 +17,6 @@ import {
   planAppend,
   refusalOfChange,
   sendCommitNotices,
-  startTransfer,
   tickLeader,
 } from './leader.js';
 import { LogShape } from './log-shape.js';
@@ -25,8 +24,10 @@ import { changeConfiguration, type MemberChange } from './membership-change.js';
 import { type Append, isPreVote, leaderOf, type Message } from './messages.js';
 import { type LinkChange, linkChanged, peerPresenceChanged, rouseByMessage } from './peers.js';
 import { isQuiet, restsWith, rouseFollower, rouseLeader } from './quiescence.js';
+import { Admission } from './room.js';
 import { emptyOutput, type Output, type Role, ServerState, type Settings } from './server-state.js';
 import { cutThrough, handleSnapshotChunk, handleSnapshotResult, installSnapshot, type SnapshotPlan, takeSnapshotPlan } from './snapshot.js';
+import { startTransfer } from './transfer.js';
 import type { Configuration, EntryInfo, HardState, TermStart } from './types.js';
 
 export interface CoreOptions {
@@ -54,6 +55,7 @@ export interface CoreOptions {
  */
 export class RaftCore {
   private readonly server: ServerState;
+  readonly admission: Admission;
 
   constructor(options: CoreOptions) {
     this.server = new ServerState({
@@ -61,6 +63,7 @@ export class RaftCore {
       log: new LogShape(options.begin, options.termStarts, options.lastIndex),
       configurations: new ConfigurationHistory(options.configurations),
     });
+    this.admission = new Admission(this.server);
     const { settings, begin, commitIndex, lastIndex } = options;
     assert(
       commitIndex >= begin.index && commitIndex <= lastIndex,

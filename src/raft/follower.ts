@@ -1,7 +1,9 @@
 import { type ActorId, assert, type LogIndex, logIndex, term } from '../base/index.js';
 import type { Append, Heartbeat } from './messages.js';
 import { agreesToRest, isQuiet } from './quiescence.js';
+import { roomToTell, takenEntries } from './room.js';
 import type { ServerState } from './server-state.js';
+import type { EntryInfo } from './types.js';
 
 /** AppendEntries at the receiver (dissertation, figure 3.1). The message's term is this server's. */
 export function handleAppend(server: ServerState, from: ActorId, message: Append): void {
@@ -16,8 +18,9 @@ export function handleAppend(server: ServerState, from: ActorId, message: Append
     refuse(server, from, message);
     return;
   }
-  appendMissing(server, message);
-  const lastMatched = logIndex(message.previousIndex + message.entries.length);
+  const entries = takenEntries(server, from, message);
+  appendMissing(server, entries);
+  const lastMatched = logIndex(message.previousIndex + entries.length);
   if (lastMatched > server.matchedIndex) server.matchedIndex = lastMatched;
   advanceCommit(server, logIndex(Math.min(message.commitIndex, lastMatched)));
   acknowledge(server, from, true);
@@ -40,11 +43,11 @@ function refuse(server: ServerState, leader: ActorId, message: Append): void {
  * Keeps what matches: a late, duplicated message must not cut off what came
  * after it. Only a conflicting entry is removed, with all that follow.
  */
-function appendMissing(server: ServerState, message: Append): void {
+function appendMissing(server: ServerState, entries: readonly EntryInfo[]): void {
   const { log } = server;
-  const firstMissing = message.entries.findIndex((entry) => !log.matches(entry.index, entry.term));
+  const firstMissing = entries.findIndex((entry) => !log.matches(entry.index, entry.term));
   if (firstMissing === -1) return;
-  for (const entry of message.entries.slice(firstMissing)) {
+  for (const entry of entries.slice(firstMissing)) {
     if (entry.index <= log.lastIndex) truncateAfter(server, logIndex(entry.index - 1));
     server.output.acceptedFrom ??= entry.index;
     log.append(entry.index, entry.term);
@@ -70,7 +73,8 @@ export function handleHeartbeat(server: ServerState, from: ActorId, message: Hea
   );
   advanceCommit(server, message.commitIndex);
   const quiet = agreesToRest(server, from, message);
-  if (message.round > 0 || rested) server.send(from, { type: 'heartbeat-result', term: server.term, round: message.round, quiet });
+  if (message.round > 0 || rested)
+    server.send(from, { type: 'heartbeat-result', term: server.term, round: message.round, quiet, ...roomToTell(server) });
 }
 
 /** Tells the leader what has become durable here since it was last told. */

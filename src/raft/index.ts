@@ -7,6 +7,7 @@ export * from './membership-change.js';
 export * from './messages.js';
 export * from './placed-history.js';
 export * from './quorum.js';
+export type { EventRefusal, Room } from './room.js';
 export type { Output, OwnEntry, ReadResult, Role, Settings } from './server-state.js';
 export type { SnapshotPlan } from './snapshot.js';
 export * from './types.js';

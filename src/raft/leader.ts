@@ -6,7 +6,9 @@ import { Progress } from './progress.js';
 import { asksForRest, considerResting, fallQuiet, followerRests, nextHeartbeatMs, rouseLeader } from './quiescence.js';
 import { committedIndex, isQuorum } from './quorum.js';
 import { ReadIndexQueue } from './read-index.js';
+import { noteRoom, yieldForRoom } from './room.js';
 import type { LeaderRole, ServerState } from './server-state.js';
+import { handOverWhenCaughtUp, startTransfer } from './transfer.js';
 import type { Configuration, EntryInfo } from './types.js';
 
 /** Where the next append to a follower begins. The driver adds as many entries as it likes to carry. */
@@ -169,6 +171,7 @@ export function handleHeartbeatResult(server: ServerState, role: LeaderRole, fro
   if (progress === undefined) return;
   progress.lastHeardMs = server.nowMs;
   progress.confirmedRound = Math.max(progress.confirmedRound, message.round);
+  noteRoom(progress, message);
   progress.repeatUnanswered(server.nowMs - server.settings.electionTimeoutMs);
   confirmReads(server, role);
   if (message.quiet) followerRests(server, role, from, message.round);
@@ -213,6 +216,7 @@ export function tickLeader(server: ServerState, role: LeaderRole): void {
   if (server.role !== role || server.nowMs < role.heartbeatDueMs) return;
   checkQuorum(server, role);
   if (server.role !== role) return;
+  yieldForRoom(server, role);
   considerResting(server, role);
   startHeartbeatRound(server, role);
   fallQuiet(server, role);
@@ -263,34 +267,6 @@ function confirmedRound(server: ServerState, role: LeaderRole): number {
   return committedIndex(server.configuration, (actor) =>
     logIndex(actor === server.self ? role.round : (role.progress.get(actor)?.confirmedRound ?? 0)),
   );
-}
-
-/** Hands leadership to `to`, or to the voter that holds most. False where there is nobody. Proposals are refused meanwhile (section 3.10). */
-export function startTransfer(server: ServerState, role: LeaderRole, to: ActorId | undefined): boolean {
-  const target = to ?? bestSuccessor(server, role);
-  if (target === undefined || !role.progress.has(target) || !server.configuration.voters.includes(target)) return false;
-  role.transfer = { to: target, untilMs: server.nowMs + server.settings.electionTimeoutMs, sent: false };
-  handOverWhenCaughtUp(server, role);
-  return true;
-}
-
-function handOverWhenCaughtUp(server: ServerState, role: LeaderRole): void {
-  const { transfer } = role;
-  if (transfer === undefined || transfer.sent) return;
-  if (role.progress.get(transfer.to)?.matchIndex !== server.log.lastIndex) return;
-  const stays = isVoter(server.configuration, server.self);
-  // No later leader tells one that has left what became of its entries: it goes when it knows that of all.
-  if (!stays && server.commitIndex < server.log.lastIndex) return;
-  transfer.sent = true;
-  server.send(transfer.to, { type: 'timeout-now', term: server.term });
-  if (!stays) server.becomeFollower(server.term, undefined);
-}
-
-function bestSuccessor(server: ServerState, role: LeaderRole): ActorId | undefined {
-  const { voters } = server.configuration;
-  const candidates = [...role.progress].filter(([actor, progress]) => voters.includes(actor) && progress.linkOpen);
-  candidates.sort(([, a], [, b]) => b.matchIndex - a.matchIndex || b.lastHeardMs - a.lastHeardMs);
-  return candidates[0]?.[0];
 }
 
 export function matchIndexOf(server: ServerState, role: LeaderRole, actor: ActorId): LogIndex {

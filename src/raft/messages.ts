@@ -1,4 +1,5 @@
 import type { ActorId, LogIndex, Term } from '../base/index.js';
+import type { Room } from './room.js';
 import type { EntryInfo } from './types.js';
 
 /** Asks for a vote (RequestVote, dissertation section 3.4), or whether one would be given (pre-vote, section 9.6). */
@@ -60,6 +61,8 @@ export interface HeartbeatResult {
   readonly round: number;
   /** The sender rests, as it was asked to. */
   readonly quiet: boolean;
+  /** How much the sender's disk takes; absent: enough, or, in an answer to no round, not said. */
+  readonly room?: Room;
 }
 
 /** Campaign at once (leadership transfer, section 3.10). */

@@ -1,4 +1,5 @@
 import { assert, type LogIndex, logIndex } from '../base/index.js';
+import type { Room } from './room.js';
 
 /** How far the leader may run ahead of a follower's acknowledgements. */
 export interface ReplicationWindow {
@@ -28,6 +29,8 @@ export class Progress {
   lastHeardMs: number;
   /** The latest heartbeat round that the follower answered. */
   confirmedRound = 0;
+  /** How much its disk takes, as it said last. */
+  room: Room = 'ample';
   /** The highest commit index that the follower was told. */
   commitIndexSent: LogIndex = logIndex(0);
   /** A learner's: it has shown that it keeps up with the log. */
@@ -36,6 +39,8 @@ export class Progress {
   private probeSentAtMs: number | undefined;
   /** The snapshot under way: the entry that it ends with, and when the follower last spoke of it. */
   private snapshot: { readonly index: LogIndex; heardMs: number } | undefined;
+  /** The next entry holds events, and it takes none for now. */
+  private refusedIndex: LogIndex | undefined;
   private inFlight: InFlight[] = [];
   /** Since when the oldest message in flight is the next one to be answered. */
   private unansweredSinceMs = 0;
@@ -49,7 +54,7 @@ export class Progress {
   }
 
   mayAppend(window: ReplicationWindow): boolean {
-    if (!this.linkOpen || this.state === 'snapshot') return false;
+    if (!this.linkOpen || this.state === 'snapshot' || this.nextIndex === this.refusedIndex) return false;
     if (this.state === 'probe') return this.probeSentAtMs === undefined;
     return this.inFlight.length < window.messages && this.inFlightBytes < window.bytes;
   }
@@ -129,6 +134,18 @@ export class Progress {
     this.inFlight = [];
     this.inFlightBytes = 0;
     this.nextIndex = logIndex(Math.max(nextIndex, this.matchIndex + 1));
+  }
+
+  /** It has no room for the entry after what it holds: nothing is sent until it has, or it turns out to hold more. */
+  entryRefused(): void {
+    this.restart();
+    this.refusedIndex = this.nextIndex;
+  }
+
+  entriesWelcome(): void {
+    if (this.refusedIndex === undefined) return;
+    this.refusedIndex = undefined;
+    this.restart();
   }
 
   /** Whatever was on its way may be lost. */

@@ -77,12 +77,15 @@ export function nextHeartbeatMs({ nowMs, settings: { heartbeatIntervalMs } }: Se
 function hasNothingToDo(server: ServerState, role: LeaderRole): boolean {
   const { settings, log, commitIndex, configuration, durability } = server;
   if (settings.quiescence !== true || role.transfer !== undefined || role.reads.length > 0) return false;
+  // Who has little room says with its answers when it has more.
+  if ((settings.room?.() ?? 'ample') !== 'ample') return false;
   if (commitIndex < role.noopIndex || commitIndex !== log.lastIndex || durability.durableIndex !== log.lastIndex) return false;
   // A learner waits to be made a voter, and who does not vote is about to leave.
   if (isJoint(configuration) || configuration.learners.length > 0 || !isVoter(configuration, server.self)) return false;
   if (role.progress.size !== membersOf(configuration).length - 1) return false;
   for (const [follower, progress] of role.progress) {
     if (!progress.linkOpen || server.silentPeers.has(follower) || progress.state !== 'replicate') return false;
+    if (progress.room !== 'ample') return false;
     if (progress.matchIndex !== log.lastIndex || progress.commitIndexSent !== commitIndex) return false;
   }
   return true;

@@ -5,6 +5,7 @@ import type { LogShape } from './log-shape.js';
 import type { Message, SnapshotChunk } from './messages.js';
 import type { Progress, ReplicationWindow } from './progress.js';
 import type { ReadIndexQueue } from './read-index.js';
+import type { Room } from './room.js';
 import type { Configuration, HardState } from './types.js';
 
 export interface Settings {
@@ -15,6 +16,8 @@ export interface Settings {
   readonly replicationWindow: ReplicationWindow;
   /** Whether a group in which nothing happens falls quiet. The driver then has to report nodes that fall silent. Default: no. */
   readonly quiescence?: boolean;
+  /** How much this server's disk takes, asked whenever that matters. Default: always enough. */
+  readonly room?: () => Room;
 }
 
 export interface FollowerRole {
@@ -196,9 +199,14 @@ export class ServerState {
     return this.leader !== undefined && this.nowMs - this.leaderHeardMs < this.settings.electionTimeoutMs;
   }
 
-  /** Draws the next election deadline: after `base` and, at random, up to `spread` more (section 3.4). */
+  /**
+   * Draws the next election deadline: after `base` and, at random, up to `spread`
+   * more (section 3.4). Who has little room on its disk lets the others stand first.
+   */
   resetElectionDeadline(baseMs: number, spreadMs: number): void {
-    this.electionDeadlineMs = this.nowMs + baseMs + Math.floor(this.random() * spreadMs);
+    const { room, electionTimeoutMs } = this.settings;
+    const patienceMs = (room?.() ?? 'ample') === 'ample' ? 0 : electionTimeoutMs;
+    this.electionDeadlineMs = this.nowMs + baseMs + patienceMs + Math.floor(this.random() * spreadMs);
   }
 
   /** Steps down, or follows another leader. A new term has no vote yet. */

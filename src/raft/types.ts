@@ -30,6 +30,8 @@ export interface EntryInfo {
   readonly term: Term;
   /** Size of the whole record, for the replication window. */
   readonly bytes: number;
+  /** Set where the entry holds events: what a server without room for more does not accept (room.ts). */
+  readonly holdsEvents?: true;
   /** Set where the entry is a configuration. */
   readonly configuration?: Configuration;
 }

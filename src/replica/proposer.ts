@@ -37,6 +37,8 @@ export class Proposer {
     return new Promise((resolve, reject) => {
       if (this.stopped) return reject(new FlotillaError('SHUTTING_DOWN', 'the node is stopping; the batch was not proposed'));
       if (this.core.role !== 'leader') return reject(notLeader());
+      const refusal = this.refusalForRoom();
+      if (refusal !== undefined) return reject(refusal);
       const bytes = body.body.byteLength;
       if (this.openBatches >= LIMITS.pendingProposals || this.openBytes + bytes > LIMITS.pendingProposalBytes) {
         return reject(
@@ -61,6 +63,15 @@ export class Proposer {
     });
   }
 
+  /** Where there is no room for more, on this disk or those of a majority. */
+  private refusalForRoom(): FlotillaError | undefined {
+    const refusal = this.core.admission.refusal();
+    if (refusal === undefined) return undefined;
+    // Leadership may be on its way to a node that has room, and the others are asked how they stand.
+    this.planFlush();
+    return refusal === 'yielding' ? notLeader() : diskNearlyFull(refusal);
+  }
+
   private closed(bytes: number): void {
     this.openBatches--;
     this.openBytes -= bytes;
@@ -68,6 +79,10 @@ export class Proposer {
 
   private enqueue(proposal: Proposal): void {
     assert(this.waiting.push(proposal), 'no more wait than are open');
+    this.planFlush();
+  }
+
+  private planFlush(): void {
     if (this.flushPlanned) return;
     this.flushPlanned = true;
     this.clock.soon(() => {
@@ -80,12 +95,10 @@ export class Proposer {
   flush(): void {
     if (this.flushPlanned) return;
     while (this.waiting.length > 0 && this.hasRoom()) {
-      const index = this.core.propose(this.clock.nowMs());
-      if (index === undefined) {
-        this.refuseWaiting();
-        return;
-      }
-      this.append(index, this.takeEntry());
+      const refusal = this.refusalForRoom();
+      const index = refusal === undefined ? this.core.propose(this.clock.nowMs()) : undefined;
+      if (index === undefined) this.refuseWaiting(refusal ?? notLeader());
+      else this.append(index, this.takeEntry());
     }
   }
 
@@ -128,7 +141,7 @@ export class Proposer {
 
   /** What is in the log may still be committed by the next leader; for a while that is waited for. What is not, never was proposed. */
   leadershipLost(): void {
-    this.refuseWaiting();
+    this.refuseWaiting(notLeader());
     this.clock.after(LIMITS.outcomeWaitMs, () => {
       if (this.stopped) return;
       const unknown = this.pending.giveUpBefore(this.core.role === 'leader' ? this.core.term : Number.POSITIVE_INFINITY);
@@ -144,9 +157,15 @@ export class Proposer {
     if (unknown > 0) this.observer.outcomeUnknown(unknown);
   }
 
-  private refuseWaiting(): void {
-    for (const { reject } of this.waiting.drain()) reject(notLeader());
+  private refuseWaiting(why: FlotillaError): void {
+    for (const { reject } of this.waiting.drain()) reject(why);
   }
+}
+
+function diskNearlyFull(where: 'own disk' | 'majority'): FlotillaError {
+  const whose =
+    where === 'own disk' ? "the leader's disk is nearly full, and no other node can take over" : 'the disks of a majority are nearly full';
+  return new FlotillaError('DISK_NEARLY_FULL', `${whose}: the batch was not proposed; make room, and it goes on by itself`);
 }
 
 function notLeader(): FlotillaError {

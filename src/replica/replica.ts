@@ -348,7 +348,7 @@ export class Replica {
 
   /** Takes over the leader's records, in place of whatever stood there. */
   private accept(received: readonly LogRecord[], from: LogIndex): void {
-    const records = received.filter(({ index }) => index >= from);
+    const records = received.filter(({ index }) => index >= from && index <= this.core.lastIndex);
     this.log.replaceFrom(records);
     this.members.accepted(records, from);
   }

@@ -1,4 +1,5 @@
 export type { DatabaseEntry, DatabaseOptions, Disk, DiskDatabase, DiskFile } from './disk.js';
+export { diskSpaceOf } from './disk-space.js';
 export {
   type HeldLog,
   inspectStoppedNode,
@@ -7,6 +8,15 @@ export {
   type StoppedNodeOptions,
 } from './forced-recovery.js';
 export type { NewGroup } from './group-files.js';
-export { actorsIn, type NodeDirectory, type NodeDirectoryOptions, type NodeIdentity, openNodeDirectory } from './node-directory.js';
+export {
+  actorsIn,
+  type NodeDirectory,
+  type NodeDirectoryOptions,
+  type NodeIdentity,
+  nodePathOf,
+  openNodeDirectory,
+} from './node-directory.js';
 export * from './offline/index.js';
+export { releaseReserveBelow, withReserve } from './reserve-file.js';
+export { SpaceGuard } from './space-guard.js';
 export { type LevelStorage, openStorage, type StorageOptions } from './storage.js';

@@ -86,6 +86,11 @@ export class Segment {
     return this.open().bytes;
   }
 
+  /** The same; 0 once it is sealed. */
+  get openBytes(): number {
+    return this.state.kind === 'open' ? this.state.contents.bytes : 0;
+  }
+
   /** What an open segment holds. */
   summary(): ContentsSummary {
     return this.open().summary();

@@ -60,6 +60,11 @@ export class SegmentedLog {
     return this.youngest().tail;
   }
 
+  /** Size of the segment that is being written. */
+  get openBytes(): number {
+    return this.youngest().openBytes;
+  }
+
   /** The greatest segment sequence that was ever used. */
   get lastSequence(): number {
     return this.sequence;

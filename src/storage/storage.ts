@@ -49,6 +49,7 @@ export class LevelStorage implements Storage {
   /** The first failed write. LevelDB's handle may lie after it, so nothing is ever written again. */
   private failure: FlotillaError | undefined;
   private closed = false;
+  private written = 0;
 
   /** @internal Use {@link openStorage}. */
   constructor({ directory, clock, disk = machineDisk, segmentBytes = LIMITS.segmentBytes, onFailure }: StorageOptions) {
@@ -74,6 +75,21 @@ export class LevelStorage implements Storage {
   /** Ascending. */
   groups(): GroupId[] {
     return [...this.stores.keys()].sort((a, b) => a - b);
+  }
+
+  /** Bytes of records that were written so far. */
+  get bytesWritten(): number {
+    return this.written;
+  }
+
+  /** Nothing is being written, or waits for it. */
+  get isIdle(): boolean {
+    return this.writing === undefined && this.queue.length === 0;
+  }
+
+  /** Size of the largest segment that is being written. */
+  get openSegmentBytes(): number {
+    return Math.max(0, ...[...this.stores.values()].map((store) => store.openSegmentBytes));
   }
 
   group(id: GroupId): GroupLog {
@@ -137,6 +153,7 @@ export class LevelStorage implements Storage {
     while (this.queue.length > 0) {
       const group = this.queue.takeGroup();
       const stores = await this.writeGroup(group);
+      for (const { bytes } of group) this.written += bytes;
       // The failure may also have been the marker's, beside this write.
       for (const call of group) this.failure === undefined ? call.resolve() : call.reject(this.failure);
       await this.settle(stores);

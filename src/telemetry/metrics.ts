@@ -1,6 +1,6 @@
 import { collectDefaultMetrics, Registry } from 'prom-client';
 import { ERRORS, type ErrorCode, isErrorCode } from '../base/index.js';
-import type { Message } from '../raft/index.js';
+import type { Message, Room } from '../raft/index.js';
 import type { LinkState } from '../replica/index.js';
 import { EventLoopDelayMonitor } from './event-loop-delay.js';
 import { type Instruments, instrumentsOf } from './instruments.js';
@@ -8,6 +8,8 @@ import { type Instruments, instrumentsOf } from './instruments.js';
 export const RAFT_ROLES = ['leader', 'follower', 'candidate', 'learner'] as const;
 
 export type RaftRole = (typeof RAFT_ROLES)[number];
+
+const DISK_ROOMS = ['ample', 'low', 'full'] as const satisfies readonly Room[];
 
 const LINK_STATES = ['open', 'closed', 'refused'] as const satisfies readonly LinkState[];
 
@@ -121,11 +123,15 @@ function trafficMetrics({ counter, counterBy, gauge, histogram }: Instruments) {
   };
 }
 
-function storageMetrics({ gauge, histogram }: Instruments) {
+function storageMetrics({ gauge, histogram, state }: Instruments) {
   return {
     persistSeconds: histogram('flotilla_persist_duration_seconds', 'Writing one group of records, fsync included.', PERSIST_SECONDS),
     persistRecords: histogram('flotilla_persist_records', 'Log records that one fsync made durable.', PERSIST_RECORDS),
     cacheBytes: gauge('flotilla_cache_bytes', "Size of the log's hot tail that is kept in memory."),
+    diskFreeBytes: gauge('flotilla_disk_free_bytes', 'What the disk of the data directory has left, less what is on its way there.'),
+    diskMinFreeBytes: gauge('flotilla_disk_min_free_bytes', 'Below this no new events are taken.'),
+    diskReserveBytes: gauge('flotilla_disk_reserve_bytes', 'Room that the node keeps so that it can start on a full disk.'),
+    diskRoom: state('flotilla_disk_room', '1 for how much the disk takes, 0 for the others.', 'room', DISK_ROOMS),
   };
 }
 

@@ -1,5 +1,5 @@
 import { FlotillaError, type GroupId, groupId, logIndex, present, term, unreachable } from '../base/index.js';
-import type { Append, EntryInfo, Message } from '../raft/index.js';
+import type { Append, EntryInfo, HeartbeatResult, Message } from '../raft/index.js';
 import type * as proto from './proto.js';
 import { entryInfoOf, follows, type LogRecord, openRecord, tailAfter } from './record.js';
 
@@ -49,7 +49,7 @@ function toWire(message: Message, records: readonly LogRecord[]): WireMessage {
     case 'heartbeat':
       return { $case: 'heartbeat', value: message };
     case 'heartbeat-result':
-      return { $case: 'heartbeatResult', value: message };
+      return { $case: 'heartbeatResult', value: { ...message, room: ROOMS.indexOf(message.room) } };
     case 'timeout-now':
       return { $case: 'timeoutNow', value: message };
     case 'read-index-request':
@@ -99,7 +99,7 @@ function fromWire(wire: Exclude<WireMessage, { $case: 'append' | 'nodeHeartbeat'
     case 'heartbeat':
       return { type: 'heartbeat', ...wire.value, term: term(wire.value.term), commitIndex: logIndex(wire.value.commitIndex) };
     case 'heartbeatResult':
-      return { type: 'heartbeat-result', ...wire.value, term: term(wire.value.term) };
+      return heartbeatResultFromWire(wire.value);
     case 'timeoutNow':
       return { type: 'timeout-now', term: term(wire.value.term) };
     case 'readIndexRequest':
@@ -120,6 +120,14 @@ function fromWire(wire: Exclude<WireMessage, { $case: 'append' | 'nodeHeartbeat'
     default:
       return unreachable(wire);
   }
+}
+
+/** In the order of the protocol's numbers. */
+const ROOMS: readonly HeartbeatResult['room'][] = [undefined, 'low', 'full'];
+
+function heartbeatResultFromWire({ term: inTerm, round, quiet, room }: proto.HeartbeatResult): Message {
+  const said = ROOMS[room];
+  return { type: 'heartbeat-result', term: term(inTerm), round, quiet, ...(said === undefined ? {} : { room: said }) };
 }
 
 function appendFromWire(wire: proto.Append, records: readonly LogRecord[]): Append {

@@ -232,6 +232,7 @@ export function decodeMembership(payload: Uint8Array): Membership {
 /** What consensus needs to know of a record. */
 export function entryInfoOf(record: LogRecord): EntryInfo {
   const info = { index: record.index, term: record.term, bytes: record.bytes.byteLength };
+  if (record.kind === 'events') return { ...info, holdsEvents: true };
   return record.kind === 'configuration' ? { ...info, configuration: decodeMembership(record.payload) } : info;
 }
 

@@ -59,6 +59,7 @@ describe('configuration: defaults', () => {
       dataDirectory: resolve('.flotilla'),
       cacheBytes: 64 * 1024 * 1024,
       segmentBytes: 64 * 1024 * 1024,
+      minFreeBytes: undefined,
       eventDataBytes: 1024 * 1024,
       logLevels: { default: 'info', modules: {} },
       logDestination: { kind: 'stdout' },

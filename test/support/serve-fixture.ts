@@ -53,6 +53,7 @@ const config: ServerConfig = {
   dataDirectory: '/nowhere',
   cacheBytes: 1,
   segmentBytes: 1,
+  minFreeBytes: undefined,
   eventDataBytes: 1,
   logLevels: { default: 'info', modules: {} },
   logDestination: logFile === undefined ? { kind: 'stdout' } : { kind: 'file', path: logFile },

@@ -28,6 +28,8 @@ export interface ServerConfig {
   readonly dataDirectory: string;
   readonly cacheBytes: number;
   readonly segmentBytes: number;
+  /** With less than this on the disk no new events are taken; undefined: what two segments take. */
+  readonly minFreeBytes: number | undefined;
   /** Largest data of one event. */
   readonly eventDataBytes: number;
   readonly logLevels: LogLevels;

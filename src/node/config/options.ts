@@ -72,6 +72,12 @@ export const SERVER_OPTIONS = {
     default: '64MiB',
   },
   'segment-bytes': { argument: 'SIZE', group: 'Storage', summary: 'size of one segment of the log', default: '64MiB' },
+  'min-free-space': {
+    argument: 'SIZE',
+    group: 'Storage',
+    summary: 'with less than this on the disk, no new events are taken',
+    default: 'two segments',
+  },
   'max-event-bytes': { argument: 'SIZE', group: 'Storage', summary: 'largest data of one event; the same on every node', default: '1MiB' },
   'max-events': { argument: 'N', group: 'Storage', summary: 'retention by count', unsupported: true },
   'max-bytes': { argument: 'SIZE', group: 'Storage', summary: 'retention by size', unsupported: true },

@@ -12,6 +12,12 @@ export const protobufPackage = "flotilla.v1";
 
 export const protobufFileName = "flotilla/v1/peer_service.proto";
 
+export enum Room {
+  UNSPECIFIED = 0,
+  LOW = 1,
+  FULL = 2,
+}
+
 export interface Member {
   actorId: number;
   instanceId: string;
@@ -112,6 +118,7 @@ export interface HeartbeatResult {
   term: number;
   round: number;
   quiet: boolean;
+  room: Room;
 }
 
 export interface TimeoutNow {
@@ -1243,7 +1250,7 @@ export const Heartbeat: MessageFns<Heartbeat> = {
 };
 
 function createBaseHeartbeatResult(): HeartbeatResult {
-  return { term: 0, round: 0, quiet: false };
+  return { term: 0, round: 0, quiet: false, room: 0 };
 }
 
 export const HeartbeatResult: MessageFns<HeartbeatResult> = {
@@ -1256,6 +1263,9 @@ export const HeartbeatResult: MessageFns<HeartbeatResult> = {
     }
     if (message.quiet !== false) {
       writer.uint32(24).bool(message.quiet);
+    }
+    if (message.room !== 0) {
+      writer.uint32(32).int32(message.room);
     }
     return writer;
   },
@@ -1295,6 +1305,14 @@ export const HeartbeatResult: MessageFns<HeartbeatResult> = {
             }
 
             message.quiet = reader.bool();
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.room = reader.int32() as any;
             continue;
           }
         }
