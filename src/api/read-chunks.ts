@@ -1,7 +1,7 @@
 import { LIMITS } from '../base/index.js';
 import type { Event, StoredBatch } from '../event/index.js';
 import type { ServerStream } from '../rpc/index.js';
-import { eventsOf, eventToProto, type proto, type Selection } from '../wire/index.js';
+import { eventsOf, eventToProto, type GatheredEvents, type proto, type Selection } from '../wire/index.js';
 
 /**
  * Collects what a reader gets into messages of a fair size. A batch that is
@@ -15,6 +15,7 @@ export class ReadChunks {
   private readonly onSent: (events: number, bytes: number) => void;
   private remaining: number;
   private batches: Uint8Array[] = [];
+  private packs: Uint8Array[] = [];
   private events: proto.Event[] = [];
   private bytes = 0;
   private count = 0;
@@ -55,20 +56,35 @@ export class ReadChunks {
   }
 
   private addBatch(batch: StoredBatch): Promise<void> | undefined {
-    const before = this.events.length > 0 ? this.flush() : undefined;
+    const before = this.batches.length === 0 ? this.flush() : undefined;
     if (before !== undefined) return before.then(() => this.addBatch(batch));
     this.batches.push(batch.bytes);
     this.added(batch.header.count, batch.bytes.byteLength);
     return this.bytes >= LIMITS.readResponseBytes ? this.flush() : undefined;
   }
 
-  private async addEvents(batch: StoredBatch, selection: Selection): Promise<void> {
-    if (this.batches.length > 0) await this.flush();
-    for (const event of eventsOf(batch, this.nextOf(selection, batch.header.count))) {
+  /** Adds a pack of which every event is wanted; as it is, where the reader takes it so. */
+  async addPack(pack: GatheredEvents): Promise<void> {
+    if (!this.packed || pack.count > this.remaining) return this.addSingly(pack.toEvents());
+    if (this.packs.length === 0) await this.flush();
+    this.packs.push(pack.bytes);
+    this.added(pack.count, pack.bytes.byteLength);
+    if (this.bytes >= LIMITS.readResponseBytes) await this.flush();
+  }
+
+  /** Adds events that are all wanted, in the order in which they go out. */
+  async addSingly(events: readonly Event[]): Promise<void> {
+    if (this.events.length === 0) await this.flush();
+    for (const event of events) {
+      if (this.isDone) return;
       this.events.push(eventToProto(event));
       this.added(1, sizeOf(event));
       if (this.bytes >= LIMITS.readResponseBytes) await this.flush();
     }
+  }
+
+  private async addEvents(batch: StoredBatch, selection: Selection): Promise<void> {
+    await this.addSingly(eventsOf(batch, this.nextOf(selection, batch.header.count)));
   }
 
   /** The first of a selection that are still to be sent, in the order in which they go out. */
@@ -87,16 +103,21 @@ export class ReadChunks {
   /** Sends what has been collected. */
   flush(): Promise<void> | undefined {
     if (this.count === 0) return undefined;
-    const content: proto.ReadResponse['content'] =
-      this.batches.length > 0
-        ? { $case: 'batches', value: { batches: this.batches } }
-        : { $case: 'events', value: { events: this.events } };
+    const content = this.content();
     this.onSent(this.count, this.bytes);
     this.batches = [];
+    this.packs = [];
     this.events = [];
     this.bytes = 0;
     this.count = 0;
     return this.stream.send({ content });
+  }
+
+  /** A message has one kind of content. */
+  private content(): proto.ReadResponse['content'] {
+    if (this.batches.length > 0) return { $case: 'batches', value: { batches: this.batches } };
+    if (this.packs.length > 0) return { $case: 'gathered', value: { gathered: this.packs } };
+    return { $case: 'events', value: { events: this.events } };
   }
 }
 

@@ -1,8 +1,8 @@
 import { FlotillaError, LIMITS, type LogIndex, logIndex } from '../base/index.js';
 import { formatEventId } from '../event/index.js';
-import type { Replica } from '../replica/index.js';
+import type { GlobReads, Replica } from '../replica/index.js';
 import type { CallContext, ServerStream } from '../rpc/index.js';
-import { type LogRecord, proto } from '../wire/index.js';
+import { type GatheredEvents, type LogRecord, proto } from '../wire/index.js';
 import { backwardRecords } from './backward-records.js';
 import { type CommittedEnd, committedEnd } from './committed-end.js';
 import { ReadChunks } from './read-chunks.js';
@@ -16,6 +16,7 @@ export class ReadSession {
   private readonly plan: ReadPlan;
   private readonly call: CallContext;
   private readonly chunks: ReadChunks;
+  private readonly matching: GlobReads;
 
   constructor(options: {
     replica: Replica;
@@ -27,6 +28,7 @@ export class ReadSession {
     this.replica = options.replica;
     this.plan = options.plan;
     this.call = options.call;
+    this.matching = this.replica.readMatching(this.plan.glob);
     this.chunks = new ReadChunks({ ...options.plan, stream: options.stream, onSent: options.onSent });
   }
 
@@ -36,7 +38,7 @@ export class ReadSession {
     const range = await resolveRange(replica, plan, end.index, call.signal);
     await this.chunks.sendStarted({ incarnation: replica.incarnation, endId: await this.endId(end.index), confirmed: end.confirmed });
     if (plan.backwards) return await this.sendBackwards(range);
-    const next = await this.sendThrough(range, range.first, range.last);
+    const next = await this.sendCommitted(range, range.first, range.last);
     if (!plan.tail || this.chunks.isDone) return;
     await this.chunks.sendCaughtUp();
     await this.follow(range, next);
@@ -68,7 +70,22 @@ export class ReadSession {
     return event === undefined ? '' : formatEventId(event.id);
   }
 
-  /** Sends from record `first` through `last`; returns the index after the last one sent. */
+  /** Sends what is committed already, from record `first` through `last`; returns the index after the last one sent. */
+  private async sendCommitted(range: ReadRange, first: LogIndex, last: LogIndex): Promise<LogIndex> {
+    let next = first;
+    while (next <= last && !this.chunks.isDone) {
+      if (this.call.signal.aborted) throw new FlotillaError('CANCELLED', 'the reader is gone');
+      const found = await this.matching.next(next, last);
+      if (found.kind === 'records') for (const record of found.records) await this.sendRecord(range, record);
+      else if (found.ordered) for (const pack of found.gathered) await this.sendPacks(range, [pack]);
+      else await this.sendPacks(range, found.gathered);
+      next = logIndex(found.through + 1);
+    }
+    await this.chunks.flush();
+    return next;
+  }
+
+  /** Sends from record `first` through `last`; returns the index after the last one sent. Each record is looked at. */
   private async sendThrough(range: ReadRange, first: LogIndex, last: LogIndex): Promise<LogIndex> {
     let next = first;
     while (next <= last && !this.chunks.isDone) {
@@ -95,6 +112,18 @@ export class ReadSession {
       await this.replica.waitCommitted(next, this.call.signal);
       next = await this.sendThrough(range, next, this.replica.commitIndex);
     }
+  }
+
+  /** Packs whose events may lie among each other's go out event by event. */
+  private async sendPacks(range: ReadRange, packs: readonly GatheredEvents[]): Promise<void> {
+    const [pack] = packs;
+    if (pack !== undefined && packs.length === 1 && pack.firstCounter > range.afterCounter && pack.lastCounter < range.beforeCounter) {
+      return await this.chunks.addPack(pack);
+    }
+    const events = packs
+      .flatMap((each) => each.toEvents())
+      .filter(({ id }) => id.counter > range.afterCounter && id.counter < range.beforeCounter);
+    await this.chunks.addSingly(events.sort((left, right) => left.id.counter - right.id.counter));
   }
 
   private async sendRecord(range: ReadRange, record: LogRecord): Promise<void> {

@@ -4,5 +4,6 @@ export * from './brand.js';
 export * from './bytes.js';
 export * from './errors.js';
 export * from './limits.js';
+export * from './min-heap.js';
 export * from './quantities.js';
 export * from './random.js';

@@ -129,6 +129,8 @@ export const LIMITS = {
   reserveStepBytes: 8 * MiB,
   /** Damages of one segment that `flotilla verify` names. */
   reportedDamages: 1000,
+  /** A glob's namespaces are looked up in as much of one segment's index; where more of it may match, the segment is read as it is. */
+  namespaceLookupBytes: 2 * MiB,
 
   // HTTP
   httpConnections: 256,

@@ -1,7 +1,7 @@
 import { crc32 } from 'node:zlib';
 import { FlotillaError } from '../base/index.js';
 import { parseEventId, readBatch } from '../event/index.js';
-import { eventFromProto, openStoredBatch, proto } from '../wire/index.js';
+import { eventFromProto, GatheredEvents, openStoredBatch, proto } from '../wire/index.js';
 import { Event, PlainEvents } from './event.js';
 import type { CheckedReadOptions } from './read-options.js';
 
@@ -96,11 +96,8 @@ export class ReadPosition {
   }
 
   /** The events of a response that are to be handed out. */
-  take(content: { $case: 'events'; value: proto.EventList } | { $case: 'batches'; value: proto.BatchList }): Event[] {
-    const events =
-      content.$case === 'events'
-        ? new PlainEvents(content.value.events.map(eventFromProto)).toEvents()
-        : eventsOfBatches(content.value.batches, this.backwards);
+  take(content: ReadContent): Event[] {
+    const events = eventsOf(content, this.backwards);
     const wanted = this.isWholeWanted(events) ? events : events.filter((event) => this.isWanted(event)).slice(0, this.remaining);
     if (!this.backwards && (events.at(-1)?.counter ?? 0) >= this.end) this.endReached = true;
     const last = wanted.at(-1);
@@ -128,6 +125,34 @@ export class ReadPosition {
     if (this.lastCounter === undefined) return true;
     return this.backwards ? counter < this.lastCounter : counter > this.lastCounter;
   }
+}
+
+/** What a response may hold of events. */
+type ReadContent =
+  | { $case: 'events'; value: proto.EventList }
+  | { $case: 'batches'; value: proto.BatchList }
+  | { $case: 'gathered'; value: proto.GatheredList };
+
+function eventsOf(content: ReadContent, backwards: boolean): Event[] {
+  switch (content.$case) {
+    case 'events':
+      return new PlainEvents(content.value.events.map(eventFromProto)).toEvents();
+    case 'batches':
+      return eventsOfBatches(content.value.batches, backwards);
+    case 'gathered':
+      return eventsOfPacks(content.value.gathered);
+  }
+}
+
+function eventsOfPacks(packs: readonly Uint8Array[]): Event[] {
+  const events: Event[] = [];
+  for (const bytes of packs) {
+    const gathered = GatheredEvents.open(bytes);
+    gathered.forEach((position, eventCounter, actor, timestampMs) => {
+      events.push(new Event(gathered.body, position, eventCounter, actor, timestampMs));
+    });
+  }
+  return events;
 }
 
 const CONSISTENCIES = {

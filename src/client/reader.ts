@@ -93,6 +93,7 @@ async function* readFrom(
           break;
         case 'events':
         case 'batches':
+        case 'gathered':
           yield position.take(content);
           break;
         default:

@@ -1,4 +1,5 @@
 export { Deadlines } from './deadlines.js';
+export type { GlobReads } from './glob-reads.js';
 export * from './kind-versions.js';
 export type { Logger } from './logger.js';
 export { MemberUpkeep, type Speaker } from './member-upkeep.js';

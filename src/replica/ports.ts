@@ -1,6 +1,7 @@
 import type { ActorId, Counter, GroupId, LogIndex, Term } from '../base/index.js';
+import type { Glob } from '../event/index.js';
 import type { HardState, Message, TermStart } from '../raft/index.js';
-import type { Checkpoint, LogRecord, LogTail, PackedBody, PlacedMembership } from '../wire/index.js';
+import type { Checkpoint, GatheredEvents, LogRecord, LogTail, PackedBody, PlacedMembership } from '../wire/index.js';
 
 /**
  * One group's share of a write. Applied in this order: hard state, snapshot,
@@ -56,9 +57,30 @@ export interface GroupLog {
   cutPoint(index: LogIndex): LogIndex;
   /** All that a log which begins after `index` builds on. `index` is where this log begins, or a cut point of it. */
   checkpointAt(index: LogIndex): Checkpoint;
+  /** Goes through the log by what is known of its records without reading them. */
+  search(glob: Glob): GlobSearch;
   /** Lets the next marker tell how far the log is known to be committed; `index` is durable here. Never waits. */
   noteCommitted(index: LogIndex): void;
 }
+
+/** A walk through a log, for those events only that match a glob. */
+export interface GlobSearch {
+  /**
+   * What matches from `from` on, as far as one read goes; nothing behind
+   * `through` counts. Undefined where that isn't known without reading the
+   * records that stand there: read some, and ask again behind them.
+   */
+  next(from: LogIndex, through: LogIndex): Promise<LogMatches | undefined>;
+}
+
+/**
+ * Everything that matches, up to a record: the records that hold it, with other
+ * events among theirs, or the events themselves. `ordered`: by counter from one
+ * pack to the next; else only within each.
+ */
+export type LogMatches =
+  | { readonly kind: 'records'; readonly records: readonly LogRecord[]; readonly through: LogIndex }
+  | { readonly kind: 'events'; readonly gathered: readonly GatheredEvents[]; readonly ordered: boolean; readonly through: LogIndex };
 
 /**
  * Durable state of all of a node's groups. After the first failed write every

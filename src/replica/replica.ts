@@ -1,10 +1,12 @@
 import { type ActorId, type Counter, FlotillaError, type GroupId, type LogIndex, logIndex, type Random, type Term } from '../base/index.js';
+import type { Glob } from '../event/index.js';
 import { type MemberChange, type Message, type OwnEntry, RaftCore, type ReadResult, type Role, type Settings } from '../raft/index.js';
 import type { LogRecord, LogTail, Member, Membership, PackedBody } from '../wire/index.js';
 import type { CacheBudget } from './cache-budget.js';
 import { CommitNotices } from './commit-notices.js';
 import { CommitWaiters } from './commit-waiters.js';
 import type { Deadline, Deadlines } from './deadlines.js';
+import { GlobReads } from './glob-reads.js';
 import { HotLog } from './hot-log.js';
 import { Members } from './members.js';
 import type { ReplicaObserver } from './observer.js';
@@ -58,6 +60,7 @@ export class Replica {
   readonly members: Members;
   private readonly persister: Persister;
   private stopped = false;
+  readonly readMatching = (glob: Glob): GlobReads => new GlobReads(this, this.stored.search(glob));
 
   constructor(options: ReplicaOptions) {
     this.options = options;
@@ -237,10 +240,7 @@ export class Replica {
     return index;
   }
 
-  /**
-   * Committed records from `from` on, as many as fit into `maxBytes`, at least
-   * one. `from` must be committed; POSITION_REMOVED where it was given up.
-   */
+  /** Committed records from `from` on, as many as fit into `maxBytes`, at least one; POSITION_REMOVED where `from` was given up. */
   read(from: LogIndex, to: LogIndex, maxBytes: number): LogRecord[] | Promise<LogRecord[]> {
     return this.log.read(from, logIndex(Math.min(to, this.core.commitIndex)), maxBytes);
   }

@@ -244,8 +244,8 @@ class OpenFile implements DiskFile {
     this.disk = disk;
   }
 
-  read(bytes: number): Promise<Uint8Array> {
-    return this.disk.read(() => Uint8Array.from(this.file.content.subarray(0, bytes)));
+  read(bytes: number, position = 0): Promise<Uint8Array> {
+    return this.disk.read(() => Uint8Array.from(this.file.content.subarray(position, position + bytes)));
   }
 
   write(content: Uint8Array, position: number): void {

@@ -33,8 +33,8 @@ export interface Disk {
 
 /** A file that is overwritten in place. */
 export interface DiskFile {
-  /** Its first bytes; fewer where it is shorter. */
-  read(bytes: number): Promise<Uint8Array>;
+  /** So many bytes from `position` on, by default its first; fewer where it is shorter. */
+  read(bytes: number, position?: number): Promise<Uint8Array>;
   /** Hands the bytes to the operating system before it returns: they survive the end of this process, and with {@link sync} a power cut. */
   write(content: Uint8Array, position: number): void;
   /** Resolves when everything written before is on disk. */

@@ -120,7 +120,7 @@ async function withStoppedNode<Result>(
 }
 
 async function heldLogs(path: string, identity: NodeIdentity, { clock, disk = machineDisk }: StoppedNodeOptions): Promise<HeldLog[]> {
-  const storage = await openStorage({ directory: { path, groupsPath: groupsPathOf(path), identity }, clock, disk });
+  const storage = await openStorage({ directory: { path, groupsPath: groupsPathOf(path), identity }, clock, disk, indexing: false });
   const logs = storage.groups().map((group) => {
     const { tail, begin: beginTail, commitIndex, incarnation, memberships } = storage.group(group).recovered;
     return { group, tail, begin: beginTail, commitIndex, incarnation, membership: latestOf(memberships) };
@@ -142,7 +142,7 @@ async function renewIncarnation(disk: Disk, directory: string, group: GroupId, i
 }
 
 async function appendSoleMember(path: string, identity: NodeIdentity, { clock, disk = machineDisk }: StoppedNodeOptions): Promise<void> {
-  const storage = await openStorage({ directory: { path, groupsPath: groupsPathOf(path), identity }, clock, disk });
+  const storage = await openStorage({ directory: { path, groupsPath: groupsPathOf(path), identity }, clock, disk, indexing: false });
   try {
     for (const group of storage.groups()) {
       const log = storage.group(group);

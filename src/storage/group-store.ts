@@ -1,6 +1,7 @@
 import { assert, type Counter, FlotillaError, LIMITS, type LogIndex, logIndex } from '../base/index.js';
+import type { Glob } from '../event/index.js';
 import type { HardState } from '../raft/index.js';
-import type { Clock, GroupLog, RecoveredGroup, Timer } from '../replica/index.js';
+import type { Clock, GlobSearch, GroupLog, RecoveredGroup, Timer } from '../replica/index.js';
 import type { Checkpoint, LogRecord, LogTail } from '../wire/index.js';
 import type { HardStateFile } from './hard-state-file.js';
 import type { Marker, MarkerFile } from './marker-file.js';
@@ -138,6 +139,11 @@ export class GroupStore implements GroupLog {
 
   checkpointAt(index: LogIndex): Checkpoint {
     return this.log.checkpointAt(index);
+  }
+
+  search(glob: Glob): GlobSearch {
+    const search = this.log.search(glob);
+    return { next: (from, through) => search.next(from, logIndex(Math.min(through, this.committed))) };
   }
 
   noteCommitted(index: LogIndex): void {

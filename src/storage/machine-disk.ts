@@ -45,9 +45,9 @@ class MachineFile implements DiskFile {
     this.handle = handle;
   }
 
-  async read(bytes: number): Promise<Uint8Array> {
-    const content = Buffer.alloc(bytes);
-    const { bytesRead } = await this.handle.read(content, 0, bytes, 0);
+  async read(bytes: number, position = 0): Promise<Uint8Array> {
+    const content = Buffer.allocUnsafeSlow(bytes);
+    const { bytesRead } = await this.handle.read(content, 0, bytes, position);
     return content.subarray(0, bytesRead);
   }
 

@@ -3,6 +3,7 @@ import type { Clock } from '../replica/index.js';
 import type { LogRecord } from '../wire/index.js';
 import type { ColdDatabases } from './cold-databases.js';
 import type { DatabaseEntry, DatabaseOptions, Disk, DiskDatabase } from './disk.js';
+import type { NamespaceIndexer } from './namespace-index/index.js';
 
 /** How one node's segment databases are opened and looked after. */
 export interface DatabaseSettings {
@@ -10,6 +11,8 @@ export interface DatabaseSettings {
   readonly clock: Clock;
   readonly segmentBytes: number;
   readonly cold: ColdDatabases;
+  /** Absent: what is sealed gets no namespace index. */
+  readonly indexer?: NamespaceIndexer;
   /** Opening a LevelDB writes; where that fails the node must stop as after every failed write. */
   readonly onFailure: (error: unknown) => void;
 }
@@ -42,6 +45,11 @@ export class SegmentDatabase {
     return database;
   }
 
+  /** What a segment of this node holds before it is sealed. */
+  get segmentBytes(): number {
+    return this.settings.segmentBytes;
+  }
+
   get inUse(): boolean {
     return this.users > 0;
   }
@@ -50,6 +58,12 @@ export class SegmentDatabase {
   pin(): void {
     this.pinned = true;
     this.settings.cold.forget(this);
+  }
+
+  /** Leaves it open until nobody has used it for a while. */
+  letGo(): void {
+    this.pinned = false;
+    if (!this.inUse) this.settings.cold.used(this);
   }
 
   /** Closes it now, or where somebody reads, when the bounded set of cold databases wants its place. */

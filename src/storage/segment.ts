@@ -3,6 +3,7 @@ import { assert, type Counter, FlotillaError, type GroupId, type LogIndex, logIn
 import { follows, type LogRecord, type LogTail, openRecord, tailAfter } from '../wire/index.js';
 import type { Disk } from './disk.js';
 import { removeDirectory } from './durable-files.js';
+import { type Indexable, type Pace, SegmentNamespaces } from './namespace-index/index.js';
 import {
   type ContentsSummary,
   type IndexRange,
@@ -37,9 +38,12 @@ export async function prepareSegment(segmentsPath: string, sequence: number, set
  * youngest segment is open: it is written to, and what it holds is known from
  * reading it. The others are sealed: what they hold is known from their footer.
  */
-export class Segment {
+export class Segment implements Indexable {
   readonly directory: string;
   readonly header: SegmentHeader;
+  readonly namespaces: SegmentNamespaces;
+  /** See `IndexedSegment`. */
+  readonly runBytes: number;
   private readonly database: SegmentDatabase;
   private readonly disk: Disk;
   private state: { readonly kind: 'open'; readonly contents: SegmentContents } | { readonly kind: 'sealed'; readonly tail: LogTail };
@@ -50,6 +54,8 @@ export class Segment {
     this.database = database;
     this.disk = disk;
     this.state = state;
+    this.runBytes = database.segmentBytes / RUNS_PER_SEGMENT;
+    this.namespaces = new SegmentNamespaces(disk, directory, this);
   }
 
   /** Writes the header, from which on the segment counts. */
@@ -169,17 +175,28 @@ export class Segment {
     );
   }
 
-  /** Writes the footer and stops taking records. LevelDB is closed until somebody reads. */
-  async seal(): Promise<void> {
+  get isSealed(): boolean {
+    return this.state.kind === 'sealed';
+  }
+
+  /** Writes the footer and stops taking records. LevelDB is closed until somebody reads; `readSoon`: it stays open for that. */
+  async seal(readSoon = false): Promise<void> {
     const contents = this.open();
     await writeFooter(this.disk, this.directory, contents.summary());
     this.state = { kind: 'sealed', tail: contents.tail };
-    await this.database.unpin();
+    if (readSoon) this.database.letGo();
+    else await this.database.unpin();
+  }
+
+  /** Makes the namespace index of a sealed segment where it is missing. */
+  async ensureIndex(pace: Pace): Promise<void> {
+    if (this.isSealed) await this.namespaces.ensure(pace);
   }
 
   /** The youngest again, after those behind it were truncated. */
   async unseal(): Promise<void> {
     if (this.state.kind === 'open') return;
+    await this.namespaces.remove();
     const footer = await this.footer();
     await removeFooter(this.disk, this.directory);
     this.state = { kind: 'open', contents: SegmentContents.of(footer) };
@@ -192,12 +209,12 @@ export class Segment {
   }
 
   async close(): Promise<void> {
-    await this.database.close();
+    await Promise.all([this.namespaces.retire(), this.database.close()]);
   }
 
   /** Its directory is about to go: waits for those who read, and refuses new ones. */
   async retire(): Promise<void> {
-    await this.database.retire();
+    await Promise.all([this.namespaces.retire(), this.database.retire()]);
   }
 
   /** Removes the directory, durably, after those who read have finished. */
@@ -267,6 +284,9 @@ export class Segment {
     return new FlotillaError('DATA_LOSS', `group ${this.group}: record ${index} in ${this.directory}: ${what}`, { cause });
   }
 }
+
+/** What is sorted by namespace at a time is held in memory. */
+const RUNS_PER_SEGMENT = 8;
 
 /** A search reads this much at a time: what lies between two landmarks fits, unless one record is larger. */
 const SEARCH_BYTES = 128 * 1024;

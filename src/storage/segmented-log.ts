@@ -1,5 +1,6 @@
 import { join } from 'node:path';
 import { assert, type Counter, FlotillaError, type GroupId, type LogIndex, logIndex, present } from '../base/index.js';
+import type { Glob } from '../event/index.js';
 import { PlacedHistory } from '../raft/index.js';
 import {
   type Checkpoint,
@@ -10,6 +11,7 @@ import {
   type PlacedMembership,
   tailAfter,
 } from '../wire/index.js';
+import { IndexSearch } from './glob-search.js';
 import { type PreparedSegment, prepareSegment, Segment } from './segment.js';
 import type { DatabaseSettings } from './segment-database.js';
 import { checkpointOf, readHeader, type SegmentHeader, segmentName } from './segment-files.js';
@@ -53,6 +55,7 @@ export class SegmentedLog {
     this.segments = [...recovered.segments];
     this.memberships = new PlacedHistory(recovered.memberships);
     this.sequence = recovered.lastSequence;
+    for (const segment of this.segments) if (segment.isSealed) settings.indexer?.want(segment);
   }
 
   /** The end of what is durable. */
@@ -156,7 +159,9 @@ export class SegmentedLog {
     if (bytes < segmentBytes) return;
     const prepared = await present(this.prepared, 'the next segment is prepared when this one is half full');
     const full = this.youngest();
-    await full.seal();
+    const { indexer } = this.settings;
+    await full.seal(indexer?.isIdle);
+    indexer?.want(full);
     const inForce = this.memberships.latest;
     const { group, incarnation } = this.identity;
     const next = await Segment.begin(prepared, {
@@ -187,6 +192,23 @@ export class SegmentedLog {
         this.warmAfter(segment, next);
       }
       return records;
+    });
+  }
+
+  search(glob: Glob): IndexSearch {
+    return new IndexSearch(this, glob, this.settings.indexer);
+  }
+
+  /** Runs `action` on the segment that holds `from`; undefined unless that is sealed, with nothing in it behind `through`. */
+  async inSealed<Result>(
+    from: LogIndex,
+    through: LogIndex,
+    action: (segment: Segment) => Promise<Result | undefined>,
+  ): Promise<Result | undefined> {
+    return this.besideRemoval(async () => {
+      this.requireHeld(from);
+      const segment = this.holding(from);
+      return segment.isSealed && segment.tail.index <= through ? action(segment) : undefined;
     });
   }
 

@@ -8,6 +8,7 @@ import { createGroupFiles, type NewGroup } from './group-files.js';
 import { findGroups, openGroup } from './group-recovery.js';
 import type { GroupStore } from './group-store.js';
 import { machineDisk } from './machine-disk.js';
+import { NamespaceIndexer } from './namespace-index/index.js';
 import type { NodeDirectory } from './node-directory.js';
 import type { DatabaseSettings } from './segment-database.js';
 import { bytesOf, mergeByGroup, type WaitingWrite, WriteQueue } from './write-queue.js';
@@ -19,6 +20,8 @@ export interface StorageOptions {
   readonly disk?: Disk;
   /** A segment that holds more is sealed and the next one begun. Default: `LIMITS.segmentBytes`. */
   readonly segmentBytes?: number;
+  /** Whether sealed segments get their namespace index, in the background. Default: they do. */
+  readonly indexing?: boolean;
   /** Called once, with the first failure: the process must stop, and verify its data on the next start. */
   readonly onFailure?: (error: unknown) => void;
 }
@@ -44,6 +47,7 @@ export class LevelStorage implements Storage {
   private readonly settings: DatabaseSettings;
   private readonly onFailure: ((error: unknown) => void) | undefined;
   private readonly stores = new Map<GroupId, GroupStore>();
+  private readonly indexer: NamespaceIndexer;
   private readonly queue = new WriteQueue();
   private writing: Promise<void> | undefined;
   /** The first failed write. LevelDB's handle may lie after it, so nothing is ever written again. */
@@ -52,11 +56,13 @@ export class LevelStorage implements Storage {
   private written = 0;
 
   /** @internal Use {@link openStorage}. */
-  constructor({ directory, clock, disk = machineDisk, segmentBytes = LIMITS.segmentBytes, onFailure }: StorageOptions) {
+  constructor({ directory, clock, disk = machineDisk, segmentBytes = LIMITS.segmentBytes, indexing = true, onFailure }: StorageOptions) {
     const fail = (error: unknown): void => this.fail(error);
     this.directory = directory;
     this.onFailure = onFailure;
-    this.settings = { disk, clock, segmentBytes, cold: new ColdDatabases(clock, fail), onFailure: fail };
+    this.indexer = new NamespaceIndexer(clock, fail);
+    const settings = { disk, clock, segmentBytes, cold: new ColdDatabases(clock, fail), onFailure: fail };
+    this.settings = indexing ? { ...settings, indexer: this.indexer } : settings;
   }
 
   /** @internal */
@@ -143,6 +149,7 @@ export class LevelStorage implements Storage {
   async abandon(): Promise<void> {
     const stores = [...this.stores.values()];
     this.stores.clear();
+    await this.indexer.stop();
     const closed = await Promise.allSettled(stores.map((store) => store.close(this.failure === undefined && this.closed)));
     this.settings.cold.stop();
     for (const outcome of closed) if (outcome.status === 'rejected') this.fail(outcome.reason);
@@ -163,6 +170,7 @@ export class LevelStorage implements Storage {
 
   private async writeGroup(calls: readonly WaitingWrite[]): Promise<GroupStore[]> {
     const stores: GroupStore[] = [];
+    this.indexer.noteWrite();
     try {
       const writes: Promise<void>[] = [];
       for (const [id, write] of mergeByGroup(calls.flatMap(({ requests }) => requests))) {

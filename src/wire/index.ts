@@ -6,6 +6,7 @@ export * from './decode.js';
 export * from './descriptors.js';
 export * from './event-json.js';
 export * from './event-mapping.js';
+export * from './gathered-events.js';
 export * from './packed-body.js';
 export * from './peer-messages.js';
 export * as proto from './proto.js';

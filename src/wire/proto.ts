@@ -25,6 +25,7 @@ export {
   EventList,
   EventServiceDefinition,
   Failure,
+  GatheredList,
   GetRequest,
   GetResponse,
   LeaderNotice,

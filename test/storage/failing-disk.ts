@@ -21,7 +21,7 @@ export class FailingDisk implements Disk {
     const file = await machineDisk.openFile(path);
     if (file === undefined) return undefined;
     return {
-      read: (bytes) => file.read(bytes),
+      read: (bytes, position) => file.read(bytes, position),
       write: (content, position) => {
         this.change();
         file.write(content, position);

@@ -1,6 +1,6 @@
 import { assert, type Counter, FlotillaError, type GroupId, type LogIndex, logIndex, present } from '../../src/base/index.js';
 import type { HardState } from '../../src/raft/index.js';
-import type { GroupLog, PersistRequest, RecoveredGroup, Storage } from '../../src/replica/index.js';
+import type { GlobSearch, GroupLog, PersistRequest, RecoveredGroup, Storage } from '../../src/replica/index.js';
 import {
   type Checkpoint,
   decodeMembership,
@@ -129,6 +129,11 @@ class MemoryLog implements GroupLog {
 
   checkpointAt(index: LogIndex): Checkpoint {
     return checkpointAt(this.disk, index);
+  }
+
+  /** Without an index. */
+  search(): GlobSearch {
+    return { next: async () => undefined };
   }
 
   noteCommitted(index: LogIndex): void {

@@ -90,6 +90,7 @@ export interface ReadResponse {
     | { $case: "events"; value: EventList }
     | { $case: "batches"; value: BatchList }
     | { $case: "caughtUp"; value: CaughtUp }
+    | { $case: "gathered"; value: GatheredList }
     | undefined;
 }
 
@@ -104,6 +105,10 @@ export interface CaughtUp {
 
 export interface EventList {
   events: Event[];
+}
+
+export interface GatheredList {
+  gathered: Uint8Array[];
 }
 
 export interface BatchList {
@@ -881,6 +886,9 @@ export const ReadResponse: MessageFns<ReadResponse> = {
       case "caughtUp":
         CaughtUp.encode(message.content.value, writer.uint32(34).fork()).join();
         break;
+      case "gathered":
+        GatheredList.encode(message.content.value, writer.uint32(42).fork()).join();
+        break;
     }
     return writer;
   },
@@ -928,6 +936,14 @@ export const ReadResponse: MessageFns<ReadResponse> = {
             }
 
             message.content = { $case: "caughtUp", value: CaughtUp.decode(reader, reader.uint32()) };
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.content = { $case: "gathered", value: GatheredList.decode(reader, reader.uint32()) };
             continue;
           }
         }
@@ -1077,6 +1093,52 @@ export const EventList: MessageFns<EventList> = {
             }
 
             message.events.push(Event.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseGatheredList(): GatheredList {
+  return { gathered: [] };
+}
+
+export const GatheredList: MessageFns<GatheredList> = {
+  encode(message: GatheredList, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.gathered) {
+      writer.uint32(10).bytes(v!);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): GatheredList {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseGatheredList();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.gathered.push(reader.bytes());
             continue;
           }
         }

@@ -1,0 +1,51 @@
+import { FlotillaError, type LogIndex } from '../base/index.js';
+import type { Glob } from '../event/index.js';
+import type { GlobSearch, LogMatches } from '../replica/index.js';
+import type { NamespaceIndexer, SegmentMatch } from './namespace-index/index.js';
+import type { Segment } from './segment.js';
+import type { SegmentedLog } from './segmented-log.js';
+
+/**
+ * Goes through a log by the namespace indexes of its sealed segments. Of one
+ * segment at a time it remembers where the matching events are.
+ *
+ * An index is believed only where everything that it knows of is committed: what
+ * a new leader replaces is never in it then. To go through a log from its end
+ * would need nothing else of it but the runs in reverse.
+ */
+export class IndexSearch implements GlobSearch {
+  private readonly log: SegmentedLog;
+  private readonly glob: Glob;
+  private readonly indexer: NamespaceIndexer | undefined;
+  private found: { readonly segment: Segment; readonly match: SegmentMatch } | undefined;
+  /** No index of it is of use. */
+  private useless: Segment | undefined;
+
+  constructor(log: SegmentedLog, glob: Glob, indexer: NamespaceIndexer | undefined) {
+    this.log = log;
+    this.glob = glob;
+    this.indexer = indexer;
+  }
+
+  async next(from: LogIndex, through: LogIndex): Promise<LogMatches | undefined> {
+    if (this.glob.literalPrefix === '') return undefined;
+    return this.log.inSealed(from, through, (segment) => this.search(segment, from));
+  }
+
+  private async search(segment: Segment, from: LogIndex): Promise<LogMatches | undefined> {
+    if (segment === this.useless) return undefined;
+    try {
+      const match = this.found?.segment === segment ? this.found.match : await segment.namespaces.match(this.glob);
+      this.found = match && { segment, match };
+      if (match !== undefined) return await match.read(from, segment, () => segment.namespaces.open());
+      if (!segment.namespaces.isMissing) this.useless = segment;
+    } catch (error) {
+      // The records say what is in them; where they are what is damaged, reading them without an index tells so.
+      if (error instanceof FlotillaError && error.code !== 'DATA_LOSS') throw error;
+      this.found = undefined;
+      segment.namespaces.noteDamage();
+    }
+    if (segment.namespaces.isMissing) this.indexer?.want(segment);
+    return undefined;
+  }
+}

@@ -1,0 +1,122 @@
+import { LIMITS, type LogIndex, logIndex, present } from '../../base/index.js';
+import type { Glob } from '../../event/index.js';
+import type { LogMatches } from '../../replica/index.js';
+import { type GatheredEvents, type LogRecord, openAllGathered } from '../../wire/index.js';
+import type { IndexedSegment } from './build-index.js';
+import { blocksFor, hasPrefix, type IndexFile } from './index-file.js';
+import type { IndexTop } from './index-layout.js';
+import { type Extent, type NamespacePlace, readPlaces } from './namespace-row.js';
+
+/** Copies are read where they are smaller by this factor than the records: these come in order and need no encoding. */
+const COPY_GAIN = 2;
+
+/** How the events of one run that match are read: their copies, or the records that hold them. */
+interface RunMatch {
+  readonly first: LogIndex;
+  readonly last: LogIndex;
+  /** Undefined: by `records`. */
+  readonly copies: readonly Extent[] | undefined;
+  /** Ascending. */
+  readonly records: readonly LogIndex[];
+}
+
+/** Where in a sealed segment the events are that match a glob. */
+export class SegmentMatch {
+  private readonly runs: readonly RunMatch[];
+
+  private constructor(runs: readonly RunMatch[]) {
+    this.runs = runs;
+  }
+
+  /** Undefined where so many namespaces may match that looking each of them up saves nothing. */
+  static async find(file: IndexFile, segment: IndexedSegment, glob: Glob): Promise<SegmentMatch | undefined> {
+    const top = await file.top();
+    const prefix = Buffer.from(glob.literalPrefix);
+    const blocks = blocksFor(top, prefix);
+    if (blocks.reduce((sum, { length }) => sum + length, 0) > LIMITS.namespaceLookupBytes) return undefined;
+    const places = new Map<number, NamespacePlace[]>();
+    for (const block of blocks) {
+      for (const row of await file.rows(block)) {
+        if (!hasPrefix(row.name, prefix)) continue;
+        if (!glob.matches(row.name.toString())) continue;
+        for (const place of readPlaces(row, segment.before.index)) {
+          const others = places.get(place.run);
+          if (others === undefined) places.set(place.run, [place]);
+          else others.push(place);
+        }
+      }
+    }
+    return new SegmentMatch(top.runs.map((_, run) => runMatch(top, run, segment.tail.index, places.get(run) ?? [])));
+  }
+
+  /** The first of what matches at `from` or behind it; `from` is of this segment. */
+  async read(from: LogIndex, segment: IndexedSegment, openFile: () => Promise<IndexFile | undefined>): Promise<LogMatches | undefined> {
+    let next = from;
+    for (const run of this.runs) {
+      if (run.last < next) continue;
+      const wanted = run.records.length > 0 || (run.copies?.length ?? 0) > 0;
+      if (wanted) {
+        // Copies tell of no record: of a run that was read in part they would repeat what was read.
+        return run.copies !== undefined && next <= run.first
+          ? await readCopies(run, run.copies, openFile)
+          : await readRecords(run, next, segment);
+      }
+      next = logIndex(run.last + 1);
+    }
+    return { kind: 'records', records: [], through: segment.tail.index };
+  }
+}
+
+function runMatch(top: IndexTop, position: number, segmentEnd: LogIndex, placed: readonly NamespacePlace[]): RunMatch {
+  const run = present(top.runs[position], 'a run');
+  const following = top.runs[position + 1];
+  const range = { first: run.firstIndex, last: following === undefined ? segmentEnd : logIndex(following.firstIndex - 1) };
+  let eventBytes = 0;
+  let recordBytes = 0;
+  const copies: Extent[] = [];
+  const records = new Set<LogIndex>();
+  for (const place of placed) {
+    eventBytes += place.eventBytes;
+    recordBytes += place.recordBytes;
+    if (place.copy !== undefined) copies.push(place.copy);
+    for (const index of place.records) records.add(index);
+  }
+  const copied = copies.length === placed.length && eventBytes * COPY_GAIN <= Math.min(recordBytes, run.recordBytes);
+  return { ...range, copies: copied ? copies : undefined, records: [...records].sort((left, right) => left - right) };
+}
+
+async function readCopies(
+  run: RunMatch,
+  copies: readonly Extent[],
+  openFile: () => Promise<IndexFile | undefined>,
+): Promise<LogMatches | undefined> {
+  const file = await openFile();
+  if (file === undefined) return undefined;
+  try {
+    const gathered: GatheredEvents[] = [];
+    for (const extent of copies) gathered.push(...openAllGathered(await file.bytes(extent)));
+    return { kind: 'events', gathered, ordered: copies.length === 1, through: run.last };
+  } finally {
+    await file.close();
+  }
+}
+
+/** Those from `from` on, as many as fit into one read of cold records, at least one. */
+async function readRecords(run: RunMatch, from: LogIndex, segment: IndexedSegment): Promise<LogMatches> {
+  const records: LogRecord[] = [];
+  const wanted = run.records.filter((index) => index >= from);
+  let bytes = 0;
+  for (let at = 0; at < wanted.length; ) {
+    if (bytes >= LIMITS.readChunkBytes) return { kind: 'records', records, through: present(records.at(-1), 'something was read').index };
+    const first = present(wanted[at], 'within the list');
+    let end = at + 1;
+    while (end < wanted.length && wanted[end] === first + (end - at)) end++;
+    const part = await segment.read(first, logIndex(first + (end - at) - 1), LIMITS.readChunkBytes - bytes);
+    for (const record of part) {
+      records.push(record);
+      bytes += record.bytes.byteLength;
+    }
+    at += part.length;
+  }
+  return { kind: 'records', records, through: run.last };
+}

@@ -1,0 +1,79 @@
+import { FlotillaError } from '../../base/index.js';
+import type { Clock } from '../../replica/index.js';
+import { Pace } from './pace.js';
+
+/** While something was written within this time, an index is made slowly. */
+const BUSY_MS = 200;
+
+/** A sealed segment that may lack its index. */
+export interface Indexable {
+  /** Makes the index where there is none that fits. Rejects with a FlotillaError where that can't be, with another error where the disk fails. */
+  ensureIndex(pace: Pace): Promise<void>;
+}
+
+/**
+ * Makes the indexes of a node's sealed segments in the background, one at a
+ * time, the one that was asked for last first: its records are still in memory.
+ */
+export class NamespaceIndexer {
+  private readonly clock: Clock;
+  private readonly onFailure: (error: unknown) => void;
+  private readonly waiting = new Set<Indexable>();
+  private working: Promise<void> | undefined;
+  private pace: Pace | undefined;
+  private lastWriteMs = Number.NEGATIVE_INFINITY;
+  private stopped = false;
+
+  constructor(clock: Clock, onFailure: (error: unknown) => void) {
+    this.clock = clock;
+    this.onFailure = onFailure;
+  }
+
+  get isIdle(): boolean {
+    return this.working === undefined && !this.stopped;
+  }
+
+  /** Something was written that others wait for. */
+  noteWrite(): void {
+    this.lastWriteMs = this.clock.nowMs();
+  }
+
+  want(segment: Indexable): void {
+    if (this.stopped) return;
+    this.waiting.delete(segment);
+    this.waiting.add(segment);
+    this.working ??= this.work();
+  }
+
+  /** The segment is about to go. */
+  forget(segment: Indexable): void {
+    this.waiting.delete(segment);
+  }
+
+  async stop(): Promise<void> {
+    this.stopped = true;
+    this.waiting.clear();
+    this.pace?.cancel();
+    await this.working;
+  }
+
+  private async work(): Promise<void> {
+    await new Promise<void>((resolve) => this.clock.soon(resolve));
+    for (let segment = this.takeNewest(); segment !== undefined; segment = this.takeNewest()) {
+      this.pace = new Pace(this.clock, () => this.clock.nowMs() - this.lastWriteMs < BUSY_MS);
+      try {
+        await segment.ensureIndex(this.pace);
+      } catch (error) {
+        // What can't be indexed is read record by record, and whoever meets the damage reports it.
+        if (!(error instanceof FlotillaError)) this.onFailure(error);
+      }
+    }
+    this.working = undefined;
+  }
+
+  private takeNewest(): Indexable | undefined {
+    const newest = [...this.waiting].at(-1);
+    if (newest !== undefined) this.waiting.delete(newest);
+    return newest;
+  }
+}

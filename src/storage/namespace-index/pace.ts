@@ -1,0 +1,51 @@
+import { FlotillaError } from '../../base/index.js';
+import type { Clock } from '../../replica/index.js';
+
+/** The event loop is held this long at a time … */
+const SLICE_MS = 6;
+/** … and left alone this many times as long, while there is something else to do. */
+const BUSY_REST_RATIO = 4;
+
+/** Cuts long work into slices, so that what producers and consumers wait for goes on between them. */
+export class Pace {
+  private readonly clock: Clock;
+  private readonly isBusy: () => boolean;
+  private sinceMs: number;
+  private cancelled = false;
+
+  constructor(clock: Clock, isBusy: () => boolean) {
+    this.clock = clock;
+    this.isBusy = isBusy;
+    this.sinceMs = clock.nowMs();
+  }
+
+  /** Whether the slice is used up: await {@link rest}. */
+  get isDue(): boolean {
+    return this.cancelled || this.clock.nowMs() - this.sinceMs >= SLICE_MS;
+  }
+
+  async rest(): Promise<void> {
+    this.requireWanted();
+    const workedMs = this.clock.nowMs() - this.sinceMs;
+    await new Promise<void>((resolve) => {
+      if (this.isBusy()) this.clock.after(workedMs * BUSY_REST_RATIO, resolve);
+      else this.clock.soon(resolve);
+    });
+    this.restart();
+    this.requireWanted();
+  }
+
+  /** The next rest rejects with CANCELLED. */
+  cancel(): void {
+    this.cancelled = true;
+  }
+
+  /** What was waited for until now was others' work. */
+  restart(): void {
+    this.sinceMs = this.clock.nowMs();
+  }
+
+  private requireWanted(): void {
+    if (this.cancelled) throw new FlotillaError('CANCELLED', 'the work is not wanted any more');
+  }
+}

@@ -1,0 +1,102 @@
+import { join } from 'node:path';
+import { FlotillaError } from '../../base/index.js';
+import type { Glob } from '../../event/index.js';
+import type { Disk } from '../disk.js';
+import { buildIndex, type IndexedSegment } from './build-index.js';
+import { SegmentMatch } from './glob-match.js';
+import { IndexFile } from './index-file.js';
+import type { Pace } from './pace.js';
+
+/** What is known of a segment's index: `missing` also where it is damaged, `impossible` where its records can't be read. */
+type State = 'unknown' | 'present' | 'missing' | 'impossible';
+
+/** The `namespaces` file of one segment. */
+export class SegmentNamespaces {
+  private readonly disk: Disk;
+  private readonly path: string;
+  private readonly segment: IndexedSegment;
+  private state: State = 'unknown';
+  private making: { readonly pace: Pace; readonly done: Promise<void> } | undefined;
+  private retired = false;
+
+  constructor(disk: Disk, directory: string, segment: IndexedSegment) {
+    this.disk = disk;
+    this.path = join(directory, 'namespaces');
+    this.segment = segment;
+  }
+
+  /** Whether it would have to be made before it can be used. */
+  get isMissing(): boolean {
+    return this.state === 'missing';
+  }
+
+  /** Undefined where there is no index that fits. */
+  async open(): Promise<IndexFile | undefined> {
+    if (this.state === 'missing' || this.state === 'impossible') return undefined;
+    const file = await IndexFile.open(this.disk, this.path, this.segment.tail);
+    this.state = file === undefined ? 'missing' : 'present';
+    return file;
+  }
+
+  /** What was read from it was not what had been written. */
+  noteDamage(): void {
+    if (this.state === 'present') this.state = 'missing';
+  }
+
+  /** Undefined where there is no index, or it is of no use for this glob. */
+  async match(glob: Glob): Promise<SegmentMatch | undefined> {
+    const file = await this.open();
+    if (file === undefined) return undefined;
+    try {
+      return await SegmentMatch.find(file, this.segment, glob);
+    } finally {
+      await file.close();
+    }
+  }
+
+  /** Makes the index where there is none that fits. */
+  async ensure(pace: Pace): Promise<void> {
+    if (this.retired || this.making !== undefined) return;
+    const done = this.make(pace);
+    // Whoever cancels it only waits for its end; the failure is the caller's.
+    this.making = { pace, done: done.catch(() => undefined) };
+    try {
+      await done;
+    } finally {
+      this.making = undefined;
+    }
+  }
+
+  /** Nothing is written any more when it resolves. */
+  async cancel(): Promise<void> {
+    this.making?.pace.cancel();
+    await this.making?.done;
+  }
+
+  /** The same, for good: the directory is about to go. */
+  async retire(): Promise<void> {
+    this.retired = true;
+    await this.cancel();
+  }
+
+  /** The segment is about to be written to again. */
+  async remove(): Promise<void> {
+    await this.cancel();
+    this.state = 'unknown';
+    await this.disk.remove(this.path);
+  }
+
+  private async make(pace: Pace): Promise<void> {
+    const file = await this.open();
+    await file?.close();
+    if (this.state !== 'missing') return;
+    try {
+      pace.restart();
+      await buildIndex(this.disk, this.path, this.segment, pace);
+      this.state = 'present';
+    } catch (error) {
+      if (error instanceof FlotillaError && error.code !== 'CANCELLED') this.state = 'impossible';
+      throw error;
+    }
+  }
+}
