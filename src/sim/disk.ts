@@ -314,6 +314,10 @@ class OpenDatabase implements DiskDatabase {
     return this.disk.read(() => visit([...this.values].sort(([a], [b]) => a - b).map(([index, bytes]) => ({ index, bytes }))));
   }
 
+  settle(): Promise<void> {
+    return this.disk.write(() => void this.database.open());
+  }
+
   close(): Promise<void> {
     return Promise.resolve();
   }

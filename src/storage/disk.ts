@@ -61,5 +61,7 @@ export interface DiskDatabase {
   read(from: number, to: number, maxBytes: number): Promise<Uint8Array[]>;
   /** Everything there is, in order, a chunk at a time. */
   scan(visit: (entries: readonly DatabaseEntry[]) => void): Promise<void>;
+  /** Moves what the write-ahead log holds to where opening and reading it costs least. It changes nothing that can be read. */
+  settle(): Promise<void>;
   close(): Promise<void>;
 }

@@ -133,6 +133,7 @@ async function openSealed(
     await segment.scan(() => undefined);
     const summary = segment.summary();
     await segment.seal();
+    await segment.settle();
     return { segment, summary };
   } catch (error) {
     await segment.close();

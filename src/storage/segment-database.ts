@@ -60,16 +60,15 @@ export class SegmentDatabase {
     this.settings.cold.forget(this);
   }
 
-  /** Leaves it open until nobody has used it for a while. */
-  letGo(): void {
+  /** It will not be written to for now, and may be closed while nobody reads. */
+  unpin(): void {
     this.pinned = false;
-    if (!this.inUse) this.settings.cold.used(this);
   }
 
-  /** Closes it now, or where somebody reads, when the bounded set of cold databases wants its place. */
-  async unpin(): Promise<void> {
-    this.pinned = false;
-    if (!this.inUse) await this.close();
+  /** Makes opening it cheap, and closes it where nobody reads: it was unpinned. */
+  async settle(): Promise<void> {
+    await this.use((database) => database.settle());
+    if (!this.pinned && !this.inUse) await this.close();
   }
 
   /** Closes it for good: its directory is about to go. Waits for those who use it, and refuses new ones. */

@@ -179,18 +179,26 @@ export class Segment implements Indexable {
     return this.state.kind === 'sealed';
   }
 
-  /** Writes the footer and stops taking records. LevelDB is closed until somebody reads; `readSoon`: it stays open for that. */
-  async seal(readSoon = false): Promise<void> {
-    const contents = this.open();
-    await writeFooter(this.disk, this.directory, contents.summary());
-    this.state = { kind: 'sealed', tail: contents.tail };
-    if (readSoon) this.database.letGo();
-    else await this.database.unpin();
-  }
-
   /** Makes the namespace index of a sealed segment where it is missing. */
   async ensureIndex(pace: Pace): Promise<void> {
     if (this.isSealed) await this.namespaces.ensure(pace);
+  }
+
+  /** Writes the footer and stops taking records. */
+  async seal(): Promise<void> {
+    const contents = this.open();
+    await writeFooter(this.disk, this.directory, contents.summary());
+    this.state = { kind: 'sealed', tail: contents.tail };
+    this.database.unpin();
+  }
+
+  /**
+   * Turns the write-ahead log of a sealed segment into a table and closes LevelDB
+   * until somebody reads. Who opened it first would wait for that otherwise, half
+   * a second for 64 MiB, and hold all of it in memory a second time.
+   */
+  async settle(): Promise<void> {
+    await this.guard(() => this.database.settle());
   }
 
   /** The youngest again, after those behind it were truncated. */

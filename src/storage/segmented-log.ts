@@ -43,6 +43,8 @@ export class SegmentedLog {
   private readonly memberships: PlacedHistory<PlacedMembership>;
   private sequence: number;
   private prepared: Promise<PreparedSegment> | undefined;
+  /** The segment that was sealed last is being settled; one at a time, because each has its records in memory until then. */
+  private settling: Promise<void> = Promise.resolve();
   /** Removals of segments so far; a read that one of them overtook is done again. */
   private removals = 0;
   private removal: Promise<void> = Promise.resolve();
@@ -158,10 +160,9 @@ export class SegmentedLog {
     if (bytes >= segmentBytes / 2 && this.prepared === undefined) this.prepare();
     if (bytes < segmentBytes) return;
     const prepared = await present(this.prepared, 'the next segment is prepared when this one is half full');
+    await this.settling;
     const full = this.youngest();
-    const { indexer } = this.settings;
-    await full.seal(indexer?.isIdle);
-    indexer?.want(full);
+    await full.seal();
     const inForce = this.memberships.latest;
     const { group, incarnation } = this.identity;
     const next = await Segment.begin(prepared, {
@@ -173,6 +174,10 @@ export class SegmentedLog {
     });
     this.prepared = undefined;
     this.segments.push(next);
+    this.settling = full.settle().then(
+      () => this.settings.indexer?.want(full),
+      (error: unknown) => this.settleFailed(full, error),
+    );
   }
 
   /** See `GroupLog.read`. Empty where `from` was truncated while the call waited. */
@@ -235,6 +240,7 @@ export class SegmentedLog {
   async close(): Promise<void> {
     // Where preparing failed, that has been reported when it did.
     const prepared = await this.prepared?.catch(() => undefined);
+    await this.settling;
     await Promise.all([prepared?.database.close(), ...this.segments.map((segment) => segment.close())]);
   }
 
@@ -286,6 +292,11 @@ export class SegmentedLog {
     const youngest = this.youngest();
     await youngest.unseal();
     await this.writeTo(youngest, after, records);
+  }
+
+  /** A segment that was removed meanwhile needs it no more. */
+  private settleFailed(segment: Segment, error: unknown): void {
+    if (this.segments.includes(segment)) this.settings.onFailure(error);
   }
 
   private prepare(): void {

@@ -63,6 +63,7 @@ export class FailingDisk implements Disk {
     return {
       read: (...args) => database.read(...args),
       scan: (visit) => database.scan(visit),
+      settle: () => database.settle(),
       close: () => database.close(),
       write: async (...args) => {
         this.change();

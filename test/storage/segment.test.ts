@@ -1,12 +1,13 @@
 import assert from 'node:assert/strict';
-import { mkdir } from 'node:fs/promises';
+import { mkdir, readdir, stat } from 'node:fs/promises';
+import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { logIndex } from '../../src/base/index.js';
 import { systemClock } from '../../src/node/clock.js';
 import { ColdDatabases } from '../../src/storage/cold-databases.js';
 import { machineDisk } from '../../src/storage/machine-disk.js';
 import { prepareSegment, Segment } from '../../src/storage/segment.js';
-import { readFooter } from '../../src/storage/segment-files.js';
+import { databasePath, readFooter } from '../../src/storage/segment-files.js';
 import { EMPTY_LOG_TAIL } from '../../src/wire/index.js';
 import { checksums, GROUP, INCARNATION, membershipOf, RecordChain, scratchDirectory } from './fixture.js';
 
@@ -54,6 +55,36 @@ test('seal_isReadFromAgainAfterItWasClosed', async (t) => {
     assert.deepEqual(checksums(records), checksums(chain.records));
     await segment.close();
   }
+});
+
+test('settle_leavesATableAndAnEmptyWriteAheadLog_soThatOpeningIsCheap', async (t) => {
+  const segment = await newSegment(t);
+  const chain = new RecordChain();
+  await segment.write(EMPTY_LOG_TAIL, chain.addMany(50, { bytes: 1000 }));
+  await segment.seal();
+  await segment.settle();
+  const database = databasePath(segment.directory);
+  const sizes = await Promise.all(
+    (await readdir(database)).map(async (name) => ({ name, bytes: (await stat(join(database, name))).size })),
+  );
+  const bytesOf = (suffix: string): number => sizes.filter(({ name }) => name.endsWith(suffix)).reduce((sum, { bytes }) => sum + bytes, 0);
+  assert.ok(bytesOf('.ldb') >= 50_000, JSON.stringify(sizes));
+  assert.equal(bytesOf('.log'), 0, JSON.stringify(sizes));
+  assert.deepEqual(checksums(await segment.read(logIndex(1), logIndex(50), 1 << 20)), checksums(chain.records));
+  await segment.close();
+});
+
+test('settle_whileTheSegmentIsUnsealedAgain_leavesItOpenAndWritable', async (t) => {
+  const segment = await newSegment(t);
+  const chain = new RecordChain();
+  await segment.write(EMPTY_LOG_TAIL, chain.addMany(5));
+  await segment.seal();
+  const settling = segment.settle();
+  await segment.unseal();
+  await segment.write(chain.tail, chain.addMany(2));
+  await settling;
+  await segment.write(chain.tail, chain.addMany(2));
+  assert.deepEqual(checksums(await segment.read(logIndex(1), logIndex(9), 1 << 20)), checksums(chain.records));
 });
 
 test('remove_waitsForReadersAndRefusesNewOnes', async (t) => {

@@ -29,10 +29,6 @@ export class NamespaceIndexer {
     this.onFailure = onFailure;
   }
 
-  get isIdle(): boolean {
-    return this.working === undefined && !this.stopped;
-  }
-
   /** Something was written that others wait for. */
   noteWrite(): void {
     this.lastWriteMs = this.clock.nowMs();

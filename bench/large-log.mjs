@@ -1,0 +1,133 @@
+// Usage: npm run setup && node bench/large-log.mjs [MILLIONS] [-- SERVER ARGUMENTS]
+// One node with a long log of 128-byte events in batches of 64 KiB (about 200 MB on disk a million): how fast it takes them in at the
+// begin and at the end, how soon it is ready again after SIGTERM and after SIGKILL, what it takes in memory meanwhile, and how fast it
+// gives them out: all of them, the newest ten, the first of a time, and single ones. One JSON object a line. The folder is removed.
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { openSync, readFileSync } from 'node:fs';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { FlotillaClient } from '../dist/src/client/index.js';
+import { untilReady } from './cluster.mjs';
+
+const COMMAND = fileURLToPath(new URL('../cli/flotilla.cjs', import.meta.url));
+const PORT = 7300;
+const MILLION = 1_000_000;
+const BATCH_EVENTS = 480;
+const IN_FLIGHT = 8;
+
+const separator = process.argv.indexOf('--');
+const millions = Number(process.argv[2] ?? 10);
+const serverArguments = separator < 0 ? [] : process.argv.slice(separator + 1);
+
+const directory = await mkdtemp(join(tmpdir(), 'flotilla-large-log-'));
+const payload = Buffer.alloc(128, 65);
+const NAMESPACES = Array.from({ length: 100 }, (_, n) => `/s/a/${n}`);
+const print = (row) => process.stdout.write(`${JSON.stringify(row)}\n`);
+const secondsSince = (start) => Number(((performance.now() - start) / 1000).toFixed(2));
+const client = new FlotillaClient({ hosts: `127.0.0.1:${PORT}` });
+
+let child;
+let produced = 0;
+/** When each million was complete, from none on. */
+const atMillions = [Date.now()];
+
+try {
+  await start();
+  const speeds = [];
+  for (let million = 1; million <= millions; million++) {
+    speeds.push(await produceMillion());
+    atMillions.push(Date.now());
+    print({ event: 'produced', millions: million, perSecond: speeds.at(-1), ...memory() });
+  }
+  print({ event: 'produce speed', first: speeds[0], last: speeds.at(-1), ratio: Number((speeds.at(-1) / speeds[0]).toFixed(2)) });
+  for (const signal of ['SIGTERM', 'SIGKILL']) {
+    await stop(signal);
+    const readySeconds = await start();
+    print({ event: `restarted after ${signal}`, readySeconds, ...memory() });
+  }
+  await timed('newest ten, backwards', () => take(10, { backwards: true }));
+  await timed('ten from the middle, by time', () => take(10, { since: atMillions[Math.floor(millions / 2)] ?? 0 }));
+  await timed('ten from the middle, by id', () => take(10, { startAfter: `${Math.floor(produced / 2)}.1` }));
+  for (let place = 1; place <= 5; place++) await timed('one event', () => client.get(`${Math.floor((produced * place) / 7)}.1`));
+  await readAll('all');
+  await readAll('all, again');
+  await readAll('all, backwards', { backwards: true });
+} finally {
+  await client.close();
+  child.kill('SIGKILL');
+  await rm(directory, { recursive: true, force: true, maxRetries: 5 });
+}
+
+/** Resolves with the seconds until it was ready. */
+async function start() {
+  const log = openSync(join(directory, 'node.log'), 'a');
+  const begun = performance.now();
+  child = spawn(process.execPath, [COMMAND, '-d', directory, '-p', String(PORT), ...serverArguments], { stdio: ['ignore', log, log] });
+  await untilReady(PORT + 1000, 120_000);
+  return secondsSince(begun);
+}
+
+async function stop(signal) {
+  const ended = once(child, 'exit');
+  child.kill(signal);
+  await ended;
+}
+
+async function produceMillion() {
+  const goal = produced + MILLION;
+  const begun = performance.now();
+  const before = produced;
+  await Promise.all(
+    Array.from({ length: IN_FLIGHT }, async () => {
+      while (produced < goal) {
+        const first = produced;
+        produced += BATCH_EVENTS;
+        const events = Array.from({ length: BATCH_EVENTS }, (_, n) => ({ namespace: NAMESPACES[(first + n) % 100], data: payload }));
+        await client.append(events);
+      }
+    }),
+  );
+  return Math.round((produced - before) / ((performance.now() - begun) / 1000));
+}
+
+async function take(limit, options) {
+  let seen = 0;
+  for await (const _event of client.read({ ...options, limit })) seen++;
+  if (seen !== limit) throw new Error(`${seen} events came of ${limit}`);
+}
+
+async function timed(what, action) {
+  const begun = performance.now();
+  await action();
+  print({ event: what, ms: Math.round(performance.now() - begun), ...memory() });
+}
+
+async function readAll(what, options = {}) {
+  const begun = performance.now();
+  let seen = 0;
+  let peak = memory();
+  for await (const events of client.readBatches(options)) {
+    const before = Math.floor(seen / 100_000);
+    seen += events.length;
+    if (Math.floor(seen / 100_000) === before) continue;
+    const now = memory();
+    if (now.residentMiB > peak.residentMiB) peak = now;
+  }
+  if (seen !== produced) throw new Error(`${seen} events came of ${produced}`);
+  const seconds = secondsSince(begun);
+  print({ event: `read ${what}`, seconds, perSecond: Math.round(seen / seconds), peak });
+}
+
+/** Of the server, where the system tells; mapped are pages of files, which the system takes back when it needs them. */
+function memory() {
+  try {
+    const status = readFileSync(`/proc/${child.pid}/status`, 'utf8');
+    const of = (name) => Math.round(Number(new RegExp(`^${name}:\\s+(\\d+)`, 'm').exec(status)?.[1]) / 1024);
+    return { residentMiB: of('VmRSS'), anonymousMiB: of('RssAnon'), mappedMiB: of('RssFile') };
+  } catch {
+    return {};
+  }
+}
