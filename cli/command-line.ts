@@ -14,6 +14,7 @@ const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
   inspect: async () => (await import('./inspect.js')).inspectCommand(),
   verify: async () => (await import('./verify.js')).verifyCommand(),
   dump: async () => (await import('./dump.js')).dumpCommand(),
+  stream: async () => (await import('./stream.js')).streamCommand(),
   sim: async () => (await import('./sim.js')).simCommand(),
 };
 

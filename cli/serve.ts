@@ -26,12 +26,12 @@ Examples:
   $ flotilla serve --config flotilla.yaml -L info -L raft=debug`;
 
 function commanderOption(name: OptionName): Option {
-  const { short, argument, repeatable, unsupported, group, summary, default: shown } = optionOf(name);
+  const { short, argument, repeatable, group, summary, default: shown } = optionOf(name);
   const flags = `${short === undefined ? '' : `-${short}, `}--${name}${argument === undefined ? '' : ` <${argument}>`}`;
   // The defaults are not commander's: it couldn't tell them from a flag, which beats the environment.
   const option = new Option(flags, shown === undefined ? summary : `${summary} (default: ${shown})`).helpGroup(`${group}:`);
   if (repeatable) option.argParser((value: string, before: readonly string[] | undefined) => [...(before ?? []), value]);
-  return unsupported ? option.hideHelp() : option;
+  return option;
 }
 
 function flagsOf(command: Command): Flags {

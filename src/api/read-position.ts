@@ -26,8 +26,9 @@ export interface StoredEvent {
   readonly batch: StoredBatch;
 }
 
-/** The committed event with this counter; undefined where there is none. */
+/** The committed event with this counter; undefined where there is none, or none any more. */
 export async function locate(replica: Replica, sought: Counter): Promise<StoredEvent | undefined> {
+  if (sought < replica.stream.first.firstCounter) return undefined;
   const index = await replica.indexOfCounter(sought);
   if (index === undefined || index > replica.commitIndex) return undefined;
   const [record] = await replica.read(index, index, LIMITS.readChunkBytes);
@@ -94,14 +95,31 @@ function requireActor(found: StoredEvent, id: EventId, field: string): void {
   );
 }
 
-/** Where the log begins. */
-export function firstPosition({ begin }: Replica): ReadPosition {
-  return { index: logIndex(begin.index + 1), afterCounter: counter(begin.nextCounter - 1) };
+/** Where the stream begins: what is older is not delivered, also where its segment still stands. */
+export function firstPosition({ stream }: Replica): ReadPosition {
+  const { index, firstCounter } = stream.first;
+  return { index: logIndex(index + 1), afterCounter: counter(firstCounter - 1) };
 }
 
-/** `what` lies before the log's begin. */
-async function removed(replica: Replica, what: string): Promise<FlotillaError> {
-  const first = await locate(replica, replica.begin.nextCounter);
+/**
+ * Where a reader goes on that has had all before record `next`, and wants what
+ * is behind `afterCounter`. Throws POSITION_REMOVED where the begin of the
+ * stream has overtaken it: to skip what was removed would be a hole that nobody
+ * tells of.
+ */
+export async function keptFrom(replica: Replica, next: LogIndex, afterCounter: number): Promise<LogIndex> {
+  const { first } = replica.stream;
+  if (next > first.index + 1 || next > replica.commitIndex || afterCounter + 1 >= first.firstCounter)
+    return logIndex(Math.max(next, first.index + 1));
+  const [record] = next > replica.begin.index ? await replica.read(next, next, 1) : [];
+  if ((record?.firstCounter ?? 0) < first.firstCounter) throw await removed(replica, 'the next event');
+  // What is left of the records before the begin holds no events.
+  return logIndex(Math.max(next, first.index + 1));
+}
+
+/** `what` lies before the stream's begin. */
+export async function removed(replica: Replica, what: string): Promise<FlotillaError> {
+  const first = await locate(replica, replica.stream.first.firstCounter);
   const there = first === undefined ? 'it has no event now' : `its first event is ${formatEventId(first.id)}`;
   return new FlotillaError('POSITION_REMOVED', `${what} is not kept any more: ${there}`);
 }

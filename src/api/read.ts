@@ -7,7 +7,7 @@ import { backwardRecords } from './backward-records.js';
 import { type CommittedEnd, committedEnd } from './committed-end.js';
 import { ReadChunks } from './read-chunks.js';
 import type { ReadPlan } from './read-plan.js';
-import { lastCounterAt, locate } from './read-position.js';
+import { keptFrom, lastCounterAt, locate, removed } from './read-position.js';
 import { batchesIn, type ReadRange, resolveRange, selectOf } from './read-range.js';
 
 /** Sends what a plan asks for, at the reader's pace; each reader has a cursor of its own. */
@@ -75,6 +75,8 @@ export class ReadSession {
     let next = first;
     while (next <= last && !this.chunks.isDone) {
       if (this.call.signal.aborted) throw new FlotillaError('CANCELLED', 'the reader is gone');
+      next = await keptFrom(this.replica, next, range.afterCounter);
+      if (next > last) break;
       const found = await this.matching.next(next, last);
       if (found.kind === 'records') for (const record of found.records) await this.sendRecord(range, record);
       else if (found.ordered) for (const pack of found.gathered) await this.sendPacks(range, [pack]);
@@ -90,6 +92,8 @@ export class ReadSession {
     let next = first;
     while (next <= last && !this.chunks.isDone) {
       if (this.call.signal.aborted) throw new FlotillaError('CANCELLED', 'the reader is gone');
+      next = await keptFrom(this.replica, next, range.afterCounter);
+      if (next > last) break;
       const records = await this.replica.read(next, last, LIMITS.readChunkBytes);
       for (const record of records) await this.sendRecord(range, record);
       next = logIndex(next + records.length);
@@ -100,6 +104,9 @@ export class ReadSession {
 
   private async sendBackwards(range: ReadRange): Promise<void> {
     for await (const record of backwardRecords(this.replica, range, this.call.signal)) {
+      const { firstCounter } = this.replica.stream.first;
+      if (record.eventCount > 0 && record.firstCounter < firstCounter && range.afterCounter + 1 < firstCounter)
+        throw await removed(this.replica, 'the next event');
       await this.sendRecord(range, record);
       if (this.chunks.isDone) break;
     }

@@ -176,6 +176,14 @@ export const LIMITS = {
   farewellMs: 1000,
   /** How long a change of the members may take before its outcome counts as unknown. */
   memberChangeMs: 10_000,
+  /** How long a change of a stream may take before its outcome counts as unknown. */
+  commandMs: 10_000,
+  /** How often the leader looks, at most, whether a stream holds more than its settings allow … */
+  retentionCheckMs: 1000,
+  /** … and how soon again where that failed … */
+  retentionRetryMs: 5000,
+  /** … and how long, at most, before what is kept has its age looked at: the clock may be set meanwhile. */
+  retentionAgeMs: 600_000,
   /** How often a node looks for members that are not where they were. */
   memberSearchMs: 500,
   /** How soon a leader tries again to tell what it has heard of the members. */

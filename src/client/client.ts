@@ -1,6 +1,6 @@
 import { FlotillaError, LIMITS } from '../base/index.js';
 import { checkStreamName, DEFAULT_STREAM, type EventLimits, type NewEvent } from '../event/index.js';
-import { RpcClient } from '../rpc/index.js';
+import { RpcClient, type RpcService } from '../rpc/index.js';
 import { proto } from '../wire/index.js';
 import { BackOff } from './back-off.js';
 import { sleep } from './connect.js';
@@ -16,6 +16,7 @@ import type { ReadOptions } from './read-options.js';
 import { type ReaderContext, readBatches } from './reader.js';
 import type { Receipt } from './receipt.js';
 import { RpcProduceLink } from './rpc-produce-link.js';
+import { type StreamChanges, type StreamInfo, streamChangesToProto, streamInfoFrom } from './stream-info.js';
 
 export interface ClientOptions {
   /** Any members of the cluster, as HOST[:PORT] or a comma list; the others are learned from them. Default: `localhost:3000`. */
@@ -55,7 +56,7 @@ export interface ClientOptions {
  */
 export class FlotillaClient implements AsyncDisposable {
   private readonly hosts: Hosts;
-  private readonly stream: string;
+  private readonly streamName: string;
   private readonly timeoutMs: number;
   private readonly connectTimeoutMs: number;
   private readonly limits: EventLimits;
@@ -67,7 +68,7 @@ export class FlotillaClient implements AsyncDisposable {
     const { hosts = 'localhost', stream = DEFAULT_STREAM, followLeader = true, onUnknown = 'retry' } = options;
     checkStreamName(stream, 'stream');
     this.hosts = new Hosts(hosts);
-    this.stream = stream;
+    this.streamName = stream;
     this.timeoutMs = positive(options.timeoutMs ?? LIMITS.clientTimeoutMs, 'timeoutMs');
     this.connectTimeoutMs = Math.min(
       positive(options.connectTimeoutMs ?? LIMITS.clientConnectTimeoutMs, 'connectTimeoutMs'),
@@ -169,6 +170,7 @@ export class FlotillaClient implements AsyncDisposable {
    */
   async formCluster(without: readonly string[]): Promise<number[]> {
     return await this.askInTurn(
+      proto.ClusterServiceDefinition,
       async (client, call) => (await client.unary('formCluster', { withoutAddresses: [...without] }, call)).voters,
     );
   }
@@ -178,15 +180,37 @@ export class FlotillaClient implements AsyncDisposable {
    * are left. Rejects with QUORUM_AT_RISK where they could not go on.
    */
   async removeMember(actor: number): Promise<number[]> {
-    return await this.askInTurn(async (client, call) => (await client.unary('removeMember', { actorId: actor }, call)).voters);
+    return await this.askInTurn(
+      proto.ClusterServiceDefinition,
+      async (client, call) => (await client.unary('removeMember', { actorId: actor }, call)).voters,
+    );
   }
 
   /** Hands leadership to `actor`, or to whoever can take it best. Resolves with who leads then, where that is known. */
   async transferLeadership(actor?: number): Promise<number | undefined> {
-    return await this.askInTurn(async (client, call) => {
+    return await this.askInTurn(proto.ClusterServiceDefinition, async (client, call) => {
       const { leaderActorId } = await client.unary('transferLeadership', { actorId: actor ?? 0 }, call);
       return leaderActorId === 0 ? undefined : leaderActorId;
     });
+  }
+
+  /** The stream, as one of the nodes knows it. */
+  async stream(): Promise<StreamInfo> {
+    return await this.askInTurn(proto.StreamServiceDefinition, async (client, call) =>
+      streamInfoFrom(await client.unary('getStream', { stream: this.streamName }, call)),
+    );
+  }
+
+  /**
+   * Changes how much of the stream is kept, in force at once on a majority. What
+   * is absent stays as it is, `null` takes a bound away. Resolves with the stream
+   * as its leader knows it then; rejects with OUTCOME_UNKNOWN where that can't be said.
+   */
+  async setStream(changes: StreamChanges): Promise<StreamInfo> {
+    const settings = streamChangesToProto(changes);
+    return await this.askInTurn(proto.StreamServiceDefinition, async (client, call) =>
+      streamInfoFrom(await client.unary('setStream', { stream: this.streamName, settings }, call)),
+    );
   }
 
   /**
@@ -226,7 +250,7 @@ export class FlotillaClient implements AsyncDisposable {
   private readerContext(): ReaderContext {
     return {
       hosts: this.hosts,
-      stream: this.stream,
+      stream: this.streamName,
       timeoutMs: this.timeoutMs,
       connectTimeoutMs: this.connectTimeoutMs,
       onConnected: (address: string) => void this.learnMembers(address),
@@ -247,13 +271,14 @@ export class FlotillaClient implements AsyncDisposable {
   }
 
   /** Asks one node after another until one can do it and answers: a change that was begun is never asked for twice. */
-  private async askInTurn<Result>(
-    ask: (client: RpcClient<typeof proto.ClusterServiceDefinition>, call: { timeoutMs: number; signal: AbortSignal }) => Promise<Result>,
+  private async askInTurn<Service extends RpcService, Result>(
+    service: Service,
+    ask: (client: RpcClient<Service>, call: { timeoutMs: number; signal: AbortSignal }) => Promise<Result>,
   ): Promise<Result> {
     const backOff = new BackOff();
     const giveUpMs = performance.now() + this.timeoutMs;
     for (let address = this.hosts.preferred; ; ) {
-      const client = new RpcClient(proto.ClusterServiceDefinition, address);
+      const client = new RpcClient(service, address);
       try {
         const timeoutMs = Math.max(1, giveUpMs - performance.now());
         return await ask(client, { timeoutMs, signal: this.closing.signal });

@@ -9,3 +9,4 @@ export type { NodeStatus } from './node-status.js';
 export type { Retry } from './producer.js';
 export type { ReadOptions, ReadStarted } from './read-options.js';
 export { Receipt } from './receipt.js';
+export type { StreamChanges, StreamInfo, StreamSettings } from './stream-info.js';

@@ -1,4 +1,4 @@
-import { type ClusterView, clusterHandlers, EventService, handOver, takeInMember } from '../api/index.js';
+import { type ClusterView, clusterHandlers, EventService, handOver, type Streams, streamHandlers, takeInMember } from '../api/index.js';
 import { type ActorId, AssertionFailure, FlotillaError, groupId, LIMITS } from '../base/index.js';
 import { DEFAULT_STREAM } from '../event/index.js';
 import { HttpServer, type Readiness } from '../http/index.js';
@@ -13,6 +13,7 @@ import { incarnationOf } from './incarnation.js';
 import { MemberCare } from './member-care.js';
 import { mirrorGroups, mirrorReplica, mirrorSpace } from './replica-metrics.js';
 import { createReplication, DEFAULT_GROUP } from './replication.js';
+import { tellIgnoredRetention } from './retention-options.js';
 import { SpokenVersions } from './spoken-versions.js';
 import { VERSION } from './version.js';
 import { within } from './within.js';
@@ -42,6 +43,7 @@ export class FlotillaNode {
   private readonly parts: NodeParts;
   private readonly versions: SpokenVersions;
   private readonly server: RpcServer;
+  private readonly streams: Streams;
   private readonly events: EventService;
   private readonly http: HttpServer;
   private readonly forming = new AbortController();
@@ -72,12 +74,13 @@ export class FlotillaNode {
         if (error instanceof AssertionFailure) this.fail(error);
       },
     });
+    this.streams = {
+      find: (name) => this.findStream(name),
+      leaderAddress: (replica) => this.addressOf(replica.leader),
+      memberAddresses: () => this.members.map(({ address }) => address),
+    };
     this.events = new EventService({
-      streams: {
-        find: (name) => this.findStream(name),
-        leaderAddress: (replica) => this.addressOf(replica.leader),
-        memberAddresses: () => this.members.map(({ address }) => address),
-      },
+      streams: this.streams,
       limits: { eventDataBytes: config.eventDataBytes },
       metrics,
     });
@@ -111,6 +114,7 @@ export class FlotillaNode {
   async listen(): Promise<void> {
     const { config, logging } = this.parts;
     this.server.add(proto.EventServiceDefinition, this.events.handlers);
+    this.server.add(proto.StreamServiceDefinition, streamHandlers(this.streams));
     this.server.add(
       proto.ClusterServiceDefinition,
       clusterHandlers(() => this.view()),
@@ -255,6 +259,7 @@ export class FlotillaNode {
     mirrorSpace(this.parts.space, metrics);
     const replica = this.defaultStream();
     mirrorReplica(replica, metrics, () => links.states());
+    tellIgnoredRetention(replica, config.retention, logging.logger('node'));
     this.care = new MemberCare({
       self: { ...this.self, versions: this.versions.range },
       clusterId,

@@ -22,6 +22,9 @@ export function observeReplica(self: ActorId, metrics: Metrics, logger: Logger, 
     },
     committed: (seconds) => metrics.appendSeconds.observe(seconds),
     outcomeUnknown: (batches) => metrics.outcomesUnknown.inc(batches),
+    removed: (events) => metrics.eventsRemoved.inc(events),
+    retentionFailed: ({ code, message }) =>
+      logger.warn({ group, code, reason: message }, 'what is too old or too much could not be given up; it is tried again'),
   };
 }
 
@@ -52,8 +55,11 @@ export function mirrorReplica(replica: Replica, metrics: Metrics, linkStates: ()
     metrics.raftRole.set(roleLabel(replica));
     metrics.leaderKnown.set(replica.leader === undefined ? 0 : 1);
     metrics.commitIndex.set(replica.commitIndex);
-    metrics.appliedIndex.set(replica.commitIndex);
+    metrics.appliedIndex.set(replica.stream.appliedIndex);
     metrics.lastIndex.set(replica.tail.index);
+    metrics.logBytes.set(replica.storedBytes);
+    metrics.logBeginIndex.set(replica.begin.index);
+    metrics.firstCounter.set(replica.stream.first.firstCounter);
     metrics.matchIndex.reset();
     metrics.replicationLag.reset();
     for (const [peer, index] of replica.matchIndexes() ?? []) {

@@ -54,6 +54,7 @@ export function createReplication(options: ReplicationOptions): Replication {
   for (const group of storage.groups()) {
     host.add({
       group,
+      ...(group === DEFAULT_GROUP ? { initialSettings: config.retention } : {}),
       observer: {
         ...observeReplica(self.actor, metrics, logging.logger('raft'), group),
         appended: ({ bytes }) => space.take(bytes.byteLength),

@@ -5,5 +5,7 @@ export type { Logger } from './logger.js';
 export { MemberUpkeep, type Speaker } from './member-upkeep.js';
 export type { ReplicaObserver } from './observer.js';
 export * from './ports.js';
-export { Replica, type ReplicaOptions } from './replica.js';
+export { Replica } from './replica.js';
 export { type HostedGroup, ReplicaHost, type ReplicaHostOptions } from './replica-host.js';
+export type { ReplicaOptions } from './replica-options.js';
+export type { StreamState } from './stream-state.js';

@@ -3,24 +3,22 @@ import { FIRST_VERSION, type Membership, type RecordKind } from '../wire/index.j
 
 /**
  * The version that must be active before a record of a kind is proposed: a
- * member that does not know the kind would have to stop. A kind may be named
- * here before there is any record of it.
+ * member that does not know the kind would have to stop.
  */
-export const KIND_SINCE_VERSION: Readonly<Record<RecordKind | 'log-begin', number>> = {
+export const KIND_SINCE_VERSION: Readonly<Record<RecordKind, number>> = {
   'no-op': 1,
   configuration: 1,
   events: 1,
+  settings: 2,
   'log-begin': 2,
 };
-
-export type KnownKind = keyof typeof KIND_SINCE_VERSION;
 
 export function activeVersionOf({ activeVersion = FIRST_VERSION }: Pick<Membership, 'activeVersion'>): number {
   return activeVersion;
 }
 
 /** Throws UPGRADE_NEEDED where records of this kind may not be proposed yet. */
-export function requireKind(kind: KnownKind, activeVersion: number): void {
+export function requireKind(kind: RecordKind, activeVersion: number): void {
   const needed = KIND_SINCE_VERSION[kind];
   if (activeVersion >= needed) return;
   throw new FlotillaError(

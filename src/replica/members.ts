@@ -1,9 +1,17 @@
 import { type ActorId, FlotillaError, LIMITS, type LogIndex, logIndex, type Term } from '../base/index.js';
 import { type ChangeRefusal, type Configuration, isJoint, type MemberChange, type RaftCore } from '../raft/index.js';
-import { decodeMembership, encodeMembership, type LogRecord, type Member, type Membership, type PlacedMembership } from '../wire/index.js';
+import {
+  decodeMembership,
+  encodeMembership,
+  type LogRecord,
+  type Member,
+  type Membership,
+  type PlacedMembership,
+  type RecordKind,
+} from '../wire/index.js';
 import type { CommitWaiters } from './commit-waiters.js';
 import type { HotLog } from './hot-log.js';
-import { activeVersionOf, type KnownKind, requireKind } from './kind-versions.js';
+import { activeVersionOf, requireKind } from './kind-versions.js';
 import { type MemberNews, Memberships } from './memberships.js';
 import type { Clock } from './ports.js';
 
@@ -63,7 +71,7 @@ export class Members {
   }
 
   /** Throws UPGRADE_NEEDED where records of this kind may not be proposed yet. */
-  requireKind(kind: KnownKind): void {
+  requireKind(kind: RecordKind): void {
     requireKind(kind, this.activeVersion);
   }
 

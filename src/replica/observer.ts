@@ -1,4 +1,4 @@
-import type { ActorId } from '../base/index.js';
+import type { ActorId, FlotillaError } from '../base/index.js';
 import type { LogRecord, LogTail } from '../wire/index.js';
 
 /** What a replica tells of its work; telemetry counts it. Called on the hot path: must not throw and must be quick. */
@@ -10,6 +10,10 @@ export interface ReplicaObserver {
   /** A batch of this leader was committed. */
   committed(seconds: number): void;
   outcomeUnknown(batches: number): void;
+  /** So many events are not delivered any more: the stream begins later than before. */
+  removed?(events: number): void;
+  /** What a stream's settings allow could not be brought about; it is tried again. */
+  retentionFailed?(error: FlotillaError): void;
   /** A record entered this node's log, in place of whatever stood at its index and above. For those who watch over it: the simulator. */
   appended?(record: LogRecord): void;
   /** A snapshot took the log's place, which begins after this. For the same. */

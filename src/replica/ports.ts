@@ -4,7 +4,7 @@ import type { HardState, Message, TermStart } from '../raft/index.js';
 import type { Checkpoint, GatheredEvents, LogRecord, LogTail, PackedBody, PlacedMembership } from '../wire/index.js';
 
 /**
- * One group's share of a write. Applied in this order: hard state, snapshot,
+ * One group's share of a write. Applied in this order: hard state, checkpoint, snapshot,
  * truncate, append, cut; a log with a later term than its hard state is damage.
  */
 export interface PersistRequest {
@@ -18,6 +18,14 @@ export interface PersistRequest {
   readonly hardState?: HardState;
   /** Give up the records up to this one: a {@link GroupLog.cutPoint}. */
   readonly cutThrough?: LogIndex;
+  /** Of the segment that {@link GroupLog.checkpointDue} has named. */
+  readonly checkpoint?: PlacedState;
+}
+
+/** The stream's encoded state when the record of this index was the last to be applied. */
+export interface PlacedState {
+  readonly index: LogIndex;
+  readonly state: Uint8Array;
 }
 
 /** What a group's log was found to hold when it was opened and verified. */
@@ -32,6 +40,8 @@ export interface RecoveredGroup {
   readonly memberships: readonly PlacedMembership[];
   /** An index known to be committed: at least what the last run had noted. */
   readonly commitIndex: LogIndex;
+  /** The stream's encoded state as of `commitIndex`. */
+  readonly state: Uint8Array;
   /** 32 hexadecimal digits. */
   readonly incarnation: string;
 }
@@ -53,12 +63,34 @@ export interface GroupLog {
    * src/wire/record.ts; a log's first record may have that of what was given up.
    */
   indexOfTime(timestampMs: number): Promise<LogIndex | undefined>;
-  /** The last place at or below `index` where the log can be made to begin: records are given up by whole segments. */
+  /**
+   * Index of the first persisted record from which on all records with events
+   * have at most so many bytes together; undefined where all of the log's have.
+   * Where something was truncated, too many by what one short read brings.
+   */
+  indexOfBytes(maxBytes: number): Promise<LogIndex | undefined>;
+  /** Of the records that are stored. */
+  readonly storedBytes: number;
+  /**
+   * The last place at or below `index` where the log can be made to begin:
+   * records are given up by whole segments, up to one that has its checkpoint.
+   */
   cutPoint(index: LogIndex): LogIndex;
-  /** All that a log which begins after `index` builds on. `index` is where this log begins, or a cut point of it. */
-  checkpointAt(index: LogIndex): Checkpoint;
   /** Goes through the log by what is known of its records without reading them. */
   search(glob: Glob): GlobSearch;
+  /**
+   * All that a log which begins after `index` builds on. `index` is where this
+   * log begins, or a cut point of it; POSITION_REMOVED where it was given up.
+   * Throws DATA_LOSS where it is damaged and can't be made again.
+   */
+  checkpointAt(index: LogIndex): Promise<Checkpoint>;
+  /**
+   * The record behind which the state has to be stored next, from `from` on: the
+   * first one before a segment that has no checkpoint. A record behind it becomes
+   * durable only when this tells of it, so who applies what is durable never goes
+   * past it unawares.
+   */
+  checkpointDue(from: LogIndex): LogIndex | undefined;
   /** Lets the next marker tell how far the log is known to be committed; `index` is durable here. Never waits. */
   noteCommitted(index: LogIndex): void;
 }

@@ -5,7 +5,8 @@ import { CacheBudget } from './cache-budget.js';
 import { Deadlines } from './deadlines.js';
 import { NodePulse } from './node-pulse.js';
 import type { Clock, LinkState, NodeTransport, PeerEvents, Proposed, Storage } from './ports.js';
-import { Replica, type ReplicaOptions } from './replica.js';
+import { Replica } from './replica.js';
+import type { ReplicaOptions } from './replica-options.js';
 
 export interface ReplicaHostOptions extends Required<Pick<ReplicaOptions, 'self' | 'instance' | 'onFatal'>> {
   readonly settings: Settings;
@@ -20,7 +21,7 @@ export interface ReplicaHostOptions extends Required<Pick<ReplicaOptions, 'self'
 }
 
 /** What differs from group to group. */
-export type HostedGroup = Pick<ReplicaOptions, 'group' | 'observer' | 'onMembership'>;
+export type HostedGroup = Pick<ReplicaOptions, 'group' | 'initialSettings' | 'observer' | 'onMembership' | 'retentionCheckMs'>;
 
 /**
  * All replicas of a node: one per Raft group, over the node's one pair of links

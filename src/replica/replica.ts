@@ -1,41 +1,22 @@
-import { type ActorId, type Counter, FlotillaError, type GroupId, type LogIndex, logIndex, type Random, type Term } from '../base/index.js';
+import { type ActorId, type Counter, FlotillaError, type GroupId, LIMITS, type LogIndex, logIndex, type Term } from '../base/index.js';
 import type { Glob } from '../event/index.js';
-import { type MemberChange, type Message, type OwnEntry, RaftCore, type ReadResult, type Role, type Settings } from '../raft/index.js';
+import { type MemberChange, type Message, type OwnEntry, RaftCore, type ReadResult, type Role } from '../raft/index.js';
 import type { LogRecord, LogTail, Member, Membership, PackedBody } from '../wire/index.js';
-import type { CacheBudget } from './cache-budget.js';
 import { CommitNotices } from './commit-notices.js';
 import { CommitWaiters } from './commit-waiters.js';
-import type { Deadline, Deadlines } from './deadlines.js';
+import type { Deadline } from './deadlines.js';
 import { GlobReads } from './glob-reads.js';
 import { HotLog } from './hot-log.js';
 import { Members } from './members.js';
-import type { ReplicaObserver } from './observer.js';
 import { Persister } from './persister.js';
-import type { Clock, GroupLog, LinkState, PeerTransport, Proposed, Storage } from './ports.js';
+import type { Clock, GroupLog, LinkState, Proposed } from './ports.js';
 import { Proposer } from './proposer.js';
 import { ReadIndexes } from './read-indexes.js';
+import type { ReplicaOptions } from './replica-options.js';
 import { Replicator } from './replicator.js';
+import { Retention } from './retention.js';
 import { Snapshots } from './snapshots.js';
-
-export interface ReplicaOptions {
-  readonly group: GroupId;
-  readonly self: ActorId;
-  /** Tells this node's data directory from an earlier one under its actor id; absent: they are not told apart. */
-  readonly instance?: string;
-  readonly settings: Settings;
-  readonly cache: CacheBudget;
-  readonly storage: Storage;
-  readonly transport: PeerTransport;
-  readonly clock: Clock;
-  /** Shared by all replicas of a node, as the cache is. */
-  readonly deadlines: Deadlines;
-  readonly random: Random;
-  readonly observer: ReplicaObserver;
-  /** Called when the members, or what is known of them, have changed in the log of this node. */
-  readonly onMembership: (membership: Membership) => void;
-  /** Called once, with the first failure that this replica can't survive: the node must stop. */
-  readonly onFatal: (error: unknown) => void;
-}
+import { StreamState } from './stream-state.js';
 
 /**
  * Drives one Raft group: feeds consensus with what happens, and carries out what it decides — write, send, commit.
@@ -55,9 +36,12 @@ export class Replica {
   private readonly commitWaiters: CommitWaiters;
   private readonly commitNotices: CommitNotices;
   private readonly snapshots: Snapshots;
+  private readonly retention: Retention;
   private readonly deadline: Deadline;
   private seenRole: { role: Role['name']; term: Term; leader: ActorId | undefined };
   readonly members: Members;
+  /** What the records that are committed and durable here mean. */
+  readonly stream: StreamState;
   private readonly persister: Persister;
   private stopped = false;
   readonly readMatching = (glob: Glob): GlobReads => new GlobReads(this, this.stored.search(glob));
@@ -120,15 +104,21 @@ export class Replica {
       onChanged: options.onMembership,
       drive: () => this.guard(() => this.drive()),
     });
+    const parts = { ...options, core, log, stored: this.stored, members: this.members, onError: (error: unknown) => this.fail(error) };
+    this.stream = new StreamState({
+      ...parts,
+      storeCheckpoint: (checkpoint) => options.storage.persist([{ group: options.group, records: [], checkpoint }]),
+      drive: () => this.guard(() => this.drive()),
+      onBegin: () => this.snapshots.cut(),
+    });
     this.snapshots = new Snapshots({
-      group: options.group,
-      core,
-      log,
-      members: this.members,
-      stored: this.stored,
+      ...parts,
+      stream: this.stream,
       persist: (request) => void options.storage.persist([request]).catch((error: unknown) => this.fail(error)),
       send: (to, message) => options.transport.send(to, this.group, message, []),
     });
+    const { initialSettings, retentionCheckMs: intervalMs = LIMITS.retentionCheckMs } = options;
+    this.retention = new Retention({ ...parts, stream: this.stream, initialSettings, intervalMs });
     this.commitNotices = new CommitNotices(core, clock, () => this.input(() => core.sendCommitNotices()));
     this.deadline = options.deadlines.add(() => this.input(() => core.tick(clock.nowMs())));
     this.seenRole = { role: core.role, term: core.term, leader: core.leader };
@@ -136,6 +126,7 @@ export class Replica {
 
   /** Begins to take part. */
   start(): void {
+    this.snapshots.cut();
     this.drive();
   }
 
@@ -168,6 +159,10 @@ export class Replica {
 
   get tail(): LogTail {
     return this.log.tail;
+  }
+
+  get storedBytes(): number {
+    return this.stored.storedBytes;
   }
 
   get cachedBytes(): number {
@@ -265,11 +260,6 @@ export class Replica {
     return this.commitWaiters.roleChanged(signal);
   }
 
-  /** Gives up the records up to `index`, as far as whole segments of what is committed allow. */
-  cutLog(index: LogIndex): void {
-    this.input(() => this.snapshots.cut(logIndex(Math.min(index, this.core.commitIndex, this.core.durableIndex))));
-  }
-
   // What comes in
 
   onMessage(from: ActorId, message: Message, records: readonly LogRecord[]): void {
@@ -307,6 +297,8 @@ export class Replica {
     this.proposer.stop();
     this.readIndexes.stop();
     this.commitWaiters.stop();
+    this.retention.stop();
+    this.stream.stop();
   }
 
   // The turn
@@ -322,6 +314,7 @@ export class Replica {
       this.persister.persist();
       this.noticeCommit();
       this.noticeRole();
+      this.retention.notice();
       this.members.notice();
       this.commitNotices.plan();
       this.deadline.set(this.core.nextDeadlineMs);
@@ -358,6 +351,7 @@ export class Replica {
     // Above what is durable the storage may still hold another history, which it is about to truncate.
     const settledIndex = logIndex(Math.min(commitIndex, durableIndex));
     this.stored.noteCommitted(settledIndex);
+    this.stream.advance(settledIndex);
     this.log.evict(settledIndex);
     if (commitIndex === this.commitWaiters.committedIndex) return;
     this.proposer.committed(commitIndex);

@@ -1,7 +1,7 @@
 import { type ActorId, actorId, FlotillaError, logIndex, messageOf, present, type Random } from '../base/index.js';
 import type { Configuration, Settings } from '../raft/index.js';
 import type { LinkState, Proposed } from '../replica/index.js';
-import type { Membership, PackedBody } from '../wire/index.js';
+import { type Membership, type PackedBody, SPOKEN_VERSIONS } from '../wire/index.js';
 import { requireOpenSegmentWhole } from './audit.js';
 import { EventQueue } from './event-queue.js';
 import type { Figures } from './figures.js';
@@ -67,13 +67,14 @@ export class Cluster {
     this.ledger = new Ledger(options.figures);
     this.history = new CommittedHistory((record) => {
       if (record.kind === 'configuration') this.figures.memberChanges++;
+      if (record.kind === 'log-begin') this.figures.retentions++;
       this.figures.committed++;
       this.ledger.committed(record);
     });
     this.invariants = allInvariants(this.history, SETTINGS.electionTimeoutMs);
     this.network = new Network({ random: this.random, queue: this.queue, deliver: (packet) => this.arrived(packet) });
     const voters = Array.from({ length: options.founders }, (_, position) => actorId(position + 1));
-    this.founders = { voters, outgoing: [], learners: [], members: voters.map(memberOf) };
+    this.founders = { voters, outgoing: [], learners: [], members: voters.map(memberOf), activeVersion: SPOKEN_VERSIONS.highest };
     for (let made = 0; made < options.founders + options.spares; made++) this.addMachine();
   }
 
@@ -322,6 +323,8 @@ export class Cluster {
     if (replica.isQuiet && !witness.rests) this.figures.rests++;
     witness.rests = replica.isQuiet;
     this.figures.snapshots += witness.snapshots;
+    if (replica.begin.index > witness.beginIndex) this.figures.cuts++;
+    witness.beginIndex = replica.begin.index;
     witness.snapshots = 0;
     witness.changedFrom = Number.POSITIVE_INFINITY;
     witness.configurationBefore = replica.membership;

@@ -1,4 +1,4 @@
-import { type ActorId, logIndex } from '../base/index.js';
+import type { ActorId } from '../base/index.js';
 import type { Clients } from './clients.js';
 import type { Cluster } from './cluster.js';
 import { damage } from './damage.js';
@@ -53,7 +53,7 @@ export class Disasters {
       { weight: 6, strike: () => this.cut(() => cluster.random() < 0.3) },
       { weight: 3, strike: () => this.cut(ringOf([...cluster.machines.keys()])) },
       { weight: 3, strike: () => this.cut(bridgeOf(this.half(), cluster.any().actor)) },
-      { weight: 14, strike: () => this.cutLogs() },
+      { weight: 14, strike: () => this.operators.changeSettings() },
       { weight: 4, strike: () => this.failSync(cluster.any()) },
       { weight: 3, strike: () => this.fillDisk(cluster.any()) },
       { weight: 5, strike: () => this.slowDisk(cluster.any()) },
@@ -125,19 +125,6 @@ export class Disasters {
 
   private half(): Set<ActorId> {
     return new Set([...this.cluster.machines.keys()].filter(() => this.cluster.random() < 0.5));
-  }
-
-  /** Who lacks what is given up needs a snapshot. */
-  private cutLogs(): void {
-    for (const machine of this.cluster.machines.values()) {
-      if (this.cluster.random() < 0.3) continue;
-      this.cluster.inputAfter(this.cluster.between(0, 20), machine, ({ replica }) => {
-        if (replica === undefined) return;
-        const before = replica.begin.index;
-        replica.cutLog(logIndex(this.cluster.random() < 0.5 ? replica.commitIndex : this.cluster.between(before, replica.commitIndex)));
-        if (replica.begin.index > before) this.cluster.figures.cuts++;
-      });
-    }
   }
 
   private failSync({ disk }: Machine): void {

@@ -5,6 +5,8 @@ export interface Figures {
   /** Power cuts and ends of processes that took something that was on its way to the disk. */
   lostWrites: number;
   truncations: number;
+  /** Times that a log said that it begins later. */
+  retentions: number;
   /** Logs that began later than before … */
   cuts: number;
   /** … and followers' that were replaced by what stands before another's begin. */
@@ -34,6 +36,7 @@ export function noFigures(): Figures {
     crashes: 0,
     lostWrites: 0,
     truncations: 0,
+    retentions: 0,
     cuts: 0,
     snapshots: 0,
     memberChanges: 0,

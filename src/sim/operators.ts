@@ -1,4 +1,5 @@
 import { FlotillaError } from '../base/index.js';
+import type { StreamSettings } from '../machine/index.js';
 import { isJoint, type MemberChange, membersOf } from '../raft/index.js';
 import type { Cluster } from './cluster.js';
 import { type Machine, memberOf } from './machine.js';
@@ -32,6 +33,24 @@ export class Operators {
       if (replica?.role !== 'leader') return;
       cluster.figures.transfers++;
       void replica.handOver(cluster.between(100, 400), to);
+    });
+  }
+
+  /** Less is kept, or more. Who lacks what is given up needs a snapshot. */
+  changeSettings(): void {
+    const { cluster } = this;
+    const settings: StreamSettings = {
+      ...(cluster.random() < 0.7 ? { maxEvents: cluster.between(1, 60) } : {}),
+      ...(cluster.random() < 0.3 ? { maxBytes: cluster.between(1, 10_000) } : {}),
+      ...(cluster.random() < 0.3 ? { maxAgeMs: cluster.between(50, 3000) } : {}),
+    };
+    cluster.inputAfter(0, cluster.anyLeader(), ({ replica }) => {
+      replica?.stream.change(settings).catch((error: unknown) => {
+        if (error instanceof FlotillaError) return;
+        cluster.defer(() => {
+          throw error;
+        });
+      });
     });
   }
 

@@ -20,6 +20,8 @@ import type { Letter, Packet, Witness } from './witness.js';
 export const GROUP: GroupId = groupId(1);
 const INCARNATION = '5'.repeat(32);
 const CLUSTER = 'c'.repeat(32);
+/** Short as the other times are. */
+const RETENTION_CHECK_MS = 40;
 
 /** A defect to be planted into the nodes of a run, to see the checks find it. Each hook is a place where it may sit. */
 export interface PlantedBug {
@@ -145,7 +147,12 @@ export class Process {
       onUnknownGroup: (group) => assert(false, `nobody speaks of group ${group}`),
       onFatal: (error) => this.fail(error),
     });
-    const replica = host.add({ group: GROUP, observer: this.observer(), onMembership: () => undefined });
+    const replica = host.add({
+      group: GROUP,
+      observer: this.observer(),
+      onMembership: () => undefined,
+      retentionCheckMs: RETENTION_CHECK_MS,
+    });
     this.host = host;
     this.replica = replica;
     witness.replica = replica;

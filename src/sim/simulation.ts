@@ -1,5 +1,7 @@
-import { type ActorId, logIndex, type Random, seededRandom } from '../base/index.js';
+import { type ActorId, FlotillaError, type LogIndex, logIndex, type Random, seededRandom } from '../base/index.js';
 import { isJoint, membersOf } from '../raft/index.js';
+import type { Replica } from '../replica/index.js';
+import type { LogRecord } from '../wire/index.js';
 import { Clients } from './clients.js';
 import { Cluster, NOBODY, SETTINGS } from './cluster.js';
 import { Disasters } from './disasters.js';
@@ -156,7 +158,13 @@ export class Simulation {
   private async readAll({ actor, witness: { replica } }: Machine): Promise<void> {
     const { records } = this.cluster.history;
     for (let next = (replica?.begin.index ?? 0) + 1; replica !== undefined && next <= replica.commitIndex; ) {
-      const found = await replica.read(logIndex(next), replica.commitIndex, 64 * 1024);
+      if (next <= replica.begin.index) {
+        // What is kept gets older while it is read.
+        next = replica.begin.index + 1;
+        continue;
+      }
+      const found = await readOrRemoved(replica, logIndex(next));
+      if (found === 'removed') continue;
       for (const { index, bytes } of found) {
         const committed = records[index - 1];
         if (index !== next++ || committed === undefined || Buffer.compare(committed.bytes, bytes) !== 0)
@@ -193,5 +201,15 @@ export class Simulation {
       };
       plan();
     });
+  }
+}
+
+/** What was there when it was asked for may be given up before it is read from the disk. */
+async function readOrRemoved(replica: Replica, from: LogIndex): Promise<readonly LogRecord[] | 'removed'> {
+  try {
+    return await replica.read(from, replica.commitIndex, 64 * 1024);
+  } catch (error) {
+    if (error instanceof FlotillaError && error.code === 'POSITION_REMOVED' && from <= replica.begin.index) return 'removed';
+    throw error;
   }
 }

@@ -62,6 +62,8 @@ export class Witness {
   configurationBefore: Configuration = { voters: [], outgoing: [], learners: [] };
   truncations = 0;
   snapshots = 0;
+  /** Where its log began after the last step. */
+  beginIndex = 0;
   /** Whether it rested after the last step. */
   rests = false;
   private readonly known: KnownRecords;

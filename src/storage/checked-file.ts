@@ -12,9 +12,11 @@ export interface CheckedContent {
   readonly format: number;
 }
 
+const NOTHING = new Uint8Array(0);
+
 /** Atomically replaces the file, or makes it. */
-export async function replaceCheckedFile(disk: Disk, path: string, content: CheckedContent): Promise<void> {
-  await replaceFile(disk, path, encode(content));
+export async function replaceCheckedFile(disk: Disk, path: string, content: CheckedContent, rest = NOTHING): Promise<void> {
+  await replaceFile(disk, path, encode(content, rest));
 }
 
 /**
@@ -26,9 +28,19 @@ export async function readCheckedFile<Content extends CheckedContent>(
   path: string,
   format: Content['format'],
 ): Promise<Content | undefined> {
+  return (await readCheckedFileAndRest<Content>(disk, path, format))?.content;
+}
+
+/** The same, with what follows the checksum's line. */
+export async function readCheckedFileAndRest<Content extends CheckedContent>(
+  disk: Disk,
+  path: string,
+  format: Content['format'],
+): Promise<{ readonly content: Content; readonly rest: Uint8Array } | undefined> {
   const bytes = await disk.readFile(path);
   if (bytes === undefined) return undefined;
-  const text = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString();
+  const restAt = bytes.indexOf(LINE_END) + 1 + CHECKSUM_LINE_BYTES;
+  const text = Buffer.from(bytes.buffer, bytes.byteOffset, Math.min(restAt, bytes.byteLength)).toString();
   const json = text.slice(0, text.indexOf('\n'));
   const checksum = text.slice(json.length + 1, json.length + 9);
   if (json === '' || checksum !== checksumOf(json)) {
@@ -42,12 +54,16 @@ export async function readCheckedFile<Content extends CheckedContent>(
       `${path} has format ${content.format}; this version reads format ${format}: use the Flotilla that wrote it, or a newer one`,
     );
   }
-  return content;
+  return { content, rest: bytes.subarray(restAt) };
 }
 
-function encode(content: CheckedContent): Buffer {
+const LINE_END = 0x0a;
+/** Eight digits and a line end. */
+const CHECKSUM_LINE_BYTES = 9;
+
+function encode(content: CheckedContent, rest: Uint8Array): Buffer {
   const json = JSON.stringify(content);
-  return Buffer.from(`${json}\n${checksumOf(json)}\n`);
+  return Buffer.concat([Buffer.from(`${json}\n${checksumOf(json)}\n`), rest]);
 }
 
 function checksumOf(json: string): string {

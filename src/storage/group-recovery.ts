@@ -45,7 +45,17 @@ export async function openGroup(directory: string, group: GroupId, settings: Dat
       beginIndex: begin.index,
       lastSequence: found.lastSequence,
     });
-    const recovered: RecoveredGroup = { hardState: hardState.current, begin, tail, termStarts, memberships, commitIndex, incarnation };
+    const state = (await log.recoverState(commitIndex)).encode();
+    const recovered: RecoveredGroup = {
+      hardState: hardState.current,
+      begin,
+      tail,
+      termStarts,
+      memberships,
+      commitIndex,
+      state,
+      incarnation,
+    };
     return new GroupStore({ recovered, hardState, marker, log }, settings);
   } catch (error) {
     await Promise.allSettled(opened.map((file) => file.close()));

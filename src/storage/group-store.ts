@@ -1,7 +1,7 @@
 import { assert, type Counter, FlotillaError, LIMITS, type LogIndex, logIndex } from '../base/index.js';
 import type { Glob } from '../event/index.js';
 import type { HardState } from '../raft/index.js';
-import type { Clock, GlobSearch, GroupLog, RecoveredGroup, Timer } from '../replica/index.js';
+import type { Clock, GlobSearch, GroupLog, PlacedState, RecoveredGroup, Timer } from '../replica/index.js';
 import type { Checkpoint, LogRecord, LogTail } from '../wire/index.js';
 import type { HardStateFile } from './hard-state-file.js';
 import type { Marker, MarkerFile } from './marker-file.js';
@@ -17,6 +17,8 @@ export interface GroupWrite {
   readonly snapshot: Checkpoint | undefined;
   /** Give up the records up to this one at last. */
   readonly cutThrough: LogIndex | undefined;
+  /** Of segments in the log as it was before this write. */
+  readonly checkpoints: readonly PlacedState[];
 }
 
 /**
@@ -67,16 +69,18 @@ export class GroupStore implements GroupLog {
    * 1. the lowered marker, before anything that it vouches for is removed;
    * 2. the hard state, because a log with a later term than its hard state is
    *    damage, while a term or a vote ahead of the log is harmless;
-   * 3. the log: a snapshot in place of it (see segment-swap.ts), then records;
-   * 4. the marker, noted before the callers hear of it: an fsync of its own for
+   * 3. checkpoints, of what was committed before this write;
+   * 4. the log: a snapshot in place of it (see segment-swap.ts), then records;
+   * 5. the marker, noted before the callers hear of it: an fsync of its own for
    *    each write would double their number, and the disk is what producers
    *    wait for. It has one soon after, for all notes since the last;
-   * 5. the log's begin, in the marker before the segments below it go.
+   * 6. the log's begin, in the marker before the segments below it go.
    */
-  async write({ snapshot, truncateAfter, records, hardState, cutThrough }: GroupWrite): Promise<void> {
+  async write({ snapshot, truncateAfter, records, hardState, cutThrough, checkpoints }: GroupWrite): Promise<void> {
     const truncated =
       truncateAfter !== undefined && truncateAfter < this.log.tail.index ? await this.lowerMarker(truncateAfter) : undefined;
     if (hardState !== undefined) await this.hardState.write(hardState);
+    for (const checkpoint of checkpoints) await this.log.addCheckpoint(checkpoint);
     if (snapshot !== undefined) await this.replaceLog(snapshot);
     if (truncated !== undefined || records.length > 0) await this.writeLog(truncated, records);
     if (cutThrough !== undefined && cutThrough > this.begin) await this.cut(cutThrough);
@@ -137,13 +141,25 @@ export class GroupStore implements GroupLog {
     return this.log.cutPoint(index);
   }
 
-  checkpointAt(index: LogIndex): Checkpoint {
+  checkpointAt(index: LogIndex): Promise<Checkpoint> {
     return this.log.checkpointAt(index);
   }
 
   search(glob: Glob): GlobSearch {
     const search = this.log.search(glob);
     return { next: (from, through) => search.next(from, logIndex(Math.min(through, this.committed))) };
+  }
+
+  checkpointDue(from: LogIndex): LogIndex | undefined {
+    return this.log.checkpointDue(from);
+  }
+
+  indexOfBytes(maxBytes: number): Promise<LogIndex | undefined> {
+    return this.log.indexOfBytes(maxBytes);
+  }
+
+  get storedBytes(): number {
+    return this.log.bytes;
   }
 
   noteCommitted(index: LogIndex): void {

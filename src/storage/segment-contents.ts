@@ -8,6 +8,8 @@ export interface Landmark {
   readonly firstCounter: Counter;
   /** Log time, UTC milliseconds. */
   readonly timeMs: number;
+  /** Of the segment's records with events that stand before it. */
+  readonly eventBytes: number;
 }
 
 /** At most this many bytes of records lie between two landmarks: one short read finds a record. */
@@ -18,6 +20,8 @@ export interface ContentsSummary {
   readonly tail: LogTail;
   /** Of the records, envelopes included. */
   readonly bytes: number;
+  /** Of those with events. */
+  readonly eventBytes: number;
   /** Terms that begin in this segment. */
   readonly termStarts: readonly TermStart[];
   /** Configurations set in this segment. */
@@ -29,6 +33,7 @@ export interface ContentsSummary {
 export class SegmentContents {
   private tailNow: LogTail;
   private bytesNow: number;
+  private eventBytesNow: number;
   private readonly termStarts: TermStart[];
   private readonly memberships: PlacedMembership[];
   private readonly marked: Landmark[];
@@ -37,6 +42,7 @@ export class SegmentContents {
   private constructor(summary: ContentsSummary) {
     this.tailNow = summary.tail;
     this.bytesNow = summary.bytes;
+    this.eventBytesNow = summary.eventBytes;
     this.termStarts = [...summary.termStarts];
     this.memberships = [...summary.memberships];
     this.marked = [...summary.landmarks];
@@ -46,7 +52,7 @@ export class SegmentContents {
 
   /** Of a segment that has no records yet and follows a log with this tail. */
   static empty(before: LogTail): SegmentContents {
-    return new SegmentContents({ tail: before, bytes: 0, termStarts: [], memberships: [], landmarks: [] });
+    return new SegmentContents({ tail: before, bytes: 0, eventBytes: 0, termStarts: [], memberships: [], landmarks: [] });
   }
 
   static of(summary: ContentsSummary): SegmentContents {
@@ -66,16 +72,22 @@ export class SegmentContents {
     return this.bytesNow;
   }
 
+  /** Of the records with events; after a truncation too few, by what lies between two landmarks at most. */
+  get eventBytes(): number {
+    return this.eventBytesNow;
+  }
+
   add(record: LogRecord): void {
     const { index, term, firstCounter, timeMs } = record;
     if (term > this.tailNow.term) this.termStarts.push({ term, index });
     if (record.kind === 'configuration') this.memberships.push({ index, membership: decodeMembership(record.payload) });
     if (this.bytesSinceLandmark >= LANDMARK_SPACING_BYTES) {
-      this.marked.push({ index, firstCounter, timeMs });
+      this.marked.push({ index, firstCounter, timeMs, eventBytes: this.eventBytesNow });
       this.bytesSinceLandmark = 0;
     }
     this.bytesSinceLandmark += record.bytes.byteLength;
     this.bytesNow += record.bytes.byteLength;
+    if (record.kind === 'events') this.eventBytesNow += record.bytes.byteLength;
     this.tailNow = tailAfter(record);
   }
 
@@ -86,6 +98,7 @@ export class SegmentContents {
       if (keep !== -1) list.length = keep;
     }
     this.bytesSinceLandmark = LANDMARK_SPACING_BYTES;
+    this.eventBytesNow = this.marked.at(-1)?.eventBytes ?? 0;
     this.tailNow = tail;
   }
 
@@ -93,6 +106,7 @@ export class SegmentContents {
     return {
       tail: this.tailNow,
       bytes: this.bytesNow,
+      eventBytes: this.eventBytesNow,
       termStarts: [...this.termStarts],
       memberships: [...this.memberships],
       landmarks: [...this.marked],
@@ -129,6 +143,16 @@ export function rangeOfTime({ landmarks, tail }: MarkedRecords, timestampMs: num
   const late = firstWhere(landmarks, ({ timeMs }) => timeMs >= timestampMs);
   const start = landmarks[Math.max(0, late - 1)];
   return start && { from: start.index, to: landmarks[late]?.index ?? tail.index };
+}
+
+/** Where the first record stands before which there are `bytes` of records with events, and how many of them stand before that range. */
+export function rangeOfBytes(
+  { landmarks, tail }: MarkedRecords,
+  bytes: number,
+): (IndexRange & { readonly eventBytes: number }) | undefined {
+  const late = firstWhere(landmarks, ({ eventBytes }) => eventBytes >= bytes);
+  const start = landmarks[Math.max(0, late - 1)];
+  return start && { from: start.index, to: landmarks[late]?.index ?? tail.index, eventBytes: start.eventBytes };
 }
 
 /** Position of the first landmark for which `holds`, which is false for the first ones and true from some on. */

@@ -1,6 +1,6 @@
 import { join } from 'node:path';
 import { FlotillaError, type GroupId } from '../base/index.js';
-import type { Checkpoint } from '../wire/index.js';
+import type { LogOrigin } from '../wire/index.js';
 import { readCheckedFile, replaceCheckedFile } from './checked-file.js';
 import type { Disk } from './disk.js';
 import type { ContentsSummary } from './segment-contents.js';
@@ -8,24 +8,23 @@ import type { ContentsSummary } from './segment-contents.js';
 /**
  * A segment is a directory, named by its sequence in ten digits:
  *
- *     header   what the segment builds on; there from its first record on
- *     db/      LevelDB: index (8 bytes, big-endian) → record
- *     footer   what it holds; there while a younger segment exists
+ *     header      what the segment builds on; there from its first record on
+ *     checkpoint  the stream's state there; once all before is committed
+ *     db/         LevelDB: index (8 bytes, big-endian) → record
+ *     footer      what it holds; there while a younger segment exists
  */
 const HEADER_FORMAT = 1;
 const FOOTER_FORMAT = 1;
 const SEQUENCE_DIGITS = 10;
 
 /** What the segment's first record builds on, and which segment it is. */
-export interface SegmentHeader extends Checkpoint {
+export interface SegmentHeader extends LogOrigin {
   readonly format: typeof HEADER_FORMAT;
   readonly group: GroupId;
   readonly sequence: number;
-  /** The state machine before the first record follows the checksum's line; 0 bytes: there is none. */
-  readonly checkpointBytes: 0;
 }
 
-export function checkpointOf({ incarnation, before, membership, membershipIndex }: SegmentHeader): Checkpoint {
+export function originOf({ incarnation, before, membership, membershipIndex }: LogOrigin): LogOrigin {
   return { incarnation, before, membership, membershipIndex };
 }
 
@@ -49,12 +48,8 @@ export function databasePath(directory: string): string {
 }
 
 /** Makes the header of a new segment durable: from here on its records count. */
-export async function writeHeader(
-  disk: Disk,
-  directory: string,
-  header: Omit<SegmentHeader, 'format' | 'checkpointBytes'>,
-): Promise<SegmentHeader> {
-  const content: SegmentHeader = { format: HEADER_FORMAT, ...header, checkpointBytes: 0 };
+export async function writeHeader(disk: Disk, directory: string, header: Omit<SegmentHeader, 'format'>): Promise<SegmentHeader> {
+  const content: SegmentHeader = { format: HEADER_FORMAT, ...header };
   await replaceCheckedFile(disk, join(directory, 'header'), content);
   return content;
 }
@@ -72,8 +67,8 @@ export async function readHeader(disk: Disk, directory: string, group: GroupId, 
 }
 
 export async function writeFooter(disk: Disk, directory: string, summary: ContentsSummary): Promise<void> {
-  const { tail, bytes, termStarts, memberships, landmarks } = summary;
-  const footer: SegmentFooter = { format: FOOTER_FORMAT, tail, bytes, termStarts, memberships, landmarks };
+  const { tail, bytes, eventBytes, termStarts, memberships, landmarks } = summary;
+  const footer: SegmentFooter = { format: FOOTER_FORMAT, tail, bytes, eventBytes, termStarts, memberships, landmarks };
   await replaceCheckedFile(disk, join(directory, 'footer'), footer);
 }
 

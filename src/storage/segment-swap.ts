@@ -1,11 +1,12 @@
 import { dirname, join } from 'node:path';
 import { FlotillaError, type GroupId, type LogIndex } from '../base/index.js';
 import type { Checkpoint } from '../wire/index.js';
+import { writeCheckpoint } from './checkpoint-file.js';
 import type { Disk } from './disk.js';
 import { isRemoved, removeDirectory } from './durable-files.js';
 import { prepareSegment, Segment } from './segment.js';
 import type { DatabaseSettings } from './segment-database.js';
-import { readHeader, segmentSequenceOf } from './segment-files.js';
+import { originOf, readHeader, segmentSequenceOf } from './segment-files.js';
 
 /*
  * A snapshot takes the place of a whole log in three steps, so that a crash at
@@ -34,7 +35,8 @@ export async function stageSegments(
   const staged = stagedPath(segmentsPath);
   await disk.remove(staged);
   await disk.makeDirectory(staged);
-  const segment = await Segment.begin(await prepareSegment(staged, sequence, settings), { group, ...checkpoint });
+  const segment = await Segment.begin(await prepareSegment(staged, sequence, settings), { group, ...originOf(checkpoint) });
+  await writeCheckpoint(disk, segment, checkpoint.state);
   // LevelDB keeps the path that it was opened with: it must not be open while the directory gets its name.
   await segment.close();
   await disk.syncDirectory(dirname(segmentsPath));

@@ -8,12 +8,16 @@ import {
   type ContentsSummary,
   type IndexRange,
   type MarkedRecords,
+  rangeOfBytes,
   rangeOfCounter,
   rangeOfTime,
   SegmentContents,
 } from './segment-contents.js';
 import { type DatabaseSettings, SegmentDatabase } from './segment-database.js';
 import { databasePath, readFooter, removeFooter, type SegmentHeader, segmentName, writeFooter, writeHeader } from './segment-files.js';
+
+/** What is known of a sealed segment without its footer. */
+type Sealed = Pick<ContentsSummary, 'tail' | 'bytes' | 'eventBytes'>;
 
 /** A segment that was made ahead of time: an open LevelDB without a header, which does not count yet. */
 export interface PreparedSegment {
@@ -46,7 +50,7 @@ export class Segment implements Indexable {
   readonly runBytes: number;
   private readonly database: SegmentDatabase;
   private readonly disk: Disk;
-  private state: { readonly kind: 'open'; readonly contents: SegmentContents } | { readonly kind: 'sealed'; readonly tail: LogTail };
+  private state: { readonly kind: 'open'; readonly contents: SegmentContents } | ({ readonly kind: 'sealed' } & Sealed);
 
   private constructor(directory: string, header: SegmentHeader, database: SegmentDatabase, disk: Disk, state: Segment['state']) {
     this.directory = directory;
@@ -59,7 +63,7 @@ export class Segment implements Indexable {
   }
 
   /** Writes the header, from which on the segment counts. */
-  static async begin(prepared: PreparedSegment, header: Omit<SegmentHeader, 'format' | 'checkpointBytes' | 'sequence'>): Promise<Segment> {
+  static async begin(prepared: PreparedSegment, header: Omit<SegmentHeader, 'format' | 'sequence'>): Promise<Segment> {
     const { sequence, directory, database, disk } = prepared;
     const written = await writeHeader(disk, directory, { ...header, sequence });
     return new Segment(directory, written, database, disk, { kind: 'open', contents: SegmentContents.empty(header.before) });
@@ -72,7 +76,7 @@ export class Segment implements Indexable {
 
   static sealedExisting(directory: string, header: SegmentHeader, footer: ContentsSummary, settings: DatabaseSettings): Segment {
     const database = new SegmentDatabase(databasePath(directory), settings, false);
-    return new Segment(directory, header, database, settings.disk, { kind: 'sealed', tail: footer.tail });
+    return new Segment(directory, header, database, settings.disk, { kind: 'sealed', ...sealedOf(footer) });
   }
 
   get group(): GroupId {
@@ -84,12 +88,17 @@ export class Segment implements Indexable {
   }
 
   get tail(): LogTail {
-    return this.state.kind === 'open' ? this.state.contents.tail : this.state.tail;
+    return this.known.tail;
   }
 
-  /** Bytes written to an open segment. */
+  /** Bytes of records that were written to it. */
   get bytes(): number {
-    return this.open().bytes;
+    return this.known.bytes;
+  }
+
+  /** Of its records with events. */
+  get eventBytes(): number {
+    return this.known.eventBytes;
   }
 
   /** The same; 0 once it is sealed. */
@@ -144,6 +153,18 @@ export class Segment implements Indexable {
     return this.search(around, (record) => record.timeMs >= timestampMs);
   }
 
+  /** Index of the first record before which at least so many bytes of this segment's records with events stand; else the one after its last. */
+  async indexAfterBytes(bytes: number): Promise<LogIndex> {
+    const around = rangeOfBytes(await this.landmarks(), bytes);
+    let before = around?.eventBytes ?? 0;
+    const found = await this.search(around, (record) => {
+      const isFar = before >= bytes;
+      if (record.kind === 'events') before += record.bytes.byteLength;
+      return isFar;
+    });
+    return found ?? logIndex(this.tail.index + 1);
+  }
+
   private async search(range: IndexRange | undefined, isSought: (record: LogRecord) => boolean): Promise<LogIndex | undefined> {
     if (range === undefined) return undefined;
     for (let { from } = range; from <= range.to; ) {
@@ -188,7 +209,7 @@ export class Segment implements Indexable {
   async seal(): Promise<void> {
     const contents = this.open();
     await writeFooter(this.disk, this.directory, contents.summary());
-    this.state = { kind: 'sealed', tail: contents.tail };
+    this.state = { kind: 'sealed', ...sealedOf(contents) };
     this.database.unpin();
   }
 
@@ -229,6 +250,10 @@ export class Segment implements Indexable {
   async remove(): Promise<void> {
     await this.retire();
     await removeDirectory(this.disk, this.directory);
+  }
+
+  private get known(): Sealed {
+    return this.state.kind === 'open' ? this.state.contents : this.state;
   }
 
   private open(): SegmentContents {
@@ -295,6 +320,11 @@ export class Segment implements Indexable {
 
 /** What is sorted by namespace at a time is held in memory. */
 const RUNS_PER_SEGMENT = 8;
+
+/** Without the lists, which for many segments would fill the memory. */
+function sealedOf({ tail, bytes, eventBytes }: Sealed): Sealed {
+  return { tail, bytes, eventBytes };
+}
 
 /** A search reads this much at a time: what lies between two landmarks fits, unless one record is larger. */
 const SEARCH_BYTES = 128 * 1024;

@@ -1,7 +1,9 @@
 import { join } from 'node:path';
 import { assert, type Counter, FlotillaError, type GroupId, type LogIndex, logIndex, present } from '../base/index.js';
 import type { Glob } from '../event/index.js';
+import type { StreamMachine } from '../machine/index.js';
 import { PlacedHistory } from '../raft/index.js';
+import type { PlacedState } from '../replica/index.js';
 import {
   type Checkpoint,
   decodeMembership,
@@ -11,11 +13,13 @@ import {
   type PlacedMembership,
   tailAfter,
 } from '../wire/index.js';
+import { writeCheckpoint } from './checkpoint-file.js';
 import { IndexSearch } from './glob-search.js';
 import { type PreparedSegment, prepareSegment, Segment } from './segment.js';
 import type { DatabaseSettings } from './segment-database.js';
-import { checkpointOf, readHeader, type SegmentHeader, segmentName } from './segment-files.js';
+import { originOf, readHeader, type SegmentHeader, segmentName } from './segment-files.js';
 import { stageSegments, swapSegments } from './segment-swap.js';
+import { stateAt } from './state-replay.js';
 
 export interface LogIdentity {
   readonly group: GroupId;
@@ -48,6 +52,8 @@ export class SegmentedLog {
   /** Removals of segments so far; a read that one of them overtook is done again. */
   private removals = 0;
   private removal: Promise<void> = Promise.resolve();
+  /** Every segment that begins up to here has its checkpoint. */
+  private checkpointedThrough = logIndex(0);
 
   constructor(path: string, identity: LogIdentity, recovered: RecoveredSegments, settings: DatabaseSettings) {
     assert(recovered.segments.length > 0, 'a log has at least one segment');
@@ -101,21 +107,51 @@ export class SegmentedLog {
 
   /** See `GroupLog.cutPoint`. */
   cutPoint(index: LogIndex): LogIndex {
-    return present(
-      this.segments[
-        Math.max(
-          0,
-          this.lastWhere(({ before }) => before.index <= index),
-        )
-      ],
-      'a log has a segment',
-    ).before.index;
+    const limit = Math.min(index, this.checkpointedThrough);
+    const position = this.lastWhere(({ before }) => before.index <= limit);
+    return present(this.segments[Math.max(0, position)], 'a log has a segment').before.index;
   }
 
   /** See `GroupLog.checkpointAt`. */
-  checkpointAt(index: LogIndex): Checkpoint {
-    const segment = this.segments.find(({ before }) => before.index === index);
-    return checkpointOf(present(segment, `no segment begins after record ${index}`).header);
+  async checkpointAt(index: LogIndex): Promise<Checkpoint> {
+    return await this.besideRemoval(async () => {
+      if (index < this.oldest().before.index) throw givenUp(index, this.oldest().before);
+      const { header } = this.beginningAfter(index);
+      return { ...originOf(header), state: (await this.stateAt(index)).encode() };
+    });
+  }
+
+  /** What the stream's records up to this one, which is committed, have led to. Checkpoints below it that are damaged are made again. */
+  async stateAt(index: LogIndex): Promise<StreamMachine> {
+    const log = { places: [...this.segments], read: this.read.bind(this) };
+    return await stateAt(log, index, this.settings.disk);
+  }
+
+  /** Makes sure of the checkpoints up to a committed record, after a start, and returns the state as of it. Throws DATA_LOSS without the first. */
+  async recoverState(index: LogIndex): Promise<StreamMachine> {
+    await this.stateAt(this.oldest().before.index);
+    const state = await this.stateAt(index);
+    this.checkpointedThrough = index;
+    return state;
+  }
+
+  /** See `GroupLog.checkpointDue`. */
+  checkpointDue(from: LogIndex): LogIndex | undefined {
+    const done = Math.max(this.checkpointedThrough, from - 1);
+    if (this.youngest().before.index <= done) return undefined;
+    return this.segments[this.lastWhere(({ before }) => before.index <= done) + 1]?.before.index;
+  }
+
+  /** Writes the checkpoint of the segment that begins after this record. */
+  async addCheckpoint({ index, state }: PlacedState): Promise<void> {
+    await writeCheckpoint(this.settings.disk, this.beginningAfter(index), state);
+    this.checkpointedThrough = index;
+  }
+
+  private beginningAfter(index: LogIndex): Segment {
+    const segment = this.segments[this.lastWhere(({ before }) => before.index <= index)];
+    assert(segment?.before.index === index, `no segment begins after record ${index}`);
+    return segment;
   }
 
   /** Removes the segments before a cut point, oldest first; the marker says already that the log begins there. */
@@ -149,6 +185,7 @@ export class SegmentedLog {
         'the staged segment has a header',
       );
       this.segments = [Segment.openExisting(directory, header, this.settings)];
+      this.checkpointedThrough = checkpoint.before.index;
       this.memberships.replaceWith({ index: checkpoint.membershipIndex, membership: checkpoint.membership });
     });
   }
@@ -237,6 +274,23 @@ export class SegmentedLog {
     });
   }
 
+  /** See `GroupLog.indexOfBytes`. */
+  async indexOfBytes(maxBytes: number): Promise<LogIndex | undefined> {
+    return this.besideRemoval(async () => {
+      let fit = maxBytes;
+      for (const segment of this.segments.toReversed()) {
+        if (segment.eventBytes > fit) return await segment.indexAfterBytes(segment.eventBytes - fit);
+        fit -= segment.eventBytes;
+      }
+      return undefined;
+    });
+  }
+
+  /** Of the records in all segments. */
+  get bytes(): number {
+    return this.segments.reduce((sum, { bytes }) => sum + bytes, 0);
+  }
+
   async close(): Promise<void> {
     // Where preparing failed, that has been reported when it did.
     const prepared = await this.prepared?.catch(() => undefined);
@@ -316,8 +370,7 @@ export class SegmentedLog {
 
   private requireHeld(index: LogIndex): void {
     const { before } = this.oldest();
-    if (index > before.index) return;
-    throw new FlotillaError('POSITION_REMOVED', `record ${index} was given up; the log begins with record ${before.index + 1}`);
+    if (index <= before.index) throw givenUp(index, before);
   }
 
   private async removing(remove: () => Promise<void>): Promise<void> {
@@ -339,4 +392,8 @@ export class SegmentedLog {
       }
     }
   }
+}
+
+function givenUp(index: LogIndex, before: LogTail): FlotillaError {
+  return new FlotillaError('POSITION_REMOVED', `record ${index} was given up; the log begins with record ${before.index + 1}`);
 }

@@ -1,6 +1,6 @@
 import { assert, BoundedQueue, type GroupId, LIMITS, type LogIndex } from '../base/index.js';
 import type { HardState } from '../raft/index.js';
-import type { PersistRequest } from '../replica/index.js';
+import type { PersistRequest, PlacedState } from '../replica/index.js';
 import type { Checkpoint, LogRecord } from '../wire/index.js';
 import type { GroupWrite } from './group-store.js';
 
@@ -63,6 +63,7 @@ export function mergeByGroup(requests: readonly PersistRequest[]): Map<GroupId, 
       truncateAfter: undefined,
       hardState: undefined,
       cutThrough: undefined,
+      checkpoints: [],
     };
     merged.set(request.group, write);
     addTo(write, request);
@@ -76,9 +77,10 @@ interface MergedWrite extends GroupWrite {
   truncateAfter: LogIndex | undefined;
   readonly records: LogRecord[];
   hardState: HardState | undefined;
+  readonly checkpoints: PlacedState[];
 }
 
-function addTo(write: MergedWrite, { snapshot, truncateAfter, records, hardState, cutThrough }: PersistRequest): void {
+function addTo(write: MergedWrite, { snapshot, truncateAfter, records, hardState, cutThrough, checkpoint }: PersistRequest): void {
   if (snapshot !== undefined) {
     Object.assign(write, { snapshot, truncateAfter: undefined, cutThrough: undefined });
     write.records.length = 0;
@@ -93,4 +95,5 @@ function addTo(write: MergedWrite, { snapshot, truncateAfter, records, hardState
   for (const record of records) write.records.push(record);
   if (hardState !== undefined) write.hardState = hardState;
   if (cutThrough !== undefined) write.cutThrough = cutThrough;
+  if (checkpoint !== undefined) write.checkpoints.push(checkpoint);
 }

@@ -123,7 +123,7 @@ function trafficMetrics({ counter, counterBy, gauge, histogram }: Instruments) {
   };
 }
 
-function storageMetrics({ gauge, histogram, state }: Instruments) {
+function storageMetrics({ counter, gauge, histogram, state }: Instruments) {
   return {
     persistSeconds: histogram('flotilla_persist_duration_seconds', 'Writing one group of records, fsync included.', PERSIST_SECONDS),
     persistRecords: histogram('flotilla_persist_records', 'Log records that one fsync made durable.', PERSIST_RECORDS),
@@ -132,6 +132,10 @@ function storageMetrics({ gauge, histogram, state }: Instruments) {
     diskMinFreeBytes: gauge('flotilla_disk_min_free_bytes', 'Below this no new events are taken.'),
     diskReserveBytes: gauge('flotilla_disk_reserve_bytes', 'Room that the node keeps so that it can start on a full disk.'),
     diskRoom: state('flotilla_disk_room', '1 for how much the disk takes, 0 for the others.', 'room', DISK_ROOMS),
+    logBytes: gauge('flotilla_log_bytes', 'Size of the log records that this node stores.'),
+    logBeginIndex: gauge('flotilla_log_begin_index', "Log index after which this node's log begins: what stood before it was given up."),
+    firstCounter: gauge('flotilla_stream_first_counter', 'Counter of the first event that is delivered, or will be.'),
+    eventsRemoved: counter('flotilla_events_removed_total', 'Events that are not delivered any more, as seen by this node while it ran.'),
   };
 }
 

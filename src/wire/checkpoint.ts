@@ -1,12 +1,8 @@
 import { FlotillaError, type LogIndex } from '../base/index.js';
 import type { LogTail, Membership } from './record.js';
 
-/**
- * All that a log builds on: where it begins, and the state as of there. What a
- * segment's header holds; a snapshot is that of the first one, and a node that
- * has it goes on with the records after it.
- */
-export interface Checkpoint {
+/** Where a log, or a segment of one, begins: what a segment's header holds. */
+export interface LogOrigin {
   /** 32 hexadecimal digits. */
   readonly incarnation: string;
   /** What stands before the first record. */
@@ -16,17 +12,31 @@ export interface Checkpoint {
   readonly membershipIndex: LogIndex;
 }
 
-const FORMAT = 1;
+/**
+ * All that a log builds on: where it begins, and the state as of there. A
+ * snapshot is that of the first segment, and a node that has it goes on with the
+ * records after it.
+ */
+export interface Checkpoint extends LogOrigin {
+  /** The stream's state when the record before the first was applied; see src/machine. */
+  readonly state: Uint8Array;
+}
 
-export function encodeCheckpoint({ incarnation, before, membership, membershipIndex }: Checkpoint): Buffer {
-  return Buffer.from(JSON.stringify({ format: FORMAT, incarnation, before, membership, membershipIndex }));
+const FORMAT = 2;
+const LINE_END = 0x0a;
+
+/** One line of JSON, then the state. Whoever keeps or sends the bytes adds a checksum. */
+export function encodeCheckpoint({ state, incarnation, before, membership, membershipIndex }: Checkpoint): Buffer {
+  const line = JSON.stringify({ format: FORMAT, incarnation, before, membership, membershipIndex });
+  return Buffer.concat([Buffer.from(`${line}\n`), state]);
 }
 
 /** Throws FOREIGN_NODE where the bytes, whose digest was verified, are of another format. */
 export function decodeCheckpoint(bytes: Uint8Array): Checkpoint {
-  const decoded = JSON.parse(Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString()) as Checkpoint & { format: unknown };
-  const { format, ...checkpoint } = decoded;
-  if (format === FORMAT) return checkpoint;
+  const lineEnd = bytes.indexOf(LINE_END);
+  const line = Buffer.from(bytes.buffer, bytes.byteOffset, lineEnd === -1 ? bytes.byteLength : lineEnd).toString();
+  const { format, ...origin } = JSON.parse(line) as LogOrigin & { format: unknown };
+  if (format === FORMAT) return { ...origin, state: bytes.subarray(lineEnd + 1) };
   throw new FlotillaError(
     'FOREIGN_NODE',
     `a snapshot has format ${String(format)}; this version reads format ${FORMAT}: use a newer Flotilla`,

@@ -58,3 +58,12 @@ export {
   VoteRequest,
   VoteResponse,
 } from './gen/flotilla/v1/peer_service.js';
+export {
+  GetStreamRequest,
+  GetStreamResponse,
+  SetStreamRequest,
+  SetStreamResponse,
+  StreamInfo,
+  StreamServiceDefinition,
+  StreamSettings,
+} from './gen/flotilla/v1/stream_service.js';

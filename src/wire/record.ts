@@ -48,7 +48,7 @@ export const RECORD_HEADER_BYTES = 52;
 const CHECKSUM_OFFSET = 48;
 const RECORD_FORMAT = 1;
 
-const KINDS = ['no-op', 'configuration', 'events'] as const;
+const KINDS = ['no-op', 'configuration', 'events', 'settings', 'log-begin'] as const;
 export type RecordKind = (typeof KINDS)[number];
 
 export interface RecordHeader {

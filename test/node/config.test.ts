@@ -60,6 +60,7 @@ describe('configuration: defaults', () => {
       cacheBytes: 64 * 1024 * 1024,
       segmentBytes: 64 * 1024 * 1024,
       minFreeBytes: undefined,
+      retention: {},
       eventDataBytes: 1024 * 1024,
       logLevels: { default: 'info', modules: {} },
       logDestination: { kind: 'stdout' },
@@ -141,7 +142,11 @@ describe('configuration: sources', () => {
   });
 
   it('all problems are told at once', async () => {
-    const found = await problems({ flags: { port: '65536', 'actor-id': '0' }, env: { FLOTILLA_SERVER_MAX_AGE: '1d' }, file: 'prot: 1\n' });
+    const found = await problems({
+      flags: { port: '65536', 'actor-id': '0' },
+      env: { FLOTILLA_SERVER_MAX_AGE: 'long' },
+      file: 'prot: 1\n',
+    });
     assert.equal(found.length, 4, JSON.stringify(found));
   });
 });
@@ -267,9 +272,14 @@ describe('configuration: values', () => {
     await refused({ env: { FLOTILLA_SERVER_INSECURE: 'maybe' } }, 'FLOTILLA_SERVER_INSECURE', 'true');
   });
 
-  it('retention is refused until it is built', async () => {
-    await refused({ flags: { 'max-events': '5' } }, '--max-events', 'not supported yet');
-    await refused({ file: 'max-bytes: 1GiB' }, 'max-bytes', 'not supported yet');
+  it('retention has no bound unless it is given one', async () => {
+    assert.deepEqual((await resolved({})).retention, {});
+    const { retention } = await resolved({ flags: { 'max-events': '5', 'max-age': '7d' }, file: 'max-bytes: 1GiB' });
+    assert.deepEqual(retention, { maxEvents: 5, maxBytes: 1024 ** 3, maxAgeMs: 7 * 86_400_000 });
+    await refused({ flags: { 'max-events': '0' } }, '--max-events', 'from 1 to');
+    await refused({ flags: { 'max-events': '1k' } }, '--max-events', 'whole number');
+    await refused({ flags: { 'max-age': '7' } }, '--max-age', 'duration');
+    await refused({ file: 'max-bytes: many' }, 'max-bytes', 'size');
   });
 });
 
@@ -367,7 +377,7 @@ describe('docs/operating.md', () => {
   it('lists every supported option with its flag, default and meaning', () => {
     const page = readFileSync(new URL('../../docs/operating.md', import.meta.url), 'utf8');
     const rows = page.split('\n').filter((line) => /^\| `(-.|--)/.test(line));
-    const expected = OPTION_NAMES.filter((name) => !optionOf(name).unsupported).map((name) => {
+    const expected = OPTION_NAMES.map((name) => {
       const { short, argument, default: shown, summary } = optionOf(name);
       const flag = `${short === undefined ? '' : `-${short}, `}--${name}${argument === undefined ? '' : ` ${argument.replace('|', ' or ')}`}`;
       return `| \`${flag}\` | ${shown === undefined ? '' : `\`${shown}\``} | ${summary} |`;

@@ -129,6 +129,9 @@ export class CoreNode {
         this.send({ from: this.self, to, message, entries: [] });
         return true;
       },
+      onError: (error) => {
+        throw error;
+      },
       chunkBytes: SNAPSHOT_CHUNK_BYTES,
     });
   }

@@ -70,7 +70,7 @@ export const PLANTED_BUGS: Readonly<Record<string, Planted>> = {
   },
   /** A follower acknowledges the end of its log, matched or not. */
   'matchIndex is taken from the last index': {
-    foundWith: 4,
+    foundWith: 6,
     bug: {
       sending(replica, packet) {
         const { message } = packet;
@@ -135,7 +135,7 @@ export const PLANTED_BUGS: Readonly<Record<string, Planted>> = {
   },
   /** Section 6.4, first step: a new leader does not know yet what is committed. */
   'reads are answered before the no-op is committed': {
-    foundWith: 8,
+    foundWith: 9,
     bug: {
       afterInput(replica) {
         const server = serverOf(replica);
@@ -159,7 +159,7 @@ export const PLANTED_BUGS: Readonly<Record<string, Planted>> = {
   },
   /** A crash in between, and the log looks as if it had lost its end. */
   'the marker is ahead of the log': {
-    foundWith: 10,
+    foundWith: 23,
     bug: {
       started(_, storage) {
         const stores: unknown = Reflect.get(storage, 'stores');
@@ -170,19 +170,49 @@ export const PLANTED_BUGS: Readonly<Record<string, Planted>> = {
   },
   /** The replica goes on from the snapshot, and the log on disk is the one from before. */
   'a snapshot is applied half': {
-    foundWith: 51,
+    foundWith: 71,
     bug: { storing: (requests) => requests.map(({ snapshot: _, ...request }) => request) },
   },
   /** What was true where the log begins is not all in it: the receiver's state is not the one that replay would reach. */
   'a snapshot leaves out a part of the state': {
-    foundWith: 56,
+    foundWith: 148,
     bug: {
       started(_, storage) {
         const log = storage.group(GROUP);
         const whole = log.checkpointAt.bind(log);
-        log.checkpointAt = (index) => {
-          const checkpoint = whole(index);
+        log.checkpointAt = async (index) => {
+          const checkpoint = await whole(index);
           return { ...checkpoint, membership: { ...checkpoint.membership, voters: checkpoint.membership.voters.slice(1) } };
+        };
+      },
+    },
+  },
+  /** Settings and the log's begin come with the records that set them, and those are not sent. */
+  "a snapshot leaves out the stream's state": {
+    foundWith: 78,
+    bug: {
+      started(_, storage) {
+        const log = storage.group(GROUP);
+        const whole = log.checkpointAt.bind(log);
+        log.checkpointAt = async (index) => {
+          const checkpoint = await whole(index);
+          const { settings: _settings, ...state } = JSON.parse(Buffer.from(checkpoint.state).toString());
+          return { ...checkpoint, state: Buffer.from(JSON.stringify({ ...state, begin: { firstCounter: 1, index: 0 } })) };
+        };
+      },
+    },
+  },
+  /** The leader gives up events, and with it everybody else whom it may replace. */
+  'the log begins later before that is committed': {
+    foundWith: 6,
+    bug: {
+      started(replica) {
+        const { stream } = replica;
+        const propose = stream.propose.bind(stream);
+        stream.propose = async (kind, payload) => {
+          const proposed = propose(kind, payload);
+          if (kind === 'log-begin') stream.advance(coreOf(replica).lastIndex);
+          await proposed;
         };
       },
     },

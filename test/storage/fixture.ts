@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { TestContext } from 'node:test';
 import { actorId, type GroupId, groupId, type LogIndex, logIndex, term } from '../../src/base/index.js';
+import { StreamMachine } from '../../src/machine/index.js';
 import { systemClock } from '../../src/node/clock.js';
 import type { PersistRequest } from '../../src/replica/index.js';
 import type { Disk } from '../../src/storage/disk.js';
@@ -150,6 +151,13 @@ export async function readAll(storage: LevelStorage, chunkBytes = 64 * 1024): Pr
     if (part.length === 0) return records;
     records.push(...part);
   }
+}
+
+/** The state that these records lead to. */
+export function stateAfter(records: readonly LogRecord[]): Uint8Array {
+  const machine = StreamMachine.initial();
+  for (const record of records) machine.apply(record);
+  return machine.encode();
 }
 
 export function checksums(records: readonly { index: LogIndex; checksum: number }[]): string[] {

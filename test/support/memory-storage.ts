@@ -1,4 +1,5 @@
 import { assert, type Counter, FlotillaError, type GroupId, type LogIndex, logIndex, present } from '../../src/base/index.js';
+import { StreamMachine } from '../../src/machine/index.js';
 import type { HardState } from '../../src/raft/index.js';
 import type { GlobSearch, GroupLog, PersistRequest, RecoveredGroup, Storage } from '../../src/replica/index.js';
 import {
@@ -127,13 +128,31 @@ class MemoryLog implements GroupLog {
     return index;
   }
 
-  checkpointAt(index: LogIndex): Checkpoint {
+  async checkpointAt(index: LogIndex): Promise<Checkpoint> {
     return checkpointAt(this.disk, index);
   }
 
   /** Without an index. */
   search(): GlobSearch {
     return { next: async () => undefined };
+  }
+
+  /** None ever: the state is made anew from the records. */
+  checkpointDue(): undefined {
+    return undefined;
+  }
+
+  async indexOfBytes(maxBytes: number): Promise<LogIndex | undefined> {
+    let bytes = 0;
+    const last = this.disk.records.findLast((record) => {
+      if (record.kind === 'events') bytes += record.bytes.byteLength;
+      return bytes > maxBytes;
+    });
+    return last === undefined ? undefined : logIndex(last.index + 1);
+  }
+
+  get storedBytes(): number {
+    return this.disk.records.reduce((sum, { bytes }) => sum + bytes.byteLength, 0);
   }
 
   noteCommitted(index: LogIndex): void {
@@ -144,7 +163,13 @@ class MemoryLog implements GroupLog {
 export function emptyGroupDisk(membership: Membership): GroupDisk {
   return {
     hardState: { term: EMPTY_LOG_TAIL.term, vote: undefined },
-    checkpoint: { incarnation: 'ab'.repeat(16), before: EMPTY_LOG_TAIL, membership, membershipIndex: logIndex(0) },
+    checkpoint: {
+      incarnation: 'ab'.repeat(16),
+      before: EMPTY_LOG_TAIL,
+      membership,
+      membershipIndex: logIndex(0),
+      state: StreamMachine.initial().encode(),
+    },
     records: [],
     commitIndex: logIndex(0),
   };
@@ -183,7 +208,13 @@ function checkpointAt({ checkpoint, records }: GroupDisk, index: LogIndex): Chec
   );
   const set = records.findLast((record) => record.kind === 'configuration' && record.index <= index);
   const inForce = set === undefined ? {} : { membership: decodeMembership(set.payload), membershipIndex: set.index };
-  return { ...checkpoint, ...inForce, before: tailAfter(last) };
+  return { ...checkpoint, ...inForce, before: tailAfter(last), state: stateAt(checkpoint, records, index) };
+}
+
+function stateAt({ state }: Checkpoint, records: readonly LogRecord[], index: LogIndex): Uint8Array {
+  const machine = StreamMachine.decode(state);
+  for (const record of records) if (record.index <= index) machine.apply(record);
+  return machine.encode();
 }
 
 function recover(disk: GroupDisk): RecoveredGroup {
@@ -192,6 +223,7 @@ function recover(disk: GroupDisk): RecoveredGroup {
     .filter(({ kind }) => kind === 'configuration')
     .map(({ index, payload }) => ({ index, membership: decodeMembership(payload) }));
   const tail = tailOf(disk);
+  const commitIndex = logIndex(Math.max(checkpoint.before.index, Math.min(disk.commitIndex, tail.index)));
   return {
     hardState,
     begin: checkpoint.before,
@@ -200,7 +232,8 @@ function recover(disk: GroupDisk): RecoveredGroup {
       .filter(({ term }, position) => (records[position - 1] ?? checkpoint.before).term !== term)
       .map(({ index, term }) => ({ index, term })),
     memberships: [{ index: checkpoint.membershipIndex, membership: checkpoint.membership }, ...configured],
-    commitIndex: logIndex(Math.max(checkpoint.before.index, Math.min(disk.commitIndex, tail.index))),
+    commitIndex,
+    state: stateAt(checkpoint, records, commitIndex),
     incarnation: checkpoint.incarnation,
   };
 }

@@ -1,4 +1,5 @@
 import type { ActorId } from '../../base/index.js';
+import type { StreamSettings } from '../../machine/index.js';
 import type { LogDestination, LogLevels } from '../../telemetry/index.js';
 import type { Address } from './addresses.js';
 import type { Environment, Flags } from './sources.js';
@@ -30,6 +31,8 @@ export interface ServerConfig {
   readonly segmentBytes: number;
   /** With less than this on the disk no new events are taken; undefined: what two segments take. */
   readonly minFreeBytes: number | undefined;
+  /** How much of `default` is kept, where this node is the first to lead it. */
+  readonly retention: StreamSettings;
   /** Largest data of one event. */
   readonly eventDataBytes: number;
   readonly logLevels: LogLevels;

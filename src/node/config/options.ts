@@ -6,8 +6,6 @@ export interface ServerOption {
   readonly argument?: string;
   /** May be given several times; a comma list in the environment, a list in the file. */
   readonly repeatable?: true;
-  /** Recognised, and refused until it is built; not in the help text. */
-  readonly unsupported?: true;
   readonly group: 'Network' | 'Cluster' | 'Storage' | 'Logs' | 'Settings';
   readonly summary: string;
   /** As the help text shows it. */
@@ -79,9 +77,13 @@ export const SERVER_OPTIONS = {
     default: 'two segments',
   },
   'max-event-bytes': { argument: 'SIZE', group: 'Storage', summary: 'largest data of one event; the same on every node', default: '1MiB' },
-  'max-events': { argument: 'N', group: 'Storage', summary: 'retention by count', unsupported: true },
-  'max-bytes': { argument: 'SIZE', group: 'Storage', summary: 'retention by size', unsupported: true },
-  'max-age': { argument: 'DURATION', group: 'Storage', summary: 'retention by age', unsupported: true },
+  'max-events': {
+    argument: 'N',
+    group: 'Storage',
+    summary: 'how many events a new cluster keeps (all, unless said); `flotilla stream set` changes it later',
+  },
+  'max-bytes': { argument: 'SIZE', group: 'Storage', summary: 'how much of the log it keeps; likewise' },
+  'max-age': { argument: 'DURATION', group: 'Storage', summary: 'how long it keeps events; likewise' },
   log: {
     short: 'L',
     argument: 'LEVEL|MODULE=LEVEL',

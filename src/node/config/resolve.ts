@@ -1,18 +1,17 @@
 import { resolve } from 'node:path';
 import { z } from 'zod';
 import { actorId, LIMITS } from '../../base/index.js';
+import { plainSettings } from '../../machine/index.js';
 import { type Address, formatAddress, isLoopback, isWildcard, parseAddress } from './addresses.js';
 import type { ConfigInput, Resolution, ServerConfig } from './index.js';
 import { OPTION_NAMES, type OptionName } from './options.js';
 import { type Settings, settingsOfEnvironment, settingsOfFile, settingsOfFlags, strayVariables, type Written } from './sources.js';
-import { actor, address, addresses, duration, flag, host, logLevels, portOrZero, size, text } from './values.js';
+import { actor, address, addresses, count, duration, flag, host, logLevels, portOrZero, size, text } from './values.js';
 
 const PORT_MAX = 65535;
 const HTTP_PORT_OFFSET = 1000;
 /** A leader must be able to miss a heartbeat without losing its followers. */
 const HEARTBEATS_PER_ELECTION_TIMEOUT = 2;
-
-const notYet = z.never({ error: 'is not supported yet; leave it out' }).optional();
 
 const SCHEMA = z.object({
   port: portOrZero.default(3000),
@@ -29,9 +28,9 @@ const SCHEMA = z.object({
   'segment-bytes': size(LIMITS.segmentBytesMin, LIMITS.segmentBytesMax).default(LIMITS.segmentBytes),
   'min-free-space': size(LIMITS.minFreeBytesMin, LIMITS.minFreeBytesMax).optional(),
   'max-event-bytes': size(1, LIMITS.eventDataBytesMax).default(LIMITS.eventDataBytes),
-  'max-events': notYet,
-  'max-bytes': notYet,
-  'max-age': notYet,
+  'max-events': count(1, Number.MAX_SAFE_INTEGER).optional(),
+  'max-bytes': size(1, Number.MAX_SAFE_INTEGER).optional(),
+  'max-age': duration(1, Number.MAX_SAFE_INTEGER).optional(),
   log: logLevels.default({ default: 'info', modules: {} }),
   'log-dest': text.optional(),
   config: z.unknown().optional(),
@@ -139,6 +138,11 @@ function configOf(values: Values, env: ConfigInput['env']): ServerConfig {
     segmentBytes: values['segment-bytes'],
     minFreeBytes: values['min-free-space'],
     eventDataBytes: values['max-event-bytes'],
+    retention: plainSettings({
+      ...(values['max-events'] === undefined ? {} : { maxEvents: values['max-events'] }),
+      ...(values['max-bytes'] === undefined ? {} : { maxBytes: values['max-bytes'] }),
+      ...(values['max-age'] === undefined ? {} : { maxAgeMs: values['max-age'] }),
+    }),
     logLevels: values.log,
     logDestination: logFile === undefined ? { kind: 'stdout' } : { kind: 'file', path: resolve(logFile) },
     warnings: [

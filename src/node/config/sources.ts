@@ -80,7 +80,7 @@ function settingsOfYaml(path: string, text: string): SourceReading {
     const { key, offset } = keyOf(pair);
     const where = at(offset);
     if (!isOptionName(key) || key === 'config') {
-      const known = OPTION_NAMES.filter((name) => name !== 'config' && !optionOf(name).unsupported);
+      const known = OPTION_NAMES.filter((name) => name !== 'config');
       problems.push(`${where}: ${JSON.stringify(key)} is no setting; there are ${known.join(', ')}`);
       continue;
     }

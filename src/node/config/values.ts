@@ -56,6 +56,11 @@ export const actor: z.ZodType<ActorId> = word((value) => {
   return actorId(id);
 });
 
+/** A bare number. */
+export function count(min: number, max: number): z.ZodType<number> {
+  return quantity({ units: new Map([['', 1]]), what: 'a whole number', min, max, show: String });
+}
+
 /** Bytes. */
 export function size(min: number, max: number): z.ZodType<number> {
   return quantity({ units: SIZE_UNITS, what: 'a size, such as 512KiB, 64MiB, 1GiB or a number of bytes', min, max, show: formatSize });

@@ -1,5 +1,6 @@
 import { type CommittedHistory, committedRecordsStay } from './committed-records-stay.js';
 import type { Invariant } from './invariant.js';
+import { keptEventsStay } from './kept-events-stay.js';
 import { leaderCompleteness } from './leader-completeness.js';
 import { leadersAreLeftInPeace } from './leaders-are-left-in-peace.js';
 import { logMatching } from './log-matching.js';
@@ -9,6 +10,7 @@ import { oneChangeAtATime } from './one-change-at-a-time.js';
 import { oneLeaderPerTerm } from './one-leader-per-term.js';
 import { oneVotePerTerm } from './one-vote-per-term.js';
 import { promisesAreDurable } from './promises-are-durable.js';
+import { statesAreEqual } from './states-are-equal.js';
 
 export { CommittedHistory } from './committed-records-stay.js';
 export type { Invariant } from './invariant.js';
@@ -20,6 +22,8 @@ export function allInvariants(history: CommittedHistory, electionTimeoutMs: numb
     oneVotePerTerm(),
     logMatching(),
     committedRecordsStay(history),
+    keptEventsStay(history),
+    statesAreEqual(history),
     leaderCompleteness(history),
     promisesAreDurable(),
     matchIndexRises(),

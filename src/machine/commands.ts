@@ -1,0 +1,92 @@
+import { asciiBytes, asciiText, type Counter, counter, FlotillaError, type LogIndex, logIndex } from '../base/index.js';
+
+/*
+ * Commands are records that change a stream's state. Their payload is JSON: a
+ * few of them are written in a day, and a dump of the log can be read. A reader
+ * that meets what it does not know stops: to leave out a setting would make its
+ * state another than that of the nodes which know it.
+ */
+
+/** How much of a stream is kept; what is absent has no bound. */
+export interface StreamSettings {
+  readonly maxEvents?: number;
+  /** Of the log's records that hold events, as stored. */
+  readonly maxBytes?: number;
+  /** By log time, see src/wire/record.ts. */
+  readonly maxAgeMs?: number;
+}
+
+/** Where a stream begins for its readers. */
+export interface LogBegin {
+  /** Events below it are not delivered. */
+  readonly firstCounter: Counter;
+  /** Up to this record the log holds nothing that is delivered: whole segments of it may go. */
+  readonly index: LogIndex;
+}
+
+const FORMAT = 1;
+const SETTING_NAMES = ['maxEvents', 'maxBytes', 'maxAgeMs'] as const;
+
+/** Throws INVALID_ARGUMENT where a setting is none; `field` names it. */
+export function checkStreamSettings(settings: StreamSettings, field: (name: keyof StreamSettings) => string = (name) => name): void {
+  for (const name of SETTING_NAMES) {
+    const value = settings[name];
+    if (value === undefined || (Number.isSafeInteger(value) && value >= 1)) continue;
+    throw new FlotillaError('INVALID_ARGUMENT', `${field(name)}: ${value} is not a whole number from 1 to ${Number.MAX_SAFE_INTEGER}`);
+  }
+}
+
+/** The same settings with nothing else, in one order: what is encoded, compared and shown. */
+export function plainSettings(settings: StreamSettings): StreamSettings {
+  const given = SETTING_NAMES.filter((name) => settings[name] !== undefined).map((name) => [name, settings[name]]);
+  return Object.fromEntries(given);
+}
+
+export function settingsAreEqual(one: StreamSettings, other: StreamSettings): boolean {
+  return SETTING_NAMES.every((name) => one[name] === other[name]);
+}
+
+/** The payload of a `settings` record: it replaces the settings before it. */
+export function encodeSettings(settings: StreamSettings): Uint8Array {
+  return encode({ ...plainSettings(settings) });
+}
+
+export function decodeSettings(payload: Uint8Array): StreamSettings {
+  return plainSettings(decode('settings', payload, SETTING_NAMES));
+}
+
+/** The payload of a `log-begin` record. */
+export function encodeLogBegin({ firstCounter, index }: LogBegin): Uint8Array {
+  return encode({ firstCounter, index });
+}
+
+export function decodeLogBegin(payload: Uint8Array): LogBegin {
+  const { firstCounter, index } = decode('log-begin', payload, ['firstCounter', 'index']);
+  if (firstCounter === undefined || index === undefined) throw unknown('log-begin', 'without a counter or an index');
+  return { firstCounter: counter(firstCounter), index: logIndex(index) };
+}
+
+function encode(fields: Readonly<Record<string, number>>): Uint8Array {
+  return asciiBytes(JSON.stringify({ format: FORMAT, ...fields }));
+}
+
+function decode<Name extends string>(kind: string, payload: Uint8Array, names: readonly Name[]): Partial<Record<Name, number>> {
+  const content: unknown = JSON.parse(asciiText(payload));
+  if (typeof content !== 'object' || content === null || !('format' in content)) throw unknown(kind, 'without a format');
+  const { format, ...fields } = content;
+  if (format !== FORMAT) throw unknown(kind, `of format ${String(format)}`);
+  const known: Partial<Record<Name, number>> = {};
+  for (const [key, value] of Object.entries(fields)) {
+    const name = names.find((each) => each === key);
+    if (name === undefined || typeof value !== 'number') throw unknown(kind, `with ${JSON.stringify(key)}`);
+    known[name] = value;
+  }
+  return known;
+}
+
+function unknown(kind: string, what: string): FlotillaError {
+  return new FlotillaError(
+    'UPGRADE_NEEDED',
+    `a ${kind} record ${what}, which is not known here, was written by a newer version of Flotilla; upgrade this node`,
+  );
+}

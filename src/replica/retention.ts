@@ -1,0 +1,161 @@
+import { counter, FlotillaError, LIMITS, type LogIndex, logIndex } from '../base/index.js';
+import { encodeLogBegin, encodeSettings, type StreamSettings } from '../machine/index.js';
+import type { RaftCore } from '../raft/index.js';
+import type { LogRecord } from '../wire/index.js';
+import type { Deadline, Deadlines } from './deadlines.js';
+import type { HotLog } from './hot-log.js';
+import { KIND_SINCE_VERSION } from './kind-versions.js';
+import type { Members } from './members.js';
+import type { ReplicaObserver } from './observer.js';
+import type { Clock, GroupLog } from './ports.js';
+import type { StreamState } from './stream-state.js';
+
+export interface RetentionOptions {
+  readonly core: RaftCore;
+  readonly log: HotLog;
+  readonly stored: GroupLog;
+  readonly stream: StreamState;
+  readonly members: Members;
+  readonly clock: Clock;
+  readonly deadlines: Deadlines;
+  readonly observer: ReplicaObserver;
+  /** Of a stream that has none yet; absent: it stays without. */
+  readonly initialSettings: StreamSettings | undefined;
+  readonly intervalMs: number;
+  readonly onError: (error: unknown) => void;
+}
+
+/**
+ * Keeps a stream within its settings. The leader alone finds out where the log
+ * should begin by now, at most once an interval, and says so in a record; that
+ * takes effect everywhere at the same place of the log. It looks up one place
+ * and writes one record, however many events that removes, and waits for nobody:
+ * a follower that lacks what is given up gets a snapshot.
+ *
+ * Where nothing was appended since, nothing is looked for, so that the group may
+ * rest; but what gets too old has a deadline of its own.
+ */
+export class Retention {
+  private readonly options: RetentionOptions;
+  private readonly deadline: Deadline;
+  private dueMs = Number.POSITIVE_INFINITY;
+  private isChecking = false;
+  /** As of the last look. */
+  private checkedIndex = -1;
+  private checkedMs = Number.NEGATIVE_INFINITY;
+  /** When the first event that is kept gets too old, or a failed look is tried again. */
+  private againMs = Number.POSITIVE_INFINITY;
+
+  constructor(options: RetentionOptions) {
+    this.options = options;
+    this.deadline = options.deadlines.add(() => void this.check());
+  }
+
+  /** Something may have changed. Called often. */
+  notice(): void {
+    const dueMs = this.nextDueMs();
+    if (dueMs === Number.POSITIVE_INFINITY ? this.dueMs === dueMs : this.dueMs <= dueMs) return;
+    this.dueMs = dueMs;
+    this.deadline.set(dueMs);
+  }
+
+  stop(): void {
+    this.deadline.cancel();
+  }
+
+  private get lacksSettings(): boolean {
+    return this.options.stream.settings === undefined && this.options.initialSettings !== undefined;
+  }
+
+  private nextDueMs(): number {
+    const { core, stream, clock, intervalMs } = this.options;
+    if (core.role !== 'leader' || this.isChecking) return Number.POSITIVE_INFINITY;
+    const isNews = stream.appliedIndex !== this.checkedIndex;
+    if (this.lacksSettings) return isNews ? clock.nowMs() : this.againMs;
+    const { maxEvents, maxBytes, maxAgeMs } = stream.settings ?? {};
+    if (maxEvents === undefined && maxBytes === undefined && maxAgeMs === undefined) return Number.POSITIVE_INFINITY;
+    return isNews ? Math.max(clock.nowMs(), Math.min(this.checkedMs + intervalMs, this.againMs)) : this.againMs;
+  }
+
+  private async check(): Promise<void> {
+    const { core, stream, clock, observer, onError } = this.options;
+    this.dueMs = Number.POSITIVE_INFINITY;
+    if (core.role !== 'leader' || this.isChecking) return;
+    this.isChecking = true;
+    this.checkedIndex = stream.appliedIndex;
+    this.checkedMs = clock.nowMs();
+    this.againMs = Number.POSITIVE_INFINITY;
+    try {
+      await this.bringAbout();
+    } catch (error) {
+      if (!(error instanceof FlotillaError)) onError(error);
+      else if (!EXPECTED.has(error.code)) observer.retentionFailed?.(error);
+      this.againMs = clock.nowMs() + LIMITS.retentionRetryMs;
+    }
+    this.isChecking = false;
+    this.notice();
+  }
+
+  private async bringAbout(): Promise<void> {
+    const { core, stream, members, initialSettings } = this.options;
+    if (!core.leadsWithCommit || members.activeVersion < KIND_SINCE_VERSION['log-begin']) return;
+    if (stream.settings === undefined) {
+      if (initialSettings !== undefined) await stream.propose('settings', encodeSettings(initialSettings));
+      return;
+    }
+    const applied = { index: stream.appliedIndex, nextCounter: stream.nextCounter };
+    const firstCounter = await this.firstToKeep(stream.settings, applied);
+    if (firstCounter > stream.first.firstCounter) {
+      const index = firstCounter >= applied.nextCounter ? applied.index : await this.indexBefore(firstCounter);
+      if (index !== undefined) await stream.propose('log-begin', encodeLogBegin({ firstCounter: counter(firstCounter), index }));
+    }
+    if (stream.settings.maxAgeMs !== undefined) await this.planAge(stream.settings.maxAgeMs);
+  }
+
+  private async firstToKeep(
+    { maxEvents, maxBytes, maxAgeMs }: StreamSettings,
+    applied: { readonly index: LogIndex; readonly nextCounter: number },
+  ): Promise<number> {
+    const { log, stored, clock } = this.options;
+    let first = 1;
+    if (maxEvents !== undefined) first = applied.nextCounter - maxEvents;
+    if (maxBytes !== undefined) {
+      const index = await stored.indexOfBytes(maxBytes);
+      if (index !== undefined) first = Math.max(first, await this.counterAt(index, applied));
+    }
+    if (maxAgeMs !== undefined) {
+      const index = await log.indexOfTime(clock.utcMs() - maxAgeMs);
+      first = Math.max(first, index === undefined ? applied.nextCounter : await this.counterAt(index, applied));
+    }
+    return Math.min(first, applied.nextCounter);
+  }
+
+  /** Of the first event in or behind a record; what has not taken effect yet is not looked at. */
+  private async counterAt(index: LogIndex, applied: { readonly index: LogIndex; readonly nextCounter: number }): Promise<number> {
+    return index > applied.index ? applied.nextCounter : ((await this.recordAt(index))?.firstCounter ?? 1);
+  }
+
+  private async recordAt(index: LogIndex): Promise<LogRecord | undefined> {
+    return (await this.options.log.read(index, index, 1))[0];
+  }
+
+  private async indexBefore(firstCounter: number): Promise<LogIndex | undefined> {
+    const index = await this.options.log.indexOfCounter(counter(firstCounter));
+    return index === undefined ? undefined : logIndex(index - 1);
+  }
+
+  /** The group may rest until then. */
+  private async planAge(maxAgeMs: number): Promise<void> {
+    const { stream, log, clock, intervalMs } = this.options;
+    const { firstCounter } = stream.first;
+    if (firstCounter >= stream.nextCounter) return;
+    const index = await log.indexOfCounter(firstCounter);
+    const oldest = index === undefined ? undefined : await this.recordAt(index);
+    if (oldest === undefined) return;
+    const inMs = oldest.timeMs + maxAgeMs + 1 - clock.utcMs();
+    this.againMs = clock.nowMs() + Math.min(Math.max(intervalMs, inMs), LIMITS.retentionAgeMs);
+  }
+}
+
+/** What comes of elections and of other changes meanwhile. */
+const EXPECTED: ReadonlySet<string> = new Set(['NOT_LEADER', 'OUTCOME_UNKNOWN', 'POSITION_REMOVED', 'SHUTTING_DOWN', 'UPGRADE_NEEDED']);

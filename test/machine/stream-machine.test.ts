@@ -1,0 +1,117 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import fc from 'fast-check';
+import { asciiBytes, type Counter, counter, FlotillaError, logIndex } from '../../src/base/index.js';
+import {
+  type CommittedRecord,
+  checkStreamSettings,
+  decodeLogBegin,
+  decodeSettings,
+  encodeLogBegin,
+  encodeSettings,
+  StreamMachine,
+  type StreamSettings,
+} from '../../src/machine/index.js';
+
+type Step = Pick<CommittedRecord, 'kind' | 'eventCount' | 'payload'>;
+
+const NOTHING = new Uint8Array(0);
+const events = (eventCount: number): Step => ({ kind: 'events', eventCount, payload: NOTHING });
+const settings = (given: StreamSettings): Step => ({ kind: 'settings', eventCount: 0, payload: encodeSettings(given) });
+const logBegin = (first: number, index: number): Step => ({
+  kind: 'log-begin',
+  eventCount: 0,
+  payload: encodeLogBegin({ firstCounter: counter(first), index: logIndex(index) }),
+});
+
+/** The next record of a log, as its machine wants it. */
+function next(machine: StreamMachine, step: Step, timeMs = machine.timeMs): CommittedRecord {
+  return { ...step, index: logIndex(machine.appliedIndex + 1), firstCounter: machine.nextCounter, timeMs };
+}
+
+function machineAfter(...steps: readonly Step[]): StreamMachine {
+  const machine = StreamMachine.initial();
+  for (const step of steps) machine.apply(next(machine, step));
+  return machine;
+}
+
+test('apply_countsEvents_andKeepsTheLogTimeOfTheLastRecord', () => {
+  const machine = machineAfter(events(3), { kind: 'no-op', eventCount: 0, payload: NOTHING });
+  machine.apply(next(machine, events(2), 1234));
+  assert.deepEqual([machine.appliedIndex, machine.nextCounter, machine.timeMs], [3, 6, 1234]);
+  assert.equal(machine.settings, undefined);
+  assert.deepEqual(machine.begin, { firstCounter: 1, index: 0 });
+});
+
+test('apply_ofARecordThatIsNotTheNextIsABrokenInvariant', () => {
+  const machine = machineAfter(events(1));
+  assert.throws(() => machine.apply({ ...next(machine, events(1)), index: logIndex(3) }), /record 3 was to be applied after record 1/);
+});
+
+test('settings_replaceThoseBeforeThem', () => {
+  const machine = machineAfter(settings({ maxEvents: 5, maxAgeMs: 1000 }), settings({ maxBytes: 7 }));
+  assert.deepEqual(machine.settings, { maxBytes: 7 });
+  assert.deepEqual(machineAfter(settings({})).settings, {}, 'set to no bounds is not the same as never set');
+});
+
+test('logBegin_movesForward_andNeverBack', () => {
+  const machine = machineAfter(events(10), events(10), logBegin(11, 1));
+  assert.deepEqual(machine.begin, { firstCounter: 11, index: 1 });
+  machine.apply(next(machine, logBegin(5, 0)));
+  assert.deepEqual(machine.begin, { firstCounter: 11, index: 1 });
+  machine.apply(next(machine, logBegin(21, 4)));
+  assert.deepEqual(machine.begin, { firstCounter: 21, index: 4 }, 'everything may go');
+});
+
+test('logBegin_beyondWhatThereIsHasNoEffect', () => {
+  const machine = machineAfter(events(10), logBegin(12, 1), logBegin(5, 7));
+  assert.deepEqual(machine.begin, { firstCounter: 1, index: 0 });
+});
+
+test('encode_goesOnWhereItWasTaken_whateverTheRecords', () => {
+  const bound = fc.option(fc.integer({ min: 1, max: Number.MAX_SAFE_INTEGER }), { nil: undefined });
+  const step: fc.Arbitrary<Step> = fc.oneof(
+    fc.integer({ min: 1, max: 5 }).map(events),
+    fc.record({ maxEvents: bound, maxBytes: bound, maxAgeMs: bound }).map((given) => settings(JSON.parse(JSON.stringify(given)))),
+    fc.tuple(fc.nat(30), fc.nat(15)).map(([first, index]) => logBegin(first, index)),
+  );
+  fc.assert(
+    fc.property(fc.array(step), fc.nat(20), (steps, taken) => {
+      const whole = machineAfter(...steps);
+      const half = machineAfter(...steps.slice(0, taken));
+      const resumed = StreamMachine.decode(half.encode());
+      for (const each of steps.slice(taken)) resumed.apply(next(resumed, each));
+      assert.deepEqual(resumed.encode(), whole.encode());
+    }),
+  );
+});
+
+test('decode_refusesWhatANewerVersionWrote', () => {
+  const isUpgradeNeeded = (error: unknown): boolean => error instanceof FlotillaError && error.code === 'UPGRADE_NEEDED';
+  assert.throws(() => StreamMachine.decode(asciiBytes('{"format":2}')), isUpgradeNeeded);
+  assert.throws(() => decodeSettings(asciiBytes('{"format":2,"maxEvents":1}')), isUpgradeNeeded);
+  assert.throws(() => decodeSettings(asciiBytes('{"format":1,"maxSpeed":1}')), isUpgradeNeeded);
+  assert.throws(() => decodeSettings(asciiBytes('{"format":1,"maxEvents":"many"}')), isUpgradeNeeded);
+  assert.throws(() => decodeLogBegin(asciiBytes('{"format":1,"firstCounter":1}')), isUpgradeNeeded);
+  assert.throws(() => decodeLogBegin(asciiBytes('[]')), isUpgradeNeeded);
+});
+
+test('checkStreamSettings_namesTheFieldThatIsWrong', () => {
+  checkStreamSettings({ maxEvents: 1, maxBytes: Number.MAX_SAFE_INTEGER });
+  for (const wrong of [0, -1, 1.5, Number.NaN, 2 ** 53]) {
+    assert.throws(() => checkStreamSettings({ maxBytes: wrong }, (name) => `settings.${name}`), {
+      code: 'INVALID_ARGUMENT',
+      message: new RegExp(`^settings\\.maxBytes: ${wrong} is not`),
+    });
+  }
+});
+
+test('payloads_areWhatTheyWere', () => {
+  const given: { readonly firstCounter: Counter; readonly index: ReturnType<typeof logIndex> } = {
+    firstCounter: counter(12),
+    index: logIndex(3),
+  };
+  assert.equal(Buffer.from(encodeLogBegin(given)).toString(), '{"format":1,"firstCounter":12,"index":3}');
+  assert.deepEqual(decodeLogBegin(encodeLogBegin(given)), given);
+  assert.equal(Buffer.from(encodeSettings({ maxAgeMs: 1, maxEvents: 2 })).toString(), '{"format":1,"maxEvents":2,"maxAgeMs":1}');
+});
