@@ -134,7 +134,7 @@ function storageMetrics({ counter, gauge, histogram, state }: Instruments) {
     diskRoom: state('flotilla_disk_room', '1 for how much the disk takes, 0 for the others.', 'room', DISK_ROOMS),
     logBytes: gauge('flotilla_log_bytes', 'Size of the log records that this node stores.'),
     logBeginIndex: gauge('flotilla_log_begin_index', "Log index after which this node's log begins: what stood before it was given up."),
-    firstCounter: gauge('flotilla_stream_first_counter', 'Counter of the first event that is delivered, or will be.'),
+    firstCounter: gauge('flotilla_stream_first_event', 'Counter of the first event that is delivered, or will be.'),
     eventsRemoved: counter('flotilla_events_removed_total', 'Events that are not delivered any more, as seen by this node while it ran.'),
   };
 }

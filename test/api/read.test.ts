@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import { getEvent } from '../../src/api/get.js';
-import { counter, type ErrorCode, FlotillaError, logIndex } from '../../src/base/index.js';
+import { type ErrorCode, FlotillaError } from '../../src/base/index.js';
 import { compileGlob } from '../../src/event/index.js';
 import { packBody, type proto } from '../../src/wire/index.js';
 import { type ModelBatch, type ModelEvent, readWith, streamOf } from './read-fixture.js';
