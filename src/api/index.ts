@@ -1,5 +1,5 @@
 export { type ClusterView, clusterHandlers } from './cluster-service.js';
 export { EventService } from './event-service.js';
-export { handOver, takeInMember } from './members.js';
+export { handOver, type MembersView, takeInMember } from './members.js';
 export { streamHandlers } from './stream-service.js';
 export type { Streams } from './streams.js';

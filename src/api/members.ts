@@ -1,5 +1,5 @@
 import { type ActorId, actorId, FlotillaError, LIMITS } from '../base/index.js';
-import { actorIsTaken } from '../peer/index.js';
+import { actorIsTaken, type Predecessor } from '../peer/index.js';
 import { type Configuration, changeConfiguration, isQuorum } from '../raft/index.js';
 import type { LinkState, Replica } from '../replica/index.js';
 import type { Member, Membership } from '../wire/index.js';
@@ -7,6 +7,8 @@ import type { Member, Membership } from '../wire/index.js';
 /** What is needed to change a cluster's members. */
 export interface MembersView {
   readonly self: Member;
+  /** 32 hexadecimal digits. */
+  readonly clusterId: string;
   /** Undefined while the cluster is still forming. */
   readonly replica: Replica | undefined;
   readonly links: ReadonlyMap<ActorId, LinkState>;
@@ -15,16 +17,42 @@ export interface MembersView {
 
 /**
  * Takes a node in, as a learner; it is made a voter when it has caught up. A
- * node that is a member already is told so again. Rejects as
- * `Replica.changeMembers` does, and with FOREIGN_NODE where its actor id belongs
- * to another data directory.
+ * node that is a member already is told so again. One that comes anew because
+ * its data was damaged takes the seat of its predecessor, which is removed
+ * first: it will never speak again. Rejects as `Replica.changeMembers` does, and
+ * with FOREIGN_NODE where its actor id belongs to another data directory.
  */
-export async function takeInMember(view: MembersView, joiner: Member): Promise<Membership> {
+export async function takeInMember(view: MembersView, joiner: Member, predecessor?: Predecessor): Promise<Membership> {
   const replica = leading(view);
+  if (predecessor !== undefined && predecessor.clusterId !== view.clusterId)
+    throw new FlotillaError(
+      'FOREIGN_NODE',
+      `actor ${joiner.actor} was a member of cluster ${predecessor.clusterId}, not of ${view.clusterId}`,
+    );
   const seat = replica.membership.members.find(({ actor }) => actor === joiner.actor);
-  if (seat === undefined) return await replica.changeMembers([{ actor: joiner.actor, to: 'learner' }], [joiner]);
-  if (seat.instance === joiner.instance) return replica.membership;
-  throw new FlotillaError('FOREIGN_NODE', actorIsTaken(seat, seat.address));
+  if (seat?.instance === joiner.instance) return replica.membership;
+  if (seat !== undefined) {
+    if (seat.instance !== predecessor?.instance) throw new FlotillaError('FOREIGN_NODE', actorIsTaken(seat, seat.address));
+    await letGo(view, replica, seat);
+  }
+  return await replica.changeMembers([{ actor: joiner.actor, to: 'learner' }], [joiner]);
+}
+
+/**
+ * Removes a member whose data was damaged. The votes and acknowledgements that
+ * it has forgotten do no harm: the others decide on this without it, by a
+ * majority of those before the change and of those after it, and any such
+ * majority holds whatever was ever committed.
+ */
+async function letGo(view: MembersView, replica: Replica, { actor }: Member): Promise<void> {
+  if (view.links.get(actor) === 'open')
+    throw new FlotillaError('NOT_READY', `actor ${actor} is still linked as it was before; nothing was changed: try again`);
+  const { membership } = replica;
+  const change = [{ actor, to: 'removed' }] as const;
+  const next = changeConfiguration(membership, change);
+  requireQuorum(next, view, actor);
+  requireQuorum(membership, view, actor);
+  await replica.changeMembers(change);
 }
 
 /** Takes a member out. Rejects with QUORUM_AT_RISK where the others could not go on without it. */

@@ -119,6 +119,13 @@ export const ERRORS = {
     retryable: false,
     meaning: 'Another cluster, a removed or replaced member, or another format: no state was changed.',
   },
+  ROLLED_BACK: {
+    grpc: 'FAILED_PRECONDITION',
+    http: 409,
+    exit: 1,
+    retryable: false,
+    meaning: 'A member came back with older data than it was seen with: it begins anew. No state was changed.',
+  },
   UPGRADE_NEEDED: {
     grpc: 'FAILED_PRECONDITION',
     http: 409,

@@ -131,6 +131,15 @@ export const LIMITS = {
   reportedDamages: 1000,
   /** A glob's namespaces are looked up in as much of one segment's index; where more of it may match, the segment is read as it is. */
   namespaceLookupBytes: 2 * MiB,
+  /** Data that was found damaged and set aside: so many folders of it are kept. */
+  damagedFolders: 1,
+  /** Ids of its own latest starts that a node keeps and tells others. */
+  bootsRemembered: 32,
+
+  /** Sealed segments are verified in the background at this rate. */
+  scrubBytesPerSecond: 8 * MiB,
+  /** One read of it. */
+  scrubReadBytes: 256 * KiB,
 
   // HTTP
   httpConnections: 256,
@@ -190,6 +199,15 @@ export const LIMITS = {
   memberUpkeepMs: 100,
   /** How often a node looks whether there is a leader, and says why not. */
   leaderCheckMs: 3000,
+  /** How long a read that met damage waits for its repair … */
+  repairWaitMs: 10_000,
+  /** … one call that fetches records for it … */
+  repairFetchMs: 3000,
+  /** … and how soon what could not be repaired, or replicated for that reason, is tried again. */
+  repairRetryMs: 1000,
+  /** When the first round of verifying sealed segments begins after a start, and the next one after a round. */
+  scrubDelayMs: 3000,
+  scrubPauseMs: 600_000,
   /** How long a client's call may take, retries included. */
   clientTimeoutMs: 30_000,
   /** How long a client looks for a first node that answers before it says UNREACHABLE. */

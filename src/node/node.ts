@@ -1,8 +1,8 @@
-import { type ClusterView, clusterHandlers, EventService, handOver, type Streams, streamHandlers, takeInMember } from '../api/index.js';
+import { type ClusterView, clusterHandlers, EventService, handOver, type Streams, streamHandlers } from '../api/index.js';
 import { type ActorId, AssertionFailure, FlotillaError, groupId, LIMITS } from '../base/index.js';
 import { DEFAULT_STREAM } from '../event/index.js';
 import { HttpServer, type Readiness } from '../http/index.js';
-import { Formation, joinHandler, type PeerLinks } from '../peer/index.js';
+import { Formation, type PeerLinks, PeerRecords } from '../peer/index.js';
 import type { LinkState, Replica, ReplicaHost } from '../replica/index.js';
 import { RpcServer } from '../rpc/index.js';
 import type { LevelStorage, NodeDirectory, SpaceGuard } from '../storage/index.js';
@@ -11,6 +11,8 @@ import { type Member, type Membership, proto, SPOKEN_VERSIONS, type VersionRange
 import { formatAddress, type ServerConfig } from './config/index.js';
 import { incarnationOf } from './incarnation.js';
 import { MemberCare } from './member-care.js';
+import { bothOf } from './overlapping-members.js';
+import { addPeerService } from './peer-handlers.js';
 import { mirrorGroups, mirrorReplica, mirrorSpace } from './replica-metrics.js';
 import { createReplication, DEFAULT_GROUP } from './replication.js';
 import { tellIgnoredRetention } from './retention-options.js';
@@ -119,17 +121,11 @@ export class FlotillaNode {
       proto.ClusterServiceDefinition,
       clusterHandlers(() => this.view()),
     );
-    this.server.add(proto.PeerServiceDefinition, {
-      introduce: (request) => this.requireFormation().introduce(request),
-      join: joinHandler(
-        () => this.versions.range,
-        async (joiner) => {
-          const { members } = await takeInMember(this.view(), joiner);
-          return { clusterId: this.view().clusterId, members };
-        },
-      ),
-      deliver: (stream, call) => this.requireLinks().deliver(stream, call),
-      forward: (stream, call) => this.requireLinks().forwarded(stream, call),
+    addPeerService(this.server, {
+      formation: () => this.requireFormation(),
+      links: () => this.requireLinks(),
+      view: () => this.view(),
+      versions: () => this.versions.range,
     });
     const port = await this.server.listen(config.host, config.port);
     if (config.advertise.port === 0) this.self = { ...this.self, address: formatAddress({ ...config.advertise, port }) };
@@ -230,6 +226,8 @@ export class FlotillaNode {
 
   private takePart(clusterId: string): void {
     const { config, logging, metrics, storage, directory } = this.parts;
+    const { cluster } = directory.known;
+    if (cluster?.clusterId === clusterId) this.members = [this.self, ...cluster.others];
     // With the first, which names who took this node in: the latest in its log may be older than that.
     const { memberships } = storage.group(DEFAULT_GROUP).recovered;
     for (const placed of [memberships.at(0), memberships.at(-1)]) if (placed !== undefined) this.followMembership(placed.membership);
@@ -246,6 +244,8 @@ export class FlotillaNode {
       clusterId,
       self: this.self,
       bootCounter: directory.identity.bootCounter,
+      boots: directory.identity.boots,
+      memory: directory.known,
       members: this.members,
       former,
       onMembership: (membership) => this.followMembership(membership),
@@ -273,6 +273,7 @@ export class FlotillaNode {
     this.server.setServing(true);
     host.start();
     links.start();
+    storage.heal(new PeerRecords(links, logging.logger('peer')));
     this.care.start();
     void this.announceReady(replica);
   }
@@ -297,12 +298,14 @@ export class FlotillaNode {
   private followMembership(membership: Membership): void {
     const { members } = membership;
     this.versions.follow(membership);
-    const byInstance = (all: readonly Member[]): Map<string, Member> => new Map(all.map((member) => [member.instance, member]));
-    const isMember = byInstance(members).has(this.self.instance);
-    const all = [...byInstance([...this.members, ...members]).values()];
+    const isMember = members.some(({ instance }) => instance === this.self.instance);
+    const all = bothOf(this.members, members, isMember);
     this.members = isMember ? members : all;
     this.links?.setMembers(all);
     this.formation?.setMembers(this.members);
+    const { clusterId } = this.parts.directory.identity;
+    if (clusterId !== undefined)
+      this.parts.directory.known.follow(clusterId, this.self, this.members).catch((error: unknown) => this.fail(error));
     if (!isMember) return;
     clearTimeout(this.farewell);
     this.farewell = setTimeout(() => this.links?.setMembers(members), LIMITS.farewellMs).unref();
@@ -316,7 +319,7 @@ export class FlotillaNode {
   private reasonsNotReady(): string[] {
     switch (this.phase) {
       case 'forming':
-        return ['the cluster is forming', ...(this.formation?.waitingFor ?? [])];
+        return [this.formation?.purpose ?? 'the node is starting', ...(this.formation?.waitingFor ?? [])];
       case 'serving':
         if (this.replica?.members.hasLeft === true) return [REMOVED];
         return this.replica?.leader === undefined ? this.reasonsLeaderless() : [];

@@ -74,6 +74,7 @@ function countedEvents(metrics: Metrics, host: () => ReplicaHost): PeerEvents {
     },
     onForward: (from, group, body) => host().onForward(from, group, body),
     onLink: (peer, state) => host().onLink(peer, state),
+    onFetch: (group, from, to) => host().onFetch(group, from, to),
   };
 }
 

@@ -1,12 +1,9 @@
 import { LIMITS } from '../base/index.js';
-import { diskSpaceOf, nodePathOf, openNodeDirectory, openStorage, releaseReserveBelow, SpaceGuard, withReserve } from '../storage/index.js';
+import { diskSpaceOf, nodePathOf, openNodeDirectory, releaseReserveBelow, withReserve } from '../storage/index.js';
 import type { Logging, Metrics } from '../telemetry/index.js';
-import { systemClock } from './clock.js';
 import type { ServerConfig } from './config/index.js';
-import { FlotillaNode, type NodeParts } from './node.js';
-
-/** A node as whoever started it sees it. */
-export type RunningNode = Pick<FlotillaNode, 'actor' | 'address' | 'httpPort' | 'stop' | 'stopped'>;
+import { Lives, logNewBeginning, type RunningNode } from './lives.js';
+import type { NodeParts } from './node.js';
 
 /**
  * Starts a node. Resolves once it listens; forming the cluster, or finding its
@@ -18,7 +15,7 @@ export async function startNode(
   logging: Logging,
   metrics: Metrics,
   internals: Pick<NodeParts, 'versions' | 'furtherGroups'> = {},
-): Promise<FlotillaNode> {
+): Promise<RunningNode> {
   const logger = logging.logger('storage');
   const nodePath = nodePathOf(config.dataDirectory, config.actor);
   const onReleased = (): void => logger.warn({}, 'the disk is full: the reserve is given free for this start; make room');
@@ -28,24 +25,16 @@ export async function startNode(
     () => openNodeDirectory({ dataDir, actor, hasPeers: peerAddresses.length > 0 }),
     onReleased,
   );
-  const opened: (() => Promise<void>)[] = [() => directory.close()];
+  const { successorOf } = directory.identity;
+  if (successorOf !== undefined) logNewBeginning(logging, successorOf.reason, undefined);
   try {
-    let node: FlotillaNode | undefined;
     const segmentBytes = await segmentBytesFor(directory.path, config.segmentBytes);
     await releaseReserveBelow(directory.path, config.minFreeBytes === undefined ? segmentBytes : config.minFreeBytes / 2, onReleased);
-    const onFailure = (error: unknown): void => node?.fail(error);
-    const storage = await withReserve(nodePath, () => openStorage({ directory, clock: systemClock, segmentBytes, onFailure }), onReleased);
-    opened.push(() => storage.close());
-    const { minFreeBytes } = config;
-    const space = await SpaceGuard.start({ path: directory.path, storage, clock: systemClock, logger, segmentBytes, minFreeBytes });
-    opened.push(() => space.stop());
-    const started = new FlotillaNode({ ...internals, config, logging, metrics, directory, storage, space });
-    node = started;
-    opened.push(() => started.abandon());
-    await started.listen();
-    return started;
+    const lives = new Lives({ ...internals, config, logging, metrics, directory }, segmentBytes, onReleased);
+    await lives.begin();
+    return lives;
   } catch (error) {
-    for (const close of opened.reverse()) await close();
+    await directory.close();
     throw error;
   }
 }

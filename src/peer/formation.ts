@@ -8,6 +8,7 @@ import {
   type Introduction,
   joinedTo,
   nextStep,
+  type Predecessor,
   type Round,
   refusalToForm,
   type Silence,
@@ -26,7 +27,12 @@ const FINAL: ReadonlySet<ErrorCode> = new Set(['FOREIGN_NODE', 'UPGRADE_NEEDED',
 
 /** What of the forming must survive a restart. */
 export interface FormationStore {
-  readonly identity: { readonly clusterId?: string; readonly promised?: readonly Member[] };
+  readonly identity: {
+    readonly clusterId?: string;
+    readonly promised?: readonly Member[];
+    /** Set where this node waits to be taken in in the place of the one that it was. */
+    readonly successorOf?: Predecessor & { readonly members: readonly Member[]; readonly reason: string };
+  };
   /** Durable when it resolves. A promise is never replaced by another. */
   promise(members: readonly Member[]): Promise<void>;
 }
@@ -86,6 +92,16 @@ export class Formation {
   /** Why the cluster is not formed yet: sentences for people. */
   get waitingFor(): readonly string[] {
     return this.waiting;
+  }
+
+  /** What this node waits for as a whole: a sentence. */
+  get purpose(): string {
+    const { successorOf } = this.options.store.identity;
+    if (successorOf === undefined) return 'the cluster is forming';
+    return (
+      `the data of this node was damaged and set aside (${successorOf.reason}); it asks to be taken in anew, which a majority of the others must agree to. ` +
+      'Where that is lost for good: flotilla cluster recover, on the member that holds most'
+    );
   }
 
   /**
@@ -229,6 +245,7 @@ export class Formation {
           address,
           memberToProto(this.options.self),
           this.options.versions(),
+          this.options.store.identity.successorOf,
         );
         return joinedTo(clusterId, joined.map(memberFromProto));
       } catch (error) {
@@ -245,11 +262,15 @@ export class Formation {
   private async meetEveryone(): Promise<Round> {
     const { self, store } = this.options;
     const told = this.told;
-    const { promised } = store.identity;
+    const { promised, successorOf } = store.identity;
     const asked = new Set<string>();
     const nodes = new Map<string, Introduction>();
     const silent: Silence[] = [];
-    let next = [...this.options.peerAddresses, ...this.recentCallers(), ...this.addressesOf(promised ?? [])];
+    let next = [
+      ...this.options.peerAddresses,
+      ...this.recentCallers(),
+      ...this.addressesOf([...(promised ?? []), ...(successorOf?.members ?? [])]),
+    ];
     while (next.length > 0) {
       const fresh = [...new Set(next)].filter((address) => !asked.has(address));
       next = [];
@@ -268,7 +289,8 @@ export class Formation {
       }
     }
     this.introducer.keep(asked);
-    return { self, versions: this.options.versions(), promised, told, nodes: [...nodes.values()], silent, without: this.without };
+    const met = { nodes: [...nodes.values()], silent, without: this.without };
+    return { self, versions: this.options.versions(), promised, successorOf, told, ...met };
   }
 
   private async ask(address: string): Promise<Introduction | Silence> {
@@ -302,7 +324,7 @@ export class Formation {
   private waitFor(reasons: readonly string[]): void {
     const changed = describe(reasons) !== describe(this.waiting);
     this.waiting = reasons;
-    if (changed) this.options.logger.info({ waitingFor: reasons }, 'the cluster is forming');
+    if (changed) this.options.logger.info({ waitingFor: reasons }, this.purpose);
   }
 
   private async pause(signal: AbortSignal): Promise<void> {

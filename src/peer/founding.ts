@@ -33,6 +33,12 @@ export interface Founded {
   readonly membership: Membership;
 }
 
+/** The member in whose place a node asks to be taken in. */
+export interface Predecessor {
+  readonly clusterId: string;
+  readonly instance: string;
+}
+
 /** What one round of introductions has brought. */
 export interface Round {
   readonly self: Member;
@@ -40,6 +46,8 @@ export interface Round {
   readonly versions: VersionRange;
   /** This node's own promise, durable. */
   readonly promised: readonly Member[] | undefined;
+  /** Whose seat this node asks for: its own, from before its data was damaged. */
+  readonly successorOf?: Predecessor | undefined;
   /** What this node has told the others to be its `known` during the whole round. */
   readonly told: readonly Member[];
   /** Each other node that was met, once. */
@@ -67,12 +75,18 @@ export function nextStep(round: Round): Step {
   refuseImpostors(self, nodes);
   const own = ownCluster(round);
   if (own !== undefined) return own;
+  if (round.successorOf !== undefined) return { kind: 'wait', reasons: clusterAwaited(round, round.successorOf) };
   if (promised === undefined) return stepToPromise(round);
   const missing = promised
     .filter(({ instance }) => instance !== self.instance)
     .flatMap((member) => whyNotPromised(member, nodes, promised));
   if (missing.length === 0) return { kind: 'found', founded: foundedBy(promised) };
   return { kind: 'wait', reasons: [...missing, ...awaited(round).map(({ reason }) => reason)] };
+}
+
+/** Its cluster is there already: such a node never founds another. */
+function clusterAwaited({ silent }: Round, { clusterId }: Predecessor): string[] {
+  return [`nobody who belongs to cluster ${clusterId} has answered yet`, ...silent.map(({ reason }) => reason)];
 }
 
 /** The same on every founder: nobody has to tell the others. */
@@ -186,7 +200,7 @@ function refuseReplaced(self: Member, node: Introduction): void {
 }
 
 /** Where a node is in a cluster already, this one is a founder of it, or wants to join. */
-function ownCluster({ self, promised, nodes }: Round): Step | undefined {
+function ownCluster({ self, promised, successorOf, nodes }: Round): Step | undefined {
   const clusters = nodes.filter(({ clusterId }) => clusterId !== '');
   const [first] = clusters;
   if (first === undefined) return undefined;
@@ -196,8 +210,14 @@ function ownCluster({ self, promised, nodes }: Round): Step | undefined {
       `${first.self.address} and ${other.self.address} belong to different clusters (${first.clusterId} and ${other.clusterId}): name peers of one cluster only`,
     );
   }
+  if (successorOf !== undefined && successorOf.clusterId !== first.clusterId) {
+    throw foreign(
+      `${first.self.address} belongs to cluster ${first.clusterId}, and the data of this node that was damaged to cluster ${successorOf.clusterId}: name peers of that one`,
+    );
+  }
   const seat = first.clusterMembers.find(({ actor }) => actor === self.actor);
-  if (seat !== undefined && seat.instance !== self.instance) throw foreign(actorIsTaken(seat, first.self.address));
+  const isHeldByAnother = seat !== undefined && seat.instance !== self.instance && seat.instance !== successorOf?.instance;
+  if (isHeldByAnother) throw foreign(actorIsTaken(seat, first.self.address));
   const founded = promised === undefined ? undefined : foundedBy(promised);
   if (seat !== undefined && founded?.clusterId === first.clusterId) return { kind: 'found', founded };
   return { kind: 'join', member: first.self, members: first.clusterMembers };

@@ -14,6 +14,8 @@ export interface Hello {
   readonly address: string;
   /** Counts the node's starts, durably. */
   readonly bootCounter: number;
+  /** Random ids of its latest starts, this one's last. */
+  readonly boots: readonly string[];
   /** From the cluster's active version on. */
   readonly versions: VersionRange;
   readonly link: LinkKind;
@@ -31,6 +33,7 @@ export function helloMetadata(hello: Hello): Record<string, string> {
     'flotilla-instance': hello.instance,
     'flotilla-address': hello.address,
     'flotilla-boot': String(hello.bootCounter),
+    'flotilla-boot-ids': hello.boots.join(','),
     'flotilla-protocol': formatVersions(hello.versions),
     'flotilla-features': '',
     'flotilla-link': hello.link,
@@ -53,6 +56,7 @@ export function readHello(call: CallContext): Hello {
     instance: call.metadata('flotilla-instance') ?? '',
     address,
     bootCounter: wholeNumber(call, 'flotilla-boot', Number.MAX_SAFE_INTEGER),
+    boots: bootIds(call),
     versions,
     link,
     wanted: {
@@ -67,6 +71,14 @@ export function isAddress(text: string): boolean {
   return /^\S{1,300}:\d{1,5}$/.test(text);
 }
 
+/** One start of a node. */
+export interface Boot {
+  /** Counted durably by the node itself. */
+  readonly bootCounter: number;
+  /** Random. */
+  readonly bootId: string;
+}
+
 /** What this node holds a caller's hello against. */
 export interface Acquaintance {
   readonly clusterId: string;
@@ -76,19 +88,19 @@ export interface Acquaintance {
   readonly member: Member | undefined;
   /** The caller's data directory was a member's, and is not any more. */
   readonly former: boolean;
-  /** The greatest boot counter that was seen of that member; 0 before the first. */
-  readonly bootCounter: number;
+  /** The latest start of that member that was seen; undefined before the first. */
+  readonly lastBoot: Boot | undefined;
   /** What this node speaks, from the cluster's active version on. */
   readonly versions: VersionRange;
 }
 
 /**
  * Throws UPGRADE_NEEDED where the caller or this node is too old to talk to the
- * other, and FOREIGN_NODE unless the caller looks for this node and is that member,
+ * other, ROLLED_BACK where its data is older than it was when it was last seen, and FOREIGN_NODE unless the caller looks for this node and is that member,
  * as it was last seen or later, or has become one since this node last heard of
  * the members. Changes nothing.
  */
-export function checkHello(hello: Hello, { clusterId, self, member, former, bootCounter, versions }: Acquaintance): void {
+export function checkHello(hello: Hello, { clusterId, self, member, former, lastBoot, versions }: Acquaintance): void {
   if (hello.clusterId !== clusterId) throw foreign(`actor ${hello.actor} belongs to cluster ${hello.clusterId}, this node to ${clusterId}`);
   if (hello.wanted.actor !== self.actor || hello.wanted.instance !== self.instance) {
     throw foreign(
@@ -104,12 +116,22 @@ export function checkHello(hello: Hello, { clusterId, self, member, former, boot
         'start it on its own directory; a node that lost its data must not come back under the same name',
     );
   }
-  if (hello.bootCounter < bootCounter) {
-    throw foreign(
-      `actor ${hello.actor} says it is at start ${hello.bootCounter}, and was seen at start ${bootCounter}: its disk was rolled back, ` +
-        'and it may have forgotten what it promised; it must not take part again on this data',
-    );
-  }
+  if (lastBoot !== undefined) requireLaterBoot(hello, lastBoot);
+}
+
+/**
+ * A folder that was put back counts its starts on from an older number, so that
+ * the start that was seen here is ahead of it, or is another one of that number.
+ */
+function requireLaterBoot({ actor, bootCounter, boots }: Hello, lastBoot: Boot): void {
+  const seen = boots.at(lastBoot.bootCounter - bootCounter - 1);
+  const isLater = bootCounter >= lastBoot.bootCounter && (seen === undefined || seen === lastBoot.bootId);
+  if (isLater) return;
+  throw new FlotillaError(
+    'ROLLED_BACK',
+    `actor ${actor} says it is at start ${bootCounter}, and start ${lastBoot.bootCounter} of it was seen here, which its data knows nothing of: its disk was rolled back, ` +
+      'and it may have forgotten what it promised; it must not take part again on this data',
+  );
 }
 
 /** Throws UPGRADE_NEEDED, with who has to be upgraded, where `who` and this node speak no version in common. */
@@ -133,6 +155,13 @@ function wholeNumber(call: CallContext, key: string, max: number): number {
   const value = Number(text);
   if (!/^\d{1,16}$/.test(text) || value < 1 || value > max) throw foreign(`${key}: ${JSON.stringify(text)} is no number from 1 to ${max}`);
   return value;
+}
+
+function bootIds(call: CallContext): string[] {
+  const ids = (call.metadata('flotilla-boot-ids') ?? '').split(',');
+  const valid = ids.length <= LIMITS.bootsRemembered && ids.every((id) => /^[0-9a-f]{16}$/.test(id));
+  if (!valid) throw foreign('flotilla-boot-ids: is no list of ids of starts');
+  return ids;
 }
 
 function foreign(message: string): FlotillaError {

@@ -1,7 +1,7 @@
 import { actorId, FlotillaError, LIMITS } from '../base/index.js';
 import { RpcClient } from '../rpc/index.js';
 import { type Member, proto, type VersionRange } from '../wire/index.js';
-import type { Introduction } from './founding.js';
+import type { Introduction, Predecessor } from './founding.js';
 import { isAddress, requireCommonVersion } from './hello.js';
 
 /** How long one introduction may take. */
@@ -14,8 +14,12 @@ const JOIN_TIMEOUT_MS = LIMITS.memberChangeMs + 1000;
 export interface Introducer {
   /** Rejects where nobody answers. */
   introduce(address: string, request: proto.IntroduceRequest): Promise<proto.IntroduceResponse>;
-  /** Asks to be taken into the cluster. Rejects with NOT_LEADER and the leader's address where another is to be asked. */
-  join(address: string, self: proto.Member, versions: VersionRange): Promise<proto.JoinResponse>;
+  /**
+   * Asks to be taken into the cluster, in the place of `predecessor` where that
+   * is still a member. Rejects with NOT_LEADER and the leader's address where
+   * another is to be asked.
+   */
+  join(address: string, self: proto.Member, versions: VersionRange, predecessor?: Predecessor): Promise<proto.JoinResponse>;
   /** Lets go of every address but these. */
   keep(addresses: ReadonlySet<string>): void;
 }
@@ -28,8 +32,14 @@ export class RpcIntroducer implements Introducer {
     return await this.clientOf(address).unary('introduce', request, { timeoutMs: INTRODUCE_TIMEOUT_MS });
   }
 
-  async join(address: string, self: proto.Member, { lowest, highest }: VersionRange): Promise<proto.JoinResponse> {
-    const request = { self, protocolVersion: lowest, highestVersion: highest };
+  async join(
+    address: string,
+    self: proto.Member,
+    { lowest, highest }: VersionRange,
+    predecessor?: Predecessor,
+  ): Promise<proto.JoinResponse> {
+    const { clusterId = '', instance: predecessorInstance = '' } = predecessor ?? {};
+    const request = { self, protocolVersion: lowest, highestVersion: highest, clusterId, predecessorInstance };
     return await this.clientOf(address).unary('join', request, { timeoutMs: JOIN_TIMEOUT_MS });
   }
 
@@ -51,13 +61,17 @@ export class RpcIntroducer implements Introducer {
 /** The server's side of Join. `versions`: what this node speaks, from the active version on. */
 export function joinHandler(
   versions: () => VersionRange,
-  takeIn: (joiner: Member) => Promise<{ readonly clusterId: string; readonly members: readonly Member[] }>,
+  takeIn: (
+    joiner: Member,
+    predecessor: Predecessor | undefined,
+  ) => Promise<{ readonly clusterId: string; readonly members: readonly Member[] }>,
 ): (request: proto.JoinRequest) => Promise<proto.JoinResponse> {
-  return async ({ self, protocolVersion, highestVersion }) => {
+  return async ({ self, protocolVersion, highestVersion, clusterId, predecessorInstance }) => {
     const joiner = memberFromProto(self);
     requireCommonVersion(joiner.address, versionsFromProto(protocolVersion, highestVersion), versions());
-    const { clusterId, members } = await takeIn(joiner);
-    return { clusterId, members: members.map(memberToProto) };
+    const predecessor = predecessorInstance === '' ? undefined : { clusterId, instance: predecessorInstance };
+    const taken = await takeIn(joiner, predecessor);
+    return { clusterId: taken.clusterId, members: taken.members.map(memberToProto) };
   };
 }
 

@@ -1,31 +1,46 @@
 import { crc32 } from 'node:zlib';
-import { type ActorId, assert, type ErrorCode, FlotillaError, type GroupId, groupId, LIMITS } from '../base/index.js';
+import {
+  type ActorId,
+  assert,
+  type ErrorCode,
+  FlotillaError,
+  type GroupId,
+  groupId,
+  LIMITS,
+  type LogIndex,
+  logIndex,
+} from '../base/index.js';
 import type { Message } from '../raft/index.js';
 import type { LinkState, Logger, NodeTransport, PeerEvents, Proposed } from '../replica/index.js';
-import type { CallContext, DuplexStream } from '../rpc/index.js';
+import { type CallContext, type DuplexStream, RpcClient } from '../rpc/index.js';
 import {
   type LogRecord,
   type Member,
   nodeHeartbeat,
+  openRecord,
   type PackedBody,
   type PeerMessage,
   peerMessageFromProto,
   peerMessageToProto,
-  type proto,
+  proto,
   requestsOf,
   type VersionRange,
 } from '../wire/index.js';
 
+import { Acceptances } from './acceptances.js';
 import { AddressBook } from './address-book.js';
 import { PeerConnection } from './connection.js';
-import type { Hello, LinkKind } from './hello.js';
-import { type Visit, Visitors } from './visitors.js';
+import { type Hello, helloMetadata, type LinkKind } from './hello.js';
+import { type BootMemory, type Visit, Visitors } from './visitors.js';
 
 export interface PeerLinksOptions {
   readonly clusterId: string;
   readonly self: Member;
   /** Counts this node's starts, durably; at least 1. */
   readonly bootCounter: number;
+  /** Ids of the latest of them, this one's last. */
+  readonly boots: readonly string[];
+  readonly memory: BootMemory;
   /** The cluster's members, this node among them. */
   readonly members: readonly Member[];
   /** Instances that were members once, as far as this node's log tells. */
@@ -35,7 +50,7 @@ export interface PeerLinksOptions {
   readonly onCaller: () => void;
   /** What this node speaks, from the cluster's active version on. */
   readonly versions: () => VersionRange;
-  /** Called with what this node can't survive: a peer sends what only a newer version knows. */
+  /** Called with what this node can't survive: a peer sends what only a newer version knows, or says that this node's data is older than it was. */
   readonly onFatal: (error: FlotillaError) => void;
   readonly logger: Logger;
 }
@@ -51,7 +66,7 @@ interface Link {
 const MESSAGE_BYTES = 64;
 
 /** What is said to a node that does not belong here. */
-const REFUSALS: ReadonlySet<ErrorCode> = new Set(['FOREIGN_NODE', 'UPGRADE_NEEDED']);
+const REFUSALS: ReadonlySet<ErrorCode> = new Set(['FOREIGN_NODE', 'ROLLED_BACK', 'UPGRADE_NEEDED']);
 
 /** Refusals that were logged and are not logged again. */
 const REFUSALS_REMEMBERED = 256;
@@ -66,6 +81,7 @@ export class PeerLinks implements NodeTransport {
   private readonly visitors: Visitors;
   private readonly links = new Map<ActorId, Link>();
   private readonly addresses = new AddressBook();
+  private readonly acceptances = new Acceptances();
   /** Who has called and is no member that this node has heard of: it may have been away while they changed. */
   private guests: readonly Member[] = [];
   private readonly refusals = new Set<string>();
@@ -73,7 +89,7 @@ export class PeerLinks implements NodeTransport {
 
   constructor(options: PeerLinksOptions) {
     this.options = options;
-    this.visitors = new Visitors(options.clusterId, options.self, options.versions, options.former);
+    this.visitors = new Visitors(options);
     this.setMembers(options.members);
   }
 
@@ -101,7 +117,9 @@ export class PeerLinks implements NodeTransport {
       closeLink(link);
       this.links.delete(actor);
     }
-    this.addresses.retain(new Set([...others.values()].map(({ instance }) => instance)));
+    const instances = new Set([...others.values()].map(({ instance }) => instance));
+    this.addresses.retain(instances);
+    this.acceptances.retain(instances);
     for (const member of others.values()) {
       this.addresses.know(member);
       if (this.links.has(member.actor)) continue;
@@ -162,16 +180,21 @@ export class PeerLinks implements NodeTransport {
 
   /** The server's side of Deliver: ends when the caller's stream does, or a newer one takes its place. */
   async deliver(stream: DuplexStream<proto.DeliverRequest, proto.DeliverResponse>, call: CallContext): Promise<void> {
-    const visit = this.letIn(call, 'Deliver');
+    const visit = await this.letIn(call, 'Deliver');
     const received = stream.receive((frame) => {
-      if (!visit.current) return;
-      this.options.events.onHeard(visit.from);
-      for (const request of requestsOf(frame)) {
-        const { group, message, records } = this.read(request);
-        this.options.events.onMessage(visit.from, group, message, records);
-      }
+      const accepted = this.acceptances.of(visit.visitor.instance);
+      return accepted === undefined ? this.take(visit, frame) : accepted.then(() => this.take(visit, frame));
     });
     await this.lasting(visit, received);
+  }
+
+  private take(visit: Visit, frame: proto.DeliverRequest): void {
+    if (!visit.current) return;
+    this.options.events.onHeard(visit.from);
+    for (const request of requestsOf(frame)) {
+      const { group, message, records } = this.read(request);
+      this.options.events.onMessage(visit.from, group, message, records);
+    }
   }
 
   /** What only a newer version can have written is never passed over: this node would hold another log than the others. */
@@ -186,7 +209,7 @@ export class PeerLinks implements NodeTransport {
 
   /** The server's side of Forward. */
   async forwarded(stream: DuplexStream<proto.ForwardRequest, proto.ForwardResponse>, call: CallContext): Promise<void> {
-    const visit = this.letIn(call, 'Forward');
+    const visit = await this.letIn(call, 'Forward');
     let underWay = 0;
     const received = stream.receive((request) => {
       if (!visit.current) return;
@@ -226,15 +249,41 @@ export class PeerLinks implements NodeTransport {
     }
   }
 
-  private letIn(call: CallContext, method: string): Visit {
-    let visit: Visit;
+  /** The server's side of FetchRecords. */
+  async fetched({ group, fromIndex, toIndex }: proto.FetchRecordsRequest, call: CallContext): Promise<proto.FetchRecordsResponse> {
+    await this.recognised(call, () => this.visitors.recognise(call));
+    const records = await this.options.events.onFetch(groupId(group), logIndex(fromIndex), logIndex(toIndex));
+    return { records: records.map(({ bytes }) => bytes) };
+  }
+
+  /** Committed records as another member holds them; none where it does not. Throws where it can't be asked. */
+  async fetch(from: ActorId, group: GroupId, range: { readonly from: LogIndex; readonly to: LogIndex }): Promise<LogRecord[]> {
+    const link = this.links.get(from);
+    if (link === undefined) throw new FlotillaError('UNREACHABLE', `actor ${from} is no peer of this node`);
+    // A connection of its own: records that are sought again must not hold up those that are new.
+    const client = new RpcClient(proto.PeerServiceDefinition, this.located(link.member).address);
+    try {
+      const metadata = helloMetadata(this.helloTo(link.member, 'bulk'));
+      const request = { group, fromIndex: range.from, toIndex: range.to };
+      const { records } = await client.unary('fetchRecords', request, { metadata, timeoutMs: LIMITS.repairFetchMs });
+      return records.map(openRecord);
+    } finally {
+      client.close();
+    }
+  }
+
+  private async recognised<Result>(call: CallContext, recognise: () => Promise<Result>): Promise<Result> {
     try {
       if (this.state !== 'started') throw new FlotillaError('NOT_READY', 'the node does not take part in the cluster yet, or no longer');
-      visit = this.visitors.admit(call, method);
+      return await recognise();
     } catch (error) {
       if (error instanceof FlotillaError && REFUSALS.has(error.code)) this.logRefusal(`${call.peer} was refused`, error);
       throw error;
     }
+  }
+
+  private async letIn(call: CallContext, method: string): Promise<Visit> {
+    const visit = await this.recognised(call, () => this.visitors.admit(call, method));
     // The caller takes these for the news that the link stands.
     call.sendHeaders();
     // Who dials is there to be dialled, and where it says.
@@ -263,19 +312,20 @@ export class PeerLinks implements NodeTransport {
   }
 
   private connection(member: Member, kind: LinkKind): PeerConnection {
-    const { clusterId, self, bootCounter, versions, events, logger } = this.options;
-    const { actor, instance, address: ownAddress } = self;
+    const { events, logger } = this.options;
     return new PeerConnection({
       addresses: () => this.addresses.addressesOf(member.instance),
-      hello: () => ({ clusterId, actor, instance, address: ownAddress, bootCounter, versions: versions(), link: kind, wanted: member }),
+      hello: () => this.helloTo(member, kind),
       queueBytes: kind === 'control' ? LIMITS.peerControlBytes : LIMITS.peerBulkBytes,
       onState: (state) => {
         logger.debug({ peer: member.actor, link: kind, state }, 'a link has changed');
+        if (state === 'open') this.acceptances.accepted(member.instance);
         if (kind !== 'control') return;
         logger.info({ peer: member.actor, address: this.located(member).address, state }, `the link to a peer is ${state}`);
         events.onLink(member.actor, state);
       },
       onFailure: (failure, address) => {
+        if (failure?.code === 'ROLLED_BACK') this.options.onFatal(failure);
         if (failure !== undefined && REFUSALS.has(failure.code))
           this.logRefusal(`actor ${member.actor} at ${address} refuses this node`, failure);
         else
@@ -285,6 +335,11 @@ export class PeerLinks implements NodeTransport {
           );
       },
     });
+  }
+
+  private helloTo(wanted: Member, link: LinkKind): Hello {
+    const { clusterId, self, bootCounter, boots, versions } = this.options;
+    return { clusterId, ...self, bootCounter, boots, versions: versions(), link, wanted };
   }
 
   /** A node that does not belong here knocks several times a second: it is named once. */

@@ -1,7 +1,7 @@
 import { type ActorId, FlotillaError } from '../base/index.js';
 import type { CallContext } from '../rpc/index.js';
 import type { Member, VersionRange } from '../wire/index.js';
-import { checkHello, type Hello, readHello } from './hello.js';
+import { type Boot, checkHello, type Hello, readHello } from './hello.js';
 
 /** A stream that a peer has opened here. */
 export class Visit {
@@ -43,30 +43,43 @@ export class Visit {
   }
 }
 
+/** Knows durably which starts of other nodes were seen. */
+export interface BootMemory {
+  /** The latest; undefined before the first. */
+  lastBoot(instance: string): Boot | undefined;
+  /** Durable when it resolves. */
+  saw(instance: string, boot: Boot): Promise<void>;
+}
+
 /** Lets peers in, each stream of a peer once: a newer one takes the place of the older. */
 export class Visitors {
   private readonly clusterId: string;
   private readonly self: Member;
   private readonly versions: () => VersionRange;
+  private readonly memory: BootMemory;
   private readonly visits = new Map<string, Visit>();
-  /** Greatest boot counter seen, by instance. */
-  private readonly bootCounters = new Map<string, number>();
   private members = new Map<ActorId, Member>();
   /** Instances that were members once. */
   private readonly former: Set<string>;
 
-  constructor(clusterId: string, self: Member, versions: () => VersionRange, former: Iterable<string>) {
-    this.versions = versions;
-    this.former = new Set(former);
-    this.clusterId = clusterId;
-    this.self = self;
+  constructor(options: {
+    clusterId: string;
+    self: Member;
+    versions: () => VersionRange;
+    former: Iterable<string>;
+    memory: BootMemory;
+  }) {
+    this.versions = options.versions;
+    this.former = new Set(options.former);
+    this.clusterId = options.clusterId;
+    this.self = options.self;
+    this.memory = options.memory;
   }
 
   setMembers(members: readonly Member[]): void {
     for (const { instance } of this.members.values()) this.former.add(instance);
     for (const { instance } of members) this.former.delete(instance);
     this.members = new Map(members.map((member) => [member.actor, member]));
-    for (const instance of this.former) this.bootCounters.delete(instance);
     for (const visit of this.visits.values()) {
       if (this.isFormer(visit.visitor)) visit.end(new FlotillaError('FOREIGN_NODE', `actor ${visit.from} is no longer a member`));
     }
@@ -85,24 +98,42 @@ export class Visitors {
     }
   }
 
-  /** Throws FOREIGN_NODE or UPGRADE_NEEDED, and changes nothing, where the caller is not a member as it was last seen or later. */
-  admit(call: CallContext, method: string): Visit {
-    const hello = readHello(call);
-    const known = this.bootCounters.get(hello.instance) ?? 0;
-    checkHello(hello, {
-      clusterId: this.clusterId,
-      self: this.self,
-      member: this.members.get(hello.actor),
-      former: this.former.has(hello.instance),
-      bootCounter: known,
-      versions: this.versions(),
-    });
-    this.bootCounters.set(hello.instance, hello.bootCounter);
+  /**
+   * Throws FOREIGN_NODE, ROLLED_BACK or UPGRADE_NEEDED where the caller is not a
+   * member as it was last seen or later. A start that was not seen before is
+   * noted durably before the caller is let in: whatever it promises from then on,
+   * it will be known to have promised.
+   */
+  async admit(call: CallContext, method: string): Promise<Visit> {
+    const hello = await this.recognise(call);
     const key = `${hello.actor}/${hello.link}/${method}`;
     this.visits.get(key)?.end(new FlotillaError('CANCELLED', 'the same node has opened a newer stream'));
     const visit = new Visit(hello);
     this.visits.set(key, visit);
     return visit;
+  }
+
+  /** As {@link admit}, for a call that is no lasting stream. */
+  async recognise(call: CallContext): Promise<Hello> {
+    const hello = readHello(call);
+    this.check(hello);
+    const { instance, bootCounter, boots } = hello;
+    await this.memory.saw(instance, { bootCounter, bootId: boots.at(-1) ?? '' });
+    // Who the members are may have changed, or a later start have called meanwhile.
+    this.check(hello);
+    return hello;
+  }
+
+  private check(hello: Hello): void {
+    const lastBoot = this.memory.lastBoot(hello.instance);
+    checkHello(hello, {
+      clusterId: this.clusterId,
+      self: this.self,
+      member: this.members.get(hello.actor),
+      former: this.former.has(hello.instance),
+      lastBoot: lastBoot?.bootCounter === 0 ? undefined : lastBoot,
+      versions: this.versions(),
+    });
   }
 
   /** Those whose visit lasts, each once, as they were last started. */

@@ -165,6 +165,21 @@ export interface PeerEvents {
   /** A batch that `from` took in. Rejections as in {@link PeerTransport.forward}. */
   onForward(from: ActorId, group: GroupId, body: PackedBody): Promise<Proposed>;
   onLink(peer: ActorId, state: LinkState): void;
+  /** A member whose own copy is damaged wants committed records. None where `from` is not known to be committed here, or was given up. */
+  onFetch(group: GroupId, from: LogIndex, to: LogIndex): Promise<LogRecord[]>;
+}
+
+/** Has of other nodes what this one's copy has lost. */
+export interface RecordSource {
+  /** There are no other members. */
+  readonly isAlone: boolean;
+  /**
+   * Consecutive committed records from `from` on, not beyond `to`, as many as
+   * fit into a message; empty where nobody who can be reached has the first one.
+   * Their envelopes are sound; that they continue what stands before them is for
+   * the caller to check.
+   */
+  fetch(group: GroupId, from: LogIndex, to: LogIndex): Promise<readonly LogRecord[]>;
 }
 
 /** Time, as a replica sees it; simulated in tests. */

@@ -1,4 +1,4 @@
-import { type ActorId, FlotillaError, type GroupId, type Random } from '../base/index.js';
+import { type ActorId, FlotillaError, type GroupId, LIMITS, type LogIndex, type Random } from '../base/index.js';
 import type { Message, Settings } from '../raft/index.js';
 import type { LogRecord, PackedBody } from '../wire/index.js';
 import { CacheBudget } from './cache-budget.js';
@@ -103,6 +103,12 @@ export class ReplicaHost implements PeerEvents {
     const replica = this.replicas.get(group);
     if (replica === undefined) throw new FlotillaError('NOT_LEADER', `group ${group} is not on this node; the batch was not proposed`);
     return await replica.proposeFor(from, body);
+  }
+
+  async onFetch(group: GroupId, from: LogIndex, to: LogIndex): Promise<LogRecord[]> {
+    const replica = this.replicas.get(group);
+    if (replica === undefined || from <= replica.begin.index || from > replica.commitIndex) return [];
+    return await replica.read(from, to, LIMITS.appendMessageBytes);
   }
 
   onLink(peer: ActorId, state: LinkState): void {

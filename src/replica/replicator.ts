@@ -62,16 +62,20 @@ export class Replicator {
   private async sendFromDisk(plan: AppendPlan): Promise<void> {
     this.reading.add(plan.to);
     let dropped = false;
+    let damaged = false;
     try {
       const through = logIndex(Math.min(plan.lastIndex, this.core.durableIndex));
       const records = await this.log.read(logIndex(plan.previousIndex + 1), through, LIMITS.appendMessageBytes);
       dropped = !this.sendAppend(plan, records);
     } catch (error) {
+      const code = error instanceof FlotillaError ? error.code : undefined;
+      // What is damaged here may be had from another member, or may be repaired later: the others go on meanwhile.
+      damaged = code === 'DATA_LOSS';
       // The log was cut meanwhile: the follower gets a snapshot.
-      if (!(error instanceof FlotillaError && error.code === 'POSITION_REMOVED')) this.onError(error);
-    } finally {
-      this.reading.delete(plan.to);
+      if (!damaged && code !== 'POSITION_REMOVED') this.onError(error);
     }
+    if (damaged) await new Promise<void>((resolve) => this.clock.after(LIMITS.repairRetryMs, resolve));
+    this.reading.delete(plan.to);
     // Where the link takes nothing, the next input is soon enough: at once would read the same records over and over.
     if (!dropped) this.onProgress();
   }

@@ -1,3 +1,5 @@
+import { readdir, rm } from 'node:fs/promises';
+import { join } from 'node:path';
 import { ClassicLevel } from 'classic-level';
 import { FlotillaError, messageOf } from '../base/index.js';
 
@@ -15,6 +17,16 @@ export interface DirectoryLock {
 
 /** Undefined where another process, or another part of this one, holds it. */
 export async function lockDirectory(path: string): Promise<DirectoryLock | undefined> {
+  try {
+    return await lock(path);
+  } catch {
+    // It holds nothing, so it may be damaged and made anew. The file that the kernel's lock is on stays: another process may have it by now.
+    await removeAllButTheLock(path);
+    return await lock(path);
+  }
+}
+
+async function lock(path: string): Promise<DirectoryLock | undefined> {
   const level = new ClassicLevel(path, { writeBufferSize: 64 * 1024 });
   try {
     await level.open();
@@ -24,4 +36,9 @@ export async function lockDirectory(path: string): Promise<DirectoryLock | undef
     throw new FlotillaError('INVALID_ARGUMENT', `${path} can't be locked: ${messageOf(cause)}`, { cause });
   }
   return { release: () => level.close() };
+}
+
+async function removeAllButTheLock(path: string): Promise<void> {
+  const names = await readdir(path).catch(() => []);
+  for (const name of names.filter((name) => name !== 'LOCK')) await rm(join(path, name), { recursive: true, force: true });
 }

@@ -1,14 +1,16 @@
 import { join } from 'node:path';
-import { type GroupId, logIndex } from '../base/index.js';
+import { FlotillaError, type GroupId, logIndex } from '../base/index.js';
 import type { RecoveredGroup } from '../replica/index.js';
 import type { Disk } from './disk.js';
 import { isRemoved } from './durable-files.js';
 import { groupIdOf, hardStatePath, isUnfinished, markerPath, segmentsPath } from './group-files.js';
 import { GroupStore } from './group-store.js';
 import { HardStateFile } from './hard-state-file.js';
+import type { NodeIdentity } from './identity-file.js';
 import { recoverLog, requireNotAhead } from './log-recovery.js';
 import { MarkerFile } from './marker-file.js';
 import type { DatabaseSettings } from './segment-database.js';
+import { recoverRebuild } from './segment-rebuild.js';
 import { recoverSwap } from './segment-swap.js';
 import { SegmentedLog } from './segmented-log.js';
 
@@ -21,20 +23,26 @@ export async function findGroups(disk: Disk, groupsPath: string): Promise<GroupI
   return names.flatMap((name) => groupIdOf(name) ?? []).sort((a, b) => a - b);
 }
 
+/** This start, and the last one that is known to have opened every group. */
+export type Starts = Pick<NodeIdentity, 'bootCounter' | 'stampedBoot'>;
+
 /** Opens and verifies one group. Throws DATA_LOSS where it is not what this node has acknowledged. */
-export async function openGroup(directory: string, group: GroupId, settings: DatabaseSettings): Promise<GroupStore> {
+export async function openGroup(directory: string, group: GroupId, starts: Starts, settings: DatabaseSettings): Promise<GroupStore> {
   const opened: { close(): Promise<void> }[] = [];
   try {
     const hardState = await HardStateFile.open(settings.disk, hardStatePath(directory));
     opened.push(hardState);
     const marker = await MarkerFile.open(settings.disk, markerPath(directory));
     opened.push(marker);
+    await recoverRebuild(segmentsPath(directory), settings.disk);
     await recoverSwap(segmentsPath(directory), group, marker.current.beginIndex, settings.disk);
     const found = await recoverLog(segmentsPath(directory), group, marker.current, settings);
     const { begin, tail, termStarts, memberships, incarnation } = found;
     const log = new SegmentedLog(segmentsPath(directory), { group, incarnation }, found, settings);
     opened.push(log);
     requireNotAhead(group, found, hardState.current.term);
+    requireLatest(hardState, hardStatePath(directory), starts);
+    await hardState.stamp(starts.bootCounter);
     const commitIndex = logIndex(Math.max(begin.index, Math.min(marker.current.commitIndex, tail.index)));
     // What LevelDB recovered it has also made durable, so the marker may vouch for all of it before anyone relies on it.
     await marker.advance({
@@ -61,4 +69,13 @@ export async function openGroup(directory: string, group: GroupId, settings: Dat
     await Promise.allSettled(opened.map((file) => file.close()));
     throw error;
   }
+}
+
+/** Another vote than the one that it knows of may have left. */
+function requireLatest({ lastBoot }: HardStateFile, path: string, { stampedBoot = 0 }: Starts): void {
+  if (lastBoot >= stampedBoot) return;
+  throw new FlotillaError(
+    'DATA_LOSS',
+    `${path} is an older copy: it was written before start ${lastBoot + 1} of this node, and start ${stampedBoot} has written to it`,
+  );
 }

@@ -129,6 +129,10 @@ export class GroupStore implements GroupLog {
     return this.log.read(from, to, maxBytes);
   }
 
+  sealedRanges(): ReturnType<SegmentedLog['sealedRanges']> {
+    return this.log.sealedRanges();
+  }
+
   indexOfCounter(counter: Counter): Promise<LogIndex | undefined> {
     return this.log.indexOfCounter(counter);
   }

@@ -1,11 +1,22 @@
+import { randomBytes } from 'node:crypto';
 import { join } from 'node:path';
-import type { ActorId } from '../base/index.js';
+import { type ActorId, LIMITS } from '../base/index.js';
 import type { Member } from '../wire/index.js';
 import { readCheckedFile, replaceCheckedFile } from './checked-file.js';
 import type { Disk } from './disk.js';
 import { machineDisk } from './machine-disk.js';
 
 const IDENTITY_FORMAT = 1;
+
+/** Whom a node was before its data was damaged, and by whom it is to be taken in again. */
+export interface FormerSelf {
+  readonly clusterId: string;
+  readonly instance: string;
+  /** The other members, as they were last known; none where only addresses given at start are left. */
+  readonly members: readonly Member[];
+  /** What was wrong with the data: a sentence. */
+  readonly reason: string;
+}
 
 /** Who a data directory is. */
 export interface NodeIdentity {
@@ -15,14 +26,26 @@ export interface NodeIdentity {
   readonly instance: string;
   /** Starts so far; peers that remember a greater one know that the disk was rolled back. */
   readonly bootCounter: number;
+  /** Random ids of the latest starts, this one's last: of two starts with one number peers know which one they have seen. */
+  readonly boots: readonly string[];
+  /** The last start that has written its number into the hard state of every group; absent before. */
+  readonly stampedBoot?: number;
   /** The cluster that the node belongs to, 32 hexadecimal digits; absent before it was formed. */
   readonly clusterId?: string;
   /** The founding members that this node has promised to begin with; absent before. */
   readonly promised?: readonly Member[];
+  /** Set while the node waits to be taken in in the place of this one. */
+  readonly successorOf?: FormerSelf;
 }
 
-export function newIdentity(actor: ActorId, instance: string): NodeIdentity {
-  return { format: IDENTITY_FORMAT, actor, instance, bootCounter: 0 };
+export function newIdentity(actor: ActorId): NodeIdentity {
+  return { format: IDENTITY_FORMAT, actor, instance: randomBytes(16).toString('hex'), bootCounter: 0, boots: [] };
+}
+
+/** The same node, started once more. */
+export function startedAgain(identity: NodeIdentity): NodeIdentity {
+  const boots = [...identity.boots, randomBytes(8).toString('hex')].slice(-LIMITS.bootsRemembered);
+  return { ...identity, bootCounter: identity.bootCounter + 1, boots };
 }
 
 /** Undefined where there is none. Throws DATA_LOSS where it is damaged, FOREIGN_NODE where its format is another. */

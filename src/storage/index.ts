@@ -8,6 +8,7 @@ export {
   type StoppedNodeOptions,
 } from './forced-recovery.js';
 export type { NewGroup } from './group-files.js';
+export type { HealingObserver } from './healing.js';
 export {
   actorsIn,
   type NodeDirectory,

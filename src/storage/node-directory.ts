@@ -1,16 +1,17 @@
-import { randomBytes } from 'node:crypto';
 import { access, constants, mkdir, readdir, stat } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
 import { type ActorId, assert, FlotillaError, messageOf, present } from '../base/index.js';
 import type { Member } from '../wire/index.js';
 import { type DirectoryLock, lockDirectory } from './directory-lock.js';
+import { aloneWithDamage, formerSelfOf, setGroupsAside, successorOf } from './former-self.js';
 import { groupIdOf } from './group-files.js';
-import { identityPath, type NodeIdentity, newIdentity, readIdentity, writeIdentity } from './identity-file.js';
+import { identityPath, type NodeIdentity, newIdentity, readIdentity, startedAgain, writeIdentity } from './identity-file.js';
+import { KnownMembers } from './known-members.js';
 import { machineDisk } from './machine-disk.js';
 import { requireNoPlan } from './recovery-plan.js';
 import { systemCodeOf } from './system-code.js';
 
-export type { NodeIdentity } from './identity-file.js';
+export type { FormerSelf, NodeIdentity } from './identity-file.js';
 
 export interface NodeDirectoryOptions {
   /** Holds one folder per node, so that nodes of one machine may share it; made where it is missing. */
@@ -29,7 +30,8 @@ export function nodePathOf(dataDir: string, actor: ActorId): string {
 
 /**
  * Opens `<dataDir>/node-<actor>/` for this process alone and counts the start.
- * Where anything speaks against this being the same node as before, it changes
+ * A member of a cluster of several whose identity or groups are gone begins
+ * anew, as its own successor: see former-self.ts. Else, where anything speaks against this being the same node as before, it changes
  * nothing and throws:
  *
  * - INVALID_ARGUMENT: it is in use, can't be written, or can't be meant;
@@ -52,8 +54,9 @@ export async function openNodeDirectory({ dataDir, actor, hasPeers }: NodeDirect
   }
   try {
     await requireNoPlan(machineDisk, path);
-    const identity = await establishIdentity(path, actor);
-    return new NodeDirectory(path, identity, lock);
+    const known = await KnownMembers.open(machineDisk, path);
+    const identity = await establishIdentity(path, actor, known, hasPeers);
+    return new NodeDirectory(path, identity, { lock, known, hasPeers });
   } catch (error) {
     await lock.release();
     throw error;
@@ -63,14 +66,23 @@ export async function openNodeDirectory({ dataDir, actor, hasPeers }: NodeDirect
 /** A node's folder, held by this process until it is closed. */
 export class NodeDirectory {
   readonly path: string;
+  /** What this node remembers of the others beside its log. */
+  readonly known: KnownMembers;
   private readonly lock: DirectoryLock;
+  private readonly hasPeers: boolean;
   private current: NodeIdentity;
 
   /** @internal Use {@link openNodeDirectory}. */
-  constructor(path: string, identity: NodeIdentity, lock: DirectoryLock) {
+  constructor(
+    path: string,
+    identity: NodeIdentity,
+    { lock, known, hasPeers }: { lock: DirectoryLock; known: KnownMembers; hasPeers: boolean },
+  ) {
     this.path = path;
     this.current = identity;
     this.lock = lock;
+    this.known = known;
+    this.hasPeers = hasPeers;
   }
 
   get identity(): NodeIdentity {
@@ -104,7 +116,29 @@ export class NodeDirectory {
     if (this.current.clusterId === clusterId) return;
     assert(this.current.clusterId === undefined, `this node belongs to cluster ${this.current.clusterId} and was to join ${clusterId}`);
     assert((await groupsIn(this.path)) > 0, 'the groups are made before the cluster is joined');
-    await this.change({ ...this.current, clusterId });
+    const { successorOf: _, ...identity } = this.current;
+    await this.change({ ...identity, clusterId, stampedBoot: identity.bootCounter });
+  }
+
+  /** Durably notes that this start has written its number into the hard state of every group. */
+  async noteStamped(): Promise<void> {
+    if (this.current.clusterId === undefined) return;
+    await this.change({ ...this.current, stampedBoot: this.current.bootCounter });
+  }
+
+  /**
+   * The groups can't be relied on: they are set aside, and from here on this is
+   * another node, which waits to be taken in in the place of the one it was; see
+   * former-self.ts. Nothing of them may be open. Resolves with where they are
+   * now. Throws where there is nobody else, and then changes nothing.
+   */
+  async beginAnew(why: FlotillaError): Promise<string | undefined> {
+    const { actor } = this.current;
+    const former = formerSelfOf(actor, this.current, this.known.cluster, this.hasPeers, why.message);
+    if (former === undefined) throw this.current.clusterId === undefined ? why : aloneWithDamage(why, this.path);
+    const aside = await setGroupsAside(this.path, this.groupsPath);
+    await this.change(startedAgain(successorOf(actor, former)));
+    return aside;
   }
 
   /** Gives the folder free for another process. */
@@ -136,12 +170,17 @@ async function makeDirectories(path: string): Promise<void> {
   await machineDisk.syncDirectory(parent);
 }
 
-async function establishIdentity(path: string, actor: ActorId): Promise<NodeIdentity> {
+async function establishIdentity(path: string, actor: ActorId, known: KnownMembers, hasPeers: boolean): Promise<NodeIdentity> {
   const groups = await groupsIn(path);
-  const found = await readSoundIdentity(path);
-  requireSameNode(path, actor, found, groups);
-  const identity = found ?? newIdentity(actor, randomBytes(16).toString('hex'));
-  const started = { ...identity, bootCounter: identity.bootCounter + 1 };
+  let identity: NodeIdentity;
+  try {
+    const found = await readSoundIdentity(path);
+    requireSameNode(path, actor, found, groups);
+    identity = found ?? newIdentity(actor);
+  } catch (error) {
+    identity = await successorOfDamaged(path, actor, known, hasPeers, error);
+  }
+  const started = startedAgain(identity);
   await writing(path, async () => {
     await mkdir(groupsPathOf(path), { recursive: true, mode: 0o700 });
     await writeIdentity(path, started);
@@ -149,25 +188,47 @@ async function establishIdentity(path: string, actor: ActorId): Promise<NodeIden
   return started;
 }
 
+/** An identity that was lost, or has lost its groups, is begun anew where others know it; else `error` stands. */
+async function successorOfDamaged(
+  path: string,
+  actor: ActorId,
+  known: KnownMembers,
+  hasPeers: boolean,
+  error: unknown,
+): Promise<NodeIdentity> {
+  if (!(error instanceof LostPart)) throw error;
+  const former = formerSelfOf(actor, error.found, known.cluster, hasPeers, error.message);
+  if (former === undefined) throw error;
+  await setGroupsAside(path, groupsPathOf(path));
+  return successorOf(actor, former);
+}
+
+/** A part of the directory is gone without which it is not the node that it was. */
+class LostPart extends FlotillaError {
+  /** As far as it could be read. */
+  readonly found: NodeIdentity | undefined;
+
+  constructor(message: string, found: NodeIdentity | undefined, cause?: unknown) {
+    super('FOREIGN_NODE', message, { cause });
+    this.found = found;
+  }
+}
+
 async function readSoundIdentity(path: string): Promise<NodeIdentity | undefined> {
   try {
     return await readIdentity(path);
   } catch (error) {
     if (!(error instanceof FlotillaError) || error.code !== 'DATA_LOSS') throw error;
-    throw new FlotillaError(
-      'FOREIGN_NODE',
-      `${error.message}: put back a copy of this very file; without it the node can't say who it is`,
-      { cause: error },
-    );
+    throw new LostPart(`${error.message}: put back a copy of this very file; without it the node can't say who it is`, undefined, error);
   }
 }
 
 function requireSameNode(path: string, actor: ActorId, found: NodeIdentity | undefined, groups: number): void {
   if (found === undefined) {
     if (groups === 0) return;
-    throw new FlotillaError(
-      'FOREIGN_NODE',
+    throw new LostPart(
       `${path} holds data, but its identity file is missing: put the file back; or, to begin anew as an empty node, move the folder away`,
+      undefined,
     );
   }
   if (found.actor !== actor) {
@@ -177,9 +238,9 @@ function requireSameNode(path: string, actor: ActorId, found: NodeIdentity | und
     );
   }
   if (found.clusterId !== undefined && groups === 0) {
-    throw new FlotillaError(
-      'FOREIGN_NODE',
+    throw new LostPart(
       `${path} belongs to cluster ${found.clusterId}, but its data is missing: restore the folder "groups"; a node that forgot its votes must not come back under the same name`,
+      found,
     );
   }
 }

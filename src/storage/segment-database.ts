@@ -3,6 +3,7 @@ import type { Clock } from '../replica/index.js';
 import type { LogRecord } from '../wire/index.js';
 import type { ColdDatabases } from './cold-databases.js';
 import type { DatabaseEntry, DatabaseOptions, Disk, DiskDatabase } from './disk.js';
+import type { Healing } from './healing.js';
 import type { NamespaceIndexer } from './namespace-index/index.js';
 
 /** How one node's segment databases are opened and looked after. */
@@ -13,6 +14,7 @@ export interface DatabaseSettings {
   readonly cold: ColdDatabases;
   /** Absent: what is sealed gets no namespace index. */
   readonly indexer?: NamespaceIndexer;
+  readonly healing: Healing;
   /** Opening a LevelDB writes; where that fails the node must stop as after every failed write. */
   readonly onFailure: (error: unknown) => void;
 }

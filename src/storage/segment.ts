@@ -37,6 +37,16 @@ export async function prepareSegment(segmentsPath: string, sequence: number, set
   return { sequence, directory, database, disk };
 }
 
+/** Something in a segment is not what was written there, or can't be read. */
+export class SegmentDamage extends FlotillaError {
+  readonly segment: Segment;
+
+  constructor(segment: Segment, message: string, cause?: unknown) {
+    super('DATA_LOSS', message, { cause });
+    this.segment = segment;
+  }
+}
+
 /**
  * Consecutive records of one group's log, in a LevelDB of their own. The
  * youngest segment is open: it is written to, and what it holds is known from
@@ -77,6 +87,11 @@ export class Segment implements Indexable {
   static sealedExisting(directory: string, header: SegmentHeader, footer: ContentsSummary, settings: DatabaseSettings): Segment {
     const database = new SegmentDatabase(databasePath(directory), settings, false);
     return new Segment(directory, header, database, settings.disk, { kind: 'sealed', ...sealedOf(footer) });
+  }
+
+  /** No record is added to it any more. */
+  get isSealed(): boolean {
+    return this.state.kind === 'sealed';
   }
 
   get group(): GroupId {
@@ -125,18 +140,23 @@ export class Segment implements Indexable {
     for (const record of records) contents.add(record);
   }
 
-  /** Verified records `from`..`to` of this segment, as many as fit into `maxBytes`, at least one. */
+  /** Verified records `from`..`to` of this segment, as many as fit into `maxBytes` and stand before damage, at least one. */
   async read(from: LogIndex, to: LogIndex, maxBytes: number): Promise<LogRecord[]> {
     assert(from > this.before.index && from <= to && to <= this.tail.index, `records ${from}..${to} are not of ${this.directory}`);
     const records: LogRecord[] = [];
-    for (let bytes = 0, next = from; next <= to && bytes < maxBytes; ) {
-      for (const value of await this.fetch(next, to, maxBytes - bytes)) {
-        const record = this.verify(next, value, records.at(-1));
-        bytes += value.byteLength;
-        if (bytes > maxBytes && records.length > 0) return records;
-        records.push(record);
-        next = logIndex(next + 1);
+    try {
+      for (let bytes = 0, next = from; next <= to && bytes < maxBytes; ) {
+        for (const value of await this.fetch(next, to, maxBytes - bytes)) {
+          const record = this.verify(next, value, records.at(-1));
+          bytes += value.byteLength;
+          if (bytes > maxBytes && records.length > 0) return records;
+          records.push(record);
+          next = logIndex(next + 1);
+        }
       }
+    } catch (error) {
+      // Whoever reads on meets it as the first thing.
+      if (records.length === 0 || !(error instanceof SegmentDamage)) throw error;
     }
     return records;
   }
@@ -194,10 +214,6 @@ export class Segment implements Indexable {
         }
       }),
     );
-  }
-
-  get isSealed(): boolean {
-    return this.state.kind === 'sealed';
   }
 
   /** Makes the namespace index of a sealed segment where it is missing. */
@@ -262,8 +278,8 @@ export class Segment implements Indexable {
   }
 
   private async footer(): Promise<ContentsSummary> {
-    const footer = await readFooter(this.disk, this.directory);
-    if (footer === undefined) throw new FlotillaError('DATA_LOSS', `group ${this.group}: the footer of ${this.directory} is gone`);
+    const footer = await this.guard(() => readFooter(this.disk, this.directory));
+    if (footer === undefined) throw new SegmentDamage(this, `group ${this.group}: the footer of ${this.directory} is gone`);
     return footer;
   }
 
@@ -308,13 +324,13 @@ export class Segment implements Indexable {
     try {
       return await action();
     } catch (error) {
-      if (error instanceof FlotillaError) throw error;
-      throw new FlotillaError('DATA_LOSS', `group ${this.group}: ${this.directory} can't be read: ${messageOf(error)}`, { cause: error });
+      if (error instanceof SegmentDamage || (error instanceof FlotillaError && error.code !== 'DATA_LOSS')) throw error;
+      throw new SegmentDamage(this, `group ${this.group}: ${this.directory} can't be read: ${messageOf(error)}`, error);
     }
   }
 
-  private damage(index: LogIndex, what: string, cause?: unknown): FlotillaError {
-    return new FlotillaError('DATA_LOSS', `group ${this.group}: record ${index} in ${this.directory}: ${what}`, { cause });
+  private damage(index: LogIndex, what: string, cause?: unknown): SegmentDamage {
+    return new SegmentDamage(this, `group ${this.group}: record ${index} in ${this.directory}: ${what}`, cause);
   }
 }
 

@@ -15,9 +15,11 @@ import {
 } from '../wire/index.js';
 import { writeCheckpoint } from './checkpoint-file.js';
 import { IndexSearch } from './glob-search.js';
-import { type PreparedSegment, prepareSegment, Segment } from './segment.js';
+import { type PreparedSegment, prepareSegment, Segment, SegmentDamage } from './segment.js';
 import type { DatabaseSettings } from './segment-database.js';
-import { originOf, readHeader, type SegmentHeader, segmentName } from './segment-files.js';
+import { originOf, readFooter, readHeader, type SegmentHeader, segmentName } from './segment-files.js';
+import { discardRebuilt, rebuildSegment, replaceSegment } from './segment-rebuild.js';
+import { SegmentRepairs } from './segment-repairs.js';
 import { stageSegments, swapSegments } from './segment-swap.js';
 import { stateAt } from './state-replay.js';
 
@@ -54,6 +56,7 @@ export class SegmentedLog {
   private removal: Promise<void> = Promise.resolve();
   /** Every segment that begins up to here has its checkpoint. */
   private checkpointedThrough = logIndex(0);
+  private readonly repairs: SegmentRepairs;
 
   constructor(path: string, identity: LogIdentity, recovered: RecoveredSegments, settings: DatabaseSettings) {
     assert(recovered.segments.length > 0, 'a log has at least one segment');
@@ -64,6 +67,7 @@ export class SegmentedLog {
     this.memberships = new PlacedHistory(recovered.memberships);
     this.sequence = recovered.lastSequence;
     for (const segment of this.segments) if (segment.isSealed) settings.indexer?.want(segment);
+    this.repairs = new SegmentRepairs({ settings, rebuild: (damaged) => this.rebuild(damaged) });
   }
 
   /** The end of what is durable. */
@@ -219,7 +223,7 @@ export class SegmentedLog {
 
   /** See `GroupLog.read`. Empty where `from` was truncated while the call waited. */
   async read(from: LogIndex, to: LogIndex, maxBytes: number): Promise<LogRecord[]> {
-    return this.besideRemoval(async () => {
+    return this.mending(async () => {
       this.requireHeld(from);
       const last = Math.min(to, this.tail.index);
       const records: LogRecord[] = [];
@@ -256,7 +260,7 @@ export class SegmentedLog {
 
   /** See `GroupLog.indexOfCounter`. */
   async indexOfCounter(counter: Counter): Promise<LogIndex | undefined> {
-    return this.besideRemoval(async () => {
+    return this.mending(async () => {
       if (counter >= this.tail.nextCounter) return undefined;
       const segment = this.segments[this.lastWhere((candidate) => candidate.before.nextCounter <= counter)];
       return segment?.indexOfCounter(counter);
@@ -265,7 +269,7 @@ export class SegmentedLog {
 
   /** See `GroupLog.indexOfTime`. */
   async indexOfTime(timestampMs: number): Promise<LogIndex | undefined> {
-    return this.besideRemoval(async () => {
+    return this.mending(async () => {
       const { tail } = this;
       const first = this.oldest().before;
       if (tail.timeMs < timestampMs || tail.index === first.index) return undefined;
@@ -291,7 +295,14 @@ export class SegmentedLog {
     return this.segments.reduce((sum, { bytes }) => sum + bytes, 0);
   }
 
+  /** First and last index of each sealed segment, oldest first. */
+  sealedRanges(): { readonly from: LogIndex; readonly to: LogIndex }[] {
+    const sealed = this.segments.filter(({ isSealed }) => isSealed);
+    return sealed.map(({ before, tail }) => ({ from: logIndex(before.index + 1), to: tail.index }));
+  }
+
   async close(): Promise<void> {
+    await this.repairs.close();
     // Where preparing failed, that has been reported when it did.
     const prepared = await this.prepared?.catch(() => undefined);
     await this.settling;
@@ -363,7 +374,7 @@ export class SegmentedLog {
   private warmAfter(segment: Segment, next: LogIndex): void {
     const middle = (segment.before.index + segment.tail.index) / 2;
     if (next < middle) return;
-    const following = this.segments[this.segments.indexOf(segment) + 1];
+    const following = this.repairs.isClosed ? undefined : this.segments[this.segments.indexOf(segment) + 1];
     // Whoever reads it meets the failure again, and reports it.
     following?.warm().catch(() => undefined);
   }
@@ -373,12 +384,45 @@ export class SegmentedLog {
     if (index <= before.index) throw givenUp(index, before);
   }
 
+  /** Makes a damaged sealed segment anew and puts it in its place; see segment-rebuild.ts. */
+  private async rebuild(damaged: Segment): Promise<number> {
+    const { path: segmentsPath, settings } = this;
+    const { source } = settings.healing;
+    const isObsolete = (): boolean => this.repairs.isClosed || !damaged.isSealed || !this.segments.includes(damaged);
+    const fetched = await rebuildSegment(damaged, { segmentsPath, settings, source, isObsolete });
+    await this.removing(async () => {
+      if (isObsolete()) return await discardRebuilt(segmentsPath, settings.disk);
+      await damaged.retire();
+      await replaceSegment(segmentsPath, segmentName(damaged.header.sequence), settings.disk);
+      const footer = present(await readFooter(settings.disk, damaged.directory), 'a segment that was built anew is sealed');
+      const mended = Segment.sealedExisting(damaged.directory, damaged.header, footer, settings);
+      this.segments = this.segments.map((segment) => (segment === damaged ? mended : segment));
+    });
+    return fetched;
+  }
+
+  /** One at a time. */
   private async removing(remove: () => Promise<void>): Promise<void> {
-    this.removals++;
-    const removal = remove();
+    const removal = this.removal.then(() => {
+      this.removals++;
+      return remove();
+    });
     // Readers only wait for its end; the failure is the writer's.
     this.removal = removal.catch(() => undefined);
     await removal;
+  }
+
+  /** Damage that is met is repaired, if it can be. */
+  private async mending<Result>(action: () => Promise<Result>): Promise<Result> {
+    for (;;) {
+      if (this.repairs.isClosed) throw new FlotillaError('SHUTTING_DOWN', 'the storage is closed');
+      try {
+        return await this.besideRemoval(action);
+      } catch (error) {
+        if (!(error instanceof SegmentDamage)) throw error;
+        await this.repairs.mend(error);
+      }
+    }
   }
 
   private async besideRemoval<Result>(action: () => Promise<Result>): Promise<Result> {

@@ -1,15 +1,17 @@
 import { join } from 'node:path';
 import { FlotillaError, type GroupId, LIMITS, messageOf } from '../base/index.js';
-import type { Clock, GroupLog, PersistRequest, Storage } from '../replica/index.js';
+import type { Clock, GroupLog, PersistRequest, RecordSource, Storage } from '../replica/index.js';
 import { ColdDatabases } from './cold-databases.js';
 import type { Disk } from './disk.js';
 import { removeDirectory } from './durable-files.js';
 import { createGroupFiles, type NewGroup } from './group-files.js';
 import { findGroups, openGroup } from './group-recovery.js';
 import type { GroupStore } from './group-store.js';
+import { type Healing, type HealingObserver, UNOBSERVED } from './healing.js';
 import { machineDisk } from './machine-disk.js';
 import { NamespaceIndexer } from './namespace-index/index.js';
 import type { NodeDirectory } from './node-directory.js';
+import { Scrubber } from './scrubber.js';
 import type { DatabaseSettings } from './segment-database.js';
 import { bytesOf, mergeByGroup, type WaitingWrite, WriteQueue } from './write-queue.js';
 
@@ -22,6 +24,8 @@ export interface StorageOptions {
   readonly segmentBytes?: number;
   /** Whether sealed segments get their namespace index, in the background. Default: they do. */
   readonly indexing?: boolean;
+  /** Told of damage and its repair. */
+  readonly observer?: HealingObserver;
   /** Called once, with the first failure: the process must stop, and verify its data on the next start. */
   readonly onFailure?: (error: unknown) => void;
 }
@@ -49,6 +53,8 @@ export class LevelStorage implements Storage {
   private readonly stores = new Map<GroupId, GroupStore>();
   private readonly indexer: NamespaceIndexer;
   private readonly queue = new WriteQueue();
+  private readonly healing: Healing;
+  private readonly scrubber: Scrubber;
   private writing: Promise<void> | undefined;
   /** The first failed write. LevelDB's handle may lie after it, so nothing is ever written again. */
   private failure: FlotillaError | undefined;
@@ -56,19 +62,29 @@ export class LevelStorage implements Storage {
   private written = 0;
 
   /** @internal Use {@link openStorage}. */
-  constructor({ directory, clock, disk = machineDisk, segmentBytes = LIMITS.segmentBytes, indexing = true, onFailure }: StorageOptions) {
+  constructor({
+    directory,
+    clock,
+    disk = machineDisk,
+    segmentBytes = LIMITS.segmentBytes,
+    indexing = true,
+    observer = UNOBSERVED,
+    onFailure,
+  }: StorageOptions) {
     const fail = (error: unknown): void => this.fail(error);
     this.directory = directory;
     this.onFailure = onFailure;
     this.indexer = new NamespaceIndexer(clock, fail);
-    const settings = { disk, clock, segmentBytes, cold: new ColdDatabases(clock, fail), onFailure: fail };
+    this.healing = { source: undefined, observer };
+    const settings = { disk, clock, segmentBytes, cold: new ColdDatabases(clock, fail), healing: this.healing, onFailure: fail };
     this.settings = indexing ? { ...settings, indexer: this.indexer } : settings;
+    this.scrubber = new Scrubber({ clock, observer, logs: () => [...this.stores.values()] });
   }
 
   /** @internal */
   async openGroups(): Promise<void> {
     for (const id of await findGroups(this.settings.disk, this.directory.groupsPath)) {
-      const store = await openGroup(this.pathOf(id), id, this.settings);
+      const store = await openGroup(this.pathOf(id), id, this.directory.identity, this.settings);
       this.stores.set(id, store);
       if (this.directory.identity.clusterId !== undefined || store.untouched) continue;
       throw new FlotillaError(
@@ -76,6 +92,12 @@ export class LevelStorage implements Storage {
         `${this.pathOf(id)} holds records and ${this.directory.path} belongs to no cluster: its identity file was replaced; put the right one back`,
       );
     }
+  }
+
+  /** From now on what is damaged is had from `source`, and all that is sealed is verified in the background. */
+  heal(source: RecordSource): void {
+    this.healing.source = source;
+    this.scrubber.start();
   }
 
   /** Ascending. */
@@ -120,7 +142,7 @@ export class LevelStorage implements Storage {
       await removeDirectory(this.settings.disk, path);
     }
     await createGroupFiles(path, created, this.settings);
-    const store = await openGroup(path, created.group, this.settings);
+    const store = await openGroup(path, created.group, this.directory.identity, this.settings);
     this.stores.set(created.group, store);
     return store;
   }
@@ -147,10 +169,12 @@ export class LevelStorage implements Storage {
 
   /** @internal Closes without waiting for writes. */
   async abandon(): Promise<void> {
+    this.scrubber.stop();
     const stores = [...this.stores.values()];
     this.stores.clear();
     await this.indexer.stop();
     const closed = await Promise.allSettled(stores.map((store) => store.close(this.failure === undefined && this.closed)));
+    await this.scrubber.ended();
     this.settings.cold.stop();
     for (const outcome of closed) if (outcome.status === 'rejected') this.fail(outcome.reason);
   }

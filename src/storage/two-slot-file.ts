@@ -169,6 +169,13 @@ function decodeSlot(bytes: Uint8Array): Slot | undefined {
   const view = viewOf(bytes);
   const end = SLOT_HEADER_BYTES + view.getUint16(2, true);
   if (end + 4 > bytes.byteLength || view.getUint32(end, true) !== crc32(bytes.subarray(0, end))) return undefined;
-  if (view.getUint16(0, true) !== SLOT_FORMAT) return undefined;
+  const format = view.getUint16(0, true);
+  // Damage would not have left the checksum right.
+  if (format !== SLOT_FORMAT) {
+    throw new FlotillaError(
+      'FOREIGN_NODE',
+      `a two-slot file has format ${format}; this version reads format ${SLOT_FORMAT}: use the Flotilla that wrote it, or a newer one`,
+    );
+  }
   return { sequence: readUint64(view, 8), payload: bytes.subarray(SLOT_HEADER_BYTES, end) };
 }

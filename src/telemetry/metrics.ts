@@ -136,6 +136,20 @@ function storageMetrics({ counter, gauge, histogram, state }: Instruments) {
     logBeginIndex: gauge('flotilla_log_begin_index', "Log index after which this node's log begins: what stood before it was given up."),
     firstCounter: gauge('flotilla_stream_first_event', 'Counter of the first event that is delivered, or will be.'),
     eventsRemoved: counter('flotilla_events_removed_total', 'Events that are not delivered any more, as seen by this node while it ran.'),
+    scrubbedBytes: counter('flotilla_scrubbed_bytes_total', 'Size of the records in sealed segments that were verified in the background.'),
+    damageFound: counter('flotilla_damage_found_total', 'Times that damage was found in a sealed segment; none of it is served.'),
+    segmentsRepaired: counter(
+      'flotilla_segments_repaired_total',
+      'Sealed segments that were rebuilt from what was sound in them and from other members.',
+    ),
+    recordsFetched: counter(
+      'flotilla_repair_records_fetched_total',
+      'Log records that were fetched from other members to repair segments.',
+    ),
+    newBeginnings: counter(
+      'flotilla_new_beginnings_total',
+      'Times that this node set its data aside, because it can not be relied on, and asked to be taken in anew.',
+    ),
   };
 }
 

@@ -40,6 +40,8 @@ export {
   AppendResult,
   DeliverRequest,
   DeliverResponse,
+  FetchRecordsRequest,
+  FetchRecordsResponse,
   ForwardRequest,
   ForwardResponse,
   ForwardResponse_Failure,

@@ -51,6 +51,7 @@ async function start(context: TestContext, options: FounderOptions, logger = sil
     join: () => Promise.reject(new FlotillaError('FOREIGN_NODE', 'nobody joins in this test')),
     deliver: missing,
     forward: missing,
+    fetchRecords: missing,
   });
   await server.listen('127.0.0.1', options.port);
   const controller = new AbortController();

@@ -131,3 +131,34 @@ test('whoSpeaksNoVersionInCommon_isNamed_withWhomToUpgrade', () => {
     message: /node2:1 speaks protocol 3-4.*upgrade this node/,
   });
 });
+
+const CLUSTER = 'c'.repeat(32);
+const FORMER = { clusterId: CLUSTER, instance: '9'.repeat(32) };
+const inCluster = (seatOfOne: Member, clusterId = CLUSTER): Introduction => ({
+  ...node(TWO, [TWO]),
+  clusterId,
+  clusterMembers: [seatOfOne, TWO, THREE],
+});
+
+test('successorOfItself_asksForItsSeat_alsoOnceItHasIt', () => {
+  for (const seat of [member(1, FORMER.instance), ONE]) {
+    assert.equal(nextStep(round({ successorOf: FORMER, nodes: [inCluster(seat)] })).kind, 'join');
+  }
+});
+
+test('successorOfItself_neverFoundsAnotherCluster', () => {
+  // Node 2 waits for the same: its data was damaged, too.
+  const step = nextStep(round({ successorOf: FORMER }));
+  assert.deepEqual(step, { kind: 'wait', reasons: [`nobody who belongs to cluster ${CLUSTER} has answered yet`] });
+});
+
+test('successorOfAnother_isRefused', () => {
+  assert.throws(() => nextStep(round({ successorOf: FORMER, nodes: [inCluster(member(1, '8'.repeat(32)))] })), {
+    code: 'FOREIGN_NODE',
+    message: /actor id 1 is taken/,
+  });
+  assert.throws(() => nextStep(round({ successorOf: FORMER, nodes: [inCluster(member(1, FORMER.instance), 'd'.repeat(32))] })), {
+    code: 'FOREIGN_NODE',
+    message: /name peers of that one/,
+  });
+});

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import type { TestContext } from 'node:test';
 import { actorId, counter, type FlotillaError, groupId, logIndex, term } from '../../src/base/index.js';
-import { PeerLinks } from '../../src/peer/index.js';
+import { type BootMemory, PeerLinks } from '../../src/peer/index.js';
 import type { Message } from '../../src/raft/index.js';
 import type { LinkState, Logger, PeerEvents } from '../../src/replica/index.js';
 import { RpcServer } from '../../src/rpc/index.js';
@@ -54,6 +54,9 @@ export interface TestNodeOptions {
   readonly clusterId?: string;
   readonly former?: readonly string[];
   readonly bootCounter?: number;
+  readonly boots?: readonly string[];
+  readonly memory?: BootMemory;
+  readonly onFetch?: PeerEvents['onFetch'];
   readonly versions?: VersionRange;
   readonly logger?: Logger;
   readonly onForward?: PeerEvents['onForward'];
@@ -61,6 +64,19 @@ export interface TestNodeOptions {
   readonly onHeard?: PeerEvents['onHeard'];
   /** Called when a peer opens a Deliver stream, whether it is let in or not. */
   readonly onCall?: () => void;
+}
+
+/** In memory. */
+export class RememberedBoots implements BootMemory {
+  private readonly boots = new Map<string, ReturnType<BootMemory['lastBoot']>>();
+
+  lastBoot(instance: string): ReturnType<BootMemory['lastBoot']> {
+    return this.boots.get(instance);
+  }
+
+  async saw(...[instance, boot]: Parameters<BootMemory['saw']>): Promise<void> {
+    this.boots.set(instance, boot);
+  }
 }
 
 export async function startNode(context: TestContext, options: TestNodeOptions): Promise<TestNode> {
@@ -72,11 +88,14 @@ export async function startNode(context: TestContext, options: TestNodeOptions):
     clusterId: options.clusterId ?? CLUSTER,
     self: options.self,
     bootCounter: options.bootCounter ?? 1,
+    boots: options.boots ?? ['0123456789abcdef'],
+    memory: options.memory ?? new RememberedBoots(),
     members: options.members,
     former: options.former ?? [],
     events: {
       onMessage: options.onMessage ?? ((from, _group, message, records) => void received.push({ from, message, records })),
       onForward: options.onForward ?? (async () => ({ firstCounter: counter(1), index: logIndex(1), term: term(1) })),
+      onFetch: options.onFetch ?? (async () => []),
       onHeard: options.onHeard ?? (() => undefined),
       onLink: (peer, state) => void linkStates.push({ peer, state, atMs: performance.now() }),
     },
@@ -94,6 +113,7 @@ export async function startNode(context: TestContext, options: TestNodeOptions):
       return links.deliver(stream, call);
     },
     forward: (stream, call) => links.forwarded(stream, call),
+    fetchRecords: (request, call) => links.fetched(request, call),
   });
   await server.listen('127.0.0.1', portOf(options.self));
   let killed = false;

@@ -5,6 +5,7 @@ import { type TestContext, test } from 'node:test';
 import { logIndex } from '../../src/base/index.js';
 import { systemClock } from '../../src/node/clock.js';
 import { ColdDatabases } from '../../src/storage/cold-databases.js';
+import { UNOBSERVED } from '../../src/storage/healing.js';
 import { machineDisk } from '../../src/storage/machine-disk.js';
 import { prepareSegment, Segment } from '../../src/storage/segment.js';
 import { databasePath, readFooter } from '../../src/storage/segment-files.js';
@@ -16,7 +17,14 @@ async function newSegment(t: TestContext): Promise<Segment> {
   await mkdir(path);
   const onFailure = (error: unknown): void => assert.fail(String(error));
   const cold = new ColdDatabases(systemClock, onFailure);
-  const prepared = await prepareSegment(path, 1, { disk: machineDisk, clock: systemClock, segmentBytes: 64 * 1024, cold, onFailure });
+  const prepared = await prepareSegment(path, 1, {
+    disk: machineDisk,
+    clock: systemClock,
+    segmentBytes: 64 * 1024,
+    cold,
+    healing: { source: undefined, observer: UNOBSERVED },
+    onFailure,
+  });
   const segment = await Segment.begin(prepared, {
     group: GROUP,
     incarnation: INCARNATION,

@@ -46,7 +46,7 @@ export interface GroupView {
 
 /** Reads a group's small files and changes none. */
 export async function viewGroup(disk: Disk, path: string, group: GroupId): Promise<GroupView> {
-  const hardState = await viewSlots(disk, hardStatePath(path), decodeHardState);
+  const hardState = await viewSlots(disk, hardStatePath(path), (payload) => decodeHardState(payload).state);
   const marker = await viewSlots(disk, markerPath(path), decodeMarker);
   return { group, path, hardState, marker, segments: await viewSegments(disk, path, group, marker.newest) };
 }

@@ -45,6 +45,8 @@ export interface JoinRequest {
   self: Member | undefined;
   protocolVersion: number;
   highestVersion: number;
+  clusterId: string;
+  predecessorInstance: string;
 }
 
 export interface JoinResponse {
@@ -169,6 +171,16 @@ export interface Snapshot {
   totalBytes: number;
   digest: string;
   data: Uint8Array;
+}
+
+export interface FetchRecordsRequest {
+  group: number;
+  fromIndex: number;
+  toIndex: number;
+}
+
+export interface FetchRecordsResponse {
+  records: Uint8Array[];
 }
 
 export interface SnapshotResult {
@@ -447,7 +459,7 @@ export const IntroduceResponse: MessageFns<IntroduceResponse> = {
 };
 
 function createBaseJoinRequest(): JoinRequest {
-  return { self: undefined, protocolVersion: 0, highestVersion: 0 };
+  return { self: undefined, protocolVersion: 0, highestVersion: 0, clusterId: "", predecessorInstance: "" };
 }
 
 export const JoinRequest: MessageFns<JoinRequest> = {
@@ -460,6 +472,12 @@ export const JoinRequest: MessageFns<JoinRequest> = {
     }
     if (message.highestVersion !== 0) {
       writer.uint32(24).uint32(message.highestVersion);
+    }
+    if (message.clusterId !== "") {
+      writer.uint32(34).string(message.clusterId);
+    }
+    if (message.predecessorInstance !== "") {
+      writer.uint32(42).string(message.predecessorInstance);
     }
     return writer;
   },
@@ -499,6 +517,22 @@ export const JoinRequest: MessageFns<JoinRequest> = {
             }
 
             message.highestVersion = reader.uint32();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.clusterId = reader.string();
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.predecessorInstance = reader.string();
             continue;
           }
         }
@@ -1874,6 +1908,120 @@ export const Snapshot: MessageFns<Snapshot> = {
   },
 };
 
+function createBaseFetchRecordsRequest(): FetchRecordsRequest {
+  return { group: 0, fromIndex: 0, toIndex: 0 };
+}
+
+export const FetchRecordsRequest: MessageFns<FetchRecordsRequest> = {
+  encode(message: FetchRecordsRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.group !== 0) {
+      writer.uint32(8).uint64(message.group);
+    }
+    if (message.fromIndex !== 0) {
+      writer.uint32(16).uint64(message.fromIndex);
+    }
+    if (message.toIndex !== 0) {
+      writer.uint32(24).uint64(message.toIndex);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): FetchRecordsRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseFetchRecordsRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.group = longToNumber(reader.uint64());
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.fromIndex = longToNumber(reader.uint64());
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.toIndex = longToNumber(reader.uint64());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseFetchRecordsResponse(): FetchRecordsResponse {
+  return { records: [] };
+}
+
+export const FetchRecordsResponse: MessageFns<FetchRecordsResponse> = {
+  encode(message: FetchRecordsResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.records) {
+      writer.uint32(10).bytes(v!);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): FetchRecordsResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseFetchRecordsResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.records.push(reader.bytes());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
 function createBaseSnapshotResult(): SnapshotResult {
   return { term: 0, index: 0, receivedBytes: 0 };
 }
@@ -1977,6 +2125,14 @@ export const PeerServiceDefinition = {
       requestStream: true,
       responseType: ForwardResponse as typeof ForwardResponse,
       responseStream: true,
+      options: {},
+    },
+    fetchRecords: {
+      name: "FetchRecords",
+      requestType: FetchRecordsRequest as typeof FetchRecordsRequest,
+      requestStream: false,
+      responseType: FetchRecordsResponse as typeof FetchRecordsResponse,
+      responseStream: false,
       options: {},
     },
   },
