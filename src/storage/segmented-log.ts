@@ -251,7 +251,7 @@ export class SegmentedLog {
     through: LogIndex,
     action: (segment: Segment) => Promise<Result | undefined>,
   ): Promise<Result | undefined> {
-    return this.besideRemoval(async () => {
+    return this.mending(async () => {
       this.requireHeld(from);
       const segment = this.holding(from);
       return segment.isSealed && segment.tail.index <= through ? action(segment) : undefined;
@@ -397,6 +397,8 @@ export class SegmentedLog {
       const footer = present(await readFooter(settings.disk, damaged.directory), 'a segment that was built anew is sealed');
       const mended = Segment.sealedExisting(damaged.directory, damaged.header, footer, settings);
       this.segments = this.segments.map((segment) => (segment === damaged ? mended : segment));
+      settings.indexer?.forget(damaged);
+      settings.indexer?.want(mended);
     });
     return fetched;
   }
