@@ -8,8 +8,12 @@ import { readVersion } from './version.js';
 const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
   serve: async () => (await import('./serve.js')).serveCommand(),
   produce: async () => (await import('./produce.js')).produceCommand(),
+  backup: async () => (await import('./backup.js')).backupCommand(),
+  restore: async () => (await import('./restore.js')).restoreCommand(),
   consume: async () => (await import('./consume.js')).consumeCommand(),
   get: async () => (await import('./get.js')).getCommand(),
+  export: async () => (await import('./export.js')).exportCommand(),
+  import: async () => (await import('./import.js')).importCommand(),
   cluster: async () => (await import('./cluster.js')).clusterCommand(),
   inspect: async () => (await import('./inspect.js')).inspectCommand(),
   verify: async () => (await import('./verify.js')).verifyCommand(),

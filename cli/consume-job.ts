@@ -15,8 +15,7 @@ export interface EventStyle {
 }
 
 /** Prints events until the read ends. Resolves to the exit code. */
-export async function runConsume(client: FlotillaClient, job: ConsumeJob): Promise<number> {
-  const output = new Output();
+export async function runConsume(client: FlotillaClient, job: ConsumeJob, output = new Output()): Promise<number> {
   const stop = new AbortController();
   let interrupted = false;
   output.whenClosed(() => stop.abort());

@@ -1,7 +1,7 @@
 import { Command, Option } from 'commander';
 import type { InspectedGroup, InspectedNode, InspectedSegment } from '../src/node/index.js';
 import { Settings } from './client-options.js';
-import { Output } from './output.js';
+import { Output, sizeText } from './output.js';
 import { withProgress } from './progress.js';
 import { addDirectoryOptions, nodesMeant } from './stopped-node.js';
 import { alignedLines } from './table.js';
@@ -69,11 +69,4 @@ function rowOf({ sequence, state, why, records, counters, terms, bytes }: Inspec
 function range(found: { readonly from: number; readonly to: number } | undefined): string {
   if (found === undefined) return '-';
   return found.from === found.to ? String(found.from) : `${found.from}-${found.to}`;
-}
-
-function sizeText(bytes: number): string {
-  if (bytes < 1024) return `${bytes} B`;
-  const [value, unit] =
-    bytes < 1024 ** 2 ? [bytes / 1024, 'KiB'] : bytes < 1024 ** 3 ? [bytes / 1024 ** 2, 'MiB'] : [bytes / 1024 ** 3, 'GiB'];
-  return `${value.toFixed(1)} ${unit}`;
 }

@@ -1,7 +1,25 @@
-import { FlotillaError } from '../src/base/index.js';
+import type { Readable } from 'node:stream';
+import { FlotillaError, LIMITS } from '../src/base/index.js';
 
 const LINE_FEED = 0x0a;
 const CARRIAGE_RETURN = 0x0d;
+
+/** Room for one event, however it is written. */
+export const EVENT_LINE_BYTES = LIMITS.eventDataBytesMax + LIMITS.messageOverheadBytes;
+
+/** The bytes of a stream, until its end or the signal. */
+export async function* bytesUntil(signal: AbortSignal, source: Readable = process.stdin): AsyncGenerator<Uint8Array> {
+  signal.addEventListener('abort', () => source.destroy(), { once: true });
+  if (signal.aborted) return;
+  try {
+    for await (const chunk of source) {
+      yield typeof chunk === 'string' ? Buffer.from(chunk) : chunk;
+    }
+  } catch (error) {
+    // Destroying a stream breaks its iteration off.
+    if (!signal.aborted) throw error;
+  }
+}
 
 /**
  * Cuts chunks of bytes into lines, without decoding them: `\n` and `\r\n` are
@@ -29,11 +47,28 @@ export async function* linesOf(chunks: AsyncIterable<Uint8Array>, maxBytes: numb
       partBytes += chunk.byteLength - start;
     }
     if (lines.length > 0) yield lines;
-    if (partBytes > maxBytes) throw new FlotillaError('MESSAGE_TOO_LARGE', `line ${lineNumber} of stdin is longer than ${maxBytes} bytes`);
+    if (partBytes > maxBytes) throw new FlotillaError('MESSAGE_TOO_LARGE', `line ${lineNumber} is longer than ${maxBytes} bytes`);
   }
   if (parts.length > 0) yield [withoutCarriageReturn(Buffer.concat(parts))];
 }
 
 function withoutCarriageReturn(line: Uint8Array): Uint8Array {
   return line.at(-1) === CARRIAGE_RETURN ? line.subarray(0, -1) : line;
+}
+
+/** Decodes lines that hold JSON: what to call each, and its text; undefined for a blank one. Throws INVALID_ARGUMENT where one is not UTF-8. */
+export function jsonLines(): (line: Uint8Array) => { readonly field: string; readonly text: string } | undefined {
+  let lineNumber = 0;
+  const utf8 = new TextDecoder('utf-8', { fatal: true });
+  return (line) => {
+    lineNumber++;
+    const field = `line ${lineNumber}`;
+    let text: string;
+    try {
+      text = utf8.decode(line);
+    } catch (error) {
+      throw new FlotillaError('INVALID_ARGUMENT', `${field}: it is not UTF-8`, { cause: error });
+    }
+    return text.trim() === '' ? undefined : { field, text };
+  };
 }

@@ -1,25 +1,32 @@
+import type { Writable } from 'node:stream';
 import { ERRORS, FlotillaError, messageOf } from '../src/base/index.js';
 
 /** Exit codes of the command line; those of a failed operation stand in the table of errors. */
 export const EXIT = { success: 0, failed: 1, usage: 2, interrupted: 130 } as const;
 
+type OutputStream = Writable & { readonly isTTY?: boolean };
+
 /** What is written in one go. */
 const CHUNK_BYTES = 64 * 1024;
 
 /**
- * Results, on stdout. Collects small pieces, and makes the writer wait while a
+ * Results, on stdout or in a file. Collects small pieces, and makes the writer wait while a
  * slow reader of the pipe has not taken what came before, so memory stays flat.
  */
 export class Output {
-  readonly isTerminal: boolean = process.stdout.isTTY === true;
+  readonly isTerminal: boolean;
   /** Whoever read us has gone: nothing more can be written, and nobody misses it. */
   closed = false;
   private pieces: (string | Uint8Array)[] = [];
   private bytes = 0;
   private onClosed: () => void = () => undefined;
 
-  constructor() {
-    process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+  private readonly stream: OutputStream;
+
+  constructor(stream: OutputStream = process.stdout) {
+    this.stream = stream;
+    this.isTerminal = stream.isTTY === true;
+    stream.on('error', (error: NodeJS.ErrnoException) => {
       if (error.code !== 'EPIPE') this.onFailure(error);
       this.closed = true;
       this.onClosed();
@@ -51,12 +58,12 @@ export class Output {
     this.pieces = [];
     this.bytes = 0;
     // The callback also runs after a failed write, which the 'error' event above tells of.
-    await new Promise<void>((resolve) => process.stdout.write(chunk, () => resolve()));
+    await new Promise<void>((resolve) => this.stream.write(chunk, () => resolve()));
   }
 
   private onFailure(error: Error): void {
     process.exitCode = EXIT.failed;
-    process.stderr.write(`error: stdout can't be written: ${error.message}\n`);
+    process.stderr.write(`error: ${this.stream === process.stdout ? 'stdout' : 'the file'} can't be written: ${error.message}\n`);
   }
 }
 
@@ -102,4 +109,12 @@ export function escapeControlsInJson(json: string): string {
     /[\p{Cc}\u200e\u200f\u202a-\u202e\u2066-\u2069]/gu,
     (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`,
   );
+}
+
+/** Sizes as people read them: `1.5 GiB`. */
+export function sizeText(bytes: number): string {
+  if (bytes < 1024) return `${bytes} B`;
+  const [value, unit] =
+    bytes < 1024 ** 2 ? [bytes / 1024, 'KiB'] : bytes < 1024 ** 3 ? [bytes / 1024 ** 2, 'MiB'] : [bytes / 1024 ** 3, 'GiB'];
+  return `${value.toFixed(1)} ${unit}`;
 }

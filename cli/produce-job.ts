@@ -1,8 +1,7 @@
-import { FlotillaError, LIMITS } from '../src/base/index.js';
 import type { EventInput, FlotillaClient, Receipt } from '../src/client/index.js';
 import { formatEventId } from '../src/event/index.js';
 import { newEventFromJson } from '../src/wire/index.js';
-import { linesOf } from './lines.js';
+import { bytesUntil, EVENT_LINE_BYTES, jsonLines, linesOf } from './lines.js';
 import { EXIT, note, Output, reportError, warn } from './output.js';
 
 /** What `flotilla produce` was asked for. */
@@ -166,7 +165,7 @@ class ProduceRun {
     const { source, data = [], namespace = '', parentId } = this.job;
     if (source === 'arguments')
       return fromArguments(data.length === 0 ? [{ namespace, parentId }] : data.map((text) => ({ namespace, parentId, data: text })));
-    const lines = linesOf(stdinUntil(this.stop.signal), LIMITS.eventDataBytesMax + LIMITS.messageOverheadBytes);
+    const lines = linesOf(bytesUntil(this.stop.signal), EVENT_LINE_BYTES);
     return source === 'lines'
       ? fromLines(lines, (line) => ({ namespace, parentId, data: line }))
       : fromLines(lines, jsonReader(this.job.namespace));
@@ -204,34 +203,11 @@ async function* fromLines(
 
 /** Reads events in JSON; blank lines are none. */
 function jsonReader(defaultNamespace: string | undefined): (line: Uint8Array) => EventInput | undefined {
-  let lineNumber = 0;
-  const utf8 = new TextDecoder('utf-8', { fatal: true });
-  return (line) => {
-    lineNumber++;
-    const field = `line ${lineNumber}`;
-    let text: string;
-    try {
-      text = utf8.decode(line);
-    } catch (error) {
-      throw new FlotillaError('INVALID_ARGUMENT', `${field}: it is not UTF-8`, { cause: error });
-    }
-    if (text.trim() === '') return undefined;
-    const { parentId, ...event } = newEventFromJson(text, field, defaultNamespace);
+  const decode = jsonLines();
+  return (bytes) => {
+    const line = decode(bytes);
+    if (line === undefined) return undefined;
+    const { parentId, ...event } = newEventFromJson(line.text, line.field, defaultNamespace);
     return { ...event, parentId: parentId === undefined ? undefined : formatEventId(parentId) };
   };
-}
-
-/** The bytes of stdin, until its end or the signal. */
-async function* stdinUntil(signal: AbortSignal): AsyncGenerator<Uint8Array> {
-  const { stdin } = process;
-  signal.addEventListener('abort', () => stdin.destroy(), { once: true });
-  if (signal.aborted) return;
-  try {
-    for await (const chunk of stdin) {
-      yield typeof chunk === 'string' ? Buffer.from(chunk) : chunk;
-    }
-  } catch (error) {
-    // Destroying stdin breaks its iteration off.
-    if (!signal.aborted) throw error;
-  }
 }

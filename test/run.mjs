@@ -21,15 +21,19 @@ const ROOT = resolve(fileURLToPath(new URL('..', import.meta.url)));
 /** What `unit` leaves out: it starts processes or servers, waits for a disk again and again, or searches at random. */
 const SLOW = [
   'test/cli/',
+  'test/client/log-reader.test.ts',
   'test/client/produce.test.ts',
   'test/client/read.test.ts',
   'test/cluster/',
+  'test/contract/storage.test.ts',
   'test/house/',
   'test/package/',
   'test/peer/formation.test.ts',
   'test/peer/links.test.ts',
   'test/rpc/',
   'test/sim/',
+  'test/storage/backup-restore.test.ts',
+  'test/storage/backup.test.ts',
   'test/storage/crash.test.ts',
   'test/storage/model.test.ts',
   'test/storage/node-directory.test.ts',
@@ -42,6 +46,7 @@ const SLOW = [
 const PATIENT = new Set(
   [
     'addresses',
+    'backup',
     'bad-commands',
     'bad-requests',
     'formation',

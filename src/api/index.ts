@@ -1,3 +1,4 @@
+export { backupHandlers } from './backup-service.js';
 export { type ClusterView, clusterHandlers } from './cluster-service.js';
 export { EventService } from './event-service.js';
 export { handOver, type MembersView, takeInMember } from './members.js';

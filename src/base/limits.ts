@@ -62,6 +62,9 @@ export const LIMITS = {
   /** Addresses that a client was given or learned. */
   clientHosts: 64,
 
+  /** Stretches of ids that an import remembers, to find the new ids of parents: those it met last. */
+  importedStretches: 262_144,
+
   // Connections
   /** Open connections of one node's port. */
   connections: 4096,
@@ -140,6 +143,8 @@ export const LIMITS = {
   scrubBytesPerSecond: 8 * MiB,
   /** One read of it. */
   scrubReadBytes: 256 * KiB,
+  /** One file of a backup, or one larger record; a backup holds as much in memory. */
+  backupFileBytes: 32 * MiB,
 
   // HTTP
   httpConnections: 256,

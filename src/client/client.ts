@@ -10,6 +10,7 @@ import { EventIterator } from './event-iterator.js';
 import { getEvent } from './get-event.js';
 import { Hosts } from './hosts.js';
 import { unreachableError } from './link-keeper.js';
+import { type LogOptions, type LogPart, readLog } from './log-reader.js';
 import { type NodeStatus, nodeStatusFrom } from './node-status.js';
 import { Producer, type Retry } from './producer.js';
 import type { ReadOptions } from './read-options.js';
@@ -144,6 +145,11 @@ export class FlotillaClient implements AsyncDisposable {
   /** One event by its id (25 digits, or `counter.actor`). Rejects with NOT_FOUND where the stream has none of that id. */
   async get(id: string): Promise<Event> {
     return await getEvent(this.readerContext(), id, this.closing.signal);
+  }
+
+  /** Copies the log as it is stored, up to what is committed: what a backup consists of. Fails like {@link read}. */
+  readLog(options: LogOptions = {}): AsyncGenerator<LogPart, void, undefined> {
+    return readLog(this.readerContext(), options, this.readSignal(options.signal));
   }
 
   /** The cluster's members as one of them sees them. */

@@ -1,4 +1,4 @@
-import { type ClusterView, clusterHandlers, EventService, handOver, type Streams, streamHandlers } from '../api/index.js';
+import { backupHandlers, type ClusterView, clusterHandlers, EventService, handOver, type Streams, streamHandlers } from '../api/index.js';
 import { type ActorId, AssertionFailure, FlotillaError, groupId, LIMITS } from '../base/index.js';
 import { DEFAULT_STREAM } from '../event/index.js';
 import { HttpServer, type Readiness } from '../http/index.js';
@@ -45,9 +45,13 @@ export class FlotillaNode {
   private readonly parts: NodeParts;
   private readonly versions: SpokenVersions;
   private readonly server: RpcServer;
-  private readonly streams: Streams;
   private readonly events: EventService;
   private readonly http: HttpServer;
+  private readonly streams: Streams = {
+    find: (name) => this.findStream(name),
+    leaderAddress: (replica) => this.addressOf(replica.leader),
+    memberAddresses: () => this.members.map(({ address }) => address),
+  };
   private readonly forming = new AbortController();
   private phase: Phase = 'forming';
   private self: Member;
@@ -76,11 +80,6 @@ export class FlotillaNode {
         if (error instanceof AssertionFailure) this.fail(error);
       },
     });
-    this.streams = {
-      find: (name) => this.findStream(name),
-      leaderAddress: (replica) => this.addressOf(replica.leader),
-      memberAddresses: () => this.members.map(({ address }) => address),
-    };
     this.events = new EventService({
       streams: this.streams,
       limits: { eventDataBytes: config.eventDataBytes },
@@ -121,6 +120,8 @@ export class FlotillaNode {
       proto.ClusterServiceDefinition,
       clusterHandlers(() => this.view()),
     );
+    const backups = { streams: this.streams, storage: this.parts.storage, clusterId: () => this.view().clusterId };
+    this.server.add(proto.BackupServiceDefinition, backupHandlers(backups));
     addPeerService(this.server, {
       formation: () => this.requireFormation(),
       links: () => this.requireLinks(),

@@ -72,7 +72,7 @@ export interface GroupLog {
   /** Of the records that are stored. */
   readonly storedBytes: number;
   /**
-   * The last place at or below `index` where the log can be made to begin:
+   * The last place at or below `index` where the log can be made to begin, or where it begins:
    * records are given up by whole segments, up to one that has its checkpoint.
    */
   cutPoint(index: LogIndex): LogIndex;

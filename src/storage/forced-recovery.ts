@@ -1,8 +1,8 @@
 import { join, resolve } from 'node:path';
-import { type ActorId, FlotillaError, type GroupId, present, term } from '../base/index.js';
+import { type ActorId, FlotillaError, type GroupId, present } from '../base/index.js';
 import { isVoter } from '../raft/index.js';
 import type { Clock, RecoveredGroup } from '../replica/index.js';
-import { encodeMembership, type Member, type Membership, sealRecord } from '../wire/index.js';
+import type { Membership } from '../wire/index.js';
 import { lockDirectory } from './directory-lock.js';
 import type { Disk } from './disk.js';
 import { segmentsPath } from './group-files.js';
@@ -11,6 +11,7 @@ import { machineDisk } from './machine-disk.js';
 import { groupsPathOf, nodePathOf } from './node-directory.js';
 import { type RecoveryPlan, readPlan, removePlan, writePlan } from './recovery-plan.js';
 import { readHeader, segmentName, segmentSequenceOf, writeHeader } from './segment-files.js';
+import { appendSoleMember, latestOf, seatOf } from './sole-member.js';
 import { openStorage } from './storage.js';
 
 /*
@@ -78,7 +79,10 @@ export async function recoverStoppedNode(options: RecoveryOptions): Promise<Stop
   return await withStoppedNode(options, async (path, identity, disk) => {
     const plan = (await readPlan(disk, path)) ?? (await begin(path, identity, disk, options));
     for (const { group, incarnation } of plan.groups) await renewIncarnation(disk, groupPath(path, group), group, incarnation);
-    await appendSoleMember(path, identity, options);
+    await appendSoleMember({ path, identity, clock: options.clock, disk }, (latest) =>
+      // At its old address: where it is started elsewhere, it says so itself.
+      present(seatOf(latest, identity), 'only a member is recovered'),
+    );
     const recovered = recoveredIdentity(identity, plan);
     await writeIdentity(path, recovered, disk);
     await removePlan(disk, path);
@@ -141,51 +145,8 @@ async function renewIncarnation(disk: Disk, directory: string, group: GroupId, i
   }
 }
 
-async function appendSoleMember(path: string, identity: NodeIdentity, { clock, disk = machineDisk }: StoppedNodeOptions): Promise<void> {
-  const storage = await openStorage({ directory: { path, groupsPath: groupsPathOf(path), identity }, clock, disk, indexing: false });
-  try {
-    for (const group of storage.groups()) {
-      const log = storage.group(group);
-      const { hardState, tail, memberships } = log.recovered;
-      const latest = latestOf(memberships);
-      if (isSoleMember(latest, identity)) {
-        log.noteCommitted(tail.index);
-        continue;
-      }
-      const body = encodeMembership(soleMembership(latest, identity));
-      const next = { term: term(hardState.term + 1), vote: identity.actor };
-      const unsealed = { kind: 'configuration', term: next.term, eventCount: 0, payloadBytes: body.byteLength } as const;
-      const record = sealRecord(tail, unsealed, (payload) => payload.set(body));
-      await storage.persist([{ group, hardState: next, records: [record] }]);
-      log.noteCommitted(record.index);
-    }
-  } finally {
-    await storage.close();
-  }
-}
-
 function recoveredIdentity({ promised: _, ...identity }: NodeIdentity, { clusterId }: RecoveryPlan): NodeIdentity {
   return { ...identity, clusterId };
-}
-
-function latestOf(memberships: RecoveredGroup['memberships']): Membership {
-  const latest = memberships.at(-1);
-  if (latest === undefined) throw new FlotillaError('DATA_LOSS', 'the log names no members');
-  return latest.membership;
-}
-
-function seatOf({ members }: Membership, { instance }: NodeIdentity): Member | undefined {
-  return members.find((member) => member.instance === instance);
-}
-
-function isSoleMember(membership: Membership, identity: NodeIdentity): boolean {
-  return membership.members.length === 1 && seatOf(membership, identity) !== undefined && isVoter(membership, identity.actor);
-}
-
-/** At its old address: where it is started elsewhere, it says so itself. */
-function soleMembership(latest: Membership, identity: NodeIdentity): Membership {
-  const self = present(seatOf(latest, identity), 'only a member is recovered');
-  return { ...latest, voters: [identity.actor], outgoing: [], learners: [], members: [self] };
 }
 
 function groupPath(path: string, group: GroupId): string {

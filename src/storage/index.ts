@@ -1,3 +1,6 @@
+export { BackupFolder, type BackupManifest, holdBackupFolder, type RecordsFile, tailOf } from './backup-folder.js';
+export { type RestoredNode, restoreNode } from './backup-restore.js';
+export { BackupWriter } from './backup-writer.js';
 export type { DatabaseEntry, DatabaseOptions, Disk, DiskDatabase, DiskFile } from './disk.js';
 export { diskSpaceOf } from './disk-space.js';
 export {
@@ -19,5 +22,6 @@ export {
 } from './node-directory.js';
 export * from './offline/index.js';
 export { releaseReserveBelow, withReserve } from './reserve-file.js';
+export type { RestorePoint } from './restore-point.js';
 export { SpaceGuard } from './space-guard.js';
 export { type LevelStorage, openStorage, type StorageOptions } from './storage.js';

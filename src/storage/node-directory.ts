@@ -158,7 +158,7 @@ export class NodeDirectory {
  * Node's recursive mkdir never ends where a file system such as /proc answers
  * ENOENT. Nodes that share a directory may all be making it at this moment.
  */
-async function makeDirectories(path: string): Promise<void> {
+export async function makeDirectories(path: string): Promise<void> {
   const parent = dirname(path);
   if (!(await exists(parent))) await makeDirectories(parent);
   try {

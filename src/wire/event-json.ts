@@ -1,6 +1,6 @@
 import { isUtf8 } from 'node:buffer';
 import { FlotillaError, messageOf } from '../base/index.js';
-import { type Event, excerpt, formatEventId, type NewEvent, parseEventId } from '../event/index.js';
+import { type Event, type EventId, excerpt, formatEventId, type NewEvent, parseEventId } from '../event/index.js';
 
 /**
  * An event as JSON knows it; the keys stand in this order. Empty data has
@@ -58,7 +58,23 @@ const KEYS: ReadonlySet<string> = new Set([
  * INVALID_ARGUMENT, which names `field`, such as `line 3`, and the key.
  */
 export function newEventFromJson(line: string, field: string, defaultNamespace?: string): NewEvent {
+  return newEventOf(parseRecord(line, field), field, defaultNamespace);
+}
+
+/** An event of an export: what is to be appended, and the id that it had; undefined where the line tells of none. */
+export interface ExportedEvent {
+  readonly id: EventId | undefined;
+  readonly event: NewEvent;
+}
+
+/** Like {@link newEventFromJson}, with the id that the line tells of. */
+export function exportedEventFromJson(line: string, field: string): ExportedEvent {
   const record = parseRecord(line, field);
+  const id = textOf(record, 'id', field);
+  return { id: id === undefined ? undefined : parseEventId(id, `${field}.id`), event: newEventOf(record, field, undefined) };
+}
+
+function newEventOf(record: ReadonlyMap<string, unknown>, field: string, defaultNamespace: string | undefined): NewEvent {
   for (const key of record.keys()) {
     if (!KEYS.has(key)) throw refused(`${field}: the key ${excerpt(key)} is unknown: write ${[...KEYS].join(', ')}`);
   }

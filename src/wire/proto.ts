@@ -5,6 +5,14 @@
  */
 
 export {
+  BackupServiceDefinition,
+  LogPosition,
+  LogStarted,
+  ReadLogRequest,
+  ReadLogResponse,
+  RecordList,
+} from './gen/flotilla/v1/backup_service.js';
+export {
   ClusterServiceDefinition,
   GetStatusRequest,
   GetStatusResponse,

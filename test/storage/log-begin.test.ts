@@ -93,12 +93,6 @@ test('cut_givesUpWholeSegments_andTheLogGoesOnAfterARestart', async (t) => {
   );
 });
 
-test('cut_ofWhatIsNotKnownToBeCommittedIsRefused', async (t) => {
-  const { dir } = await filledNode(t);
-  const node = await openNode(t, dir, SEGMENT_BYTES);
-  await assert.rejects(node.storage.persist(cutThrough(101)), /not known to be committed/);
-});
-
 test('cut_interruptedAnywhere_leavesALogThatBeginsAtOneOfTheTwoPlaces', async (t) => {
   const { dir, chain, cutPoint } = await filledNode(t);
   const begins = await interruptedAnywhere(t, dir, cutThrough(cutPoint), async (storage) => {
@@ -107,21 +101,6 @@ test('cut_interruptedAnywhere_leavesALogThatBeginsAtOneOfTheTwoPlaces', async (t
     return begin;
   });
   assert.deepEqual([...new Set(begins)], [0, cutPoint]);
-});
-
-test('snapshot_takesThePlaceOfTheLog_withTheRecordsThatFollowIt', async (t) => {
-  const { dir } = await filledNode(t);
-  const node = await openNode(t, dir, SEGMENT_BYTES);
-  const { snapshot, chain } = laterHistory();
-  await node.storage.persist(install(snapshot, chain));
-  await node.storage.persist(append(chain.addMany(40, { bytes: 400 })));
-  const log = node.storage.group(GROUP);
-  assert.deepEqual(await log.checkpointAt(snapshot.before.index), snapshot);
-  await assert.rejects(log.read(logIndex(90), logIndex(90), 1), { code: 'POSITION_REMOVED' });
-  await node.close();
-  const again = await openNode(t, dir, SEGMENT_BYTES);
-  await assertHolds(again.storage, chain, 200);
-  assert.equal(again.storage.group(GROUP).recovered.memberships[0]?.index, 199);
 });
 
 test('snapshot_interruptedAnywhere_leavesTheOldLogOrTheNew', async (t) => {
@@ -139,13 +118,6 @@ test('snapshot_interruptedAnywhere_leavesTheOldLogOrTheNew', async (t) => {
     return begin.index;
   });
   assert.deepEqual([...new Set(begins)], [0, 200]);
-});
-
-test('snapshot_ofAnotherIncarnationIsRefused', async (t) => {
-  const { dir } = await filledNode(t);
-  const node = await openNode(t, dir, SEGMENT_BYTES);
-  const { snapshot, chain } = laterHistory();
-  await assert.rejects(node.storage.persist(install({ ...snapshot, incarnation: 'f'.repeat(32) }, chain)), { code: 'FOREIGN_NODE' });
 });
 
 test('aMarkerOfAnotherLog_removesNothing', async (t) => {

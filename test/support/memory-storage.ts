@@ -25,7 +25,7 @@ export interface GroupDisk {
 interface Call {
   readonly requests: readonly PersistRequest[];
   readonly resolve: () => void;
-  readonly reject: (error: Error) => void;
+  readonly reject: (error: unknown) => void;
 }
 
 /**
@@ -43,7 +43,7 @@ export class MemoryStorage implements Storage {
   /** Logs that were replaced by one. */
   snapshots = 0;
   private readonly logs = new Map<GroupId, MemoryLog>();
-  private failure: Error | undefined;
+  private failure: { readonly error: unknown } | undefined;
 
   constructor(disks: Map<GroupId, GroupDisk>) {
     this.disks = disks;
@@ -55,7 +55,7 @@ export class MemoryStorage implements Storage {
   }
 
   persist(requests: readonly PersistRequest[]): Promise<void> {
-    if (this.failure !== undefined) return Promise.reject(this.failure);
+    if (this.failure !== undefined) return Promise.reject(this.failure.error);
     return new Promise((resolve, reject) => {
       this.waiting.push({ requests, resolve, reject });
       if (!this.held) queueMicrotask(() => this.completeAll());
@@ -66,8 +66,13 @@ export class MemoryStorage implements Storage {
   completeNext(): void {
     const call = present(this.waiting.shift(), 'no write is under way');
     this.snapshots += call.requests.filter(({ snapshot }) => snapshot !== undefined).length;
-    for (const request of call.requests) apply(present(this.disks.get(request.group), `group ${request.group} is not stored`), request);
-    call.resolve();
+    try {
+      for (const request of call.requests) apply(present(this.disks.get(request.group), `group ${request.group} is not stored`), request);
+      call.resolve();
+    } catch (error) {
+      call.reject(error);
+      this.fail(error);
+    }
   }
 
   release(): void {
@@ -76,8 +81,8 @@ export class MemoryStorage implements Storage {
   }
 
   /** The write under way fails, with all that wait and all that follow. */
-  fail(error: Error): void {
-    this.failure = error;
+  fail(error: unknown): void {
+    this.failure ??= { error };
     for (const call of this.waiting.splice(0)) call.reject(error);
   }
 
@@ -125,7 +130,7 @@ class MemoryLog implements GroupLog {
 
   /** Anywhere: as if each record had a segment of its own. */
   cutPoint(index: LogIndex): LogIndex {
-    return index;
+    return logIndex(Math.max(index, this.disk.checkpoint.before.index));
   }
 
   async checkpointAt(index: LogIndex): Promise<Checkpoint> {
@@ -179,6 +184,7 @@ export function emptyGroupDisk(membership: Membership): GroupDisk {
 function apply(disk: GroupDisk, { snapshot, truncateAfter, records, hardState, cutThrough }: PersistRequest): void {
   if (hardState !== undefined) disk.hardState = hardState;
   if (snapshot !== undefined) {
+    assert(snapshot.incarnation === disk.checkpoint.incarnation, 'a snapshot of another incarnation is of another log');
     assert(snapshot.before.index > disk.commitIndex, `record ${disk.commitIndex} is committed and was to give way to a snapshot`);
     disk.checkpoint = snapshot;
     disk.records = [];
@@ -194,6 +200,7 @@ function apply(disk: GroupDisk, { snapshot, truncateAfter, records, hardState, c
     disk.records.push(record);
   }
   if (cutThrough !== undefined && cutThrough > disk.checkpoint.before.index) {
+    assert(cutThrough <= disk.commitIndex, `record ${cutThrough} is not known to be committed and was to be given up`);
     const checkpoint = checkpointAt(disk, cutThrough);
     disk.records = disk.records.filter(({ index }) => index > cutThrough);
     disk.checkpoint = checkpoint;

@@ -4,7 +4,7 @@ import type { LogDestination, LogLevels } from '../../telemetry/index.js';
 import type { Address } from './addresses.js';
 import type { Environment, Flags } from './sources.js';
 
-export { type Address, formatAddress } from './addresses.js';
+export { type Address, formatAddress, parseAddress } from './addresses.js';
 export { environmentName, OPTION_NAMES, type OptionName, optionOf, type ServerOption } from './options.js';
 export type { Environment, Flags } from './sources.js';
 

@@ -1,0 +1,88 @@
+import { FlotillaError, LIMITS, type LogIndex, logIndex } from '../base/index.js';
+import type { GroupLog, Replica, Storage } from '../replica/index.js';
+import type { Handlers, ServerStream } from '../rpc/index.js';
+import { encodeCheckpoint, type LogTail, type proto, tailAfter } from '../wire/index.js';
+import { type CommittedEnd, committedEnd } from './committed-end.js';
+import { findStream, requireIncarnation, type Streams } from './streams.js';
+
+/** What the backup service needs to know of its node. */
+export interface BackupSource {
+  readonly streams: Streams;
+  /** Empty while the cluster is still forming. */
+  readonly clusterId: () => string;
+  readonly storage: Pick<Storage, 'group'>;
+}
+
+type LogSink = ServerStream<proto.ReadLogResponse>;
+
+/** proto/flotilla/v1/backup_service.proto. Each reader has a cursor of its own, and goes at its own pace. */
+export function backupHandlers(source: BackupSource): Handlers<typeof proto.BackupServiceDefinition> {
+  return { readLog: (request, sink) => readLog(source, request, sink) };
+}
+
+async function readLog(source: BackupSource, { stream, after, incarnation }: proto.ReadLogRequest, sink: LogSink): Promise<void> {
+  const replica = findStream(source.streams, stream);
+  requireIncarnation(replica, incarnation);
+  const end = await committedEnd(replica);
+  if (after !== undefined) await requireRecord(replica, after, end);
+  const checkpoint = after === undefined ? await checkpointAtBegin(replica, source.storage.group(replica.group)) : NO_CHECKPOINT;
+  const started: proto.LogStarted = {
+    clusterId: source.clusterId(),
+    incarnation: replica.incarnation,
+    throughIndex: end.index,
+    confirmed: end.confirmed,
+    checkpointBytes: checkpoint.bytes.byteLength,
+  };
+  await sink.send({ content: { $case: 'started', value: started } });
+  for (let offset = 0; offset < checkpoint.bytes.byteLength; offset += LIMITS.snapshotChunkBytes) {
+    const piece = checkpoint.bytes.subarray(offset, offset + LIMITS.snapshotChunkBytes);
+    await sink.send({ content: { $case: 'checkpoint', value: piece } });
+  }
+  await sendRecords(replica, logIndex(after?.index ?? checkpoint.index), end.index, sink);
+}
+
+async function sendRecords(replica: Replica, after: LogIndex, through: LogIndex, sink: LogSink): Promise<void> {
+  for (let next = logIndex(after + 1); next <= through; ) {
+    const records = await replica.read(next, through, LIMITS.readChunkBytes);
+    await sink.send({ content: { $case: 'records', value: { records: records.map(({ bytes }) => bytes) } } });
+    next = logIndex(next + records.length);
+  }
+}
+
+const NO_CHECKPOINT = { index: logIndex(0), bytes: new Uint8Array(0) };
+
+/** What the first record that is served builds on. */
+async function checkpointAtBegin({ begin }: Replica, stored: GroupLog): Promise<{ index: LogIndex; bytes: Uint8Array }> {
+  // While a snapshot takes the place of the log, the disk still has the old one.
+  if (stored.cutPoint(begin.index) !== begin.index)
+    throw new FlotillaError('NOT_READY', "this node's log is being replaced: try again, or use another node");
+  return { index: begin.index, bytes: encodeCheckpoint(await stored.checkpointAt(begin.index)) };
+}
+
+/** The caller's last record must be one of this stream's: what follows it would be another history's. */
+async function requireRecord(replica: Replica, after: proto.LogPosition, { index, confirmed }: CommittedEnd): Promise<void> {
+  const { begin } = replica;
+  if (after.index < begin.index) {
+    throw new FlotillaError(
+      'POSITION_REMOVED',
+      `after: record ${after.index} is not kept any more; the log begins with record ${begin.index + 1}, counter ${begin.nextCounter}`,
+    );
+  }
+  if (after.index > index && !confirmed)
+    throw new FlotillaError(
+      'NOT_READY',
+      `this node knows of ${index} committed records, and not yet of record ${after.index}: use another one`,
+    );
+  const held = after.index > index ? undefined : await tailAt(replica, logIndex(after.index));
+  if (held?.term === after.term && held.checksum === after.checksum) return;
+  throw new FlotillaError(
+    'POSITION_MISMATCH',
+    `after: record ${after.index} of this stream is another one, or none: this is another history`,
+  );
+}
+
+async function tailAt(replica: Replica, index: LogIndex): Promise<LogTail | undefined> {
+  if (index === replica.begin.index) return replica.begin;
+  const [record] = await replica.read(index, index, 1);
+  return record === undefined ? undefined : tailAfter(record);
+}

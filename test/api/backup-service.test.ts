@@ -1,0 +1,149 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { backupHandlers } from '../../src/api/index.js';
+import { logIndex } from '../../src/base/index.js';
+import type { CallContext, ServerStream } from '../../src/rpc/index.js';
+import { decodeCheckpoint, type LogTail, openRecord, type proto, tailAfter } from '../../src/wire/index.js';
+import { batch, type Fate, fateOf, ReplicaCluster } from '../replica/replica-cluster.js';
+
+const CLUSTER_ID = 'c'.repeat(32);
+const CALL: CallContext = {
+  metadata: () => undefined,
+  signal: new AbortController().signal,
+  peer: 'test',
+  setHeader: () => undefined,
+  sendHeaders: () => undefined,
+};
+
+/** What a node sent of its log. */
+interface Sent {
+  readonly started: proto.LogStarted | undefined;
+  readonly checkpoint: Buffer;
+  readonly indexes: readonly number[];
+  readonly tail: LogTail | undefined;
+  readonly fate: Fate<unknown>;
+}
+
+/** Asks a node for its log. */
+async function readLog(cluster: ReplicaCluster, actor: number, request: Partial<proto.ReadLogRequest> = {}): Promise<Sent> {
+  const sent: proto.ReadLogResponse['content'][] = [];
+  const sink: ServerStream<proto.ReadLogResponse> = {
+    send: ({ content }) => {
+      sent.push(content);
+      return undefined;
+    },
+  };
+  const { replica, storage } = cluster.server(actor);
+  const handlers = backupHandlers({
+    streams: { find: () => replica, leaderAddress: () => undefined, memberAddresses: () => [] },
+    clusterId: () => CLUSTER_ID,
+    storage,
+  });
+  const fate = fateOf(handlers.readLog({ stream: '', after: undefined, incarnation: '', ...request }, sink, CALL));
+  await cluster.settle();
+  if (fate.state === 'pending') await cluster.advance(3000);
+  const records = sent.flatMap((content) => (content?.$case === 'records' ? content.value.records.map(openRecord) : []));
+  const last = records.at(-1);
+  return {
+    started: sent[0]?.$case === 'started' ? sent[0].value : undefined,
+    checkpoint: Buffer.concat(sent.flatMap((content) => (content?.$case === 'checkpoint' ? [content.value] : []))),
+    indexes: records.map(({ index }) => index),
+    tail: last === undefined ? undefined : tailAfter(last),
+    fate,
+  };
+}
+
+async function produced(count: number): Promise<ReplicaCluster> {
+  const cluster = new ReplicaCluster([1, 2, 3], { activeVersion: 2 });
+  await cluster.elect(1);
+  for (let at = 0; at < count; at++) await produce(cluster);
+  return cluster;
+}
+
+async function produce(cluster: ReplicaCluster): Promise<void> {
+  const fate = fateOf(cluster.replica(1).submit(batch(3)));
+  await cluster.settle();
+  assert.equal(fate.state, 'resolved');
+  await cluster.commitIsKnown();
+}
+
+test('readLog_fromAnyNode_isTheWholeLogUpToWhatAMajorityHasConfirmed', async () => {
+  const cluster = await produced(5);
+  for (const actor of [1, 2, 3]) {
+    const { started, checkpoint, indexes, fate } = await readLog(cluster, actor);
+    assert.deepEqual(fate, { state: 'resolved', value: undefined });
+    const { commitIndex, incarnation } = cluster.replica(actor);
+    assert.deepEqual(started, {
+      clusterId: CLUSTER_ID,
+      incarnation,
+      throughIndex: commitIndex,
+      confirmed: true,
+      checkpointBytes: checkpoint.byteLength,
+    });
+    assert.equal(decodeCheckpoint(checkpoint).before.index, 0);
+    assert.deepEqual(indexes, [1, 2, 3, 4, 5, 6]);
+  }
+});
+
+test('readLog_after_isWhatIsNew_withoutACheckpoint', async () => {
+  const cluster = await produced(2);
+  const { tail } = await readLog(cluster, 2);
+  assert.ok(tail !== undefined);
+  await produce(cluster);
+  for (const actor of [1, 2, 3]) {
+    const { started, indexes } = await readLog(cluster, actor, { after: tail, incarnation: cluster.replica(1).incarnation });
+    assert.deepEqual([indexes, started?.checkpointBytes], [[tail.index + 1], 0]);
+  }
+});
+
+test('readLog_withoutAMajority_isWhatTheNodeKnowsToBeCommitted_andSaysSo', async () => {
+  const cluster = await produced(2);
+  const { tail } = await readLog(cluster, 1);
+  assert.ok(tail !== undefined);
+  cluster.cut(3);
+  const { started, indexes } = await readLog(cluster, 3);
+  assert.deepEqual([started?.confirmed, indexes], [false, [1, 2, 3]]);
+  // It may only be behind; whether the record is the stream's, it can't say.
+  const { fate } = await readLog(cluster, 3, { after: { ...tail, index: logIndex(tail.index + 1) } });
+  assert.equal(fate.code, 'NOT_READY');
+});
+
+test('readLog_afterWhatIsNoRecordOfTheStream_isRefused', async () => {
+  const cluster = await produced(3);
+  const { tail } = await readLog(cluster, 1);
+  assert.ok(tail !== undefined);
+  for (const after of [
+    { ...tail, checksum: tail.checksum ^ 1 },
+    { ...tail, term: tail.term + 1 },
+    { ...tail, index: tail.index - 1 },
+    { ...tail, index: tail.index + 1 },
+  ]) {
+    assert.equal((await readLog(cluster, 2, { after })).fate.code, 'POSITION_MISMATCH', JSON.stringify(after));
+  }
+  assert.equal((await readLog(cluster, 2, { incarnation: 'f'.repeat(32) })).fate.code, 'POSITION_MISMATCH');
+});
+
+test('readLog_ofALogWhoseFrontWasCut_beginsWithItsCheckpoint_andEarlierPositionsAreGone', async () => {
+  const cluster = await produced(6);
+  const early = cluster.replica(1).tail;
+  await produce(cluster);
+  const [second] = await cluster.recordsOf(1, 2).then((records) => records.slice(1));
+  assert.ok(second !== undefined);
+  const changed = cluster.replica(1).stream.change({ maxEvents: 9 });
+  await cluster.commitIsKnown();
+  await changed;
+  await cluster.advance(1100);
+  const { begin, commitIndex } = cluster.replica(1);
+  assert.ok(begin.index > second.index, 'the front was cut');
+  const kept = Array.from({ length: commitIndex - begin.index }, (_, at) => begin.index + 1 + at);
+  const { checkpoint, indexes, started } = await readLog(cluster, 1);
+  assert.equal(decodeCheckpoint(checkpoint).before.index, begin.index);
+  assert.deepEqual([indexes, started?.throughIndex], [kept, commitIndex]);
+  assert.equal((await readLog(cluster, 1, { after: tailAfter(second) })).fate.code, 'POSITION_REMOVED');
+  // The record that the log begins after is known without being there.
+  assert.deepEqual((await readLog(cluster, 1, { after: decodeCheckpoint(checkpoint).before })).indexes, kept);
+  assert.deepEqual(
+    (await readLog(cluster, 1, { after: early })).indexes,
+    kept.filter((index) => index > early.index),
+  );
+});
