@@ -198,18 +198,19 @@ function writeBallast(node: ClusterNode, freeBytes: number): void {
 /** Also where it has ended: others may have filled the disk before it looked. */
 async function isShort(node: ClusterNode): Promise<boolean> {
   if (!node.running) return true;
-  return /^flotilla_disk_room\{room="ample"\} 0$/m.test((await node.http('/metrics'))?.text ?? '');
+  return /^flotilla_disk_room\{state="ample"\} 0$/m.test((await node.http('/metrics'))?.text ?? '');
 }
 
 async function sync(_: Cluster, rounds: number): Promise<void> {
   const fifo = join(cluster.dataDir, '..', 'fiu');
-  const names = ['posix/io/sync/fdatasync', 'posix/io/sync/fsync', 'posix/io/rw/pwrite', 'posix/io/rw/write'];
+  // Not write: with every one failing, Node's own wake-ups between threads fail, too, and it aborts.
+  const names = ['posix/io/sync/fdatasync', 'posix/io/sync/fsync', 'posix/io/rw/pwrite'];
   for (const node of cluster.nodes) startFragile(node, fifo);
   await cluster.ready();
-  const producers = produce(200);
+  const producers = produce(4000);
   for (let round = 1; round <= rounds; round++) {
     const node = anyNode();
-    const name = names[(round - 1) % 2 === 0 ? 0 : 1 + (round % 3)] ?? '';
+    const name = names[(round - 1) % names.length] ?? '';
     await sleep(Math.random() * 1000);
     execFileSync('fiu-ctrl', ['-f', fifo, '-c', `enable name=${name},failinfo=5`, String(node.pid)]);
     const exit = await node.end();

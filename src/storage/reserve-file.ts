@@ -15,6 +15,11 @@ import { systemCodeOf } from './system-code.js';
  * grows with the log up to the size of one segment, and stays that large.
  */
 
+/** What opening a segment of this size may take: its table, which is a little larger than its records, and small files. */
+export function roomToOpen(segmentBytes: number): number {
+  return LIMITS.reserveBytes * Math.ceil((1.25 * segmentBytes + LIMITS.reserveBytes) / LIMITS.reserveBytes);
+}
+
 /** Room that a node keeps for its next start. */
 export class ReserveFile {
   private readonly path: string;
@@ -36,8 +41,7 @@ export class ReserveFile {
 
   /** By how much it should be larger for this much in the segment that is being written. */
   missingFor(openSegmentBytes: number): number {
-    const wanted = LIMITS.reserveBytes * Math.ceil((1.25 * openSegmentBytes + LIMITS.reserveBytes) / LIMITS.reserveBytes);
-    return Math.max(0, wanted - this.size);
+    return Math.max(0, roomToOpen(openSegmentBytes) - this.size);
   }
 
   /** By no more than one step. Where it fails the file goes: half of it may be there, and the room is needed for something else. */

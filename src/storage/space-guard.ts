@@ -2,7 +2,7 @@ import { LIMITS, messageOf } from '../base/index.js';
 import type { Room } from '../raft/index.js';
 import type { Clock, Logger, Timer } from '../replica/index.js';
 import { type DiskSpace, diskSpaceOf } from './disk-space.js';
-import { ReserveFile } from './reserve-file.js';
+import { ReserveFile, roomToOpen } from './reserve-file.js';
 
 /** What the guard asks of the storage. */
 export interface WrittenStorage {
@@ -74,9 +74,13 @@ export class SpaceGuard {
     return next;
   }
 
-  /** What the disk has left, less what is on its way there. */
+  /**
+   * What the disk has left, less what is on its way there, and less what the
+   * reserve lacks: what a start was given of it is for reading, not for events.
+   */
   get freeBytes(): number {
-    return this.measuredFree - (this.taken - this.seen);
+    const lacking = this.reserve.missingFor(this.options.storage.openSegmentBytes);
+    return this.measuredFree - (this.taken - this.seen) - lacking;
   }
 
   /** Where the room begins to be too little. */
@@ -128,7 +132,7 @@ export class SpaceGuard {
       const { freeBytes } = await this.measure(path);
       this.measuredFree = freeBytes;
       this.seen = written;
-      this.threshold = minFreeBytes ?? 2 * Math.max(segmentBytes, storage.openSegmentBytes);
+      this.threshold = minFreeBytes ?? 2 * roomToOpen(Math.max(segmentBytes, storage.openSegmentBytes));
       if (this.roomNow() === 'ample') await this.keepReserve();
     } catch (error) {
       logger.warn({ reason: messageOf(error) }, 'the room on the disk can not be looked after');
@@ -137,9 +141,7 @@ export class SpaceGuard {
 
   private async keepReserve(): Promise<void> {
     const missing = this.reserve.missingFor(this.options.storage.openSegmentBytes);
-    const step = Math.min(missing, LIMITS.reserveStepBytes);
-    if (missing === 0 || this.freeBytes - step < RELIEF * this.threshold) return;
-    await this.reserve.grow(step);
+    if (missing > 0) await this.reserve.grow(missing);
   }
 
   private changed(next: Room): void {

@@ -131,7 +131,7 @@ function storageMetrics({ counter, gauge, histogram, state }: Instruments) {
     diskFreeBytes: gauge('flotilla_disk_free_bytes', 'What the disk of the data directory has left, less what is on its way there.'),
     diskMinFreeBytes: gauge('flotilla_disk_min_free_bytes', 'Below this no new events are taken.'),
     diskReserveBytes: gauge('flotilla_disk_reserve_bytes', 'Room that the node keeps so that it can start on a full disk.'),
-    diskRoom: state('flotilla_disk_room', '1 for how much the disk takes, 0 for the others.', 'room', DISK_ROOMS),
+    diskRoom: state('flotilla_disk_room', '1 for how much the disk takes, 0 for the others.', 'state', DISK_ROOMS),
     logBytes: gauge('flotilla_log_bytes', 'Size of the log records that this node stores.'),
     logBeginIndex: gauge('flotilla_log_begin_index', "Log index after which this node's log begins: what stood before it was given up."),
     firstCounter: gauge('flotilla_stream_first_event', 'Counter of the first event that is delivered, or will be.'),

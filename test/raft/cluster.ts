@@ -1,5 +1,5 @@
 import { type ActorId, actorId, type LogIndex, logIndex, present, type Term, term } from '../../src/base/index.js';
-import type { Configuration, MemberChange, Message, Settings } from '../../src/raft/index.js';
+import type { Configuration, MemberChange, Message, Room, Settings } from '../../src/raft/index.js';
 import { CoreNode, type Disk, emptyDisk, type LogEntry, type Packet } from './core-node.js';
 
 export const SETTINGS: Settings = {
@@ -18,6 +18,8 @@ export interface ClusterOptions {
   readonly spares?: readonly number[];
   readonly entriesPerAppend?: number;
   readonly settings?: Settings;
+  /** By actor: how much its disk takes. A test may change it. */
+  readonly rooms?: Record<number, Room>;
   /** By actor: a log as the terms of its entries, a term, a vote and a commit index to start from. */
   readonly disks?: Readonly<Record<number, { terms?: readonly number[]; term?: number; vote?: number; commitIndex?: number }>>;
 }
@@ -214,7 +216,7 @@ export class Cluster {
       self: actor,
       configuration: this.options.spares?.includes(actor) === true ? NO_MEMBERS : this.configuration,
       disk,
-      settings: this.options.settings ?? SETTINGS,
+      settings: { ...(this.options.settings ?? SETTINGS), room: () => this.options.rooms?.[actor] ?? 'ample' },
       random: () => (actor % 10) / 10,
       nowMs: this.nowMs,
       entriesPerAppend: this.options.entriesPerAppend ?? 3,

@@ -240,7 +240,8 @@ export class CoreNode {
     const { acceptedFrom, ownEntries, snapshotChunk } = output;
     if (snapshotChunk !== undefined) this.takeChunk(snapshotChunk.from, snapshotChunk.message);
     for (const result of output.snapshotResults) this.snapshotSender.answered(result);
-    if (acceptedFrom !== undefined) for (const entry of received.filter(({ index }) => index >= acceptedFrom)) this.put(entry);
+    if (acceptedFrom !== undefined)
+      for (const entry of received.filter(({ index }) => index >= acceptedFrom && index <= this.core.lastIndex)) this.put(entry);
     for (const { index, configuration } of ownEntries) {
       const entry = { index, term: this.core.term };
       this.put(
@@ -326,6 +327,8 @@ function configurationsOf(entries: readonly LogEntry[]): PlacedConfiguration[] {
   return entries.flatMap(({ index, configuration }) => (configuration === undefined ? [] : [{ index, configuration }]));
 }
 
-function infoOf({ index, term: entryTerm, configuration }: LogEntry): EntryInfo {
-  return { index, term: entryTerm, bytes: 100, ...(configuration === undefined ? {} : { configuration }) };
+function infoOf({ index, term: entryTerm, data, configuration }: LogEntry): EntryInfo {
+  const info = { index, term: entryTerm, bytes: 100 };
+  if (configuration !== undefined) return { ...info, configuration };
+  return data === 'no-op' ? info : { ...info, holdsEvents: true };
 }
