@@ -49,6 +49,7 @@ export class SpaceGuard {
   private taken = 0;
   private seen = 0;
   private threshold = 0;
+  private largest = 0;
   private state: Room = 'ample';
   private checking: Promise<void> | undefined;
   private timer: Timer | undefined;
@@ -79,7 +80,7 @@ export class SpaceGuard {
    * reserve lacks: what a start was given of it is for reading, not for events.
    */
   get freeBytes(): number {
-    const lacking = this.reserve.missingFor(this.options.storage.openSegmentBytes);
+    const lacking = this.reserve.missingFor(this.largestSegment());
     return this.measuredFree - (this.taken - this.seen) - lacking;
   }
 
@@ -113,6 +114,12 @@ export class SpaceGuard {
     await this.checking;
   }
 
+  /** Sealed since, it takes as much room when it is opened to be read. */
+  private largestSegment(): number {
+    this.largest = Math.max(this.largest, this.options.storage.openSegmentBytes);
+    return this.largest;
+  }
+
   /** Never rejects: what can't be measured is told, and stays as it was. */
   private check(): Promise<void> {
     if (this.stopped) return Promise.resolve();
@@ -132,7 +139,7 @@ export class SpaceGuard {
       const { freeBytes } = await this.measure(path);
       this.measuredFree = freeBytes;
       this.seen = written;
-      this.threshold = minFreeBytes ?? 2 * roomToOpen(Math.max(segmentBytes, storage.openSegmentBytes));
+      this.threshold = minFreeBytes ?? 2 * Math.max(this.reserve.bytes, roomToOpen(Math.max(segmentBytes, this.largestSegment())));
       if (this.roomNow() === 'ample') await this.keepReserve();
     } catch (error) {
       logger.warn({ reason: messageOf(error) }, 'the room on the disk can not be looked after');
@@ -140,7 +147,7 @@ export class SpaceGuard {
   }
 
   private async keepReserve(): Promise<void> {
-    const missing = this.reserve.missingFor(this.options.storage.openSegmentBytes);
+    const missing = this.reserve.missingFor(this.largestSegment());
     if (missing > 0) await this.reserve.grow(missing);
   }
 

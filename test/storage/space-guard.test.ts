@@ -104,6 +104,8 @@ test('what a start was given of the reserve is not for events', async (t) => {
   assert.equal(guard.roomNow(), 'ample');
   disk.openSegmentBytes = 8 * MiB;
   assert.equal(guard.roomNow(), 'full', 'the reserve that the next start needs is not there');
+  disk.openSegmentBytes = 0;
+  assert.equal(guard.roomNow(), 'full', 'what was sealed has to be opened for its readers');
   disk.freeBytes = 40 * MiB;
   await look();
   assert.equal(guard.roomNow(), 'ample');
