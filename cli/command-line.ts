@@ -14,6 +14,7 @@ const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
   get: async () => (await import('./get.js')).getCommand(),
   export: async () => (await import('./export.js')).exportCommand(),
   import: async () => (await import('./import.js')).importCommand(),
+  namespaces: async () => (await import('./namespaces.js')).namespacesCommand(),
   cluster: async () => (await import('./cluster.js')).clusterCommand(),
   inspect: async () => (await import('./inspect.js')).inspectCommand(),
   verify: async () => (await import('./verify.js')).verifyCommand(),

@@ -28,7 +28,7 @@ export class ReadSession {
     this.replica = options.replica;
     this.plan = options.plan;
     this.call = options.call;
-    this.matching = this.replica.readMatching(this.plan.glob);
+    this.matching = this.replica.byNamespace().matching(this.plan.glob);
     this.chunks = new ReadChunks({ ...options.plan, stream: options.stream, onSent: options.onSent });
   }
 

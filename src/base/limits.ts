@@ -145,6 +145,10 @@ export const LIMITS = {
   scrubReadBytes: 256 * KiB,
   /** One file of a backup, or one larger record; a backup holds as much in memory. */
   backupFileBytes: 32 * MiB,
+  /** Namespaces of records without an index that are counted at a time; where there are more, the records are read again. */
+  talliedNamespaces: 65536,
+  /** One message of a list of namespaces. */
+  listedNamespaces: 1024,
 
   // HTTP
   httpConnections: 256,

@@ -10,6 +10,7 @@ import { EventIterator } from './event-iterator.js';
 import { getEvent } from './get-event.js';
 import { Hosts } from './hosts.js';
 import { unreachableError } from './link-keeper.js';
+import { listNamespaces, type NamespaceSummary, type NamespacesOptions } from './list-namespaces.js';
 import { type LogOptions, type LogPart, readLog } from './log-reader.js';
 import { type NodeStatus, nodeStatusFrom } from './node-status.js';
 import { Producer, type Retry } from './producer.js';
@@ -150,6 +151,11 @@ export class FlotillaClient implements AsyncDisposable {
   /** Copies the log as it is stored, up to what is committed: what a backup consists of. Fails like {@link read}. */
   readLog(options: LogOptions = {}): AsyncGenerator<LogPart, void, undefined> {
     return readLog(this.readerContext(), options, this.readSignal(options.signal));
+  }
+
+  /** The namespaces that a glob matches, ascending by bytes, with what the stream holds of each; as one node knows it. */
+  namespaces(glob?: string, options: NamespacesOptions = {}): AsyncGenerator<NamespaceSummary, void, undefined> {
+    return listNamespaces(this.readerContext(), glob, { ...options, signal: this.readSignal(options.signal) });
   }
 
   /** The cluster's members as one of them sees them. */

@@ -1,4 +1,13 @@
-import { backupHandlers, type ClusterView, clusterHandlers, EventService, handOver, type Streams, streamHandlers } from '../api/index.js';
+import {
+  backupHandlers,
+  type ClusterView,
+  clusterHandlers,
+  EventService,
+  handOver,
+  namespaceHandlers,
+  type Streams,
+  streamHandlers,
+} from '../api/index.js';
 import { type ActorId, AssertionFailure, FlotillaError, groupId, LIMITS } from '../base/index.js';
 import { DEFAULT_STREAM } from '../event/index.js';
 import { HttpServer, type Readiness } from '../http/index.js';
@@ -116,6 +125,7 @@ export class FlotillaNode {
     const { config, logging } = this.parts;
     this.server.add(proto.EventServiceDefinition, this.events.handlers);
     this.server.add(proto.StreamServiceDefinition, streamHandlers(this.streams));
+    this.server.add(proto.NamespaceServiceDefinition, namespaceHandlers(this.streams));
     this.server.add(
       proto.ClusterServiceDefinition,
       clusterHandlers(() => this.view()),

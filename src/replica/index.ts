@@ -3,6 +3,8 @@ export type { GlobReads } from './glob-reads.js';
 export * from './kind-versions.js';
 export type { Logger } from './logger.js';
 export { MemberUpkeep, type Speaker } from './member-upkeep.js';
+export { listNamespaces, type NamespaceListing } from './namespace-list.js';
+export type { NamespaceCount, NamespaceCursor } from './namespace-tally.js';
 export type { ReplicaObserver } from './observer.js';
 export * from './ports.js';
 export { Replica } from './replica.js';

@@ -2,6 +2,7 @@ import type { ActorId, Counter, GroupId, LogIndex, Term } from '../base/index.js
 import type { Glob } from '../event/index.js';
 import type { HardState, Message, TermStart } from '../raft/index.js';
 import type { Checkpoint, GatheredEvents, LogRecord, LogTail, PackedBody, PlacedMembership } from '../wire/index.js';
+import type { NamespaceCursor } from './namespace-tally.js';
 
 /**
  * One group's share of a write. Applied in this order: hard state, checkpoint, snapshot,
@@ -91,8 +92,22 @@ export interface GroupLog {
    * past it unawares.
    */
   checkpointDue(from: LogIndex): LogIndex | undefined;
+  /** The namespaces of records from `from` on, up to at most `through`; undefined where they aren't known without reading the records there. */
+  namespaces(from: LogIndex, through: LogIndex, names: NamespaceRange): Promise<NamespaceTable | undefined>;
   /** Lets the next marker tell how far the log is known to be committed; `index` is durable here. Never waits. */
   noteCommitted(index: LogIndex): void;
+}
+
+/** Names that begin with `prefix` and come behind `after`; others may be among what is found. */
+export interface NamespaceRange {
+  readonly prefix: string;
+  readonly after: string;
+}
+
+/** What is known of the namespaces of some records, the last of them `through`. */
+export interface NamespaceTable {
+  readonly rows: NamespaceCursor;
+  readonly through: LogIndex;
 }
 
 /** A walk through a log, for those events only that match a glob. */

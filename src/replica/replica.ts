@@ -1,13 +1,12 @@
 import { type ActorId, type Counter, FlotillaError, type GroupId, LIMITS, type LogIndex, logIndex, type Term } from '../base/index.js';
-import type { Glob } from '../event/index.js';
 import { type MemberChange, type Message, type OwnEntry, RaftCore, type ReadResult, type Role } from '../raft/index.js';
 import type { LogRecord, LogTail, Member, Membership, PackedBody } from '../wire/index.js';
 import { CommitNotices } from './commit-notices.js';
 import { CommitWaiters } from './commit-waiters.js';
 import type { Deadline } from './deadlines.js';
-import { GlobReads } from './glob-reads.js';
 import { HotLog } from './hot-log.js';
 import { Members } from './members.js';
+import { NamespaceReads } from './namespace-reads.js';
 import { Persister } from './persister.js';
 import type { Clock, GroupLog, LinkState, Proposed } from './ports.js';
 import { Proposer } from './proposer.js';
@@ -44,7 +43,7 @@ export class Replica {
   readonly stream: StreamState;
   private readonly persister: Persister;
   private stopped = false;
-  readonly readMatching = (glob: Glob): GlobReads => new GlobReads(this, this.stored.search(glob));
+  readonly byNamespace = (): NamespaceReads => new NamespaceReads(this, this.stored);
 
   constructor(options: ReplicaOptions) {
     this.options = options;

@@ -1,7 +1,7 @@
 import { assert, type Counter, FlotillaError, LIMITS, type LogIndex, logIndex } from '../base/index.js';
 import type { Glob } from '../event/index.js';
 import type { HardState } from '../raft/index.js';
-import type { Clock, GlobSearch, GroupLog, PlacedState, RecoveredGroup, Timer } from '../replica/index.js';
+import type { Clock, GlobSearch, GroupLog, NamespaceRange, NamespaceTable, PlacedState, RecoveredGroup, Timer } from '../replica/index.js';
 import type { Checkpoint, LogRecord, LogTail } from '../wire/index.js';
 import type { HardStateFile } from './hard-state-file.js';
 import type { Marker, MarkerFile } from './marker-file.js';
@@ -164,6 +164,10 @@ export class GroupStore implements GroupLog {
 
   get storedBytes(): number {
     return this.log.bytes;
+  }
+
+  namespaces(from: LogIndex, through: LogIndex, names: NamespaceRange): Promise<NamespaceTable | undefined> {
+    return this.log.namespaces(from, logIndex(Math.min(through, this.committed)), names);
   }
 
   noteCommitted(index: LogIndex): void {

@@ -3,7 +3,7 @@ import { assert, type Counter, FlotillaError, type GroupId, type LogIndex, logIn
 import type { Glob } from '../event/index.js';
 import type { StreamMachine } from '../machine/index.js';
 import { PlacedHistory } from '../raft/index.js';
-import type { PlacedState } from '../replica/index.js';
+import type { NamespaceRange, NamespaceTable, PlacedState } from '../replica/index.js';
 import {
   type Checkpoint,
   decodeMembership,
@@ -243,6 +243,16 @@ export class SegmentedLog {
 
   search(glob: Glob): IndexSearch {
     return new IndexSearch(this, glob, this.settings.indexer);
+  }
+
+  /** See `GroupLog.namespaces`: those of a whole sealed segment. */
+  async namespaces(from: LogIndex, through: LogIndex, names: NamespaceRange): Promise<NamespaceTable | undefined> {
+    return this.inSealed(from, through, async (segment) => {
+      if (from !== segment.before.index + 1) return undefined;
+      const rows = await segment.namespaces.rows(names);
+      if (rows === undefined) this.settings.indexer?.want(segment);
+      return rows && { rows, through: segment.tail.index };
+    });
   }
 
   /** Runs `action` on the segment that holds `from`; undefined unless that is sealed, with nothing in it behind `through`. */

@@ -44,6 +44,12 @@ export {
   ReadStarted,
 } from './gen/flotilla/v1/event_service.js';
 export {
+  ListNamespacesRequest,
+  ListNamespacesResponse,
+  NamespaceServiceDefinition,
+  NamespaceSummary,
+} from './gen/flotilla/v1/namespace_service.js';
+export {
   Append,
   AppendResult,
   DeliverRequest,

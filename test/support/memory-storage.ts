@@ -160,6 +160,10 @@ class MemoryLog implements GroupLog {
     return this.disk.records.reduce((sum, { bytes }) => sum + bytes.byteLength, 0);
   }
 
+  async namespaces(): Promise<undefined> {
+    return undefined;
+  }
+
   noteCommitted(index: LogIndex): void {
     if (index > this.disk.commitIndex) this.disk.commitIndex = index;
   }

@@ -1,10 +1,12 @@
 import { join } from 'node:path';
 import { FlotillaError } from '../../base/index.js';
 import type { Glob } from '../../event/index.js';
+import type { NamespaceCursor, NamespaceRange } from '../../replica/index.js';
 import type { Disk } from '../disk.js';
 import { buildIndex, type IndexedSegment } from './build-index.js';
 import { SegmentMatch } from './glob-match.js';
 import { IndexFile } from './index-file.js';
+import { IndexRows } from './index-rows.js';
 import type { Pace } from './pace.js';
 
 /** What is known of a segment's index: `missing` also where it is damaged, `impossible` where its records can't be read. */
@@ -52,6 +54,11 @@ export class SegmentNamespaces {
     } finally {
       await file.close();
     }
+  }
+
+  /** Undefined where there is no index. */
+  async rows({ prefix, after }: NamespaceRange): Promise<NamespaceCursor | undefined> {
+    return IndexRows.of(() => this.open(), Buffer.from(prefix), Buffer.from(after));
   }
 
   /** Makes the index where there is none that fits. */

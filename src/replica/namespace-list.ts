@@ -1,0 +1,86 @@
+import { counter, LIMITS, type LogIndex, logIndex, MinHeap } from '../base/index.js';
+import { type Glob, isSystemNamespace } from '../event/index.js';
+import type { LogRecord, LogTail } from '../wire/index.js';
+import { type NamespaceCount, type NamespaceCursor, type RecordRange, RecordTally } from './namespace-tally.js';
+import type { GroupLog } from './ports.js';
+
+/** What is listed of: the committed records of a log. */
+export interface ListedLog {
+  readonly begin: LogTail;
+  readonly commitIndex: LogIndex;
+  read(from: LogIndex, to: LogIndex, maxBytes: number): LogRecord[] | Promise<LogRecord[]>;
+}
+
+/** What to list. */
+export interface NamespaceListing {
+  readonly glob: Glob;
+  /** Begin behind this name; empty: with the first. */
+  readonly after: string;
+}
+
+/**
+ * The namespaces that have events in a log, ascending by bytes, each with what
+ * all parts of the log hold of it: the indexes of sealed segments, and a count of
+ * the records that none covers. Of each part a block of rows is in memory.
+ */
+export async function* listNamespaces(log: ListedLog, stored: GroupLog, listing: NamespaceListing): AsyncGenerator<NamespaceCount> {
+  const { glob } = listing;
+  const { begin, commitIndex } = log;
+  const after = Buffer.from(listing.after);
+  const cursors: NamespaceCursor[] = [];
+  const rest: RecordRange[] = [];
+  for (let next = logIndex(begin.index + 1); next <= commitIndex; ) {
+    const table = await stored.namespaces(next, commitIndex, { prefix: glob.literalPrefix, after: listing.after });
+    if (table !== undefined) cursors.push(table.rows);
+    const through: LogIndex = table?.through ?? (await log.read(next, commitIndex, LIMITS.readChunkBytes)).at(-1)?.index ?? next;
+    if (table === undefined) addRange(rest, next, through);
+    next = logIndex(through + 1);
+  }
+  const afterCounter = counter(begin.nextCounter - 1);
+  cursors.push(new RecordTally(rest, (from, to, maxBytes) => log.read(from, to, maxBytes), { glob, after, afterCounter }));
+  for await (const row of merged(cursors)) {
+    const name = Buffer.from(row.name);
+    const text = name.toString();
+    if (Buffer.compare(name, after) > 0 && (glob.everything ? !isSystemNamespace(text) : glob.matches(text))) yield row;
+  }
+}
+
+function addRange(ranges: RecordRange[], from: LogIndex, to: LogIndex): void {
+  const last = ranges.at(-1);
+  if (last !== undefined && last.to + 1 === from) ranges[ranges.length - 1] = { from: last.from, to };
+  else ranges.push({ from, to });
+}
+
+interface Place {
+  readonly cursor: NamespaceCursor;
+  readonly row: NamespaceCount;
+  readonly rows: readonly NamespaceCount[];
+  readonly at: number;
+}
+
+/** One row a namespace; the cursors' parts of the log may come in any order. */
+async function* merged(cursors: readonly NamespaceCursor[]): AsyncGenerator<NamespaceCount> {
+  const places = new MinHeap<Place>((left, right) => Buffer.compare(left.row.name, right.row.name));
+  const advance = async (cursor: NamespaceCursor, rows: readonly NamespaceCount[], at: number): Promise<void> => {
+    const [current, position] = at < rows.length ? [rows, at] : [await cursor.next(), 0];
+    const row = current[position];
+    if (row !== undefined) places.push({ cursor, row, rows: current, at: position });
+  };
+  for (const cursor of cursors) await advance(cursor, [], 0);
+  let merged: NamespaceCount | undefined;
+  for (let place = places.pop(); place !== undefined; place = places.pop()) {
+    if (merged !== undefined && Buffer.compare(merged.name, place.row.name) !== 0) {
+      yield merged;
+      merged = undefined;
+    }
+    merged = merged === undefined ? place.row : joined(merged, place.row);
+    await advance(place.cursor, place.rows, place.at + 1);
+  }
+  if (merged !== undefined) yield merged;
+}
+
+function joined(left: NamespaceCount, right: NamespaceCount): NamespaceCount {
+  const first = left.first.counter < right.first.counter ? left.first : right.first;
+  const last = left.last.counter > right.last.counter ? left.last : right.last;
+  return { name: left.name, count: left.count + right.count, first, last };
+}
