@@ -1,13 +1,4 @@
-import {
-  backupHandlers,
-  type ClusterView,
-  clusterHandlers,
-  EventService,
-  handOver,
-  namespaceHandlers,
-  type Streams,
-  streamHandlers,
-} from '../api/index.js';
+import { type ClusterView, EventService, handOver, type Streams } from '../api/index.js';
 import { type ActorId, AssertionFailure, FlotillaError, groupId, LIMITS } from '../base/index.js';
 import { DEFAULT_STREAM } from '../event/index.js';
 import { HttpServer, type Readiness } from '../http/index.js';
@@ -16,7 +7,8 @@ import type { LinkState, Replica, ReplicaHost } from '../replica/index.js';
 import { RpcServer } from '../rpc/index.js';
 import type { LevelStorage, NodeDirectory, SpaceGuard } from '../storage/index.js';
 import type { Logging, Metrics } from '../telemetry/index.js';
-import { type Member, type Membership, proto, SPOKEN_VERSIONS, type VersionRange } from '../wire/index.js';
+import { type Member, type Membership, SPOKEN_VERSIONS, type VersionRange } from '../wire/index.js';
+import { addClientServices } from './client-services.js';
 import { formatAddress, type ServerConfig } from './config/index.js';
 import { incarnationOf } from './incarnation.js';
 import { MemberCare } from './member-care.js';
@@ -123,19 +115,12 @@ export class FlotillaNode {
   /** Binds the ports and begins to form, or to take part in, the cluster. */
   async listen(): Promise<void> {
     const { config, logging } = this.parts;
-    this.server.add(proto.EventServiceDefinition, this.events.handlers);
-    this.server.add(proto.StreamServiceDefinition, streamHandlers(this.streams));
-    this.server.add(proto.NamespaceServiceDefinition, namespaceHandlers(this.streams));
-    this.server.add(
-      proto.ClusterServiceDefinition,
-      clusterHandlers(() => this.view()),
-    );
-    const backups = { streams: this.streams, storage: this.parts.storage, clusterId: () => this.view().clusterId };
-    this.server.add(proto.BackupServiceDefinition, backupHandlers(backups));
+    const view = (): ClusterView => this.view();
+    addClientServices(this.server, { ...this.parts, events: this.events, streams: this.streams, view });
     addPeerService(this.server, {
       formation: () => this.requireFormation(),
       links: () => this.requireLinks(),
-      view: () => this.view(),
+      view,
       versions: () => this.versions.range,
     });
     const port = await this.server.listen(config.host, config.port);

@@ -15,11 +15,13 @@ import {
 } from '../wire/index.js';
 import { writeCheckpoint } from './checkpoint-file.js';
 import { IndexSearch } from './glob-search.js';
+import { Removals } from './removals.js';
 import { type PreparedSegment, prepareSegment, Segment, SegmentDamage } from './segment.js';
 import type { DatabaseSettings } from './segment-database.js';
 import { originOf, readFooter, readHeader, type SegmentHeader, segmentName } from './segment-files.js';
 import { discardRebuilt, rebuildSegment, replaceSegment } from './segment-rebuild.js';
 import { SegmentRepairs } from './segment-repairs.js';
+import { SegmentRow } from './segment-row.js';
 import { stageSegments, swapSegments } from './segment-swap.js';
 import { stateAt } from './state-replay.js';
 
@@ -44,40 +46,37 @@ export class SegmentedLog {
   private readonly path: string;
   private readonly identity: LogIdentity;
   private readonly settings: DatabaseSettings;
-  private segments: Segment[];
+  private readonly row: SegmentRow;
   /** In force as of the log's begin, and those that the log set, ascending. */
   private readonly memberships: PlacedHistory<PlacedMembership>;
   private sequence: number;
   private prepared: Promise<PreparedSegment> | undefined;
   /** The segment that was sealed last is being settled; one at a time, because each has its records in memory until then. */
   private settling: Promise<void> = Promise.resolve();
-  /** Removals of segments so far; a read that one of them overtook is done again. */
-  private removals = 0;
-  private removal: Promise<void> = Promise.resolve();
+  private readonly removals = new Removals();
   /** Every segment that begins up to here has its checkpoint. */
   private checkpointedThrough = logIndex(0);
   private readonly repairs: SegmentRepairs;
 
   constructor(path: string, identity: LogIdentity, recovered: RecoveredSegments, settings: DatabaseSettings) {
-    assert(recovered.segments.length > 0, 'a log has at least one segment');
     this.path = path;
     this.identity = identity;
     this.settings = settings;
-    this.segments = [...recovered.segments];
+    this.row = new SegmentRow(recovered.segments);
     this.memberships = new PlacedHistory(recovered.memberships);
     this.sequence = recovered.lastSequence;
-    for (const segment of this.segments) if (segment.isSealed) settings.indexer?.want(segment);
+    for (const segment of this.row.all) if (segment.isSealed) settings.indexer?.want(segment);
     this.repairs = new SegmentRepairs({ settings, rebuild: (damaged) => this.rebuild(damaged) });
   }
 
   /** The end of what is durable. */
   get tail(): LogTail {
-    return this.youngest().tail;
+    return this.row.youngest.tail;
   }
 
   /** Size of the segment that is being written. */
   get openBytes(): number {
-    return this.youngest().openBytes;
+    return this.row.youngest.openBytes;
   }
 
   /** The greatest segment sequence that was ever used. */
@@ -88,15 +87,15 @@ export class SegmentedLog {
   /** What a log that ends at `index` ends with. */
   async tailAt(index: LogIndex): Promise<LogTail> {
     if (index === this.tail.index) return this.tail;
-    const next = this.segments.find((segment) => segment.before.index === index);
+    const next = this.row.all.find((segment) => segment.before.index === index);
     if (next !== undefined) return next.before;
-    const [record] = await this.holding(index).read(index, index, 1);
+    const [record] = await this.row.holding(index).read(index, index, 1);
     return tailAfter(present(record, 'a read returns at least one record'));
   }
 
   /** Resolves when the records are durable. */
   async append(records: readonly LogRecord[]): Promise<void> {
-    await this.writeTo(this.youngest(), this.tail, records);
+    await this.writeTo(this.row.youngest, this.tail, records);
   }
 
   /**
@@ -106,34 +105,33 @@ export class SegmentedLog {
    * history, to which the caller has lowered the marker.
    */
   async truncate(after: LogTail, records: readonly LogRecord[]): Promise<void> {
-    await this.removing(() => this.removeAbove(after, records));
+    await this.removals.run(() => this.removeAbove(after, records));
   }
 
   /** See `GroupLog.cutPoint`. */
   cutPoint(index: LogIndex): LogIndex {
     const limit = Math.min(index, this.checkpointedThrough);
-    const position = this.lastWhere(({ before }) => before.index <= limit);
-    return present(this.segments[Math.max(0, position)], 'a log has a segment').before.index;
+    return (this.row.lastWhere(({ before }) => before.index <= limit) ?? this.row.oldest).before.index;
   }
 
   /** See `GroupLog.checkpointAt`. */
   async checkpointAt(index: LogIndex): Promise<Checkpoint> {
-    return await this.besideRemoval(async () => {
-      if (index < this.oldest().before.index) throw givenUp(index, this.oldest().before);
-      const { header } = this.beginningAfter(index);
+    return await this.removals.beside(async () => {
+      if (index < this.row.oldest.before.index) throw givenUp(index, this.row.oldest.before);
+      const { header } = this.row.beginningAfter(index);
       return { ...originOf(header), state: (await this.stateAt(index)).encode() };
     });
   }
 
   /** What the stream's records up to this one, which is committed, have led to. Checkpoints below it that are damaged are made again. */
   async stateAt(index: LogIndex): Promise<StreamMachine> {
-    const log = { places: [...this.segments], read: this.read.bind(this) };
+    const log = { places: [...this.row.all], read: this.read.bind(this) };
     return await stateAt(log, index, this.settings.disk);
   }
 
   /** Makes sure of the checkpoints up to a committed record, after a start, and returns the state as of it. Throws DATA_LOSS without the first. */
   async recoverState(index: LogIndex): Promise<StreamMachine> {
-    await this.stateAt(this.oldest().before.index);
+    await this.stateAt(this.row.oldest.before.index);
     const state = await this.stateAt(index);
     this.checkpointedThrough = index;
     return state;
@@ -142,28 +140,21 @@ export class SegmentedLog {
   /** See `GroupLog.checkpointDue`. */
   checkpointDue(from: LogIndex): LogIndex | undefined {
     const done = Math.max(this.checkpointedThrough, from - 1);
-    if (this.youngest().before.index <= done) return undefined;
-    return this.segments[this.lastWhere(({ before }) => before.index <= done) + 1]?.before.index;
+    if (this.row.youngest.before.index <= done) return undefined;
+    const last = this.row.lastWhere(({ before }) => before.index <= done);
+    return (last === undefined ? this.row.oldest : this.row.following(last))?.before.index;
   }
 
   /** Writes the checkpoint of the segment that begins after this record. */
   async addCheckpoint({ index, state }: PlacedState): Promise<void> {
-    await writeCheckpoint(this.settings.disk, this.beginningAfter(index), state);
+    await writeCheckpoint(this.settings.disk, this.row.beginningAfter(index), state);
     this.checkpointedThrough = index;
-  }
-
-  private beginningAfter(index: LogIndex): Segment {
-    const segment = this.segments[this.lastWhere(({ before }) => before.index <= index)];
-    assert(segment?.before.index === index, `no segment begins after record ${index}`);
-    return segment;
   }
 
   /** Removes the segments before a cut point, oldest first; the marker says already that the log begins there. */
   async cut(through: LogIndex): Promise<void> {
-    await this.removing(async () => {
-      const kept = this.segments.findIndex(({ before }) => before.index === through);
-      assert(kept !== -1, `no segment begins after record ${through}`);
-      const doomed = this.segments.splice(0, kept);
+    await this.removals.run(async () => {
+      const doomed = this.row.cut(through);
       this.memberships.cutThrough(through);
       for (const segment of doomed) await segment.remove();
     });
@@ -177,18 +168,18 @@ export class SegmentedLog {
 
   /** The staged log takes the place of this one. */
   async swap(checkpoint: Checkpoint): Promise<void> {
-    await this.removing(async () => {
+    await this.removals.run(async () => {
       const prepared = await this.prepared;
       this.prepared = undefined;
       await prepared?.database.close();
-      for (const segment of this.segments) await segment.retire();
+      for (const segment of this.row.all) await segment.retire();
       await swapSegments(this.path, this.settings.disk);
       const directory = join(this.path, segmentName(this.sequence));
       const header: SegmentHeader = present(
         await readHeader(this.settings.disk, directory, this.identity.group, this.sequence),
         'the staged segment has a header',
       );
-      this.segments = [Segment.openExisting(directory, header, this.settings)];
+      this.row.replaceAll(Segment.openExisting(directory, header, this.settings));
       this.checkpointedThrough = checkpoint.before.index;
       this.memberships.replaceWith({ index: checkpoint.membershipIndex, membership: checkpoint.membership });
     });
@@ -196,13 +187,13 @@ export class SegmentedLog {
 
   /** Seals a full segment and begins the next one. Not in the path of a write: whoever waited has been answered. */
   async rollIfFull(): Promise<void> {
-    const { bytes } = this.youngest();
+    const { bytes } = this.row.youngest;
     const { segmentBytes } = this.settings;
     if (bytes >= segmentBytes / 2 && this.prepared === undefined) this.prepare();
     if (bytes < segmentBytes) return;
     const prepared = await present(this.prepared, 'the next segment is prepared when this one is half full');
     await this.settling;
-    const full = this.youngest();
+    const full = this.row.youngest;
     await full.seal();
     const inForce = this.memberships.latest;
     const { group, incarnation } = this.identity;
@@ -214,7 +205,7 @@ export class SegmentedLog {
       membershipIndex: inForce.index,
     });
     this.prepared = undefined;
-    this.segments.push(next);
+    this.row.push(next);
     this.settling = full.settle().then(
       () => this.settings.indexer?.want(full),
       (error: unknown) => this.settleFailed(full, error),
@@ -228,7 +219,7 @@ export class SegmentedLog {
       const last = Math.min(to, this.tail.index);
       const records: LogRecord[] = [];
       for (let bytes = 0, next = from; next <= last && bytes < maxBytes; ) {
-        const segment = this.holding(next);
+        const segment = this.row.holding(next);
         const part = await segment.read(next, logIndex(Math.min(last, segment.tail.index)), maxBytes - bytes);
         const size = part.reduce((sum, record) => sum + record.bytes.byteLength, 0);
         if (records.length > 0 && bytes + size > maxBytes) break;
@@ -263,7 +254,7 @@ export class SegmentedLog {
   ): Promise<Result | undefined> {
     return this.mending(async () => {
       this.requireHeld(from);
-      const segment = this.holding(from);
+      const segment = this.row.holding(from);
       return segment.isSealed && segment.tail.index <= through ? action(segment) : undefined;
     });
   }
@@ -272,8 +263,7 @@ export class SegmentedLog {
   async indexOfCounter(counter: Counter): Promise<LogIndex | undefined> {
     return this.mending(async () => {
       if (counter >= this.tail.nextCounter) return undefined;
-      const segment = this.segments[this.lastWhere((candidate) => candidate.before.nextCounter <= counter)];
-      return segment?.indexOfCounter(counter);
+      return this.row.lastWhere(({ before }) => before.nextCounter <= counter)?.indexOfCounter(counter);
     });
   }
 
@@ -281,18 +271,18 @@ export class SegmentedLog {
   async indexOfTime(timestampMs: number): Promise<LogIndex | undefined> {
     return this.mending(async () => {
       const { tail } = this;
-      const first = this.oldest().before;
+      const first = this.row.oldest.before;
       if (tail.timeMs < timestampMs || tail.index === first.index) return undefined;
       if (first.timeMs >= timestampMs) return logIndex(first.index + 1);
-      return this.segments[this.lastWhere(({ before }) => before.timeMs < timestampMs)]?.indexOfTime(timestampMs);
+      return this.row.lastWhere(({ before }) => before.timeMs < timestampMs)?.indexOfTime(timestampMs);
     });
   }
 
   /** See `GroupLog.indexOfBytes`. */
   async indexOfBytes(maxBytes: number): Promise<LogIndex | undefined> {
-    return this.besideRemoval(async () => {
+    return this.removals.beside(async () => {
       let fit = maxBytes;
-      for (const segment of this.segments.toReversed()) {
+      for (const segment of this.row.all.toReversed()) {
         if (segment.eventBytes > fit) return await segment.indexAfterBytes(segment.eventBytes - fit);
         fit -= segment.eventBytes;
       }
@@ -302,12 +292,12 @@ export class SegmentedLog {
 
   /** Of the records in all segments. */
   get bytes(): number {
-    return this.segments.reduce((sum, { bytes }) => sum + bytes, 0);
+    return this.row.all.reduce((sum, { bytes }) => sum + bytes, 0);
   }
 
   /** First and last index of each sealed segment, oldest first. */
   sealedRanges(): { readonly from: LogIndex; readonly to: LogIndex }[] {
-    const sealed = this.segments.filter(({ isSealed }) => isSealed);
+    const sealed = this.row.all.filter(({ isSealed }) => isSealed);
     return sealed.map(({ before, tail }) => ({ from: logIndex(before.index + 1), to: tail.index }));
   }
 
@@ -316,33 +306,7 @@ export class SegmentedLog {
     // Where preparing failed, that has been reported when it did.
     const prepared = await this.prepared?.catch(() => undefined);
     await this.settling;
-    await Promise.all([prepared?.database.close(), ...this.segments.map((segment) => segment.close())]);
-  }
-
-  private oldest(): Segment {
-    return present(this.segments[0], 'a log has at least one segment');
-  }
-
-  private youngest(): Segment {
-    return present(this.segments.at(-1), 'a log has at least one segment');
-  }
-
-  private holding(index: LogIndex): Segment {
-    const segment = this.segments[this.lastWhere((candidate) => candidate.before.index < index)];
-    return present(segment, `record ${index} lies before the log's begin`);
-  }
-
-  /** Position of the last segment for which `holds`, which is true for the first ones and false from some on; -1 for none. */
-  private lastWhere(holds: (segment: Segment) => boolean): number {
-    let low = 0;
-    let high = this.segments.length;
-    while (low < high) {
-      const middle = (low + high) >>> 1;
-      const segment = this.segments[middle];
-      if (segment !== undefined && holds(segment)) low = middle + 1;
-      else high = middle;
-    }
-    return low - 1;
+    await Promise.all([prepared?.database.close(), ...this.row.all.map((segment) => segment.close())]);
   }
 
   private async writeTo(segment: Segment, after: LogTail, records: readonly LogRecord[]): Promise<void> {
@@ -358,20 +322,18 @@ export class SegmentedLog {
   }
 
   private async removeAbove(after: LogTail, records: readonly LogRecord[]): Promise<void> {
-    while (this.youngest().before.index > after.index) {
-      const doomed = this.youngest();
-      this.segments.pop();
-      await doomed.remove();
+    while (this.row.youngest.before.index > after.index) {
+      await this.row.pop().remove();
     }
     this.memberships.truncateAfter(after.index);
-    const youngest = this.youngest();
+    const youngest = this.row.youngest;
     await youngest.unseal();
     await this.writeTo(youngest, after, records);
   }
 
   /** A segment that was removed meanwhile needs it no more. */
   private settleFailed(segment: Segment, error: unknown): void {
-    if (this.segments.includes(segment)) this.settings.onFailure(error);
+    if (this.row.includes(segment)) this.settings.onFailure(error);
   }
 
   private prepare(): void {
@@ -384,13 +346,13 @@ export class SegmentedLog {
   private warmAfter(segment: Segment, next: LogIndex): void {
     const middle = (segment.before.index + segment.tail.index) / 2;
     if (next < middle) return;
-    const following = this.repairs.isClosed ? undefined : this.segments[this.segments.indexOf(segment) + 1];
+    const following = this.repairs.isClosed ? undefined : this.row.following(segment);
     // Whoever reads it meets the failure again, and reports it.
     following?.warm().catch(() => undefined);
   }
 
   private requireHeld(index: LogIndex): void {
-    const { before } = this.oldest();
+    const { before } = this.row.oldest;
     if (index <= before.index) throw givenUp(index, before);
   }
 
@@ -398,30 +360,19 @@ export class SegmentedLog {
   private async rebuild(damaged: Segment): Promise<number> {
     const { path: segmentsPath, settings } = this;
     const { source } = settings.healing;
-    const isObsolete = (): boolean => this.repairs.isClosed || !damaged.isSealed || !this.segments.includes(damaged);
+    const isObsolete = (): boolean => this.repairs.isClosed || !damaged.isSealed || !this.row.includes(damaged);
     const fetched = await rebuildSegment(damaged, { segmentsPath, settings, source, isObsolete });
-    await this.removing(async () => {
+    await this.removals.run(async () => {
       if (isObsolete()) return await discardRebuilt(segmentsPath, settings.disk);
       await damaged.retire();
       await replaceSegment(segmentsPath, segmentName(damaged.header.sequence), settings.disk);
       const footer = present(await readFooter(settings.disk, damaged.directory), 'a segment that was built anew is sealed');
       const mended = Segment.sealedExisting(damaged.directory, damaged.header, footer, settings);
-      this.segments = this.segments.map((segment) => (segment === damaged ? mended : segment));
+      this.row.replace(damaged, mended);
       settings.indexer?.forget(damaged);
       settings.indexer?.want(mended);
     });
     return fetched;
-  }
-
-  /** One at a time. */
-  private async removing(remove: () => Promise<void>): Promise<void> {
-    const removal = this.removal.then(() => {
-      this.removals++;
-      return remove();
-    });
-    // Readers only wait for its end; the failure is the writer's.
-    this.removal = removal.catch(() => undefined);
-    await removal;
   }
 
   /** Damage that is met is repaired, if it can be. */
@@ -429,22 +380,10 @@ export class SegmentedLog {
     for (;;) {
       if (this.repairs.isClosed) throw new FlotillaError('SHUTTING_DOWN', 'the storage is closed');
       try {
-        return await this.besideRemoval(action);
+        return await this.removals.beside(action);
       } catch (error) {
         if (!(error instanceof SegmentDamage)) throw error;
         await this.repairs.mend(error);
-      }
-    }
-  }
-
-  private async besideRemoval<Result>(action: () => Promise<Result>): Promise<Result> {
-    for (;;) {
-      await this.removal;
-      const { removals } = this;
-      try {
-        return await action();
-      } catch (error) {
-        if (removals === this.removals) throw error;
       }
     }
   }

@@ -1,0 +1,30 @@
+/** Keeps those who read a log's segments and those who remove some of them out of each other's way. */
+export class Removals {
+  /** Removals so far: a read that one of them overtook is done again. */
+  private count = 0;
+  private last: Promise<void> = Promise.resolve();
+
+  /** Removes segments: one such call at a time. */
+  async run(remove: () => Promise<void>): Promise<void> {
+    const removal = this.last.then(() => {
+      this.count++;
+      return remove();
+    });
+    // Readers only wait for its end; the failure is the writer's.
+    this.last = removal.catch(() => undefined);
+    await removal;
+  }
+
+  /** Reads, beside other reads. */
+  async beside<Result>(read: () => Promise<Result>): Promise<Result> {
+    for (;;) {
+      await this.last;
+      const { count } = this;
+      try {
+        return await read();
+      } catch (error) {
+        if (count === this.count) throw error;
+      }
+    }
+  }
+}
