@@ -66,7 +66,7 @@ export const SERVER_OPTIONS = {
     short: 'M',
     argument: 'SIZE',
     group: 'Storage',
-    summary: "the log's hot tail that is kept in memory",
+    summary: 'the newest of the logs that is kept in memory, of all groups of the node together',
     default: '64MiB',
   },
   'segment-bytes': { argument: 'SIZE', group: 'Storage', summary: 'size of one segment of the log', default: '64MiB' },
