@@ -1,12 +1,14 @@
 import { counter, LIMITS, type LogIndex, logIndex, MinHeap } from '../base/index.js';
 import { type Glob, isSystemNamespace } from '../event/index.js';
-import type { LogRecord, LogTail } from '../wire/index.js';
+import type { LogBegin } from '../machine/index.js';
+import type { LogRecord } from '../wire/index.js';
 import { type NamespaceCount, type NamespaceCursor, type RecordRange, RecordTally } from './namespace-tally.js';
 import type { GroupLog } from './ports.js';
 
 /** What is listed of: the committed records of a log. */
 export interface ListedLog {
-  readonly begin: LogTail;
+  /** Where the stream begins for its readers. */
+  readonly stream: { readonly first: LogBegin };
   readonly commitIndex: LogIndex;
   read(from: LogIndex, to: LogIndex, maxBytes: number): LogRecord[] | Promise<LogRecord[]>;
 }
@@ -25,18 +27,19 @@ export interface NamespaceListing {
  */
 export async function* listNamespaces(log: ListedLog, stored: GroupLog, listing: NamespaceListing): AsyncGenerator<NamespaceCount> {
   const { glob } = listing;
-  const { begin, commitIndex } = log;
+  const { commitIndex } = log;
+  const { first } = log.stream;
   const after = Buffer.from(listing.after);
   const cursors: NamespaceCursor[] = [];
   const rest: RecordRange[] = [];
-  for (let next = logIndex(begin.index + 1); next <= commitIndex; ) {
+  for (let next = logIndex(first.index + 1); next <= commitIndex; ) {
     const table = await stored.namespaces(next, commitIndex, { prefix: glob.literalPrefix, after: listing.after });
     if (table !== undefined) cursors.push(table.rows);
     const through: LogIndex = table?.through ?? (await log.read(next, commitIndex, LIMITS.readChunkBytes)).at(-1)?.index ?? next;
     if (table === undefined) addRange(rest, next, through);
     next = logIndex(through + 1);
   }
-  const afterCounter = counter(begin.nextCounter - 1);
+  const afterCounter = counter(first.firstCounter - 1);
   cursors.push(new RecordTally(rest, (from, to, maxBytes) => log.read(from, to, maxBytes), { glob, after, afterCounter }));
   for await (const row of merged(cursors)) {
     const name = Buffer.from(row.name);

@@ -40,7 +40,8 @@ test('listNamespaces_isWhatCountingEveryEventGives', async (t) => {
       const begun = seed % 3 === 0 ? Math.floor(commitIndex / 2) : 0;
       const beginRecord = records[begun - 1];
       const begin = beginRecord === undefined ? EMPTY_LOG_TAIL : tailAfter(beginRecord);
-      const log = { begin, commitIndex, read: (from: LogIndex, to: LogIndex, bytes: number) => stored.read(from, to, bytes) };
+      const stream = { first: { index: begin.index, firstCounter: begin.nextCounter } };
+      const log = { stream, commitIndex, read: (from: LogIndex, to: LogIndex, bytes: number) => stored.read(from, to, bytes) };
       for (const [pattern, after] of [
         ['/**/*', ''],
         ['/n/*', ''],
