@@ -11,6 +11,9 @@ interface Disaster {
   readonly strike: () => void;
 }
 
+/** A leader that leads for so long is toppled. */
+const REIGN_MS_MAX = 2000;
+
 export interface DisastersOptions {
   readonly cluster: Cluster;
   readonly clients: Clients;
@@ -64,7 +67,10 @@ export class Disasters {
 
   begin(): void {
     this.cluster.after(this.cluster.between(50, 200), () => this.act());
-    this.cluster.onElected = (machine) => this.hunt(machine);
+    this.cluster.onElected = (machine) => {
+      this.limitReign(machine);
+      this.hunt(machine);
+    };
   }
 
   private act(): void {
@@ -179,14 +185,30 @@ export class Disasters {
     });
   }
 
+  /** Luck may spare a leader for a whole run, which then shows nothing of elections. */
+  private limitReign(machine: Machine): void {
+    const { cluster } = this;
+    const { replica } = machine.witness;
+    const term = replica?.term;
+    cluster.after(REIGN_MS_MAX, () => {
+      if (cluster.calm || replica === undefined || machine.witness.replica !== replica) return;
+      if (replica.role !== 'leader' || replica.term !== term) return;
+      this.topple(machine);
+      this.limitReign(machine);
+    });
+  }
+
   private hunt(machine: Machine): void {
     const { cluster } = this;
     if (cluster.calm || cluster.random() > this.options.huntRate) return;
     cluster.after(cluster.between(1, this.options.huntMsMax), () => {
-      if (cluster.calm || !cluster.machines.has(machine.actor)) return;
-      if (cluster.random() < 0.5) this.crash(machine, cluster.random() < 0.5);
-      else this.cut(isolationOf(new Set([machine.actor])));
+      if (!cluster.calm && cluster.machines.has(machine.actor)) this.topple(machine);
     });
+  }
+
+  private topple(machine: Machine): void {
+    if (this.cluster.random() < 0.5) this.crash(machine, this.cluster.random() < 0.5);
+    else this.cut(isolationOf(new Set([machine.actor])));
   }
 }
 

@@ -20,6 +20,8 @@ const SHARES: Partial<Record<keyof Figures, number>> = {
   transfers: 0.3,
   unknownOutcomes: 0.3,
   recordsRead: 0.9,
+  retentions: 0.6,
+  cuts: 0.6,
   snapshots: 0.25,
   rests: 0.3,
 };
