@@ -47,10 +47,13 @@ async function whole(cluster: Cluster, client: FlotillaClient, node: ClusterNode
 test(
   'damage in one node of three, and a disk that was rolled back: no event is wrong or missing, and the node is whole again by itself',
   withReadyCluster({ args: ARGS }, async (cluster) => {
-    const [one, two, three] = cluster.nodes;
-    assert.ok(one !== undefined && two !== undefined && three !== undefined);
+    const [one, two] = [cluster.node(1), cluster.node(2)];
     const client = cluster.client();
-    await produce(client, 300);
+    // A third each, on all disks before the next: one write never spans segments, and each node is to have two.
+    for (let third = 0; third < 3; third++) {
+      await produce(client, 100);
+      await cluster.equalDumps();
+    }
     const wrote = (node: ClusterNode, words: string): boolean => readFileSync(node.logPath, 'utf8').includes(words);
 
     // The open segment, which LevelDB would now take for a new database: the node must not vote on it.
@@ -67,7 +70,7 @@ test(
     // A sealed one: the node goes on, and has what is damaged from the others.
     await two.kill('SIGTERM');
     const yesterday = join(cluster.dataDir, 'yesterday');
-    cpSync(folderOf(cluster, three), yesterday, { recursive: true });
+    cpSync(folderOf(cluster, two), yesterday, { recursive: true });
     const sealed = recordsFile(databaseOf(cluster, two, 'sealed'));
     const content = readFileSync(sealed);
     content[content.length >> 1] = (content[content.length >> 1] ?? 0) ^ 1;
@@ -77,16 +80,13 @@ test(
     await until('the segment was rebuilt', () => wrote(two, 'a damaged segment was rebuilt'));
     assert.ok(!wrote(two, 'asks the others'));
 
-    // The whole folder: the others have seen it at a later start.
-    await three.kill('SIGTERM');
-    three.start();
-    await cluster.ready();
+    // The whole folder, as it was before that start, which the others have seen.
     await produce(client, 20);
-    await three.kill('SIGKILL');
-    rmSync(folderOf(cluster, three), { recursive: true });
-    cpSync(yesterday, folderOf(cluster, three), { recursive: true });
-    three.start();
-    await until('node 3 begins anew', () => wrote(three, 'asks the others'));
-    await whole(cluster, client, three, 320);
+    await two.kill('SIGKILL');
+    rmSync(folderOf(cluster, two), { recursive: true });
+    cpSync(yesterday, folderOf(cluster, two), { recursive: true });
+    two.start();
+    await until('node 2 begins anew', () => wrote(two, 'asks the others'));
+    await whole(cluster, client, two, 320);
   }),
 );
