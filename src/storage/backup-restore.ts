@@ -26,6 +26,8 @@ export interface RestoreOptions {
   readonly clock: Clock;
   /** Default: {@link machineDisk}. */
   readonly disk?: Disk;
+  /** Default: `LIMITS.segmentBytes`. */
+  readonly segmentBytes?: number;
   /** Absent: everything. */
   readonly point?: RestorePoint | undefined;
   /** Called with what has been written so far. */
@@ -89,10 +91,11 @@ async function requireAbsent(parent: string, path: string): Promise<void> {
 }
 
 async function restoreLog(path: string, identity: NodeIdentity, options: RestoreOptions): Promise<Omit<RestoredNode, 'path'>> {
-  const { backup, clock, group, incarnation, disk = machineDisk } = options;
+  const { backup, clock, group, incarnation, disk = machineDisk, segmentBytes = LIMITS.segmentBytes } = options;
   const checkpoint: Checkpoint = { ...(await backup.readCheckpoint()), incarnation };
   requireWithin(options, checkpoint.before);
-  const storage = await openStorage({ directory: { path, groupsPath: groupsPathOf(path), identity }, clock, disk, indexing: false });
+  const directory = { path, groupsPath: groupsPathOf(path), identity };
+  const storage = await openStorage({ directory, clock, disk, segmentBytes, indexing: false });
   try {
     const { before, membership } = checkpoint;
     await storage.createGroup({ group, incarnation, membership });

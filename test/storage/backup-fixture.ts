@@ -1,6 +1,5 @@
 import { actorId, counter, logIndex, term } from '../../src/base/index.js';
 import { BATCH_HEADER_BYTES, writeBatchHeader } from '../../src/event/index.js';
-import { StreamMachine } from '../../src/machine/index.js';
 import type { Disk } from '../../src/storage/disk.js';
 import { BackupFolder, type BackupManifest, BackupWriter } from '../../src/storage/index.js';
 import {
@@ -14,7 +13,7 @@ import {
   sealRecord,
   tailAfter,
 } from '../../src/wire/index.js';
-import { CLUSTER, INCARNATION, membershipOf } from './fixture.js';
+import { CLUSTER, INCARNATION, membershipOf, stateAfter } from './fixture.js';
 
 export const SUBJECT = { stream: 'default', clusterId: CLUSTER, incarnation: INCARNATION };
 
@@ -32,14 +31,17 @@ export class StreamLog {
   readonly records: LogRecord[] = [];
   tail: LogTail;
 
-  constructor(before: LogTail = EMPTY_LOG_TAIL) {
+  /** Begins after these records, which were given up. */
+  constructor(earlier: readonly LogRecord[] = []) {
+    const last = earlier.at(-1);
+    const before = last === undefined ? EMPTY_LOG_TAIL : tailAfter(last);
     this.tail = before;
     this.checkpoint = {
       incarnation: INCARNATION,
       before,
       membership: membershipOf(1, 2, 3),
       membershipIndex: logIndex(0),
-      state: StreamMachine.initial().encode(),
+      state: stateAfter(earlier),
     };
   }
 

@@ -2,24 +2,25 @@ import assert from 'node:assert/strict';
 import { mkdir, readdir, truncate } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
-import { actorId, counter, logIndex, term } from '../../src/base/index.js';
+import { actorId, logIndex } from '../../src/base/index.js';
 import { parseEventId } from '../../src/event/index.js';
 import { systemClock } from '../../src/node/clock.js';
 import type { Disk } from '../../src/storage/disk.js';
 import { BackupFolder, type RestoredNode, type RestorePoint, restoreNode } from '../../src/storage/index.js';
-import { batchesOf, type LogRecord, type LogTail } from '../../src/wire/index.js';
+import { batchesOf, type LogRecord } from '../../src/wire/index.js';
+import { until } from '../support/until.js';
 import { backUpRecords, StreamLog } from './backup-fixture.js';
 import { FailingDisk } from './failing-disk.js';
-import { checksums, copyOf, GROUP, openNode, readAll, scratchDirectory } from './fixture.js';
+import { checksums, copyOf, GROUP, openNode, RecordChain, readAll, scratchDirectory, stateAfter } from './fixture.js';
 
 const NEW_CLUSTER = 'd'.repeat(32);
 const NEW_INCARNATION = 'e'.repeat(32);
 const INSTANCE = 'f'.repeat(32);
 
 /** A log of three nodes, with a change of members in it, backed up. */
-async function backedUp(t: TestContext, before?: LogTail): Promise<{ log: StreamLog; backup: string }> {
+async function backedUp(t: TestContext, earlier?: readonly LogRecord[]): Promise<{ log: StreamLog; backup: string }> {
   const backup = await scratchDirectory(t);
-  const log = new StreamLog(before);
+  const log = new StreamLog(earlier);
   log.addMany(20, { count: 3, bytes: 100 });
   log.addConfiguration(1, 2, 3, 4);
   log.add({ count: 2, actor: 1, timestampMs: 5000 }, { count: 4, actor: 2, timestampMs: 5000 }, { count: 1, actor: 3, timestampMs: 6000 });
@@ -28,7 +29,11 @@ async function backedUp(t: TestContext, before?: LogTail): Promise<{ log: Stream
   return { log, backup };
 }
 
-async function restore(backup: string, dataDir: string, options: { point?: RestorePoint; disk?: Disk } = {}): Promise<RestoredNode> {
+async function restore(
+  backup: string,
+  dataDir: string,
+  options: { point?: RestorePoint; disk?: Disk; segmentBytes?: number } = {},
+): Promise<RestoredNode> {
   return await restoreNode({
     ...options,
     backup: await BackupFolder.open(backup),
@@ -72,13 +77,38 @@ test('restore_isTheOnlyMemberOfANewCluster_withTheRecordsAsTheyWere', async (t) 
 });
 
 test('restore_ofALogThatBeginsLater_beginsThere', async (t) => {
-  const before: LogTail = { index: logIndex(500), term: term(2), checksum: 77, nextCounter: counter(901), timeMs: 500 };
-  const { log, backup } = await backedUp(t, before);
+  const earlier = new RecordChain();
+  earlier.addMany(500, { term: 2, events: 2 });
+  const { log, backup } = await backedUp(t, earlier.records);
   const dataDir = await scratchDirectory(t);
   await restore(backup, dataDir);
   const held = await heldBy(t, dataDir);
   assert.equal(held.begin, 500);
   assert.deepEqual(checksums(held.records), checksums(log.records));
+});
+
+test('restore_overManySegments_hasTheStateOfEach_andTheirIndexes', async (t) => {
+  const earlier = new RecordChain();
+  earlier.addMany(50, { term: 2 });
+  const { log, backup } = await backedUp(t, earlier.records);
+  const dataDir = await scratchDirectory(t);
+  await restore(backup, dataDir, { segmentBytes: 1024 });
+  const { storage, close } = await openNode(t, dataDir, 1024);
+  const stored = storage.group(GROUP);
+  const held = await readAll(storage);
+  const points = [...new Set(held.map(({ index }) => stored.cutPoint(index)))];
+  assert.ok(points.length > 3, `${points}`);
+  const all = [...earlier.records, ...held];
+  assert.deepEqual(checksums(held.slice(0, -1)), checksums(log.records));
+  for (const point of points)
+    assert.deepEqual(Buffer.from((await stored.checkpointAt(point)).state), Buffer.from(stateAfter(all.slice(0, point))), `${point}`);
+  const everyName = { prefix: '', after: '' };
+  const first = logIndex(stored.recovered.begin.index + 1);
+  await until(
+    'the first segment has its index',
+    async () => (await stored.namespaces(first, stored.recovered.tail.index, everyName)) !== undefined,
+  );
+  await close();
 });
 
 test('restore_interruptedAnywhere_leavesNoNodeOrTheRestoredOne_andCanBeDoneAgain', async (t) => {

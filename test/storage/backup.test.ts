@@ -17,7 +17,8 @@ test('backup_holdsWhatCameAndWhereItBegan_inFilesOfBoundedSize', async (t) => {
   log.addMany(3);
   const manifest = await backUpRecords(path, log, log.records);
   assert.deepEqual(checksums(await recordsOf(path)), checksums(log.records));
-  assert.deepEqual(await (await BackupFolder.open(path)).readCheckpoint(), log.checkpoint);
+  const { state, ...origin } = await (await BackupFolder.open(path)).readCheckpoint();
+  assert.deepEqual({ ...origin, state: Uint8Array.from(state) }, log.checkpoint);
   const sizes = manifest.files.map(({ bytes }) => bytes);
   assert.ok(sizes.length > 5 && sizes.filter((bytes) => bytes > 4096).length === 1, JSON.stringify(sizes));
   assert.deepEqual((await readdir(path)).sort(), ['checkpoint', 'manifest', ...manifest.files.map(({ name }) => name)].sort());
