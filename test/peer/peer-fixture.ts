@@ -175,7 +175,7 @@ export function makeAppend(count: number, payloadBytes = 100): { readonly messag
     records.push(record);
     tail = tailAfter(record);
   }
-  const entries = records.map(({ index, bytes }) => ({ index, term: term(1), bytes: bytes.byteLength }));
+  const entries = records.map(({ index, bytes }) => ({ index, term: term(1), bytes: bytes.byteLength, holdsEvents: true as const }));
   return {
     message: { type: 'append', term: term(1), previousIndex: logIndex(0), previousTerm: term(0), commitIndex: logIndex(0), entries },
     records,
