@@ -8,7 +8,7 @@ import { silentLogger } from './peer-fixture.js';
 const ROUND_MS = 4;
 const SCENARIOS = 120;
 /** What a network that falls in two lasts at most. */
-const STEPS = 1000;
+const STEPS = 400;
 
 interface World {
   readonly random: Random;
