@@ -241,11 +241,12 @@ export class Segment implements Indexable {
   /** The youngest again, after those behind it were truncated. */
   async unseal(): Promise<void> {
     if (this.state.kind === 'open') return;
-    await this.namespaces.remove();
     const footer = await this.footer();
     await removeFooter(this.disk, this.directory);
     this.state = { kind: 'open', contents: SegmentContents.of(footer) };
     this.database.pin();
+    // Last: of a segment that still looks sealed another index could be begun, from records that are about to go.
+    await this.namespaces.remove();
   }
 
   /** Opens LevelDB before a reader needs it: recovering a segment that was never read takes half a second. */

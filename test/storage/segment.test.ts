@@ -2,11 +2,12 @@ import assert from 'node:assert/strict';
 import { mkdir, readdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
-import { logIndex } from '../../src/base/index.js';
+import { FlotillaError, logIndex } from '../../src/base/index.js';
 import { systemClock } from '../../src/node/clock.js';
 import { ColdDatabases } from '../../src/storage/cold-databases.js';
 import { UNOBSERVED } from '../../src/storage/healing.js';
 import { machineDisk } from '../../src/storage/machine-disk.js';
+import { Pace } from '../../src/storage/namespace-index/index.js';
 import { prepareSegment, Segment } from '../../src/storage/segment.js';
 import { databasePath, readFooter } from '../../src/storage/segment-files.js';
 import { EMPTY_LOG_TAIL } from '../../src/wire/index.js';
@@ -51,6 +52,26 @@ test('unseal_removesTheFooterBeforeAnythingIsWritten', async (t) => {
   const after = chain.tail;
   await segment.write(after, chain.addMany(2, { term: 2 }));
   assert.deepEqual(checksums(await segment.read(logIndex(1), logIndex(4), 1 << 20)), checksums(chain.records));
+});
+
+test('unseal_letsNoNamespaceIndexBeMadeOfWhatIsAboutToBeTruncated', async (t) => {
+  const segment = await newSegment(t);
+  const chain = new RecordChain();
+  await segment.write(
+    EMPTY_LOG_TAIL,
+    Array.from({ length: 5 }, () => chain.add({ kind: 'no-op' })),
+  );
+  await segment.seal();
+  const unsealing = segment.unseal();
+  // It was sealed a moment ago and has been settled now.
+  const indexing = segment.ensureIndex(new Pace(systemClock, () => false)).catch((error: unknown) => {
+    assert.ok(error instanceof FlotillaError && error.code === 'CANCELLED', String(error));
+  });
+  await unsealing;
+  chain.truncate(2);
+  await segment.write(chain.tail, []);
+  await indexing;
+  assert.ok(!(await readdir(segment.directory)).includes('namespaces'), 'it would hold what was truncated');
 });
 
 test('seal_isReadFromAgainAfterItWasClosed', async (t) => {
