@@ -13,7 +13,8 @@ import { segmentSequenceOf } from './segment-files.js';
  * in it that are sound and from those that other nodes have. Every record must
  * continue the one before it, from the header of the old segment to the end that
  * its footer names: the checksums are chained, so it can only be the very same
- * log. The header itself, which the start has verified, is copied.
+ * log. The header itself, which the start has verified, is copied, and so is the
+ * checkpoint beside it: that of the log's begin can't be made again.
  *
  * 1. the new segment is made in `segments-rebuilding/`, durably, and closed;
  * 2. that directory becomes `segments-rebuilt/`: from here on what is in it is whole;
@@ -55,8 +56,10 @@ export async function rebuildSegment(damaged: Segment, options: RebuildOptions):
     // LevelDB keeps the path that it was opened with: it must not be open while the directory gets its name.
     await segment.close();
   }
-  const header = await disk.readFile(join(damaged.directory, 'header'));
-  if (header !== undefined) await replaceFile(disk, join(segment.directory, 'header'), header);
+  for (const name of ['header', 'checkpoint']) {
+    const content = await disk.readFile(join(damaged.directory, name));
+    if (content !== undefined) await replaceFile(disk, join(segment.directory, name), content);
+  }
   return fetched;
 }
 
