@@ -55,8 +55,7 @@ export class KnownMembers {
   }
 
   static async open(disk: Disk, nodePath: string): Promise<KnownMembers> {
-    const path = join(nodePath, 'known-members');
-    return new KnownMembers(disk, path, await readIfSound(disk, path));
+    return new KnownMembers(disk, pathOf(nodePath), await readIfSound(disk, nodePath));
   }
 
   /** Undefined before the node was part of a cluster, and where the file was lost. */
@@ -111,14 +110,23 @@ export class KnownMembers {
   }
 }
 
-async function readIfSound(disk: Disk, path: string): Promise<KnownCluster | undefined> {
+/** Undefined where there are none. Throws DATA_LOSS where the file is damaged. */
+export async function readKnownMembers(disk: Disk, nodePath: string): Promise<KnownCluster | undefined> {
+  const content = await readCheckedFile<Content>(disk, pathOf(nodePath), FORMAT);
+  if (content === undefined) return undefined;
+  const { clusterId, self, others } = content;
+  return { clusterId, self, others };
+}
+
+async function readIfSound(disk: Disk, nodePath: string): Promise<KnownCluster | undefined> {
   try {
-    const content = await readCheckedFile<Content>(disk, path, FORMAT);
-    if (content === undefined) return undefined;
-    const { clusterId, self, others } = content;
-    return { clusterId, self, others };
+    return await readKnownMembers(disk, nodePath);
   } catch (error) {
     if (error instanceof FlotillaError && error.code === 'DATA_LOSS') return undefined;
     throw error;
   }
+}
+
+function pathOf(nodePath: string): string {
+  return join(nodePath, 'known-members');
 }

@@ -98,3 +98,14 @@ function firstWhere<Value>(values: readonly Value[], holds: (value: Value) => bo
   }
   return low;
 }
+
+/** Throws DATA_LOSS where there is an index that is not what was written for the records up to `tail`. */
+export async function verifyIndex(disk: Disk, path: string, tail: IndexedTail): Promise<void> {
+  const index = await IndexFile.open(disk, path, tail);
+  try {
+    if (index !== undefined) await index.verify();
+    else if ((await disk.readFile(path)) !== undefined) throw new FlotillaError('DATA_LOSS', `${path} is damaged, or of other records`);
+  } finally {
+    await index?.close();
+  }
+}

@@ -1,5 +1,5 @@
 export type { SegmentMatch } from './glob-match.js';
-export { blocksFor, hasPrefix, IndexFile } from './index-file.js';
+export { blocksFor, hasPrefix, IndexFile, verifyIndex } from './index-file.js';
 export { IndexRows } from './index-rows.js';
 export { type Indexable, NamespaceIndexer } from './indexer.js';
 export { Pace } from './pace.js';

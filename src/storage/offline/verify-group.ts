@@ -1,7 +1,10 @@
 import { join } from 'node:path';
 import { type LogIndex, messageOf } from '../../base/index.js';
 import type { LogTail } from '../../wire/index.js';
+import { readCheckpoint } from '../checkpoint-file.js';
+import { machineDisk } from '../machine-disk.js';
 import type { Marker } from '../marker-file.js';
+import { verifyIndex } from '../namespace-index/index.js';
 import type { ContentsSummary } from '../segment-contents.js';
 import { databasePath, type SegmentHeader } from '../segment-files.js';
 import { withDatabaseView } from './database-view.js';
@@ -118,6 +121,7 @@ class GroupVerification {
       return undefined;
     }
     this.checkContinuation(directory, header.content, before);
+    await this.checkCheckpoint(directory, header.content);
     const scan = await this.scan(directory, header.content);
     const footer = this.footerOf(segment, next !== undefined);
     const end = footer?.tail ?? (next?.header.kind === 'sound' ? next.header.content.before : undefined);
@@ -128,7 +132,30 @@ class GroupVerification {
       this.damages.push({ file: databasePath(directory), records: { from, to }, what, remedy: next === undefined ? 'replace' : 'refetch' });
     if (scan.damages.length > 0) return end;
     if (footer !== undefined) this.compareFooter(directory, footer, scan);
+    await this.checkIndex(directory, scan.contents.tail);
     return scan.contents.tail;
+  }
+
+  /** One that is missing may not have been due yet; the state that a log begins with is nowhere else. */
+  private async checkCheckpoint(directory: string, { before }: SegmentHeader): Promise<void> {
+    if (before.index === 0) return;
+    const file = join(directory, 'checkpoint');
+    const isFirst = this.marker?.beginIndex === before.index;
+    if (!isFirst && (await machineDisk.readFile(file)) === undefined) return;
+    try {
+      await readCheckpoint(machineDisk, { directory, before });
+    } catch (error) {
+      this.damaged(file, messageOf(error), isFirst ? 'replace' : 'start');
+    }
+  }
+
+  private async checkIndex(directory: string, tail: LogTail): Promise<void> {
+    const file = join(directory, 'namespaces');
+    try {
+      await verifyIndex(machineDisk, file, tail);
+    } catch (error) {
+      this.damaged(file, messageOf(error), 'start');
+    }
   }
 
   private checkContinuation(directory: string, { before, group, sequence, incarnation }: SegmentHeader, tail: LogTail | undefined): void {

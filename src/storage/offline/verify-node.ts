@@ -3,6 +3,7 @@ import { type ActorId, messageOf } from '../../base/index.js';
 import { isRemoved } from '../durable-files.js';
 import { groupIdOf, isUnfinished } from '../group-files.js';
 import { identityPath, type NodeIdentity, readIdentity } from '../identity-file.js';
+import { readKnownMembers } from '../known-members.js';
 import { machineDisk } from '../machine-disk.js';
 import { groupsPathOf } from '../node-directory.js';
 import { readPlan } from '../recovery-plan.js';
@@ -32,6 +33,7 @@ export async function verifyNode(dataDir: string, actor: ActorId, onProgress: On
     const notes: string[] = [];
     const identity = await verifyIdentity(path, actor, damages);
     await notePlan(path, damages, notes);
+    await checkKnownMembers(path, damages);
     const names = await machineDisk.list(groupsPathOf(path)).catch(() => []);
     for (const name of names)
       if (isUnfinished(name) || isRemoved(name)) notes.push(`${join(groupsPathOf(path), name)} is left over; the next start removes it`);
@@ -70,5 +72,14 @@ async function notePlan(path: string, damages: Damage[], notes: string[]): Promi
     if ((await readPlan(machineDisk, path)) !== undefined) notes.push('a forced recovery was begun and has not ended: run it again');
   } catch (error) {
     damages.push({ file: join(path, 'recovery'), what: messageOf(error), remedy: 'replace' });
+  }
+}
+
+/** Made anew from the log and from the next hellos. */
+async function checkKnownMembers(path: string, damages: Damage[]): Promise<void> {
+  try {
+    await readKnownMembers(machineDisk, path);
+  } catch (error) {
+    damages.push({ file: join(path, 'known-members'), what: messageOf(error), remedy: 'start' });
   }
 }
