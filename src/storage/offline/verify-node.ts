@@ -34,6 +34,8 @@ export async function verifyNode(dataDir: string, actor: ActorId, onProgress: On
     const identity = await verifyIdentity(path, actor, damages);
     await notePlan(path, damages, notes);
     await checkKnownMembers(path, damages);
+    for (const name of await machineDisk.list(path))
+      if (/^damaged-\d+$/.test(name)) notes.push(`${join(path, name)} holds what was damaged when the node began anew; no start reads it`);
     const names = await machineDisk.list(groupsPathOf(path)).catch(() => []);
     for (const name of names)
       if (isUnfinished(name) || isRemoved(name)) notes.push(`${join(groupsPathOf(path), name)} is left over; the next start removes it`);
@@ -41,6 +43,9 @@ export async function verifyNode(dataDir: string, actor: ActorId, onProgress: On
     for (const group of names.flatMap((name) => groupIdOf(name) ?? []).sort((a, b) => a - b)) {
       const view = await viewGroup(machineDisk, join(groupsPathOf(path), String(group)), group);
       groups.push(await verifyGroup(view, scratchPath, onProgress));
+      for (const name of await machineDisk.list(view.path))
+        if (/^segments-rebuil(ding|t)$/.test(name))
+          notes.push(`${join(view.path, name)} is left of a repair; the next start removes it or puts it in its place`);
     }
     if (identity?.clusterId !== undefined && groups.length === 0)
       damages.push({ file: groupsPathOf(path), what: `missing, and the node belongs to cluster ${identity.clusterId}`, remedy: 'replace' });
