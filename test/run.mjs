@@ -4,7 +4,7 @@
  *
  * Files run side by side, except for those of test/cluster: they start real
  * nodes and measure real time, so each has the machine to itself, at the end;
- * but those that mostly wait go two at a time.
+ * but those that mostly wait go three at a time.
  * Ends with 1 where a test failed, where a file holds none, and where there is
  * nothing to run: a test that silently does not run is worse than none.
  */
@@ -49,6 +49,7 @@ const PATIENT = new Set(
     'backup',
     'bad-commands',
     'bad-requests',
+    'damage',
     'formation',
     'grpc',
     'many-groups',
@@ -57,6 +58,7 @@ const PATIENT = new Set(
     'paused-leader',
     'read-your-writes',
     'recover',
+    'retention',
     'scrape',
     'three-nodes-example',
     'upgrade',
@@ -97,7 +99,7 @@ async function main(args) {
     events(
       [
         { files: together, concurrency: Math.min(availableParallelism(), 4) },
-        { files: patient, concurrency: 2 },
+        { files: patient, concurrency: 3 },
         { files: alone, concurrency: 1 },
       ],
       outcome,

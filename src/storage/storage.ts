@@ -142,7 +142,9 @@ export class LevelStorage implements Storage {
       await removeDirectory(this.settings.disk, path);
     }
     await createGroupFiles(path, created, this.settings);
-    const store = await openGroup(path, created.group, this.directory.identity, this.settings);
+    // No start before this one can have written to it.
+    const { bootCounter } = this.directory.identity;
+    const store = await openGroup(path, created.group, { bootCounter }, this.settings);
     this.stores.set(created.group, store);
     return store;
   }
