@@ -53,20 +53,19 @@ export interface DumpSink {
 export async function dumpStopped({ dataDir, actor, stream, through }: DumpOptions, sink: DumpSink): Promise<{ beyondCommit: boolean }> {
   if (stream !== DEFAULT_STREAM)
     throw new FlotillaError('NOT_FOUND', `stream: there is no stream ${JSON.stringify(stream)}; this version has only "${DEFAULT_STREAM}"`);
-  let last: Counter = counter(0);
+  const log = { dataDir: resolve(dataDir), actor: actorId(actor), group: DEFAULT_GROUP };
+  const firstCounter = await firstDelivered(log);
+  let last: Counter = counter(firstCounter - 1);
   let beyondCommit = false;
   await readHeldLog(
-    { dataDir: resolve(dataDir), actor: actorId(actor), group: DEFAULT_GROUP },
-    async ({ incarnation, begin }) => {
-      last = counter(begin.nextCounter - 1);
-      await sink.begin({ incarnation });
-    },
+    log,
+    ({ incarnation }) => sink.begin({ incarnation }),
     async (records, { commitIndex }) => {
       for (const record of records) {
         if (through === undefined ? record.index > commitIndex : last >= through.counter) return false;
-        if (record.kind !== 'events') continue;
+        if (record.kind !== 'events' || record.firstCounter + record.eventCount <= firstCounter) continue;
         beyondCommit ||= record.index > commitIndex;
-        await sink.events(eventsUpTo(record, through));
+        await sink.events(eventsBetween(record, firstCounter, through));
         last = counter(record.firstCounter + record.eventCount - 1);
       }
       return true;
@@ -85,8 +84,25 @@ export function requireReached(through: DumpEnd | undefined, lastCounter: number
   );
 }
 
-function eventsUpTo(record: LogRecord, through: DumpEnd | undefined): EventJson[] {
-  const all = batchesOf(record).flatMap((batch) => eventsOf(batch, selectEvents(batch, EVERYTHING, 0)));
+/** The first event that the node would deliver: retention may have reached into a segment that still stands. */
+async function firstDelivered(log: Parameters<typeof readHeldLog>[0]): Promise<Counter> {
+  let first: Counter = counter(1);
+  await readHeldLog(
+    log,
+    async ({ state }) => {
+      first = state.begin.firstCounter;
+    },
+    async (records, { commitIndex, state }) => {
+      for (const record of records) if (record.index <= commitIndex) state.apply(record);
+      first = state.begin.firstCounter;
+      return (records.at(-1)?.index ?? commitIndex) < commitIndex;
+    },
+  );
+  return first;
+}
+
+function eventsBetween(record: LogRecord, firstCounter: Counter, through: DumpEnd | undefined): EventJson[] {
+  const all = batchesOf(record).flatMap((batch) => eventsOf(batch, selectEvents(batch, EVERYTHING, firstCounter - 1)));
   const events = through === undefined ? all : all.filter(({ id }) => id.counter <= through.counter);
   for (const { id } of events) requireSameActor(through, id);
   return events.map(eventToJson);

@@ -8,7 +8,7 @@ import { HotLog } from './hot-log.js';
 import { Members } from './members.js';
 import { NamespaceReads } from './namespace-reads.js';
 import { Persister } from './persister.js';
-import type { Clock, GroupLog, LinkState, Proposed } from './ports.js';
+import type { Clock, GroupLog, LinkState, Proposed, RecoveredGroup } from './ports.js';
 import { Proposer } from './proposer.js';
 import { ReadIndexes } from './read-indexes.js';
 import type { ReplicaOptions } from './replica-options.js';
@@ -53,18 +53,7 @@ export class Replica {
     this.stored = options.storage.group(options.group);
     const { recovered } = this.stored;
     this.log = new HotLog(this.stored, options.cache, options.observer);
-    this.core = new RaftCore({
-      self: options.self,
-      settings: options.settings,
-      random: options.random,
-      nowMs: this.clock.nowMs(),
-      hardState: recovered.hardState,
-      begin: recovered.begin,
-      termStarts: recovered.termStarts,
-      lastIndex: recovered.tail.index,
-      configurations: recovered.memberships.map(({ index, membership }) => ({ index, configuration: membership })),
-      commitIndex: recovered.commitIndex,
-    });
+    this.core = coreOf(options, recovered);
     const { core, log, clock } = this;
     this.proposer = new Proposer({ core, log, clock, observer: options.observer, onProposed: () => this.drive() });
     this.replicator = new Replicator({
@@ -390,4 +379,12 @@ export class Replica {
     this.stop();
     this.options.onFatal(error);
   }
+}
+
+/** Consensus, as far as the log that was found has come. */
+function coreOf({ self, settings, random, clock }: ReplicaOptions, recovered: RecoveredGroup): RaftCore {
+  const { hardState, begin, termStarts, tail, memberships, commitIndex } = recovered;
+  const configurations = memberships.map(({ index, membership }) => ({ index, configuration: membership }));
+  const nowMs = clock.nowMs();
+  return new RaftCore({ self, settings, random, nowMs, hardState, begin, termStarts, lastIndex: tail.index, configurations, commitIndex });
 }

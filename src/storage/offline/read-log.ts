@@ -1,6 +1,8 @@
 import { join } from 'node:path';
 import { type ActorId, FlotillaError, type GroupId, LIMITS, type LogIndex, logIndex, messageOf } from '../../base/index.js';
+import { StreamMachine } from '../../machine/index.js';
 import { follows, type LogRecord, type LogTail, openRecord, tailAfter } from '../../wire/index.js';
+import { readCheckpoint } from '../checkpoint-file.js';
 import { machineDisk } from '../machine-disk.js';
 import { groupsPathOf } from '../node-directory.js';
 import { databasePath } from '../segment-files.js';
@@ -15,6 +17,8 @@ export interface HeldLogView {
   readonly begin: LogTail;
   /** Up to here the node knew that records were committed. */
   readonly commitIndex: LogIndex;
+  /** What the stream's records up to the begin have led to. */
+  readonly state: StreamMachine;
   /** The log reaches at least up to here. */
   readonly heldIndex: LogIndex;
 }
@@ -34,7 +38,7 @@ export async function readHeldLog(
 ): Promise<void> {
   await withHeldNode(dataDir, actor, async ({ path, scratchPath }) => {
     const view = await viewGroup(machineDisk, join(groupsPathOf(path), String(group)), group);
-    const { log, segments } = openView(view);
+    const { log, segments } = await openView(view);
     await begin(log);
     let tail = log.begin;
     for (const segment of segments) {
@@ -54,7 +58,7 @@ export async function readHeldLog(
   });
 }
 
-function openView(view: GroupView): { log: HeldLogView; segments: FoundSegment[] } {
+async function openView(view: GroupView): Promise<{ log: HeldLogView; segments: FoundSegment[] }> {
   const marker = sound(view.marker.newest, view.marker.path);
   const used = (view.segments ?? []).filter(({ header, isEmpty }) => header.kind !== 'missing' || !isEmpty);
   const first = used.findIndex(({ header }) => header.kind === 'sound' && header.content.before.index === marker.beginIndex);
@@ -62,7 +66,12 @@ function openView(view: GroupView): { log: HeldLogView; segments: FoundSegment[]
   if (oldest === undefined)
     throw new FlotillaError('DATA_LOSS', `${view.path} holds no segment that begins after record ${marker.beginIndex}`);
   const { incarnation, before } = sound(oldest.header, oldest.directory);
-  return { log: { incarnation, begin: before, commitIndex: marker.commitIndex, heldIndex: marker.index }, segments: used.slice(first) };
+  const { directory } = oldest;
+  const state = before.index === 0 ? StreamMachine.initial() : await readCheckpoint(machineDisk, { directory, before });
+  return {
+    log: { incarnation, begin: before, commitIndex: marker.commitIndex, state, heldIndex: marker.index },
+    segments: used.slice(first),
+  };
 }
 
 function requireContinuation({ header, directory }: FoundSegment, tail: LogTail): void {
