@@ -1,4 +1,4 @@
-import { cp, mkdtemp, rm } from 'node:fs/promises';
+import { cp, mkdtemp, readdir, rm, stat } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { TestContext } from 'node:test';
@@ -37,10 +37,34 @@ export async function scratchDirectory(t: TestContext): Promise<string> {
   return path;
 }
 
+/**
+ * What a kill would leave of a directory: its files as they are at one instant.
+ * Sealed segments become tables in the background, so the copy counts only where
+ * nothing has changed while it was made.
+ */
 export async function copyOf(t: TestContext, path: string): Promise<string> {
-  const copy = await scratchDirectory(t);
-  await cp(path, copy, { recursive: true });
-  return copy;
+  for (;;) {
+    const copy = await scratchDirectory(t);
+    const before = await listingOf(path);
+    const isWhole = await cp(path, copy, { recursive: true }).then(() => true, isGone);
+    if (isWhole && before === (await listingOf(path))) return copy;
+    await rm(copy, { recursive: true });
+  }
+}
+
+/** Every file with its size and the time of its last change; a file that went meanwhile is told by the next listing. */
+async function listingOf(path: string): Promise<string> {
+  const names = (await readdir(path, { recursive: true })).sort();
+  const lines = names.map(async (name) => {
+    const found = await stat(join(path, name), { bigint: true }).catch(isGone);
+    return `${name} ${found && `${found.size} ${found.mtimeNs}`}`;
+  });
+  return (await Promise.all(lines)).join('\n');
+}
+
+function isGone(error: NodeJS.ErrnoException): false {
+  if (error.code === 'ENOENT') return false;
+  throw error;
 }
 
 export interface OpenNode {
