@@ -60,7 +60,7 @@ function damageText({ file, records, what, remedy }: Damage): string {
 const REMEDIES: Readonly<Record<Remedy, string>> = {
   start: 'start the node: it makes this again from what is left.',
   refetch:
-    'the node votes and serves the rest, and refuses what is damaged. In a cluster another member has it. A cluster of one: restore a backup, or go on without these records.',
+    'start the node: it votes and serves the rest. In a cluster it has what is damaged from another member. A cluster of one refuses it: restore a backup, or go on without these records.',
   replace:
-    'the node must not vote with this. In a cluster: remove it (flotilla cluster remove ACTOR), move its folder away and start it on an empty one. A cluster of one: put back what is missing, or restore a backup.',
+    'the node must not vote with this. In a cluster: start it, and it begins anew with what the others have. A cluster of one: put back what is missing, or restore a backup.',
 };
