@@ -1,10 +1,11 @@
 import { Command, Option } from 'commander';
-import { FlotillaError, LIMITS } from '../src/base/index.js';
+import { LIMITS } from '../src/base/index.js';
 import { parseEventId } from '../src/event/index.js';
 import type { Restored, RestorePoint } from '../src/node/index.js';
 import { eventsText, nonEmpty } from './backup.js';
 import { ENVIRONMENT_HELP, Settings } from './client-options.js';
 import { EXIT, Output, sizeText } from './output.js';
+import { parsePointInTime } from './points-in-time.js';
 import { withProgress } from './progress.js';
 
 const DEFAULT_ADDRESS = '127.0.0.1:3000';
@@ -30,7 +31,8 @@ The node is the only member of a NEW cluster: events keep their ids, times and
 parents, the stream gets a new incarnation. Start it with the same directory and
 actor id; further nodes join it with --peer-addr, and get everything.
 
-A time is written as 2026-01-31T12:00:00Z, with its zone, or as a date, in UTC.
+A time is a duration before now (90s, 15m, 2h, 7d) or ISO 8601, in UTC where it
+names no zone.
 
 Examples:
   $ flotilla restore /backups/orders --verify-only
@@ -71,7 +73,7 @@ async function restore(backupDirectory: string, command: Command, settings: Sett
     command.error("error: option '-A, --actor-id <id>' is missing: say which node is to be made", { exitCode: EXIT.usage });
   const address = settings.text('advertise') ?? DEFAULT_ADDRESS;
   const through = settings.text('through');
-  const point = through === undefined ? undefined : settings.checked('through', () => pointOf(through));
+  const point = through === undefined ? undefined : settings.checked('through', () => pointOf(through, Date.now()));
   const dataDir = settings.text('data-dir') ?? '.flotilla';
   const { parseAddress, restoreFrom } = await import('../src/node/index.js');
   settings.checked('advertise', () => parseAddress(address));
@@ -87,18 +89,12 @@ async function restore(backupDirectory: string, command: Command, settings: Sett
   return EXIT.success;
 }
 
-/** An id, a counter or a time. */
-export function pointOf(text: string): RestorePoint {
+/** A counter, an id or a time: a bare number is a counter here. */
+function pointOf(text: string, nowMs: number): RestorePoint {
   if (/^\d{1,16}$/.test(text)) return { kind: 'event', counter: Number(text) };
-  if (/^\d{4}-\d\d-\d\d(T|$)/.test(text)) return { kind: 'time', utcMs: timeOf(text) };
+  if (!/^[\d.]+$/.test(text)) return { kind: 'time', utcMs: parsePointInTime(text, nowMs) };
   const id = parseEventId(text, 'through');
   return { kind: 'event', counter: id.counter, id };
-}
-
-function timeOf(text: string): number {
-  const utcMs = /^[^T]+$|(Z|[+-]\d\d:\d\d)$/.test(text) ? Date.parse(text) : Number.NaN;
-  if (!Number.isNaN(utcMs)) return utcMs;
-  throw new FlotillaError('INVALID_ARGUMENT', `${JSON.stringify(text)} is no time: write 2026-01-31T12:00:00Z, with its zone, or a date`);
 }
 
 function reportOf({ directory, clusterId, backup, ...held }: Restored, dataDir: string, actor: number): string {
