@@ -34,7 +34,8 @@ export class MinHeap<Value> {
   private sink(): void {
     for (let at = 0; ; ) {
       let least = at;
-      for (const child of [2 * at + 1, 2 * at + 2]) if (this.isLess(child, least)) least = child;
+      if (this.isLess(2 * at + 1, least)) least = 2 * at + 1;
+      if (this.isLess(2 * at + 2, least)) least = 2 * at + 2;
       if (least === at) return;
       this.swap(at, least);
       at = least;
