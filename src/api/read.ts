@@ -1,4 +1,4 @@
-import { FlotillaError, LIMITS, type LogIndex, logIndex } from '../base/index.js';
+import { FlotillaError, type LogIndex, logIndex } from '../base/index.js';
 import { formatEventId } from '../event/index.js';
 import type { GlobReads, Replica } from '../replica/index.js';
 import type { CallContext, ServerStream } from '../rpc/index.js';
@@ -38,7 +38,7 @@ export class ReadSession {
     const range = await resolveRange(replica, plan, end.index, call.signal);
     await this.chunks.sendStarted({ incarnation: replica.incarnation, endId: await this.endId(end.index), confirmed: end.confirmed });
     if (plan.backwards) return await this.sendBackwards(range);
-    const next = await this.sendCommitted(range, range.first, range.last);
+    const next = await this.sendThrough(range, range.first, range.last);
     if (!plan.tail || this.chunks.isDone) return;
     await this.chunks.sendCaughtUp();
     await this.follow(range, next);
@@ -70,8 +70,8 @@ export class ReadSession {
     return event === undefined ? '' : formatEventId(event.id);
   }
 
-  /** Sends what is committed already, from record `first` through `last`; returns the index after the last one sent. */
-  private async sendCommitted(range: ReadRange, first: LogIndex, last: LogIndex): Promise<LogIndex> {
+  /** Sends what is committed, from record `first` through `last`; returns the index after the last one sent. */
+  private async sendThrough(range: ReadRange, first: LogIndex, last: LogIndex): Promise<LogIndex> {
     let next = first;
     while (next <= last && !this.chunks.isDone) {
       if (this.call.signal.aborted) throw new FlotillaError('CANCELLED', 'the reader is gone');
@@ -82,21 +82,6 @@ export class ReadSession {
       else if (found.ordered) for (const pack of found.gathered) await this.sendPacks(range, [pack]);
       else await this.sendPacks(range, found.gathered);
       next = logIndex(found.through + 1);
-    }
-    await this.chunks.flush();
-    return next;
-  }
-
-  /** Sends from record `first` through `last`; returns the index after the last one sent. Each record is looked at. */
-  private async sendThrough(range: ReadRange, first: LogIndex, last: LogIndex): Promise<LogIndex> {
-    let next = first;
-    while (next <= last && !this.chunks.isDone) {
-      if (this.call.signal.aborted) throw new FlotillaError('CANCELLED', 'the reader is gone');
-      next = await keptFrom(this.replica, next, range.afterCounter);
-      if (next > last) break;
-      const records = await this.replica.read(next, last, LIMITS.readChunkBytes);
-      for (const record of records) await this.sendRecord(range, record);
-      next = logIndex(next + records.length);
     }
     await this.chunks.flush();
     return next;
