@@ -12,7 +12,7 @@ const { join } = require('node:path');
 
 const main = join(__dirname, '../dist/cli/main.js');
 if (existsSync(main)) {
-  process.env.UV_THREADPOOL_SIZE ??= '16';
+  process.env.UV_THREADPOOL_SIZE ??= '8';
   void import(main);
 } else {
   process.stderr.write('error: Flotilla is not built yet; run in its folder: npm run setup\n');

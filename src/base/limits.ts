@@ -98,7 +98,7 @@ export const LIMITS = {
   peerDialTimeoutMs: 2_000,
 
   // Storage
-  segmentBytes: 64 * MiB,
+  segmentBytes: 8 * MiB,
   segmentBytesMin: 1 * MiB,
   segmentBytesMax: 1024 * MiB,
   /** What --min-free-space may be set to. */
@@ -121,7 +121,7 @@ export const LIMITS = {
   /** … and one piece of it. */
   snapshotChunkBytes: 512 * KiB,
   /** Sealed segments whose LevelDB is held open for readers, over all groups of a node. */
-  openColdSegments: 4,
+  openColdSegments: 3,
   /** How often a node looks how much room its disk has … */
   spaceCheckMs: 500,
   /** … and after how many bytes written even sooner. */

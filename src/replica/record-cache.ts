@@ -3,7 +3,19 @@ import type { LogRecord } from '../wire/index.js';
 import type { BudgetedCache, CacheBudget } from './cache-budget.js';
 
 /** What a record takes in memory beside its bytes: its object and two views. */
-export const RECORD_OBJECT_BYTES = 400;
+const RECORD_OBJECT_BYTES = 400;
+
+/**
+ * Memory that a byte of the cache takes. What left it is garbage until V8 has
+ * collected its old generation, which it does when the buffers have grown by
+ * about half: so much stands beside the records that are still here.
+ */
+const MEMORY_PER_BYTE = 1.5;
+
+/** What a record with so many bytes takes in memory. */
+export function weightOf({ bytes }: Pick<LogRecord, 'bytes'>): number {
+  return MEMORY_PER_BYTE * bytes.byteLength + RECORD_OBJECT_BYTES;
+}
 
 /**
  * The hot tail of a log: the newest records without a gap, shared by everyone
@@ -145,8 +157,4 @@ export class RecordCache implements BudgetedCache {
     this.size += bytes;
     this.budget.changed(bytes);
   }
-}
-
-function weightOf({ bytes }: LogRecord): number {
-  return bytes.byteLength + RECORD_OBJECT_BYTES;
 }

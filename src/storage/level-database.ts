@@ -1,6 +1,6 @@
 import { readdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
-import { ClassicLevel } from 'classic-level';
+import { ClassicLevel, type ValueIterator } from 'classic-level';
 import { FlotillaError, LIMITS, messageOf } from '../base/index.js';
 import type { DatabaseEntry, DatabaseOptions, DiskDatabase } from './disk.js';
 
@@ -46,7 +46,9 @@ class LevelDatabase implements DiskDatabase {
   async read(from: number, to: number, maxBytes: number): Promise<Uint8Array[]> {
     const values = this.level.values({ gte: keyOf(from), lte: keyOf(to), highWaterMarkBytes: maxBytes });
     try {
-      return await values.nextv(Math.min(to - from + 1, CHUNK_ENTRIES));
+      const chunk = await values.nextv(Math.min(to - from + 1, CHUNK_ENTRIES));
+      await forgetChunk(values);
+      return chunk;
     } finally {
       await values.close();
     }
@@ -97,6 +99,16 @@ async function openLevel(
   } catch (error) {
     throw openFailure(path, error);
   }
+}
+
+/**
+ * The binding's iterator keeps a copy of the chunk that it gave out last until
+ * JavaScript's part of it is collected, which knows nothing of those bytes:
+ * readers of a long log would hold a gigabyte. An empty chunk takes its place.
+ */
+async function forgetChunk(values: ValueIterator<Level, Uint8Array, Uint8Array>): Promise<void> {
+  values.seek(NO_KEY);
+  await values.nextv(1);
 }
 
 /** LevelDB's own reason; DATA_LOSS where something that was there is missing or damaged. */

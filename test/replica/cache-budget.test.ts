@@ -3,10 +3,10 @@ import { test } from 'node:test';
 import fc from 'fast-check';
 import { logIndex, term } from '../../src/base/index.js';
 import { CacheBudget } from '../../src/replica/cache-budget.js';
-import { RECORD_OBJECT_BYTES, RecordCache } from '../../src/replica/record-cache.js';
+import { RecordCache, weightOf } from '../../src/replica/record-cache.js';
 import { EMPTY_LOG_TAIL, type LogTail, RECORD_HEADER_BYTES, sealRecord, tailAfter } from '../../src/wire/index.js';
 
-const WEIGHT = 100 + RECORD_OBJECT_BYTES;
+const WEIGHT = weightOf({ bytes: new Uint8Array(100) });
 
 /** A group's hot tail, and what it was given so far. */
 class Group {

@@ -3,7 +3,7 @@ import { test } from 'node:test';
 import fc from 'fast-check';
 import { counter, logIndex, term } from '../../src/base/index.js';
 import { CacheBudget } from '../../src/replica/cache-budget.js';
-import { RECORD_OBJECT_BYTES, RecordCache } from '../../src/replica/record-cache.js';
+import { RecordCache, weightOf } from '../../src/replica/record-cache.js';
 import { EMPTY_LOG_TAIL, type LogRecord, RECORD_HEADER_BYTES, sealRecord, tailAfter } from '../../src/wire/index.js';
 
 /** Records 1, 2, … with so many events each, of 100 bytes. */
@@ -20,7 +20,7 @@ function recordsOf(eventCounts: readonly number[]): LogRecord[] {
 }
 
 /** What each of them weighs. */
-const WEIGHT = 100 + RECORD_OBJECT_BYTES;
+const WEIGHT = weightOf({ bytes: new Uint8Array(100) });
 
 function cacheOf(records: readonly LogRecord[], capacityBytes = 100 * WEIGHT, budget = new CacheBudget(capacityBytes)): RecordCache {
   const cache = new RecordCache(budget, logIndex(1));
@@ -126,7 +126,7 @@ test('theCache_isTheTailOfThePlainList_whateverIsDoneToIt', () => {
         assert.deepEqual(cached, plain.slice(plain.length - cached.length), 'no holes');
         assert.equal(
           cache.bytes,
-          cached.reduce((sum, record) => sum + record.bytes.byteLength + RECORD_OBJECT_BYTES, 0),
+          cached.reduce((sum, record) => sum + weightOf(record), 0),
         );
         assert.equal(budget.bytes, cache.bytes);
         assert.equal(

@@ -41,7 +41,7 @@ export class GroupNode {
 
   start(): void {
     const child = fork(join(ROOT, 'bench/group-node.mjs'), [this.argument], {
-      env: plainEnvironment({ UV_THREADPOOL_SIZE: '16' }),
+      env: plainEnvironment({ UV_THREADPOOL_SIZE: '8' }),
       execArgv: [],
     });
     child.on('message', (message) => {
