@@ -44,7 +44,7 @@ const OWNERS = {
   'pino-pretty': 'src/telemetry',
   'prom-client': 'src/telemetry',
   yaml: 'src/node',
-  zod: 'src/node',
+  valibot: 'src/node',
   commander: 'cli',
 };
 

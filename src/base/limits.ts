@@ -98,7 +98,10 @@ export const LIMITS = {
   peerDialTimeoutMs: 2_000,
 
   // Storage
-  segmentBytes: 8 * MiB,
+  /** Default of --segment-bytes … */
+  segmentBytes: 64 * MiB,
+  /** … which is no more than this part of --max-cache-memory: LevelDB holds what is written in memory, and maps what is read. */
+  segmentsPerCache: 8,
   segmentBytesMin: 1 * MiB,
   segmentBytesMax: 1024 * MiB,
   /** What --min-free-space may be set to. */
@@ -236,3 +239,8 @@ export const LIMITS = {
   /** A client that stays with the node it was pointed at leaves it when it has refused everything for so long. */
   clientPatienceMs: 4000,
 } as const;
+
+/** How large segments are where nobody says it. */
+export function defaultSegmentBytes(cacheBytes: number = LIMITS.cacheBytes): number {
+  return Math.max(LIMITS.segmentBytesMin, Math.min(LIMITS.segmentBytes, Math.floor(cacheBytes / LIMITS.segmentsPerCache)));
+}

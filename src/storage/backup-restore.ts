@@ -1,5 +1,5 @@
 import { join, resolve } from 'node:path';
-import { type ActorId, FlotillaError, type GroupId, LIMITS } from '../base/index.js';
+import { type ActorId, defaultSegmentBytes, FlotillaError, type GroupId, LIMITS } from '../base/index.js';
 import type { Clock } from '../replica/index.js';
 import { type Checkpoint, type LogRecord, type LogTail, tailAfter } from '../wire/index.js';
 import { type BackupFolder, tailOf } from './backup-folder.js';
@@ -26,7 +26,7 @@ export interface RestoreOptions {
   readonly clock: Clock;
   /** Default: {@link machineDisk}. */
   readonly disk?: Disk;
-  /** Default: `LIMITS.segmentBytes`. */
+  /** Default: `defaultSegmentBytes()`. */
   readonly segmentBytes?: number;
   /** Absent: everything. */
   readonly point?: RestorePoint | undefined;
@@ -91,7 +91,7 @@ async function requireAbsent(parent: string, path: string): Promise<void> {
 }
 
 async function restoreLog(path: string, identity: NodeIdentity, options: RestoreOptions): Promise<Omit<RestoredNode, 'path'>> {
-  const { backup, clock, group, incarnation, disk = machineDisk, segmentBytes = LIMITS.segmentBytes } = options;
+  const { backup, clock, group, incarnation, disk = machineDisk, segmentBytes = defaultSegmentBytes() } = options;
   const checkpoint: Checkpoint = { ...(await backup.readCheckpoint()), incarnation };
   requireWithin(options, checkpoint.before);
   const directory = { path, groupsPath: groupsPathOf(path), identity };

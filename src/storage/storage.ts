@@ -1,5 +1,5 @@
 import { join } from 'node:path';
-import { FlotillaError, type GroupId, LIMITS, messageOf } from '../base/index.js';
+import { defaultSegmentBytes, FlotillaError, type GroupId, messageOf } from '../base/index.js';
 import type { Clock, GroupLog, PersistRequest, RecordSource, Storage } from '../replica/index.js';
 import { ColdDatabases } from './cold-databases.js';
 import type { Disk } from './disk.js';
@@ -20,7 +20,7 @@ export interface StorageOptions {
   readonly clock: Clock;
   /** What the directory is on. Default: {@link machineDisk}. */
   readonly disk?: Disk;
-  /** A segment that holds more is sealed and the next one begun. Default: `LIMITS.segmentBytes`. */
+  /** A segment that holds more is sealed and the next one begun. Default: `defaultSegmentBytes()`. */
   readonly segmentBytes?: number;
   /** Whether sealed segments get their namespace index, in the background. Default: they do. */
   readonly indexing?: boolean;
@@ -66,7 +66,7 @@ export class LevelStorage implements Storage {
     directory,
     clock,
     disk = machineDisk,
-    segmentBytes = LIMITS.segmentBytes,
+    segmentBytes = defaultSegmentBytes(),
     indexing = true,
     observer = UNOBSERVED,
     onFailure,

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { Client, credentials } from '@grpc/grpc-js';
-import { z } from 'zod';
+import * as v from 'valibot';
 import { withReadyCluster } from '../support/cluster.js';
 import type { ClusterNode } from '../support/cluster-node.js';
 import { CommandProcess, type CommandResult, ROOT } from '../support/command-process.js';
@@ -20,7 +20,7 @@ test(
         { namespace: '/curl', data: base64('ahoy'), type: 'greeting', metadata: { __proto__x: '%00', constructor: '..' } },
         { namespace: '/curl' },
       ];
-      const { receipt } = appended.parse(await ok(curl(second, 'EventService/Append', { events })));
+      const { receipt } = v.parse(appended, await ok(curl(second, 'EventService/Append', { events })));
       assert.equal(receipt.firstId, '0000000000000000000100002');
       assert.equal(receipt.lastId, '0000000000000000000200002');
       assert.equal(receipt.count, 2);
@@ -47,7 +47,10 @@ test(
     await context.test('Read answers with the events', async () => {
       const responses = messages(await curl(first, 'EventService/Read', { glob: '/curl' }));
       assert.deepEqual(Object.keys(responses[0] ?? {}), ['started']);
-      const { events } = z.object({ events: z.object({ events: z.array(z.looseObject({ id: z.string() })) }) }).parse(responses[1]).events;
+      const { events } = v.parse(
+        v.object({ events: v.object({ events: v.array(v.looseObject({ id: v.string() })) }) }),
+        responses[1],
+      ).events;
       const [event, empty] = events;
       assert.deepEqual(event?.['metadata'], { __proto__x: '%00', constructor: '..' });
       assert.deepEqual(
@@ -58,9 +61,10 @@ test(
     });
 
     await context.test('GetStatus names the members', async () => {
-      const status = z
-        .object({ nodes: z.array(z.looseObject({ role: z.string() })) })
-        .parse(await ok(curl(first, 'ClusterService/GetStatus', {})));
+      const status = v.parse(
+        v.object({ nodes: v.array(v.looseObject({ role: v.string() })) }),
+        await ok(curl(first, 'ClusterService/GetStatus', {})),
+      );
       assert.deepEqual(status.nodes.map(({ role }) => role).sort(), ['NODE_ROLE_FOLLOWER', 'NODE_ROLE_FOLLOWER', 'NODE_ROLE_LEADER']);
     });
 
@@ -85,14 +89,14 @@ test(
   }),
 );
 
-const appended = z.object({
-  receipt: z.object({
-    firstId: z.string(),
-    lastId: z.string(),
-    count: z.int(),
-    term: z.string(),
-    logIndex: z.string(),
-    incarnation: z.string(),
+const appended = v.object({
+  receipt: v.object({
+    firstId: v.string(),
+    lastId: v.string(),
+    count: v.pipe(v.number(), v.integer()),
+    term: v.string(),
+    logIndex: v.string(),
+    incarnation: v.string(),
   }),
 });
 
@@ -118,7 +122,7 @@ function messages({ code, stdout, stderr }: CommandResult): Record<string, unkno
   return stdout
     .split(/(?<=^})\n/m)
     .filter((text) => text.trim() !== '')
-    .map((text) => z.record(z.string(), z.unknown()).parse(JSON.parse(text)));
+    .map((text) => v.parse(v.record(v.string(), v.unknown()), JSON.parse(text)));
 }
 
 function base64(text: string): string {

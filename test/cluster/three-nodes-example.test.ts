@@ -10,11 +10,14 @@ import { after, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
-import { z } from 'zod';
+import * as v from 'valibot';
 
 const ROOT = resolve(fileURLToPath(new URL('../..', import.meta.url)));
 const SCRIPT = join(ROOT, 'cluster-examples/three-nodes/start.mjs');
-const { bin } = z.object({ bin: z.object({ flotilla: z.string() }) }).parse(JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8')));
+const { bin } = v.parse(
+  v.object({ bin: v.object({ flotilla: v.string() }) }),
+  JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8')),
+);
 const COMMAND = join(ROOT, bin.flotilla);
 const DEADLINE_MS = 60_000;
 

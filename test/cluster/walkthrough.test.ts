@@ -1,7 +1,7 @@
 /** Flo's walk-through, with `flotilla` for `flo` and for `flo-client`. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { z } from 'zod';
+import * as v from 'valibot';
 import { type Cluster, withCluster } from '../support/cluster.js';
 import { type CommandResult, flotilla, startFlotilla } from '../support/command-process.js';
 import { until } from '../support/until.js';
@@ -123,7 +123,7 @@ async function restOfTheOptions(cluster: Cluster): Promise<void> {
   const events = stdout
     .trimEnd()
     .split('\n')
-    .map((line) => timed.parse(JSON.parse(line)));
+    .map((line) => v.parse(timed, JSON.parse(line)));
   assert.deepEqual(
     events.map(({ timestamp: _timestamp, ...event }) => event),
     [
@@ -133,21 +133,21 @@ async function restOfTheOptions(cluster: Cluster): Promise<void> {
     ],
   );
 
-  const status = statusRows.parse(JSON.parse((await at(2, 'cluster', 'status', '--json')).stdout));
+  const status = v.parse(statusRows, JSON.parse((await at(2, 'cluster', 'status', '--json')).stdout));
   assert.deepEqual(status.map(({ role }) => role).sort(), ['follower', 'follower', 'leader']);
 }
 
-const timed = z.looseObject({ timestamp: z.string().regex(/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/) });
-const statusRows = z.array(
-  z.strictObject({
-    actorId: z.int(),
-    address: z.string(),
-    role: z.enum(['leader', 'follower', 'candidate', 'learner']),
-    term: z.int(),
-    commitIndex: z.int(),
-    lastIndex: z.int(),
-    lag: z.int(),
-    reachable: z.literal(true),
+const timed = v.looseObject({ timestamp: v.pipe(v.string(), v.regex(/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/)) });
+const statusRows = v.array(
+  v.strictObject({
+    actorId: v.pipe(v.number(), v.integer()),
+    address: v.string(),
+    role: v.picklist(['leader', 'follower', 'candidate', 'learner']),
+    term: v.pipe(v.number(), v.integer()),
+    commitIndex: v.pipe(v.number(), v.integer()),
+    lastIndex: v.pipe(v.number(), v.integer()),
+    lag: v.pipe(v.number(), v.integer()),
+    reachable: v.literal(true),
   }),
 );
 

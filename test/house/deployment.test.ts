@@ -3,26 +3,27 @@ import { existsSync, readFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
+import * as v from 'valibot';
 import { parse } from 'yaml';
-import { z } from 'zod';
 
 const ROOT = resolve(fileURLToPath(new URL('../..', import.meta.url)));
 const read = (path: string): string => readFileSync(join(ROOT, path), 'utf8');
 
-const service = z.object({
-  image: z.string(),
-  command: z.array(z.string()).optional(),
-  ports: z.array(z.string()),
-  networks: z.array(z.string()),
-  volumes: z.array(z.string()),
+const service = v.object({
+  image: v.string(),
+  command: v.optional(v.array(v.string())),
+  ports: v.array(v.string()),
+  networks: v.array(v.string()),
+  volumes: v.array(v.string()),
 });
-const compose = z
-  .object({
-    services: z.record(z.string(), service),
-    networks: z.record(z.string(), z.unknown()),
-    volumes: z.record(z.string(), z.unknown()),
-  })
-  .parse(parse(read('cluster-examples/docker-compose/compose.yaml'), { merge: true }));
+const compose = v.parse(
+  v.object({
+    services: v.record(v.string(), service),
+    networks: v.record(v.string(), v.unknown()),
+    volumes: v.record(v.string(), v.unknown()),
+  }),
+  parse(read('cluster-examples/docker-compose/compose.yaml'), { merge: true }),
+);
 const nodes = Object.entries(compose.services).filter(([, { command }]) => command !== undefined);
 
 /** What `flotilla serve` is told, flag by flag. */
@@ -81,8 +82,8 @@ test('compose: every network and named volume is declared, and each node has a v
 });
 
 test('prometheus scrapes the HTTP port of every node', () => {
-  const target = z.object({ scrape_configs: z.array(z.object({ static_configs: z.array(z.object({ targets: z.array(z.string()) })) })) });
-  const { scrape_configs: jobs } = target.parse(parse(read('cluster-examples/docker-compose/prometheus.yml')));
+  const target = v.object({ scrape_configs: v.array(v.object({ static_configs: v.array(v.object({ targets: v.array(v.string()) })) })) });
+  const { scrape_configs: jobs } = v.parse(target, parse(read('cluster-examples/docker-compose/prometheus.yml')));
   const targets = jobs.flatMap((job) => job.static_configs.flatMap((each) => each.targets));
   assert.deepEqual(
     targets,

@@ -3,7 +3,7 @@ import { readFileSync, statSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
-import { z } from 'zod';
+import * as v from 'valibot';
 import {
   type Finding,
   foldersWithoutEntry,
@@ -17,24 +17,26 @@ import {
 } from './tidy-rules.js';
 
 const ROOT = resolve(fileURLToPath(new URL('../..', import.meta.url)));
-const versions = z.record(z.string(), z.string());
-const manifest = z
-  .object({ scripts: versions, dependencies: versions, devDependencies: versions, overrides: versions })
-  .parse(JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8')));
+const versions = v.record(v.string(), v.string());
+const manifest = v.parse(
+  v.object({ scripts: versions, dependencies: versions, devDependencies: versions, overrides: versions }),
+  JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8')),
+);
 const lockfileText = readFileSync(join(ROOT, 'package-lock.json'), 'utf8');
-const lockfile = z
-  .object({
-    packages: z.record(
-      z.string(),
-      z.object({
-        version: z.string().optional(),
-        dependencies: versions.optional(),
-        devDependencies: versions.optional(),
-        optionalDependencies: versions.optional(),
+const lockfile = v.parse(
+  v.object({
+    packages: v.record(
+      v.string(),
+      v.object({
+        version: v.optional(v.string()),
+        dependencies: v.optional(versions),
+        devDependencies: v.optional(versions),
+        optionalDependencies: v.optional(versions),
       }),
     ),
-  })
-  .parse(JSON.parse(lockfileText));
+  }),
+  JSON.parse(lockfileText),
+);
 
 /** Below these are known remote crashes: in grpc-js CVE-2026-48068 and -48069, in protobufjs on malformed input. */
 const FLOORS = { '@grpc/grpc-js': '1.14.4', protobufjs: '7.6.1' };

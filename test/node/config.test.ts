@@ -58,7 +58,8 @@ describe('configuration: defaults', () => {
       heartbeatIntervalMs: 100,
       dataDirectory: resolve('.flotilla'),
       cacheBytes: 64 * 1024 * 1024,
-      segmentBytes: 64 * 1024 * 1024,
+      // An eighth of the cache, which is less than 64 MiB.
+      segmentBytes: 8 * 1024 * 1024,
       minFreeBytes: undefined,
       retention: {},
       eventDataBytes: 1024 * 1024,
@@ -73,7 +74,7 @@ describe('configuration: defaults', () => {
       OPTION_NAMES.flatMap((name) => {
         const shown = optionOf(name).default;
         // Words stand for what other settings lead to.
-        return shown === undefined || /host:port|port \+|stdout|two segments/.test(shown)
+        return shown === undefined || /host:port|port \+|stdout|two segments|of the cache/.test(shown)
           ? []
           : [[name, optionOf(name).repeatable ? [shown] : shown]];
       }),

@@ -7,13 +7,14 @@ import { dirname, join, resolve } from 'node:path';
 import { after, before, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
-import { z } from 'zod';
+import * as v from 'valibot';
 
 const ROOT = resolve(fileURLToPath(new URL('../..', import.meta.url)));
 const run = promisify(execFile);
-const manifest = z
-  .object({ version: z.string(), bin: z.object({ flotilla: z.string() }) })
-  .parse(JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8')));
+const manifest = v.parse(
+  v.object({ version: v.string(), bin: v.object({ flotilla: v.string() }) }),
+  JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8')),
+);
 
 const elsewhere = mkdtempSync(join(tmpdir(), 'flotilla-elsewhere-'));
 const installed = join(elsewhere, 'node_modules', 'flotilla');
@@ -25,9 +26,10 @@ before(async () => {
   mkdirSync(installed, { recursive: true });
   await run('tar', ['-xzf', join(elsewhere, tarball), '-C', installed, '--strip-components=1']);
   // As npm would place them, without asking a registry: whatever is not for development only.
-  const { packages } = z
-    .object({ packages: z.record(z.string(), z.object({ dev: z.boolean().optional() })) })
-    .parse(JSON.parse(readFileSync(join(ROOT, 'node_modules/.package-lock.json'), 'utf8')));
+  const { packages } = v.parse(
+    v.object({ packages: v.record(v.string(), v.object({ dev: v.optional(v.boolean()) })) }),
+    JSON.parse(readFileSync(join(ROOT, 'node_modules/.package-lock.json'), 'utf8')),
+  );
   for (const [path, { dev }] of Object.entries(packages)) {
     if (dev === true || !/^node_modules\/(@[^/]+\/)?[^/]+$/.test(path)) continue;
     mkdirSync(dirname(join(elsewhere, path)), { recursive: true });

@@ -3,15 +3,15 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { z } from 'zod';
+import * as v from 'valibot';
 import { DEADLINE_MS, until } from './until.js';
 
 export const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 
-const packageJson = z.object({ bin: z.object({ flotilla: z.string() }) });
+const packageJson = v.object({ bin: v.object({ flotilla: v.string() }) });
 
 /** The built command that package.json names: what users run. `npm test` builds it first. */
-export const COMMAND = join(ROOT, packageJson.parse(JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8'))).bin.flotilla);
+export const COMMAND = join(ROOT, v.parse(packageJson, JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8'))).bin.flotilla);
 
 /** How a process ended. */
 export interface Exit {

@@ -4,23 +4,23 @@ import { once } from 'node:events';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { z } from 'zod';
+import * as v from 'valibot';
 import { plainEnvironment, ROOT } from './command-process.js';
 import { freePorts } from './free-ports.js';
 import { until } from './until.js';
 
-const groupStatus = z.object({
-  group: z.number(),
-  role: z.string(),
-  leader: z.number().optional(),
-  term: z.number(),
-  commitIndex: z.number(),
-  quiet: z.boolean(),
+const groupStatus = v.object({
+  group: v.number(),
+  role: v.string(),
+  leader: v.optional(v.number()),
+  term: v.number(),
+  commitIndex: v.number(),
+  quiet: v.boolean(),
 });
 
-export type GroupStatus = z.infer<typeof groupStatus>;
+export type GroupStatus = v.InferOutput<typeof groupStatus>;
 
-const answer = z.object({ id: z.number(), value: z.unknown().optional(), error: z.string().optional() });
+const answer = v.object({ id: v.number(), value: v.optional(v.unknown()), error: v.optional(v.string()) });
 
 /** A process of the built server that hosts many groups: bench/group-node.mjs. */
 export class GroupNode {
@@ -45,7 +45,7 @@ export class GroupNode {
       execArgv: [],
     });
     child.on('message', (message) => {
-      const { id, value, error } = answer.parse(message);
+      const { id, value, error } = v.parse(answer, message);
       const asked = this.asked.get(id);
       this.asked.delete(id);
       if (error === undefined) asked?.resolve(value);
@@ -70,17 +70,17 @@ export class GroupNode {
   }
 
   async status(): Promise<GroupStatus[]> {
-    return z.array(groupStatus).parse(await this.ask({ ask: 'status' }));
+    return v.parse(v.array(groupStatus), await this.ask({ ask: 'status' }));
   }
 
   /** Counter of the event. Rejects with the error's code. */
   async append(group: number, data: string): Promise<number> {
-    return z.number().parse(await this.ask({ ask: 'append', group, data }));
+    return v.parse(v.number(), await this.ask({ ask: 'append', group, data }));
   }
 
   /** An index that a consistent read of the group may be served at. */
   async confirmedIndex(group: number): Promise<number> {
-    return z.number().parse(await this.ask({ ask: 'confirm', group }));
+    return v.parse(v.number(), await this.ask({ ask: 'confirm', group }));
   }
 
   /** Processor time that the process has used, with all its threads. */

@@ -69,7 +69,12 @@ export const SERVER_OPTIONS = {
     summary: 'the newest of the logs that is kept in memory, of all groups of the node together',
     default: '64MiB',
   },
-  'segment-bytes': { argument: 'SIZE', group: 'Storage', summary: 'size of one segment of the log', default: '8MiB' },
+  'segment-bytes': {
+    argument: 'SIZE',
+    group: 'Storage',
+    summary: 'size of one segment of the log',
+    default: '64MiB, at most 1/8 of the cache',
+  },
   'min-free-space': {
     argument: 'SIZE',
     group: 'Storage',

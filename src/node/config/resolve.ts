@@ -1,11 +1,11 @@
 import { resolve } from 'node:path';
-import { z } from 'zod';
-import { actorId, LIMITS } from '../../base/index.js';
+import * as v from 'valibot';
+import { actorId, defaultSegmentBytes, LIMITS } from '../../base/index.js';
 import { plainSettings } from '../../machine/index.js';
 import { type Address, formatAddress, isLoopback, isWildcard, parseAddress } from './addresses.js';
 import type { ConfigInput, Resolution, ServerConfig } from './index.js';
 import { OPTION_NAMES, type OptionName } from './options.js';
-import { type Settings, settingsOfEnvironment, settingsOfFile, settingsOfFlags, strayVariables, type Written } from './sources.js';
+import { type Settings, settingsOfEnvironment, settingsOfFlags, strayVariables, type Written } from './sources.js';
 import { actor, address, addresses, count, duration, flag, host, logLevels, portOrZero, size, text } from './values.js';
 
 const PORT_MAX = 65535;
@@ -13,50 +13,52 @@ const HTTP_PORT_OFFSET = 1000;
 /** A leader must be able to miss a heartbeat without losing its followers. */
 const HEARTBEATS_PER_ELECTION_TIMEOUT = 2;
 
-const SCHEMA = z.object({
-  port: portOrZero.default(3000),
-  host: host.default('127.0.0.1'),
-  advertise: address.optional(),
-  'http-port': portOrZero.optional(),
-  insecure: flag.default(false),
-  'actor-id': actor.optional(),
-  'peer-addr': addresses.default([]),
-  'election-timeout': duration(LIMITS.electionTimeoutMsMin, LIMITS.electionTimeoutMsMax).default(LIMITS.electionTimeoutMs),
-  'heartbeat-interval': duration(LIMITS.heartbeatIntervalMsMin, LIMITS.electionTimeoutMsMax).default(LIMITS.heartbeatIntervalMs),
-  'data-dir': text.default('.flotilla'),
-  'max-cache-memory': size(LIMITS.cacheBytesMin, LIMITS.cacheBytesMax).default(LIMITS.cacheBytes),
-  'segment-bytes': size(LIMITS.segmentBytesMin, LIMITS.segmentBytesMax).default(LIMITS.segmentBytes),
-  'min-free-space': size(LIMITS.minFreeBytesMin, LIMITS.minFreeBytesMax).optional(),
-  'max-event-bytes': size(1, LIMITS.eventDataBytesMax).default(LIMITS.eventDataBytes),
-  'max-events': count(1, Number.MAX_SAFE_INTEGER).optional(),
-  'max-bytes': size(1, Number.MAX_SAFE_INTEGER).optional(),
-  'max-age': duration(1, Number.MAX_SAFE_INTEGER).optional(),
-  log: logLevels.default({ default: 'info', modules: {} }),
-  'log-dest': text.optional(),
-  config: z.unknown().optional(),
-} satisfies Record<OptionName, z.ZodType>);
+/** What stands for a setting that was not written is written like one. */
+const SCHEMA = v.object({
+  port: v.optional(portOrZero, 3000),
+  host: v.optional(host, '127.0.0.1'),
+  advertise: v.optional(address),
+  'http-port': v.optional(portOrZero),
+  insecure: v.optional(flag, false),
+  'actor-id': v.optional(actor),
+  'peer-addr': v.optional(addresses, () => []),
+  'election-timeout': v.optional(duration(LIMITS.electionTimeoutMsMin, LIMITS.electionTimeoutMsMax), `${LIMITS.electionTimeoutMs}ms`),
+  'heartbeat-interval': v.optional(duration(LIMITS.heartbeatIntervalMsMin, LIMITS.electionTimeoutMsMax), `${LIMITS.heartbeatIntervalMs}ms`),
+  'data-dir': v.optional(text, '.flotilla'),
+  'max-cache-memory': v.optional(size(LIMITS.cacheBytesMin, LIMITS.cacheBytesMax), LIMITS.cacheBytes),
+  'segment-bytes': v.optional(size(LIMITS.segmentBytesMin, LIMITS.segmentBytesMax)),
+  'min-free-space': v.optional(size(LIMITS.minFreeBytesMin, LIMITS.minFreeBytesMax)),
+  'max-event-bytes': v.optional(size(1, LIMITS.eventDataBytesMax), LIMITS.eventDataBytes),
+  'max-events': v.optional(count(1, Number.MAX_SAFE_INTEGER)),
+  'max-bytes': v.optional(size(1, Number.MAX_SAFE_INTEGER)),
+  'max-age': v.optional(duration(1, Number.MAX_SAFE_INTEGER)),
+  log: v.optional(logLevels, 'info'),
+  'log-dest': v.optional(text),
+  config: v.optional(v.unknown()),
+} satisfies Record<OptionName, v.GenericSchema>);
 
-type Values = z.output<typeof SCHEMA>;
+type Values = v.InferOutput<typeof SCHEMA>;
 
 /** The work behind resolveConfig. */
-export function resolveSettings({ flags, env, readFile }: ConfigInput): Resolution {
+export async function resolveSettings({ flags, env, readFile }: ConfigInput): Promise<Resolution> {
   const said = new Map([...settingsOfEnvironment(env), ...settingsOfFlags(flags)]);
   const path = said.get('config')?.value;
-  const file = typeof path === 'string' ? settingsOfFile(path, readFile) : undefined;
+  // Few nodes have a file, and what reads one takes memory.
+  const file = typeof path === 'string' ? (await import('./config-file.js')).settingsOfFile(path, readFile) : undefined;
   const settings: Settings = new Map([...(file?.settings ?? []), ...said]);
   const problems = [...(file?.problems ?? [])];
 
-  const parsed = SCHEMA.safeParse(Object.fromEntries([...settings].map(([name, { value }]) => [name, value])));
-  if (!parsed.success) problems.push(...parsed.error.issues.map((issue) => describe(issue, settings)));
+  const parsed = v.safeParse(SCHEMA, Object.fromEntries([...settings].map(([name, { value }]) => [name, value])));
+  if (!parsed.success) problems.push(...parsed.issues.map((issue) => describe(issue, settings)));
   // What depends on several settings is only looked at where each of them makes sense.
   if (!parsed.success || problems.length > 0) return { problems };
-  const conflicts = conflictsOf(parsed.data, settings);
+  const conflicts = conflictsOf(parsed.output, settings);
   if (conflicts.length > 0) return { problems: conflicts };
-  return { config: configOf(parsed.data, env) };
+  return { config: configOf(parsed.output, env) };
 }
 
-function describe(issue: z.core.$ZodIssue, settings: Settings): string {
-  const name = OPTION_NAMES.find((option) => option === issue.path[0]);
+function describe(issue: v.BaseIssue<unknown>, settings: Settings): string {
+  const name = OPTION_NAMES.find((option) => option === issue.path?.[0].key);
   const written = name === undefined ? undefined : settings.get(name);
   return `${sourceOf(written, name)}: ${issue.message}${hintFor(written)}`;
 }
@@ -135,7 +137,7 @@ function configOf(values: Values, env: ConfigInput['env']): ServerConfig {
     heartbeatIntervalMs: values['heartbeat-interval'],
     dataDirectory: resolve(values['data-dir']),
     cacheBytes: values['max-cache-memory'],
-    segmentBytes: values['segment-bytes'],
+    segmentBytes: values['segment-bytes'] ?? defaultSegmentBytes(values['max-cache-memory']),
     minFreeBytes: values['min-free-space'],
     eventDataBytes: values['max-event-bytes'],
     retention: plainSettings({

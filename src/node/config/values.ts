@@ -1,30 +1,47 @@
-import { z } from 'zod';
+import * as v from 'valibot';
 import { type ActorId, actorId, DURATION_UNITS, LIMITS, messageOf, parseQuantity, SIZE_UNITS, type Units } from '../../base/index.js';
 import { isLogLevel, isLogModule, LOG_LEVELS, LOG_MODULES, type LogLevel, type LogLevels, type LogModule } from '../../telemetry/index.js';
 import { type Address, formatAddress, parseAddress, parseHost, parsePort } from './addresses.js';
 
+/** A setting as it was written, which becomes a `T`. */
+export type Setting<T> = v.GenericSchema<unknown, T>;
+
 /** A setting written as one word or number; `read` throws an Error that says what is wrong. */
-function word<T>(read: (text: string) => T): z.ZodType<T> {
-  return z
-    .union([z.string(), z.number(), z.boolean()], { error: 'takes a single value, not a list or nothing' })
-    .transform((raw, context) => reported(context, () => read(String(raw).trim())));
+function word<T>(read: (text: string) => T): Setting<T> {
+  return v.pipe(
+    v.union([v.string(), v.number(), v.boolean()], 'takes a single value, not a list or nothing'),
+    readBy((raw) => read(String(raw).trim())),
+  );
 }
 
 /** A setting that may be given several times. */
-function list<T>(read: (texts: readonly string[]) => T, max: number): z.ZodType<T> {
-  const item = z.union([z.string(), z.number()]);
-  return z
-    .union([z.array(item).max(max), item.transform((value) => [value])], { error: `takes a list of at most ${max} words` })
-    .transform((raw, context) => reported(context, () => read(raw.map((value) => String(value).trim()))));
+function list<T>(read: (texts: readonly string[]) => T, max: number): Setting<T> {
+  const refusal = `takes a list of at most ${max} words`;
+  const item = v.union([v.string(), v.number()], refusal);
+  return v.pipe(
+    v.union(
+      [
+        v.pipe(v.array(item), v.maxLength(max, refusal)),
+        v.pipe(
+          item,
+          v.transform((value) => [value]),
+        ),
+      ],
+      refusal,
+    ),
+    readBy((raw) => read(raw.map((value) => String(value).trim()))),
+  );
 }
 
-function reported<T>(context: z.core.$RefinementCtx, read: () => T): T {
-  try {
-    return read();
-  } catch (error) {
-    context.issues.push({ code: 'custom', message: messageOf(error), input: context.value });
-    return z.NEVER;
-  }
+function readBy<Raw, T>(read: (raw: Raw) => T): v.RawTransformAction<Raw, T> {
+  return v.rawTransform(({ dataset, addIssue, NEVER }) => {
+    try {
+      return read(dataset.value);
+    } catch (error) {
+      addIssue({ message: messageOf(error) });
+      return NEVER;
+    }
+  });
 }
 
 export const text = word((value) => {
@@ -44,12 +61,12 @@ export const host = word(parseHost);
 /** 0 is a port here, too: any free one, or none. */
 export const portOrZero = word((value) => parsePort(value, 0));
 
-export const address: z.ZodType<Address> = word(parseAddress);
+export const address: Setting<Address> = word(parseAddress);
 
 /** Distinct addresses in their one spelling. */
 export const addresses = list((values) => [...new Set(values.map((value) => formatAddress(parseAddress(value))))], LIMITS.peerAddresses);
 
-export const actor: z.ZodType<ActorId> = word((value) => {
+export const actor: Setting<ActorId> = word((value) => {
   const id = /^[0-9]{1,5}$/.test(value) ? Number(value) : Number.NaN;
   if (!(id >= 1 && id <= LIMITS.actorIdMax))
     throw new Error(`${JSON.stringify(value)} is no actor id; it must be a number from 1 to ${LIMITS.actorIdMax}`);
@@ -57,17 +74,17 @@ export const actor: z.ZodType<ActorId> = word((value) => {
 });
 
 /** A bare number. */
-export function count(min: number, max: number): z.ZodType<number> {
+export function count(min: number, max: number): Setting<number> {
   return quantity({ units: new Map([['', 1]]), what: 'a whole number', min, max, show: String });
 }
 
 /** Bytes. */
-export function size(min: number, max: number): z.ZodType<number> {
+export function size(min: number, max: number): Setting<number> {
   return quantity({ units: SIZE_UNITS, what: 'a size, such as 512KiB, 64MiB, 1GiB or a number of bytes', min, max, show: formatSize });
 }
 
 /** Milliseconds. */
-export function duration(min: number, max: number): z.ZodType<number> {
+export function duration(min: number, max: number): Setting<number> {
   return quantity({
     units: DURATION_UNITS,
     what: 'a duration with its unit, such as 100ms, 1s, 5m, 2h or 7d',
@@ -78,7 +95,7 @@ export function duration(min: number, max: number): z.ZodType<number> {
 }
 
 /** LEVEL for all modules, MODULE=LEVEL for one; of several for the same the last one holds. */
-export const logLevels: z.ZodType<LogLevels> = list((values) => {
+export const logLevels: Setting<LogLevels> = list((values) => {
   let general: LogLevel = 'info';
   const modules: Partial<Record<LogModule, LogLevel>> = {};
   for (const value of values) {
@@ -102,7 +119,7 @@ interface Quantity {
   readonly show: (amount: number) => string;
 }
 
-function quantity({ units, what, min, max, show }: Quantity): z.ZodType<number> {
+function quantity({ units, what, min, max, show }: Quantity): Setting<number> {
   return word((value) => {
     const amount = parseQuantity(value, units);
     if (amount === undefined) throw new Error(`${JSON.stringify(value)} is not ${what}`);
