@@ -1,14 +1,17 @@
 // Usage: npm run setup && node bench/large-log.mjs [MILLIONS] [-- SERVER ARGUMENTS]
-// One node with a long log of 128-byte events in batches of 64 KiB (about 200 MB on disk a million): how fast it takes them in at the
-// begin and at the end, how soon it is ready again after SIGTERM and after SIGKILL, what it takes in memory meanwhile, and how fast it
-// gives them out: all of them, the newest ten, the first of a time, and single ones. One JSON object a line. The folder is removed.
-import { spawn } from 'node:child_process';
+// One node with a long log of 128-byte events in batches of 64 KiB (about 300 MB on disk a million, half of it the namespace index): how
+// fast it takes them in at the begin and at the end, how soon it is ready again after SIGTERM and after SIGKILL, how fast it gives them
+// out (all of them, the newest ten, the first of a time, single ones), how soon half of them are gone from the disk, and the most that it
+// takes in memory meanwhile. One JSON object a line. The folder is removed.
+import { execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { openSync, readFileSync } from 'node:fs';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
 import { FlotillaClient } from '../dist/src/client/index.js';
 import { untilReady } from './cluster.mjs';
 
@@ -30,6 +33,9 @@ const secondsSince = (start) => Number(((performance.now() - start) / 1000).toFi
 const client = new FlotillaClient({ hosts: `127.0.0.1:${PORT}` });
 
 let child;
+/** The most since it was last printed. */
+let peak = {};
+const sampling = setInterval(() => sample(), 25);
 let produced = 0;
 /** When each million was complete, from none on. */
 const atMillions = [Date.now()];
@@ -40,13 +46,13 @@ try {
   for (let million = 1; million <= millions; million++) {
     speeds.push(await produceMillion());
     atMillions.push(Date.now());
-    print({ event: 'produced', millions: million, perSecond: speeds.at(-1), ...memory() });
+    print({ event: 'produced', millions: million, perSecond: speeds.at(-1), ...peakMemory() });
   }
   print({ event: 'produce speed', first: speeds[0], last: speeds.at(-1), ratio: Number((speeds.at(-1) / speeds[0]).toFixed(2)) });
   for (const signal of ['SIGTERM', 'SIGKILL']) {
     await stop(signal);
     const readySeconds = await start();
-    print({ event: `restarted after ${signal}`, readySeconds, ...memory() });
+    print({ event: `restarted after ${signal}`, readySeconds, ...peakMemory() });
   }
   await timed('newest ten, backwards', () => take(10, { backwards: true }));
   await timed('ten from the middle, by time', () => take(10, { since: atMillions[Math.floor(millions / 2)] ?? 0 }));
@@ -55,7 +61,9 @@ try {
   await readAll('all');
   await readAll('all, again');
   await readAll('all, backwards', { backwards: true });
+  await dropHalf();
 } finally {
+  clearInterval(sampling);
   await client.close();
   child.kill('SIGKILL');
   await rm(directory, { recursive: true, force: true, maxRetries: 5 });
@@ -102,23 +110,45 @@ async function take(limit, options) {
 async function timed(what, action) {
   const begun = performance.now();
   await action();
-  print({ event: what, ms: Math.round(performance.now() - begun), ...memory() });
+  print({ event: what, ms: Math.round(performance.now() - begun), ...peakMemory() });
 }
 
 async function readAll(what, options = {}) {
   const begun = performance.now();
   let seen = 0;
-  let peak = memory();
-  for await (const events of client.readBatches(options)) {
-    const before = Math.floor(seen / 100_000);
-    seen += events.length;
-    if (Math.floor(seen / 100_000) === before) continue;
-    const now = memory();
-    if (now.residentMiB > peak.residentMiB) peak = now;
-  }
+  for await (const events of client.readBatches(options)) seen += events.length;
   if (seen !== produced) throw new Error(`${seen} events came of ${produced}`);
   const seconds = secondsSince(begun);
-  print({ event: `read ${what}`, seconds, perSecond: Math.round(seen / seconds), peak });
+  print({ event: `read ${what}`, seconds, perSecond: Math.round(seen / seconds), ...peakMemory() });
+}
+
+/** Until the disk has it back: sizes of files, for the file system itself counts late. */
+async function dropHalf() {
+  const before = await diskBytes();
+  const begun = performance.now();
+  await client.setStream({ maxEvents: Math.floor(produced / 2) });
+  const answeredMs = Math.round(performance.now() - begun);
+  while ((await diskBytes()) > 0.52 * before) await sleep(10);
+  const mebibytes = (bytes) => Math.round(bytes / 2 ** 20);
+  const freedMs = Math.round(performance.now() - begun);
+  print({ event: 'half dropped', answeredMs, freedMs, beforeMiB: mebibytes(before), afterMiB: mebibytes(await diskBytes()) });
+}
+
+async function diskBytes() {
+  const { stdout } = await promisify(execFile)('du', ['-sb', directory]).catch((error) => error);
+  return Number(stdout.split('\t')[0]);
+}
+
+function sample() {
+  const now = memory();
+  if (!(peak.residentMiB >= now.residentMiB)) peak = now;
+}
+
+function peakMemory() {
+  sample();
+  const most = peak;
+  peak = {};
+  return most;
 }
 
 /** Of the server, where the system tells; mapped are pages of files, which the system takes back when it needs them. */

@@ -111,6 +111,8 @@ export const LIMITS = {
   segmentsPerDisk: 32,
   /** Default of --max-cache-memory: the hot tail kept in memory. */
   cacheBytes: 64 * MiB,
+  /** A part of it, at most half: what left the tail and V8 has not collected yet; it lets about as much pile up. */
+  uncollectedBytes: 32 * MiB,
   cacheBytesMin: 1 * MiB,
   cacheBytesMax: 64 * 1024 * MiB,
   /** One read of cold records. */

@@ -5,16 +5,9 @@ import type { BudgetedCache, CacheBudget } from './cache-budget.js';
 /** What a record takes in memory beside its bytes: its object and two views. */
 const RECORD_OBJECT_BYTES = 400;
 
-/**
- * Memory that a byte of the cache takes. What left it is garbage until V8 has
- * collected its old generation, which it does when the buffers have grown by
- * about half: so much stands beside the records that are still here.
- */
-const MEMORY_PER_BYTE = 1.5;
-
 /** What a record with so many bytes takes in memory. */
 export function weightOf({ bytes }: Pick<LogRecord, 'bytes'>): number {
-  return MEMORY_PER_BYTE * bytes.byteLength + RECORD_OBJECT_BYTES;
+  return bytes.byteLength + RECORD_OBJECT_BYTES;
 }
 
 /**
