@@ -105,9 +105,12 @@ export class SimulatedDisk implements Disk {
 
   rename(from: string, to: string): Promise<void> {
     return this.write(() => {
-      assert(dirname(from) === dirname(to), 'names change within a directory');
-      if (this.find(from) === undefined) throw systemError('ENOENT', from);
-      this.parentOf(from).rename(basename(from), basename(to));
+      const inode = this.find(from);
+      if (inode === undefined) throw systemError('ENOENT', from);
+      const [source, target] = [this.parentOf(from), this.parentOf(to)];
+      if (source === target) return source.rename(basename(from), basename(to));
+      target.make(basename(to), inode);
+      source.remove(basename(from));
     });
   }
 

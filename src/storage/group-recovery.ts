@@ -53,7 +53,7 @@ export async function openGroup(directory: string, group: GroupId, starts: Start
       beginIndex: begin.index,
       lastSequence: found.lastSequence,
     });
-    const state = (await log.recoverState(commitIndex)).encode();
+    const state = (await log.checkpoints.recover(commitIndex)).encode();
     const recovered: RecoveredGroup = {
       hardState: hardState.current,
       begin,

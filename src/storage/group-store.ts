@@ -80,7 +80,7 @@ export class GroupStore implements GroupLog {
     const truncated =
       truncateAfter !== undefined && truncateAfter < this.log.tail.index ? await this.lowerMarker(truncateAfter) : undefined;
     if (hardState !== undefined) await this.hardState.write(hardState);
-    for (const checkpoint of checkpoints) await this.log.addCheckpoint(checkpoint);
+    for (const checkpoint of checkpoints) await this.log.checkpoints.add(checkpoint);
     if (snapshot !== undefined) await this.replaceLog(snapshot);
     if (truncated !== undefined || records.length > 0) await this.writeLog(truncated, records);
     if (cutThrough !== undefined && cutThrough > this.begin) await this.cut(cutThrough);
@@ -142,11 +142,11 @@ export class GroupStore implements GroupLog {
   }
 
   cutPoint(index: LogIndex): LogIndex {
-    return this.log.cutPoint(index);
+    return this.log.checkpoints.cutPoint(index);
   }
 
   checkpointAt(index: LogIndex): Promise<Checkpoint> {
-    return this.log.checkpointAt(index);
+    return this.log.checkpoints.at(index);
   }
 
   search(glob: Glob): GlobSearch {
@@ -155,7 +155,7 @@ export class GroupStore implements GroupLog {
   }
 
   checkpointDue(from: LogIndex): LogIndex | undefined {
-    return this.log.checkpointDue(from);
+    return this.log.checkpoints.due(from);
   }
 
   indexOfBytes(maxBytes: number): Promise<LogIndex | undefined> {

@@ -1,4 +1,7 @@
-/** Keeps those who read a log's segments and those who remove some of them out of each other's way. */
+/**
+ * Keeps those who read a log's segments, those who write beside its records, and
+ * those who remove or replace some of them out of each other's way.
+ */
 export class Removals {
   /** Removals so far: a read that one of them overtook is done again. */
   private count = 0;
@@ -25,6 +28,16 @@ export class Removals {
       } catch (error) {
         if (count === this.count) throw error;
       }
+    }
+  }
+
+  /** Writes into segments' directories. What a removal overtook is written again: it may have gone into one that was replaced. */
+  async undisturbed(write: () => Promise<void>): Promise<void> {
+    for (let written = -1; written !== this.count; ) {
+      await this.beside(async () => {
+        written = this.count;
+        await write();
+      });
     }
   }
 }

@@ -56,6 +56,10 @@ export class SegmentDatabase {
     return this.users > 0;
   }
 
+  get isRetired(): boolean {
+    return this.retired;
+  }
+
   /** Keeps it open from the next use on. */
   pin(): void {
     this.pinned = true;
@@ -73,7 +77,7 @@ export class SegmentDatabase {
     if (!this.pinned && !this.inUse) await this.close();
   }
 
-  /** Closes it for good: its directory is about to go. Waits for those who use it, and refuses new ones. */
+  /** Closes it for good: its directory is about to go, or the log is closed. Waits for those who use it, and refuses new ones. */
   async retire(): Promise<void> {
     this.retired = true;
     await this.close();
@@ -112,7 +116,7 @@ export class SegmentDatabase {
   }
 
   private async use<Result>(action: (database: DiskDatabase) => Promise<Result>): Promise<Result> {
-    if (this.retired) throw new FlotillaError('DATA_LOSS', `${this.path} was removed`);
+    if (this.retired) throw new FlotillaError('DATA_LOSS', `${this.path} was removed, or the storage is closed`);
     this.users++;
     try {
       this.opened ??= this.open(() => this.settings.disk.openDatabase(this.path, databaseOptions(this.settings)));

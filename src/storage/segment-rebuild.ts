@@ -16,7 +16,8 @@ import { segmentSequenceOf } from './segment-files.js';
  * log. The header itself, which the start has verified, is copied, and so is the
  * checkpoint beside it: that of the log's begin can't be made again.
  *
- * 1. the new segment is made in `segments-rebuilding/`, durably, and closed;
+ * 1. the new segment is made in `segments-rebuilding/`, durably, and closed; the
+ *    checkpoint, which may have been written meanwhile, comes last;
  * 2. that directory becomes `segments-rebuilt/`: from here on what is in it is whole;
  * 3. the old segment gets a name that begins with `removed-`;
  * 4. the new one takes its place in `segments/`;
@@ -39,7 +40,7 @@ export interface RebuildOptions {
   readonly isObsolete: () => boolean;
 }
 
-/** Step 1. Resolves with how many records came from other nodes; DATA_LOSS where nobody has one that is needed. */
+/** Step 1, but for what is copied. Resolves with how many records came from other nodes; DATA_LOSS where nobody has one that is needed. */
 export async function rebuildSegment(damaged: Segment, options: RebuildOptions): Promise<number> {
   const { segmentsPath, settings } = options;
   const { disk } = settings;
@@ -56,15 +57,15 @@ export async function rebuildSegment(damaged: Segment, options: RebuildOptions):
     // LevelDB keeps the path that it was opened with: it must not be open while the directory gets its name.
     await segment.close();
   }
-  for (const name of ['header', 'checkpoint']) {
-    const content = await disk.readFile(join(damaged.directory, name));
-    if (content !== undefined) await replaceFile(disk, join(segment.directory, name), content);
-  }
   return fetched;
 }
 
-/** Steps 2 to 5. Nothing of the old segment may be open, and nothing else be removed from the log meanwhile. */
+/** The rest of step 1, and steps 2 to 5. Nothing of the old segment may be open, and nothing else be removed from the log meanwhile. */
 export async function replaceSegment(segmentsPath: string, name: string, disk: Disk): Promise<void> {
+  for (const file of ['header', 'checkpoint']) {
+    const content = await disk.readFile(join(segmentsPath, name, file));
+    if (content !== undefined) await replaceFile(disk, join(rebuildingPath(segmentsPath), name, file), content);
+  }
   await disk.rename(rebuildingPath(segmentsPath), rebuiltPath(segmentsPath));
   await disk.syncDirectory(dirname(segmentsPath));
   const old = join(segmentsPath, `removed-${name}`);
@@ -104,21 +105,25 @@ export async function recoverRebuild(segmentsPath: string, disk: Disk): Promise<
 }
 
 async function copyRecords(damaged: Segment, segment: Segment, { source, isObsolete }: RebuildOptions): Promise<number> {
-  const reader = new SoundRecords(damaged);
-  let fetched = 0;
-  while (segment.tail.index < damaged.tail.index) {
+  const end = damaged.tail;
+  const requireWanted = (): void => {
     if (isObsolete()) throw new FlotillaError('CANCELLED', `${damaged.directory} is not needed any more`);
+  };
+  const reader = new SoundRecords(damaged, requireWanted);
+  let fetched = 0;
+  while (segment.tail.index < end.index) {
     const { tail } = segment;
     let records = await reader.after(tail);
     if (records.length === 0) {
-      records = continuing(tail, (await source?.fetch(damaged.group, logIndex(tail.index + 1), damaged.tail.index)) ?? []);
+      requireWanted();
+      records = continuing(tail, (await source?.fetch(damaged.group, logIndex(tail.index + 1), end.index)) ?? []);
       fetched += records.length;
     }
     if (records.length === 0) throw new FlotillaError('DATA_LOSS', `nobody who can be reached has record ${tail.index + 1}`);
     await segment.write(tail, records);
   }
   const { tail } = segment;
-  if (tail.checksum !== damaged.tail.checksum || tail.term !== damaged.tail.term || tail.nextCounter !== damaged.tail.nextCounter)
+  if (tail.checksum !== end.checksum || tail.term !== end.term || tail.nextCounter !== end.nextCounter)
     throw new FlotillaError('DATA_LOSS', `what was put together ends otherwise than the footer says, with record ${tail.index}`);
   return fetched;
 }
@@ -137,10 +142,13 @@ function continuing(before: LogTail, records: readonly LogRecord[]): LogRecord[]
 /** Reads around damage: with each failure half as many records at once, and after each success twice as many. */
 class SoundRecords {
   private readonly segment: Segment;
+  /** Throws once the segment may hold other records, or none. */
+  private readonly requireWanted: () => void;
   private count = LARGEST_READ;
 
-  constructor(segment: Segment) {
+  constructor(segment: Segment, requireWanted: () => void) {
     this.segment = segment;
+    this.requireWanted = requireWanted;
   }
 
   /** Sound records that continue the log; none where the first one is damaged. */
@@ -156,6 +164,7 @@ class SoundRecords {
   }
 
   private async tryRead(from: LogIndex): Promise<LogRecord[]> {
+    this.requireWanted();
     const to = logIndex(Math.min(from + this.count - 1, this.segment.tail.index));
     try {
       return await this.segment.read(from, to, LIMITS.readChunkBytes);

@@ -6,6 +6,8 @@ export interface SegmentRepairsOptions {
   readonly settings: DatabaseSettings;
   /** Rebuilds a segment and puts it in its place; resolves with how many records came from elsewhere. */
   readonly rebuild: (segment: Segment) => Promise<number>;
+  /** Whether it is still of the log: it may have been removed, or another may have taken its place. */
+  readonly isCurrent: (segment: Segment) => boolean;
 }
 
 /**
@@ -29,11 +31,14 @@ export class SegmentRepairs {
     return this.closed;
   }
 
-  /** Resolves when the segment can be read again. Rejects with the damage, and what can be done, where that does not come in time. */
+  /** Resolves when the segment can be read again, or another look will tell what stands there by now. Rejects with the damage, and what can be done, where that does not come in time. */
   async mend(damage: SegmentDamage): Promise<void> {
-    const { clock, healing } = this.options.settings;
+    const { isCurrent, settings } = this.options;
+    const { clock, healing } = settings;
     const deadlineMs = clock.nowMs() + LIMITS.repairWaitMs;
-    while (damage.segment.isSealed && healing.source !== undefined && !this.closed) {
+    if (!damage.segment.isSealed) throw beyondRepair(damage);
+    while (healing.source !== undefined) {
+      if (this.closed || !isCurrent(damage.segment) || !damage.segment.isSealed) return;
       if (this.hopeless.has(damage.segment.directory) && healing.source.isAlone) break;
       if (await this.attempt(damage)) return;
       if (healing.source.isAlone || clock.nowMs() + LIMITS.repairRetryMs > deadlineMs) break;
@@ -73,7 +78,7 @@ export class SegmentRepairs {
       return true;
     } catch (error) {
       if (!(error instanceof FlotillaError) || error.code === 'INTERNAL') settings.onFailure(error);
-      else {
+      else if (error.code !== 'CANCELLED') {
         this.hopeless.add(directory);
         observer.notRepaired(group, directory, error.message);
       }

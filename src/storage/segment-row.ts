@@ -1,4 +1,5 @@
-import { assert, type LogIndex, present } from '../base/index.js';
+import { assert, FlotillaError, type LogIndex, present } from '../base/index.js';
+import type { LogTail } from '../wire/index.js';
 import type { Segment } from './segment.js';
 
 /** The segments of one log, oldest first: there is always one, and they continue one another. */
@@ -81,4 +82,9 @@ export class SegmentRow {
   replaceAll(segment: Segment): void {
     this.segments = [segment];
   }
+}
+
+/** What is asked for stands before the log's begin. */
+export function givenUp(index: LogIndex, before: LogTail): FlotillaError {
+  return new FlotillaError('POSITION_REMOVED', `record ${index} was given up; the log begins with record ${before.index + 1}`);
 }

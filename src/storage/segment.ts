@@ -94,6 +94,11 @@ export class Segment implements Indexable {
     return this.state.kind === 'sealed';
   }
 
+  /** It is, or is about to be, no segment of the log any more; another may stand in its place. */
+  get isRetired(): boolean {
+    return this.database.isRetired;
+  }
+
   get group(): GroupId {
     return this.header.group;
   }
@@ -258,7 +263,7 @@ export class Segment implements Indexable {
     await Promise.all([this.namespaces.retire(), this.database.close()]);
   }
 
-  /** Its directory is about to go: waits for those who read, and refuses new ones. */
+  /** Its directory is about to go, or the log is closed: waits for those who read, and refuses new ones. */
   async retire(): Promise<void> {
     await Promise.all([this.namespaces.retire(), this.database.retire()]);
   }

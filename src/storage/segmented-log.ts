@@ -1,9 +1,8 @@
 import { join } from 'node:path';
 import { assert, type Counter, FlotillaError, type GroupId, type LogIndex, logIndex, present } from '../base/index.js';
 import type { Glob } from '../event/index.js';
-import type { StreamMachine } from '../machine/index.js';
 import { PlacedHistory } from '../raft/index.js';
-import type { NamespaceRange, NamespaceTable, PlacedState } from '../replica/index.js';
+import type { NamespaceRange, NamespaceTable } from '../replica/index.js';
 import {
   type Checkpoint,
   decodeMembership,
@@ -13,17 +12,16 @@ import {
   type PlacedMembership,
   tailAfter,
 } from '../wire/index.js';
-import { writeCheckpoint } from './checkpoint-file.js';
 import { IndexSearch } from './glob-search.js';
+import { LogCheckpoints } from './log-checkpoints.js';
 import { Removals } from './removals.js';
 import { type PreparedSegment, prepareSegment, Segment, SegmentDamage } from './segment.js';
 import type { DatabaseSettings } from './segment-database.js';
-import { originOf, readFooter, readHeader, type SegmentHeader, segmentName } from './segment-files.js';
+import { readFooter, readHeader, type SegmentHeader, segmentName } from './segment-files.js';
 import { discardRebuilt, rebuildSegment, replaceSegment } from './segment-rebuild.js';
 import { SegmentRepairs } from './segment-repairs.js';
-import { SegmentRow } from './segment-row.js';
+import { givenUp, SegmentRow } from './segment-row.js';
 import { stageSegments, swapSegments } from './segment-swap.js';
-import { stateAt } from './state-replay.js';
 
 export interface LogIdentity {
   readonly group: GroupId;
@@ -54,9 +52,8 @@ export class SegmentedLog {
   /** The segment that was sealed last is being settled; one at a time, because each has its records in memory until then. */
   private settling: Promise<void> = Promise.resolve();
   private readonly removals = new Removals();
-  /** Every segment that begins up to here has its checkpoint. */
-  private checkpointedThrough = logIndex(0);
   private readonly repairs: SegmentRepairs;
+  readonly checkpoints: LogCheckpoints;
 
   constructor(path: string, identity: LogIdentity, recovered: RecoveredSegments, settings: DatabaseSettings) {
     this.path = path;
@@ -66,7 +63,12 @@ export class SegmentedLog {
     this.memberships = new PlacedHistory(recovered.memberships);
     this.sequence = recovered.lastSequence;
     for (const segment of this.row.all) if (segment.isSealed) settings.indexer?.want(segment);
-    this.repairs = new SegmentRepairs({ settings, rebuild: (damaged) => this.rebuild(damaged) });
+    this.repairs = new SegmentRepairs({
+      settings,
+      rebuild: (damaged) => this.rebuild(damaged),
+      isCurrent: (segment) => this.row.includes(segment),
+    });
+    this.checkpoints = new LogCheckpoints({ row: this.row, removals: this.removals, disk: settings.disk, read: this.read.bind(this) });
   }
 
   /** The end of what is durable. */
@@ -89,7 +91,7 @@ export class SegmentedLog {
     if (index === this.tail.index) return this.tail;
     const next = this.row.all.find((segment) => segment.before.index === index);
     if (next !== undefined) return next.before;
-    const [record] = await this.row.holding(index).read(index, index, 1);
+    const [record] = await this.read(index, index, 1);
     return tailAfter(present(record, 'a read returns at least one record'));
   }
 
@@ -106,49 +108,6 @@ export class SegmentedLog {
    */
   async truncate(after: LogTail, records: readonly LogRecord[]): Promise<void> {
     await this.removals.run(() => this.removeAbove(after, records));
-  }
-
-  /** See `GroupLog.cutPoint`. */
-  cutPoint(index: LogIndex): LogIndex {
-    const limit = Math.min(index, this.checkpointedThrough);
-    return (this.row.lastWhere(({ before }) => before.index <= limit) ?? this.row.oldest).before.index;
-  }
-
-  /** See `GroupLog.checkpointAt`. */
-  async checkpointAt(index: LogIndex): Promise<Checkpoint> {
-    return await this.removals.beside(async () => {
-      if (index < this.row.oldest.before.index) throw givenUp(index, this.row.oldest.before);
-      const { header } = this.row.beginningAfter(index);
-      return { ...originOf(header), state: (await this.stateAt(index)).encode() };
-    });
-  }
-
-  /** What the stream's records up to this one, which is committed, have led to. Checkpoints below it that are damaged are made again. */
-  async stateAt(index: LogIndex): Promise<StreamMachine> {
-    const log = { places: [...this.row.all], read: this.read.bind(this) };
-    return await stateAt(log, index, this.settings.disk);
-  }
-
-  /** Makes sure of the checkpoints up to a committed record, after a start, and returns the state as of it. Throws DATA_LOSS without the first. */
-  async recoverState(index: LogIndex): Promise<StreamMachine> {
-    await this.stateAt(this.row.oldest.before.index);
-    const state = await this.stateAt(index);
-    this.checkpointedThrough = index;
-    return state;
-  }
-
-  /** See `GroupLog.checkpointDue`. */
-  checkpointDue(from: LogIndex): LogIndex | undefined {
-    const done = Math.max(this.checkpointedThrough, from - 1);
-    if (this.row.youngest.before.index <= done) return undefined;
-    const last = this.row.lastWhere(({ before }) => before.index <= done);
-    return (last === undefined ? this.row.oldest : this.row.following(last))?.before.index;
-  }
-
-  /** Writes the checkpoint of the segment that begins after this record. */
-  async addCheckpoint({ index, state }: PlacedState): Promise<void> {
-    await writeCheckpoint(this.settings.disk, this.row.beginningAfter(index), state);
-    this.checkpointedThrough = index;
   }
 
   /** Removes the segments before a cut point, oldest first; the marker says already that the log begins there. */
@@ -180,7 +139,7 @@ export class SegmentedLog {
         'the staged segment has a header',
       );
       this.row.replaceAll(Segment.openExisting(directory, header, this.settings));
-      this.checkpointedThrough = checkpoint.before.index;
+      this.checkpoints.beginsAnew(checkpoint.before.index);
       this.memberships.replaceWith({ index: checkpoint.membershipIndex, membership: checkpoint.membership });
     });
   }
@@ -280,7 +239,7 @@ export class SegmentedLog {
 
   /** See `GroupLog.indexOfBytes`. */
   async indexOfBytes(maxBytes: number): Promise<LogIndex | undefined> {
-    return this.removals.beside(async () => {
+    return this.mending(async () => {
       let fit = maxBytes;
       for (const segment of this.row.all.toReversed()) {
         if (segment.eventBytes > fit) return await segment.indexAfterBytes(segment.eventBytes - fit);
@@ -306,7 +265,7 @@ export class SegmentedLog {
     // Where preparing failed, that has been reported when it did.
     const prepared = await this.prepared?.catch(() => undefined);
     await this.settling;
-    await Promise.all([prepared?.database.close(), ...this.row.all.map((segment) => segment.close())]);
+    await Promise.all([prepared?.database.close(), ...this.row.all.map((segment) => segment.retire())]);
   }
 
   private async writeTo(segment: Segment, after: LogTail, records: readonly LogRecord[]): Promise<void> {
@@ -331,9 +290,9 @@ export class SegmentedLog {
     await this.writeTo(youngest, after, records);
   }
 
-  /** A segment that was removed meanwhile needs it no more. */
+  /** A segment that was removed or replaced meanwhile needs it no more. */
   private settleFailed(segment: Segment, error: unknown): void {
-    if (this.row.includes(segment)) this.settings.onFailure(error);
+    if (!segment.isRetired) this.settings.onFailure(error);
   }
 
   private prepare(): void {
@@ -360,7 +319,9 @@ export class SegmentedLog {
   private async rebuild(damaged: Segment): Promise<number> {
     const { path: segmentsPath, settings } = this;
     const { source } = settings.healing;
-    const isObsolete = (): boolean => this.repairs.isClosed || !damaged.isSealed || !this.row.includes(damaged);
+    const { tail } = damaged;
+    // Truncated and sealed anew, it ends with another record.
+    const isObsolete = (): boolean => this.repairs.isClosed || !damaged.isSealed || damaged.isRetired || damaged.tail !== tail;
     const fetched = await rebuildSegment(damaged, { segmentsPath, settings, source, isObsolete });
     await this.removals.run(async () => {
       if (isObsolete()) return await discardRebuilt(segmentsPath, settings.disk);
@@ -387,8 +348,4 @@ export class SegmentedLog {
       }
     }
   }
-}
-
-function givenUp(index: LogIndex, before: LogTail): FlotillaError {
-  return new FlotillaError('POSITION_REMOVED', `record ${index} was given up; the log begins with record ${before.index + 1}`);
 }

@@ -1,13 +1,14 @@
 import { FlotillaError, LIMITS, type LogIndex, logIndex, present } from '../base/index.js';
 import { StreamMachine } from '../machine/index.js';
 import type { LogRecord } from '../wire/index.js';
-import { type CheckpointPlace, readCheckpoint, writeCheckpoint } from './checkpoint-file.js';
+import { type CheckpointPlace, readCheckpoint } from './checkpoint-file.js';
 import type { Disk } from './disk.js';
 
 /** A log from which a state is made. */
 export interface ReplayedLog {
   /** Where its segments begin, oldest first: there checkpoints may stand. */
   readonly places: readonly CheckpointPlace[];
+  writeCheckpoint(place: CheckpointPlace, state: Uint8Array): Promise<void>;
   read(from: LogIndex, to: LogIndex, maxBytes: number): Promise<LogRecord[]>;
 }
 
@@ -22,7 +23,7 @@ export async function stateAt(log: ReplayedLog, index: LogIndex, disk: Disk): Pr
   const machine = sound;
   for (const place of unsound) {
     await replay(log, machine, place.before.index);
-    await writeCheckpoint(disk, place, machine.encode());
+    await log.writeCheckpoint(place, machine.encode());
   }
   await replay(log, machine, index);
   return machine;

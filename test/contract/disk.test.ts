@@ -61,6 +61,10 @@ for (const implementation of DISKS) {
       await disk.writeFile(join(path, 'folder', 'inner'), bytes('x'));
       await disk.rename(join(path, 'folder'), join(path, 'moved'));
       assert.equal(text(await disk.readFile(join(path, 'moved', 'inner'))), 'x');
+      await disk.makeDirectory(join(path, 'other'));
+      await disk.rename(join(path, 'moved'), join(path, 'other', 'moved'));
+      assert.equal(text(await disk.readFile(join(path, 'other', 'moved', 'inner'))), 'x');
+      assert.deepEqual(await disk.list(path), ['old', 'other']);
       await assert.rejects(disk.rename(join(path, 'missing'), join(path, 'x')), { code: 'ENOENT' });
     });
 

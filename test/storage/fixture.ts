@@ -33,8 +33,22 @@ export function membershipOf(...actors: number[]): Membership {
 export async function scratchDirectory(t: TestContext): Promise<string> {
   const path = await mkdtemp(join(tmpdir(), 'flotilla-storage-'));
   // What was opened in it may still be closing, and making files: removing is tried again then.
-  t.after(() => rm(path, { recursive: true, force: true, maxRetries: 10, retryDelay: 50 }));
+  afterwards(t, () => rm(path, { recursive: true, force: true, maxRetries: 10, retryDelay: 50 }));
   return path;
+}
+
+const undone = new WeakMap<TestContext, (() => Promise<void>)[]>();
+
+/** After a test, what was done last first: a directory goes when what works in it is closed, and not before. */
+function afterwards(t: TestContext, undo: () => Promise<void>): void {
+  const undos = undone.get(t) ?? [];
+  if (undos.length === 0) {
+    undone.set(t, undos);
+    t.after(async () => {
+      for (const each of undos.toReversed()) await each();
+    });
+  }
+  undos.push(undo);
 }
 
 /**
@@ -96,7 +110,7 @@ export async function openNode(t: TestContext | undefined, dataDir: string, segm
     closed ??= storage.close().finally(() => directory.close());
     return closed;
   };
-  t?.after(close);
+  if (t !== undefined) afterwards(t, close);
   return { directory, storage, failures, close };
 }
 

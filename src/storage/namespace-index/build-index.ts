@@ -1,6 +1,6 @@
 import { dirname } from 'node:path';
 import { crc32 } from 'node:zlib';
-import { FlotillaError, LIMITS, type LogIndex, logIndex, MinHeap, present } from '../../base/index.js';
+import { FlotillaError, LIMITS, type LogIndex, logIndex, MinHeap } from '../../base/index.js';
 import { follows, type LogRecord, type LogTail, tailAfter } from '../../wire/index.js';
 import type { Disk, DiskFile } from '../disk.js';
 import { ByteSink } from './byte-sink.js';
@@ -29,7 +29,9 @@ export interface IndexedSegment {
 export async function buildIndex(disk: Disk, path: string, segment: IndexedSegment, pace: Pace): Promise<void> {
   const temporary = `${path}.tmp`;
   await disk.writeFile(temporary, Buffer.alloc(INDEX_HEADER_BYTES));
-  const file = present(await disk.openFile(temporary), 'the file was just made');
+  const file = await disk.openFile(temporary);
+  // Whoever removes a segment waits for this first.
+  if (file === undefined) throw new Error(`${temporary} went while it was being written, and not by this node`);
   try {
     const writer = new IndexWriter(file);
     const runs = await gatherRuns(segment, writer, pace);
