@@ -1,13 +1,13 @@
 import { counter, FlotillaError } from '../base/index.js';
 import { DEFAULT_STREAM, formatEventId } from '../event/index.js';
-import { checkStreamSettings, type StreamSettings } from '../machine/index.js';
+import { checkSettingsChanges, type SettingsChanges } from '../machine/index.js';
 import type { Replica } from '../replica/index.js';
 import type { Handlers } from '../rpc/index.js';
 import type { proto } from '../wire/index.js';
 import { locate } from './read-position.js';
 import { findStream, type Streams, withLeader } from './streams.js';
 
-const FIELDS: Readonly<Record<keyof StreamSettings, string>> = {
+const FIELDS: Readonly<Record<keyof SettingsChanges, string>> = {
   maxEvents: 'settings.max_events',
   maxBytes: 'settings.max_bytes',
   maxAgeMs: 'settings.max_age_ms',
@@ -21,7 +21,7 @@ export function streamHandlers(streams: Streams): Handlers<typeof proto.StreamSe
       const replica = findStream(streams, stream);
       if (settings === undefined) throw new FlotillaError('INVALID_ARGUMENT', 'settings: say what to change');
       try {
-        await replica.stream.change(changed(replica.stream.settings ?? {}, settings));
+        await replica.stream.change(changesOf(settings));
       } catch (error) {
         throw withLeader(error, streams.leaderAddress(replica));
       }
@@ -30,15 +30,15 @@ export function streamHandlers(streams: Streams): Handlers<typeof proto.StreamSe
   };
 }
 
-/** What is absent stays; 0 takes a bound away. Throws INVALID_ARGUMENT where the request makes no sense. */
-function changed(before: StreamSettings, { maxEvents, maxBytes, maxAgeMs }: proto.StreamSettings): StreamSettings {
-  const of = <Name extends keyof StreamSettings>(name: Name, value: number | undefined): StreamSettings => {
-    const next = value ?? before[name];
-    return next === undefined || next === 0 ? {} : { [name]: next };
+/** Throws INVALID_ARGUMENT where the request makes no sense. */
+function changesOf({ maxEvents, maxBytes, maxAgeMs }: proto.StreamSettings): SettingsChanges {
+  const changes: SettingsChanges = {
+    ...(maxEvents === undefined ? {} : { maxEvents }),
+    ...(maxBytes === undefined ? {} : { maxBytes }),
+    ...(maxAgeMs === undefined ? {} : { maxAgeMs }),
   };
-  const settings: StreamSettings = { ...of('maxEvents', maxEvents), ...of('maxBytes', maxBytes), ...of('maxAgeMs', maxAgeMs) };
-  checkStreamSettings(settings, (name) => FIELDS[name]);
-  return settings;
+  checkSettingsChanges(changes, (name) => FIELDS[name]);
+  return changes;
 }
 
 async function infoOf(replica: Replica, name: string): Promise<proto.StreamInfo> {

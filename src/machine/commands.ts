@@ -16,6 +16,18 @@ export interface StreamSettings {
   readonly maxAgeMs?: number;
 }
 
+/** What of the settings changes: what is absent stays as it is, and {@link NO_BOUND} takes the bound away. */
+export type SettingsChanges = StreamSettings;
+
+export const NO_BOUND = 0;
+
+/** The content of a `settings` record: who changes one setting leaves those alone that somebody else changes at the same time. */
+export interface SettingsCommand {
+  readonly changes: SettingsChanges;
+  /** It has no effect where settings were made before: those that a new stream begins with are proposed by each of its first leaders. */
+  readonly onlyFirst: boolean;
+}
+
 /** Where a stream begins for its readers. */
 export interface LogBegin {
   /** Events below it are not delivered. */
@@ -27,12 +39,15 @@ export interface LogBegin {
 const FORMAT = 1;
 const SETTING_NAMES = ['maxEvents', 'maxBytes', 'maxAgeMs'] as const;
 
-/** Throws INVALID_ARGUMENT where a setting is none; `field` names it. */
-export function checkStreamSettings(settings: StreamSettings, field: (name: keyof StreamSettings) => string = (name) => name): void {
+/** Throws INVALID_ARGUMENT where a change is none; `field` names it. */
+export function checkSettingsChanges(changes: SettingsChanges, field: (name: keyof StreamSettings) => string = (name) => name): void {
   for (const name of SETTING_NAMES) {
-    const value = settings[name];
-    if (value === undefined || (Number.isSafeInteger(value) && value >= 1)) continue;
-    throw new FlotillaError('INVALID_ARGUMENT', `${field(name)}: ${value} is not a whole number from 1 to ${Number.MAX_SAFE_INTEGER}`);
+    const value = changes[name];
+    if (value === undefined || (Number.isSafeInteger(value) && value >= NO_BOUND)) continue;
+    throw new FlotillaError(
+      'INVALID_ARGUMENT',
+      `${field(name)}: ${value} is no whole number from 1 to ${Number.MAX_SAFE_INTEGER}, or 0 for no bound`,
+    );
   }
 }
 
@@ -46,13 +61,23 @@ export function settingsAreEqual(one: StreamSettings, other: StreamSettings): bo
   return SETTING_NAMES.every((name) => one[name] === other[name]);
 }
 
-/** The payload of a `settings` record: it replaces the settings before it. */
-export function encodeSettings(settings: StreamSettings): Uint8Array {
-  return encode({ ...plainSettings(settings) });
+/** What comes of changes, undefined where there were no settings before. */
+export function changedSettings(before: StreamSettings | undefined, { changes, onlyFirst }: SettingsCommand): StreamSettings {
+  if (before !== undefined && onlyFirst) return before;
+  const merged = { ...before, ...plainSettings(changes) };
+  return Object.fromEntries(
+    SETTING_NAMES.map((name) => [name, merged[name]]).filter(([, value]) => value !== undefined && value !== NO_BOUND),
+  );
 }
 
-export function decodeSettings(payload: Uint8Array): StreamSettings {
-  return plainSettings(decode('settings', payload, SETTING_NAMES));
+/** The payload of a `settings` record. */
+export function encodeSettings({ changes, onlyFirst }: SettingsCommand): Uint8Array {
+  return encode({ ...plainSettings(changes), ...(onlyFirst ? { onlyFirst: 1 } : {}) });
+}
+
+export function decodeSettings(payload: Uint8Array): SettingsCommand {
+  const { onlyFirst, ...changes } = decode('settings', payload, [...SETTING_NAMES, 'onlyFirst']);
+  return { changes: plainSettings(changes), onlyFirst: onlyFirst !== undefined };
 }
 
 /** The payload of a `log-begin` record. */

@@ -1,5 +1,5 @@
 import { asciiBytes, asciiText, assert, type Counter, counter, FlotillaError, type LogIndex, logIndex } from '../base/index.js';
-import { decodeLogBegin, decodeSettings, type LogBegin, plainSettings, type StreamSettings } from './commands.js';
+import { changedSettings, decodeLogBegin, decodeSettings, type LogBegin, plainSettings, type StreamSettings } from './commands.js';
 
 /** What the machine needs of a log record; LogRecord of src/wire is one. */
 export interface CommittedRecord {
@@ -112,7 +112,7 @@ export class StreamMachine {
       case 'events':
         return;
       case 'settings':
-        this.state.settings = decodeSettings(payload);
+        this.state.settings = changedSettings(this.state.settings, decodeSettings(payload));
         return;
       case 'log-begin':
         this.beginAt(decodeLogBegin(payload), index, firstCounter);

@@ -100,7 +100,7 @@ export class Retention {
     const { core, stream, members, initialSettings } = this.options;
     if (!core.leadsWithCommit || members.activeVersion < KIND_SINCE_VERSION['log-begin']) return;
     if (stream.settings === undefined) {
-      if (initialSettings !== undefined) await stream.propose('settings', encodeSettings(initialSettings));
+      if (initialSettings !== undefined) await stream.propose('settings', encodeSettings({ changes: initialSettings, onlyFirst: true }));
       return;
     }
     const applied = { index: stream.appliedIndex, nextCounter: stream.nextCounter };

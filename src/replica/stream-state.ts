@@ -1,5 +1,12 @@
 import { FlotillaError, LIMITS, type LogIndex, logIndex } from '../base/index.js';
-import { checkStreamSettings, encodeSettings, type LogBegin, StreamMachine, type StreamSettings } from '../machine/index.js';
+import {
+  checkSettingsChanges,
+  encodeSettings,
+  type LogBegin,
+  type SettingsChanges,
+  StreamMachine,
+  type StreamSettings,
+} from '../machine/index.js';
 import type { RaftCore } from '../raft/index.js';
 import type { Checkpoint, RecordKind } from '../wire/index.js';
 import { CommitWaiters } from './commit-waiters.js';
@@ -88,10 +95,10 @@ export class StreamState {
     return this.machine.encode();
   }
 
-  /** Replaces the settings; resolves when they are in force here. Rejects as {@link propose} does, and with INVALID_ARGUMENT. */
-  async change(settings: StreamSettings): Promise<void> {
-    checkStreamSettings(settings);
-    await this.propose('settings', encodeSettings(settings));
+  /** Changes settings; resolves when they are in force here. Rejects as {@link propose} does, and with INVALID_ARGUMENT. */
+  async change(changes: SettingsChanges): Promise<void> {
+    checkSettingsChanges(changes);
+    await this.propose('settings', encodeSettings({ changes, onlyFirst: false }));
   }
 
   /**

@@ -1,5 +1,5 @@
 import { FlotillaError } from '../base/index.js';
-import type { StreamSettings } from '../machine/index.js';
+import { NO_BOUND, type SettingsChanges } from '../machine/index.js';
 import { isJoint, type MemberChange, membersOf } from '../raft/index.js';
 import type { Cluster } from './cluster.js';
 import { type Machine, memberOf } from './machine.js';
@@ -39,13 +39,13 @@ export class Operators {
   /** Less is kept, or more. Who lacks what is given up needs a snapshot. */
   changeSettings(): void {
     const { cluster } = this;
-    const settings: StreamSettings = {
-      ...(cluster.random() < 0.7 ? { maxEvents: cluster.between(1, 60) } : {}),
-      ...(cluster.random() < 0.3 ? { maxBytes: cluster.between(1, 10_000) } : {}),
-      ...(cluster.random() < 0.3 ? { maxAgeMs: cluster.between(50, 3000) } : {}),
+    const changes: SettingsChanges = {
+      maxEvents: cluster.random() < 0.7 ? cluster.between(1, 60) : NO_BOUND,
+      maxBytes: cluster.random() < 0.3 ? cluster.between(1, 10_000) : NO_BOUND,
+      maxAgeMs: cluster.random() < 0.3 ? cluster.between(50, 3000) : NO_BOUND,
     };
     cluster.inputAfter(0, cluster.anyLeader(), ({ replica }) => {
-      replica?.stream.change(settings).catch((error: unknown) => {
+      replica?.stream.change(changes).catch((error: unknown) => {
         if (error instanceof FlotillaError) return;
         cluster.defer(() => {
           throw error;

@@ -4,20 +4,24 @@ import fc from 'fast-check';
 import { asciiBytes, type Counter, counter, FlotillaError, logIndex } from '../../src/base/index.js';
 import {
   type CommittedRecord,
-  checkStreamSettings,
+  checkSettingsChanges,
   decodeLogBegin,
   decodeSettings,
   encodeLogBegin,
   encodeSettings,
+  type SettingsChanges,
   StreamMachine,
-  type StreamSettings,
 } from '../../src/machine/index.js';
 
 type Step = Pick<CommittedRecord, 'kind' | 'eventCount' | 'payload'>;
 
 const NOTHING = new Uint8Array(0);
 const events = (eventCount: number): Step => ({ kind: 'events', eventCount, payload: NOTHING });
-const settings = (given: StreamSettings): Step => ({ kind: 'settings', eventCount: 0, payload: encodeSettings(given) });
+const settings = (changes: SettingsChanges, onlyFirst = false): Step => ({
+  kind: 'settings',
+  eventCount: 0,
+  payload: encodeSettings({ changes, onlyFirst }),
+});
 const logBegin = (first: number, index: number): Step => ({
   kind: 'log-begin',
   eventCount: 0,
@@ -48,10 +52,22 @@ test('apply_ofARecordThatIsNotTheNextIsABrokenInvariant', () => {
   assert.throws(() => machine.apply({ ...next(machine, events(1)), index: logIndex(3) }), /record 3 was to be applied after record 1/);
 });
 
-test('settings_replaceThoseBeforeThem', () => {
-  const machine = machineAfter(settings({ maxEvents: 5, maxAgeMs: 1000 }), settings({ maxBytes: 7 }));
-  assert.deepEqual(machine.settings, { maxBytes: 7 });
+test('settings_changeWhatTheyName_soThatOfTwoAtOnceNoneIsLost_inEitherOrder', () => {
+  const [one, other] = [settings({ maxEvents: 5 }), settings({ maxBytes: 7, maxAgeMs: 0 })];
+  const before = settings({ maxEvents: 1, maxAgeMs: 1000 });
+  for (const steps of [
+    [before, one, other],
+    [before, other, one],
+  ])
+    assert.deepEqual(machineAfter(...steps).settings, { maxEvents: 5, maxBytes: 7 });
+  assert.deepEqual(machineAfter(settings({ maxEvents: 5 }), settings({ maxEvents: 6 })).settings, { maxEvents: 6 });
   assert.deepEqual(machineAfter(settings({})).settings, {}, 'set to no bounds is not the same as never set');
+});
+
+test('settings_ofANewStream_haveNoEffectOnceThereAreOthers', () => {
+  const first = settings({ maxEvents: 5 }, true);
+  assert.deepEqual(machineAfter(first, settings({ maxBytes: 7 }), first).settings, { maxEvents: 5, maxBytes: 7 });
+  assert.deepEqual(machineAfter(settings({ maxEvents: 9 }), first).settings, { maxEvents: 9 });
 });
 
 test('logBegin_movesForward_andNeverBack', () => {
@@ -69,10 +85,12 @@ test('logBegin_beyondWhatThereIsHasNoEffect', () => {
 });
 
 test('encode_goesOnWhereItWasTaken_whateverTheRecords', () => {
-  const bound = fc.option(fc.integer({ min: 1, max: Number.MAX_SAFE_INTEGER }), { nil: undefined });
+  const bound = fc.option(fc.integer({ min: 0, max: Number.MAX_SAFE_INTEGER }), { nil: undefined });
   const step: fc.Arbitrary<Step> = fc.oneof(
     fc.integer({ min: 1, max: 5 }).map(events),
-    fc.record({ maxEvents: bound, maxBytes: bound, maxAgeMs: bound }).map((given) => settings(JSON.parse(JSON.stringify(given)))),
+    fc
+      .tuple(fc.record({ maxEvents: bound, maxBytes: bound, maxAgeMs: bound }), fc.boolean())
+      .map(([given, onlyFirst]) => settings(JSON.parse(JSON.stringify(given)), onlyFirst)),
     fc.tuple(fc.nat(30), fc.nat(15)).map(([first, index]) => logBegin(first, index)),
   );
   fc.assert(
@@ -96,12 +114,12 @@ test('decode_refusesWhatANewerVersionWrote', () => {
   assert.throws(() => decodeLogBegin(asciiBytes('[]')), isUpgradeNeeded);
 });
 
-test('checkStreamSettings_namesTheFieldThatIsWrong', () => {
-  checkStreamSettings({ maxEvents: 1, maxBytes: Number.MAX_SAFE_INTEGER });
-  for (const wrong of [0, -1, 1.5, Number.NaN, 2 ** 53]) {
-    assert.throws(() => checkStreamSettings({ maxBytes: wrong }, (name) => `settings.${name}`), {
+test('checkSettingsChanges_namesTheFieldThatIsWrong', () => {
+  checkSettingsChanges({ maxEvents: 0, maxBytes: Number.MAX_SAFE_INTEGER });
+  for (const wrong of [-1, 1.5, Number.NaN, 2 ** 53]) {
+    assert.throws(() => checkSettingsChanges({ maxBytes: wrong }, (name) => `settings.${name}`), {
       code: 'INVALID_ARGUMENT',
-      message: new RegExp(`^settings\\.maxBytes: ${wrong} is not`),
+      message: new RegExp(`^settings\\.maxBytes: ${wrong} is no whole`),
     });
   }
 });
@@ -113,5 +131,8 @@ test('payloads_areWhatTheyWere', () => {
   };
   assert.equal(Buffer.from(encodeLogBegin(given)).toString(), '{"format":1,"firstCounter":12,"index":3}');
   assert.deepEqual(decodeLogBegin(encodeLogBegin(given)), given);
-  assert.equal(Buffer.from(encodeSettings({ maxAgeMs: 1, maxEvents: 2 })).toString(), '{"format":1,"maxEvents":2,"maxAgeMs":1}');
+  const changes = { maxAgeMs: 1, maxEvents: 0 };
+  const encoded = (onlyFirst: boolean): string => Buffer.from(encodeSettings({ changes, onlyFirst })).toString();
+  assert.equal(encoded(false), '{"format":1,"maxEvents":0,"maxAgeMs":1}');
+  assert.equal(encoded(true), '{"format":1,"maxEvents":0,"maxAgeMs":1,"onlyFirst":1}');
 });

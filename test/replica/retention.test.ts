@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { StreamSettings } from '../../src/machine/index.js';
+import type { SettingsChanges } from '../../src/machine/index.js';
 import { batch, fateOf, ReplicaCluster } from './replica-cluster.js';
 
 /** Node 1 leads, and all have ten events, one a record. */
-async function filled(settings?: StreamSettings): Promise<ReplicaCluster> {
+async function filled(settings?: SettingsChanges): Promise<ReplicaCluster> {
   const cluster = new ReplicaCluster([1, 2, 3], { activeVersion: 2 });
   await cluster.elect(1);
   for (let event = 0; event < 10; event++) await produce(cluster);
@@ -18,7 +18,7 @@ async function produce(cluster: ReplicaCluster, count = 1): Promise<void> {
   await produced;
 }
 
-async function set(cluster: ReplicaCluster, settings: StreamSettings): Promise<void> {
+async function set(cluster: ReplicaCluster, settings: SettingsChanges): Promise<void> {
   const changed = cluster.replica(1).stream.change(settings);
   await cluster.commitIsKnown();
   await changed;
@@ -32,6 +32,15 @@ test('settings_areInForceOnAllNodes_atTheSameRecord', async () => {
   for (const actor of [1, 2, 3]) assert.deepEqual(cluster.replica(actor).stream.settings, { maxEvents: 100 });
   await cluster.advance(2000);
   assert.deepEqual(firsts(cluster), [1, 1, 1]);
+});
+
+test('twoWhoChangeSettingsAtOnce_bothDo', async () => {
+  const cluster = await filled({ maxEvents: 100 });
+  const { stream } = cluster.replica(1);
+  const both = [stream.change({ maxBytes: 5000 }), stream.change({ maxEvents: 0, maxAgeMs: 60_000 })];
+  await cluster.commitIsKnown();
+  await Promise.all(both);
+  for (const actor of [1, 2, 3]) assert.deepEqual(cluster.replica(actor).stream.settings, { maxBytes: 5000, maxAgeMs: 60_000 });
 });
 
 test('count_keepsTheLatestEvents_exactly_onAllNodes_andDropsWhatIsBelow', async () => {
