@@ -14,7 +14,9 @@ export function inspectCommand(): Command {
       'after',
       `
 Reads the small files of each node and the segments that are open; flotilla verify
-reads everything. Changes nothing. Sizes are those of the files.
+reads everything. Changes nothing. Sizes are those of the files. A checkpoint is the
+stream's state before a segment's first record, as of the index and term shown; there
+is none before record 1, and none yet where that was not known to be committed.
 
 Examples:
   $ flotilla inspect
@@ -51,7 +53,7 @@ function groupText({ group, incarnation, hardState, marker, membership, segments
       : membership.members
           .map(({ actor, address }) => `${actor} at ${address}${membership.voters.includes(actor) ? '' : ' (learner)'}`)
           .join(', ');
-  const rows = [['SEGMENT', 'STATE', 'RECORDS', 'COUNTERS', 'TERMS', 'SIZE'], ...segments.map(rowOf)];
+  const rows = [['SEGMENT', 'STATE', 'RECORDS', 'COUNTERS', 'TERMS', 'SIZE', 'CHECKPOINT'], ...segments.map(rowOf)];
   return `
   group ${group}, incarnation ${incarnation ?? 'unknown'}
     hard state  ${state}
@@ -62,8 +64,15 @@ ${alignedLines(rows)
   .join('')}`;
 }
 
-function rowOf({ sequence, state, why, records, counters, terms, bytes }: InspectedSegment): string[] {
-  return [String(sequence), why === undefined ? state : `${state}: ${why}`, range(records), range(counters), range(terms), sizeText(bytes)];
+function rowOf({ sequence, state, why, records, counters, terms, bytes, checkpoint }: InspectedSegment): string[] {
+  const words = why === undefined ? state : `${state}: ${why}`;
+  return [String(sequence), words, range(records), range(counters), range(terms), sizeText(bytes), checkpointText(checkpoint)];
+}
+
+function checkpointText(found: InspectedSegment['checkpoint']): string {
+  if (found === undefined) return '-';
+  const { index, term, sound, why } = found;
+  return `after ${index} of term ${term}, ${sound ? 'sound' : `damaged: ${why}`}`;
 }
 
 function range(found: { readonly from: number; readonly to: number } | undefined): string {

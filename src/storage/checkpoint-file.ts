@@ -33,6 +33,8 @@ export interface CheckpointPlace {
   readonly before: LogTail;
 }
 
+export const checkpointPath = (directory: string): string => join(directory, 'checkpoint');
+
 /** Durable when it resolves; a crash leaves none, the one before, or this one. */
 export async function writeCheckpoint(disk: Disk, { directory, before }: CheckpointPlace, state: Uint8Array): Promise<void> {
   const { index, term, checksum } = before;
@@ -44,12 +46,12 @@ export async function writeCheckpoint(disk: Disk, { directory, before }: Checkpo
     stateBytes: state.byteLength,
     stateChecksum: crc32(state),
   };
-  await replaceCheckedFile(disk, join(directory, 'checkpoint'), content, Uint8Array.from(state));
+  await replaceCheckedFile(disk, checkpointPath(directory), content, Uint8Array.from(state));
 }
 
 /** Throws DATA_LOSS where there is none, or it is not what was written for this place. */
 export async function readCheckpoint(disk: Disk, { directory, before }: CheckpointPlace): Promise<StreamMachine> {
-  const path = join(directory, 'checkpoint');
+  const path = checkpointPath(directory);
   const found = await readCheckedFileAndRest<CheckpointFile>(disk, path, FORMAT);
   if (found === undefined) throw new FlotillaError('DATA_LOSS', `${path} is missing`);
   const { content, rest } = found;

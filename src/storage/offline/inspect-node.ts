@@ -2,7 +2,8 @@ import { readdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type ActorId, type Counter, type GroupId, type LogIndex, messageOf, type Term } from '../../base/index.js';
 import type { HardState, TermStart } from '../../raft/index.js';
-import type { Membership } from '../../wire/index.js';
+import type { LogTail, Membership } from '../../wire/index.js';
+import { checkpointPath, readCheckpoint } from '../checkpoint-file.js';
 import { groupIdOf } from '../group-files.js';
 import { type NodeIdentity, readIdentity } from '../identity-file.js';
 import { machineDisk } from '../machine-disk.js';
@@ -44,8 +45,19 @@ export interface InspectedSegment {
   readonly records?: { readonly from: LogIndex; readonly to: LogIndex };
   readonly counters?: { readonly from: Counter; readonly to: Counter };
   readonly terms?: { readonly from: Term; readonly to: Term };
+  /** None before record 1, and where it was not due yet. */
+  readonly checkpoint?: InspectedCheckpoint;
   /** On disk, all files of it. */
   readonly bytes: number;
+}
+
+/** The stream's state as of the record before a segment's first. */
+export interface InspectedCheckpoint {
+  readonly index: LogIndex;
+  readonly term: Term;
+  readonly sound: boolean;
+  /** What is wrong, where it is not. */
+  readonly why?: string;
 }
 
 /** Looks at a stopped node and changes nothing. Of sealed segments only headers and footers are read: {@link verifyNode} reads all. */
@@ -72,8 +84,10 @@ async function inspectGroup(path: string, group: GroupId, scratchPath: string): 
   const segments: InspectedSegment[] = [];
   let membership: Membership | undefined;
   let incarnation: string | undefined;
+  const { newest: marker } = view.marker;
+  const beginIndex = marker.kind === 'sound' ? marker.content.beginIndex : undefined;
   for (const found of view.segments ?? []) {
-    const { row, latest } = await inspectSegment(found, scratchPath);
+    const { row, latest } = await inspectSegment(found, beginIndex, scratchPath);
     segments.push(row);
     membership = latest ?? membership;
     if (found.header.kind === 'sound') incarnation ??= found.header.content.incarnation;
@@ -88,6 +102,7 @@ function shown<Content>(found: Found<Content>): Content | string {
 
 async function inspectSegment(
   found: FoundSegment,
+  beginIndex: LogIndex | undefined,
   scratchPath: string,
 ): Promise<{ row: InspectedSegment; latest: Membership | undefined }> {
   const { sequence, directory, header, footer, isEmpty } = found;
@@ -110,6 +125,7 @@ async function inspectSegment(
     summary = scan.contents.summary();
   }
   const { tail, termStarts, memberships } = summary;
+  const checkpoint = await inspectCheckpoint(directory, before, beginIndex === before.index);
   const row: InspectedSegment = {
     sequence,
     state: why !== undefined ? 'damaged' : footer.kind === 'sound' ? 'sealed' : 'open',
@@ -121,9 +137,22 @@ async function inspectSegment(
           terms: termsOf(before.term, termStarts, before.index, tail.term),
         }),
     ...(tail.nextCounter === before.nextCounter ? {} : { counters: { from: before.nextCounter, to: (tail.nextCounter - 1) as Counter } }),
+    ...(checkpoint === undefined ? {} : { checkpoint }),
     bytes,
   };
   return { row, latest: memberships.at(-1)?.membership ?? membership };
+}
+
+/** The state that a log begins with is nowhere else: there one must stand. */
+async function inspectCheckpoint(directory: string, before: LogTail, beginsLog: boolean): Promise<InspectedCheckpoint | undefined> {
+  const { index, term } = before;
+  if (index === 0 || (!beginsLog && (await machineDisk.readFile(checkpointPath(directory))) === undefined)) return undefined;
+  try {
+    await readCheckpoint(machineDisk, { directory, before });
+    return { index, term, sound: true };
+  } catch (error) {
+    return { index, term, sound: false, why: messageOf(error) };
+  }
 }
 
 /** The first record may begin a term of its own. */

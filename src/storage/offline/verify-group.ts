@@ -1,7 +1,7 @@
 import { join } from 'node:path';
 import { type LogIndex, messageOf } from '../../base/index.js';
 import type { LogTail } from '../../wire/index.js';
-import { readCheckpoint } from '../checkpoint-file.js';
+import { checkpointPath, readCheckpoint } from '../checkpoint-file.js';
 import { machineDisk } from '../machine-disk.js';
 import type { Marker } from '../marker-file.js';
 import { verifyIndex } from '../namespace-index/index.js';
@@ -139,7 +139,7 @@ class GroupVerification {
   /** One that is missing may not have been due yet; the state that a log begins with is nowhere else. */
   private async checkCheckpoint(directory: string, { before }: SegmentHeader): Promise<void> {
     if (before.index === 0) return;
-    const file = join(directory, 'checkpoint');
+    const file = checkpointPath(directory);
     const isFirst = this.marker?.beginIndex === before.index;
     if (!isFirst && (await machineDisk.readFile(file)) === undefined) return;
     try {

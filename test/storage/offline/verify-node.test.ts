@@ -6,7 +6,7 @@ import { readdirSync, readFileSync, rmSync, statSync, truncateSync, writeFileSyn
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
-import { actorId } from '../../../src/base/index.js';
+import { actorId, logIndex } from '../../../src/base/index.js';
 import { inspectNode, readHeldLog, type Verification, verifyNode } from '../../../src/storage/index.js';
 import { append, checksums, copyOf, GROUP, newNode, openNode, RecordChain, readAll, scratchDirectory, segmentsPath } from '../fixture.js';
 
@@ -58,6 +58,13 @@ test('a sound node is said to be so, and not a byte of it changes', async (t) =>
   const segments = inspected[0]?.segments.filter(({ state }) => state !== 'ahead') ?? [];
   assert.deepEqual([segments[0]?.records?.from, segments.at(-1)?.records?.to], [1, chain.tail.index]);
   assert.deepEqual([segments[0]?.state, segments.at(-1)?.state], ['sealed', 'open']);
+  assert.deepEqual(
+    segments.map(({ checkpoint }) => checkpoint),
+    segments.map(({ records }) => {
+      const before = chain.records[(records?.from ?? 0) - 2];
+      return before && { index: before.index, term: before.term, sound: true };
+    }),
+  );
   const read: string[] = [];
   await readHeldLog(
     { dataDir: dir, actor: ACTOR, group: GROUP },
@@ -66,6 +73,27 @@ test('a sound node is said to be so, and not a byte of it changes', async (t) =>
   );
   assert.deepEqual(read, checksums(chain.records));
   assert.equal(treeOf(dir), before);
+});
+
+test('inspect names a checkpoint that is damaged, and one that the log can not begin without', async (t) => {
+  const { dir } = await written(t);
+  const [, second = '', third = ''] = readdirSync(segmentsPath(dir)).sort();
+  const file = join(segmentsPath(dir), second, 'checkpoint');
+  writeFileSync(file, `${readFileSync(file, 'utf8')} `);
+  rmSync(join(segmentsPath(dir), third, 'checkpoint'));
+  const checkpoints = async () => (await inspectNode(dir, ACTOR)).groups[0]?.segments.map(({ checkpoint }) => checkpoint) ?? [];
+  const [before, damaged, missing] = await checkpoints();
+  assert.deepEqual([before, damaged?.sound, missing], [undefined, false, undefined]);
+  assert.match(damaged?.why ?? '', /damaged: its checksum/);
+  const node = await openNode(t, dir, SEGMENT_BYTES);
+  const cutThrough = node.storage.group(GROUP).cutPoint(logIndex(25));
+  await node.storage.persist([{ group: GROUP, records: [], cutThrough }]);
+  await node.close();
+  const [oldest = ''] = readdirSync(segmentsPath(dir)).sort();
+  rmSync(join(segmentsPath(dir), oldest, 'checkpoint'));
+  const [first] = await checkpoints();
+  assert.deepEqual([first?.index, first?.sound], [cutThrough, false]);
+  assert.match(first?.why ?? '', /missing/);
 });
 
 test('a node that runs is refused, with the way over the network', async (t) => {
