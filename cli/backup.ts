@@ -1,7 +1,7 @@
 import { type Command, InvalidArgumentError } from 'commander';
 import type { BackupRun, BackupSummary } from '../src/node/index.js';
 import { clientCommand, connectionOf, ENVIRONMENT_HELP, Settings } from './client-options.js';
-import { EXIT, Output, sizeText, warn } from './output.js';
+import { EXIT, printResult, sizeText, warn } from './output.js';
 import { withProgress } from './progress.js';
 
 /** `flotilla backup`: a stream's log, into a directory. */
@@ -34,11 +34,10 @@ Examples:
         progress = now;
       };
       const run = await withProgress(doing, backUp({ client, stream, directory, onProgress }));
-      if (!run.backup.confirmed)
+      const { backup, addedRecords, addedBytes } = run;
+      if (!backup.confirmed)
         warn('the end of the stream could not be confirmed with a majority: newer events may be missing from the backup');
-      const output = new Output();
-      await output.write(settings.flag('json') ? jsonOf(run) : textOf(run));
-      await output.flush();
+      await printResult(settings.flag('json') ? { ...backup, addedRecords, addedBytes } : textOf(run));
       process.exitCode = EXIT.success;
     } finally {
       await client.close();
@@ -50,10 +49,6 @@ Examples:
 export function nonEmpty(text: string): string {
   if (text !== '') return text;
   throw new InvalidArgumentError('It is empty.');
-}
-
-function jsonOf({ backup, addedRecords, addedBytes }: BackupRun): string {
-  return `${JSON.stringify({ ...backup, addedRecords, addedBytes }, undefined, 2)}\n`;
 }
 
 function textOf({ backup, addedRecords, addedBytes }: BackupRun): string {

@@ -2,7 +2,7 @@ import { Command, Option } from 'commander';
 import { LIMITS } from '../src/base/index.js';
 import type { SurvivingStream, Survivor } from '../src/node/index.js';
 import { Settings } from './client-options.js';
-import { EXIT, Output } from './output.js';
+import { EXIT, printResult } from './output.js';
 import { withProgress } from './progress.js';
 
 /** Without it nothing is changed. */
@@ -34,12 +34,11 @@ Examples:
     const isMeant = settings.flag('yes-lose-events');
     const { inspectSurvivor, recoverSurvivor } = await import('../src/node/index.js');
     const survivor = await withProgress('reading the log', isMeant ? recoverSurvivor(options) : inspectSurvivor(options));
-    const text = settings.flag('json')
-      ? `${JSON.stringify({ recovered: isMeant, ...survivor, streams: survivor.streams ?? null }, undefined, 2)}\n`
-      : (isMeant ? reportOf : warningOf)(survivor, options.dataDir);
-    const output = new Output();
-    await output.write(text);
-    await output.flush();
+    await printResult(
+      settings.flag('json')
+        ? { recovered: isMeant, ...survivor, streams: survivor.streams ?? null }
+        : (isMeant ? reportOf : warningOf)(survivor, options.dataDir),
+    );
   });
 }
 

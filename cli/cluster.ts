@@ -3,7 +3,7 @@ import { LIMITS } from '../src/base/index.js';
 import type { FlotillaClient, NodeStatus } from '../src/client/index.js';
 import { clientCommand, connectionOf, ENVIRONMENT_HELP, Settings } from './client-options.js';
 import { recoverCommand } from './cluster-recover.js';
-import { EXIT, note, Output } from './output.js';
+import { EXIT, note, printResult } from './output.js';
 import { withProgress } from './progress.js';
 import { alignedLines } from './table.js';
 
@@ -44,7 +44,7 @@ Examples:
     const without = new Settings(command).list('without');
     if (without === undefined) return command.error("error: option '--without <address>' is missing", { exitCode: EXIT.usage });
     const voters = await withClient(command, 'waiting for the others to form the cluster', (client) => client.formCluster(without));
-    await say(`the cluster has formed; voters: ${voters.join(', ')}\n`);
+    await printResult(`the cluster has formed; voters: ${voters.join(', ')}\n`);
   });
 }
 
@@ -64,7 +64,7 @@ Examples:
     );
   return command.action(async (actor: string) => {
     const voters = await withClient(command, `taking actor ${actor} out`, (client) => client.removeMember(actorOf(command, actor)));
-    await say(`actor ${actor} is removed; voters: ${voters.join(', ')}\n`);
+    await printResult(`actor ${actor} is removed; voters: ${voters.join(', ')}\n`);
     note('its node can be stopped now; one with an empty data directory may take its place');
   });
 }
@@ -76,7 +76,7 @@ function transferCommand(): Command {
   return command.action(async (actor: string | undefined) => {
     const to = actor === undefined ? undefined : actorOf(command, actor);
     const leader = await withClient(command, 'handing leadership over', (client) => client.transferLeadership(to));
-    await say(leader === undefined ? 'leadership was handed over\n' : `actor ${leader} leads\n`);
+    await printResult(leader === undefined ? 'leadership was handed over\n' : `actor ${leader} leads\n`);
   });
 }
 
@@ -97,12 +97,6 @@ async function withClient<Result>(command: Command, doing: string, run: (client:
   }
 }
 
-async function say(text: string): Promise<void> {
-  const output = new Output();
-  await output.write(text);
-  await output.flush();
-}
-
 function statusCommand(): Command {
   const command = clientCommand('status', 'print the members and how they are')
     .option('--json', 'print an array of objects')
@@ -113,9 +107,7 @@ function statusCommand(): Command {
   return command.action(async () => {
     const json = new Settings(command).flag('json');
     const nodes = await withClient(command, 'asking the members', (client) => client.status());
-    const output = new Output();
-    await output.write(json ? `${JSON.stringify(nodes.map(toJson), undefined, 2)}\n` : tableOf(nodes, useColours(output)));
-    await output.flush();
+    await printResult(json ? nodes.map(toJson) : tableOf(nodes, useColours()));
   });
 }
 
@@ -125,9 +117,9 @@ function toJson(node: NodeStatus): Record<string, unknown> {
   return { actorId, address, role: role ?? null, term, commitIndex, lastIndex, lag, reachable };
 }
 
-function useColours(output: Output): boolean {
+function useColours(): boolean {
   const { NO_COLOR: noColour } = process.env;
-  return output.isTerminal && (noColour === undefined || noColour === '');
+  return process.stdout.isTTY && (noColour === undefined || noColour === '');
 }
 
 const HEADER = ['ACTOR', 'ADDRESS', 'ROLE', 'TERM', 'COMMIT', 'LAST', 'LAG', 'REACHABLE'];

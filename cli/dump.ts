@@ -20,6 +20,10 @@ in its JSON form. Nodes that hold the same events print the same bytes. Without
 knew to be committed; with them it asks a node that runs, up to what a majority
 confirms. --through lets nodes be compared that stopped at different ends.
 
+Events that retention has given up are not in it, also where a node still stores
+them, nor are those of the system's namespaces (/$…): it is what a consumer of
+everything gets. This version writes none; a gap in the counters would tell of them.
+
 Examples:
   $ flotilla dump -d /var/lib/flotilla -A 3 | sha256sum
   $ flotilla dump -H node2 --through 100000`,
@@ -52,7 +56,10 @@ async function dumpDirectory(command: Command, settings: Settings, through: Dump
     { ...node, stream, through },
     {
       begin: async ({ incarnation }) => await output.write(headerLine(stream, incarnation)),
-      events: async (events) => await output.write(events.map((event) => `${JSON.stringify(event)}\n`).join('')),
+      events: async (events) => {
+        await output.write(events.map((event) => `${JSON.stringify(event)}\n`).join(''));
+        return !output.closed;
+      },
     },
   );
   await output.flush();
@@ -99,6 +106,7 @@ async function dumpNode(client: FlotillaClient, stream: string, through: DumpEnd
         if (pending !== undefined) await pending;
         last = event.counter;
       }
+      if (output.closed) return;
       if (through !== undefined && last >= through.counter) break;
     }
   } catch (error) {

@@ -5,7 +5,7 @@ import { checkNewEvent, type EventId, formatEventId, type Glob, type NewEvent } 
 import { exportedEventFromJson } from '../src/wire/index.js';
 import { ImportedIds } from './imported-ids.js';
 import { bytesUntil, EVENT_LINE_BYTES, jsonLines, linesOf } from './lines.js';
-import { EXIT, note, Output, reportError, warn } from './output.js';
+import { EXIT, note, printResult, reportError, warn } from './output.js';
 
 /** What `flotilla import` was asked for. */
 export interface ImportJob {
@@ -68,9 +68,7 @@ export class ImportRun {
       note(`interrupted: ${this.soFar()}; nothing after that`);
       return EXIT.interrupted;
     }
-    const output = new Output();
-    await output.write(this.client === undefined ? `${this.imported} events can be imported\n` : `Imported ${this.imported} events\n`);
-    await output.flush();
+    await printResult(this.client === undefined ? `${this.imported} events can be imported\n` : `Imported ${this.imported} events\n`);
     return EXIT.success;
   }
 

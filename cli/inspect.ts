@@ -1,7 +1,7 @@
 import { Command, Option } from 'commander';
 import type { InspectedGroup, InspectedNode, InspectedSegment } from '../src/node/index.js';
 import { Settings } from './client-options.js';
-import { Output, sizeText } from './output.js';
+import { printResult, sizeText } from './output.js';
 import { withProgress } from './progress.js';
 import { addDirectoryOptions, nodesMeant } from './stopped-node.js';
 import { alignedLines } from './table.js';
@@ -27,9 +27,7 @@ Examples:
     const { inspectStopped } = await import('../src/node/index.js');
     const nodes: InspectedNode[] = [];
     for (const node of await nodesMeant(command, settings)) nodes.push(await withProgress('reading the log', inspectStopped(node)));
-    const output = new Output();
-    await output.write(settings.flag('json') ? `${JSON.stringify(nodes, undefined, 2)}\n` : nodes.map(textOf).join('\n'));
-    await output.flush();
+    await printResult(settings.flag('json') ? nodes : nodes.map(textOf).join('\n'));
   });
 }
 

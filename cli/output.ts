@@ -27,7 +27,8 @@ export class Output {
     this.stream = stream;
     this.isTerminal = stream.isTTY === true;
     stream.on('error', (error: NodeJS.ErrnoException) => {
-      if (error.code !== 'EPIPE') this.onFailure(error);
+      // That of stdout is told of, for all that writes to it, by watchStdout.
+      if (stream !== process.stdout && !isReaderGone(error)) tellOfFailedWrite('the file', error);
       this.closed = true;
       this.onClosed();
     });
@@ -60,11 +61,35 @@ export class Output {
     // The callback also runs after a failed write, which the 'error' event above tells of.
     await new Promise<void>((resolve) => this.stream.write(chunk, () => resolve()));
   }
+}
 
-  private onFailure(error: Error): void {
-    process.exitCode = EXIT.failed;
-    process.stderr.write(`error: ${this.stream === process.stdout ? 'stdout' : 'the file'} can't be written: ${error.message}\n`);
-  }
+/** A result that is known as a whole: text, or an object that goes out as JSON. */
+export async function printResult(result: string | object): Promise<void> {
+  const output = new Output();
+  output.collect(typeof result === 'string' ? result : `${JSON.stringify(result, undefined, 2)}\n`);
+  await output.flush();
+}
+
+/**
+ * From here on a failed write to stdout is told of once, whoever made it, and the
+ * exit code that a command ends with is a failure's. A reader that has gone is no
+ * failure of ours: `flotilla consume | head`.
+ */
+export function watchStdout(): (exitCode: number) => number {
+  let failed = false;
+  process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+    if (!failed && !isReaderGone(error)) {
+      failed = true;
+      tellOfFailedWrite('stdout', error);
+    }
+  });
+  return (exitCode) => (failed && exitCode === EXIT.success ? EXIT.failed : exitCode);
+}
+
+const isReaderGone = (error: NodeJS.ErrnoException): boolean => error.code === 'EPIPE';
+
+function tellOfFailedWrite(what: string, error: Error): void {
+  process.stderr.write(`error: ${what} can't be written: ${error.message}\n`);
 }
 
 /** Tells of a failure on stderr, in one line, and returns the exit code that belongs to it. */

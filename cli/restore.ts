@@ -4,7 +4,7 @@ import { parseEventId } from '../src/event/index.js';
 import type { Restored, RestorePoint } from '../src/node/index.js';
 import { eventsText, nonEmpty } from './backup.js';
 import { ENVIRONMENT_HELP, Settings } from './client-options.js';
-import { EXIT, Output, sizeText } from './output.js';
+import { EXIT, printResult, sizeText } from './output.js';
 import { parsePointInTime } from './points-in-time.js';
 import { withProgress } from './progress.js';
 
@@ -57,7 +57,7 @@ async function verify(backup: string, settings: Settings): Promise<number> {
   );
   const isWhole = found.damages.length === 0;
   const { directory, bytes, lastIndex } = found.backup;
-  await say(
+  await printResult(
     settings.flag('json')
       ? { ...found.backup, damages: found.damages }
       : isWhole
@@ -85,7 +85,7 @@ async function restore(backupDirectory: string, command: Command, settings: Sett
     () => `restoring: event ${last}`,
     restoreFrom({ backupDirectory, dataDir, actor, address, point, onProgress }),
   );
-  await say(settings.flag('json') ? { actorId: actor, ...restored } : reportOf(restored, dataDir, actor));
+  await printResult(settings.flag('json') ? { actorId: actor, ...restored } : reportOf(restored, dataDir, actor));
   return EXIT.success;
 }
 
@@ -105,10 +105,4 @@ What to do next:
 1. Start it: flotilla -d ${dataDir} -A ${actor} …
 2. Start further nodes on empty directories, with this one as --peer-addr.
 `;
-}
-
-async function say(result: string | object): Promise<void> {
-  const output = new Output();
-  await output.write(typeof result === 'string' ? result : `${JSON.stringify(result, undefined, 2)}\n`);
-  await output.flush();
 }

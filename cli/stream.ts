@@ -3,7 +3,7 @@ import { DURATION_UNITS, parseQuantity, SIZE_UNITS, type Units } from '../src/ba
 import type { FlotillaClient, StreamInfo } from '../src/client/index.js';
 import { checkStreamName } from '../src/event/index.js';
 import { clientCommand, connectionOf, ENVIRONMENT_HELP, Settings } from './client-options.js';
-import { EXIT, Output } from './output.js';
+import { EXIT, printResult } from './output.js';
 import { withProgress } from './progress.js';
 
 /** `flotilla stream …`: what a stream holds, and how much of it is kept. */
@@ -90,9 +90,7 @@ async function withClient<Result>(
 }
 
 async function print(command: Command, info: StreamInfo): Promise<void> {
-  const output = new Output();
-  await output.write(new Settings(command).flag('json') ? `${JSON.stringify(info, undefined, 2)}\n` : textOf(info));
-  await output.flush();
+  await printResult(new Settings(command).flag('json') ? info : textOf(info));
 }
 
 function textOf({ name, incarnation, settings, firstId, lastId, events, storedBytes, beginIndex }: StreamInfo): string {

@@ -1,7 +1,7 @@
 import { Command, Option } from 'commander';
 import type { Damage, Remedy, Verification, VerifiedGroup } from '../src/node/index.js';
 import { Settings } from './client-options.js';
-import { EXIT, Output } from './output.js';
+import { EXIT, printResult } from './output.js';
 import { withProgress } from './progress.js';
 import { addDirectoryOptions, nodesMeant } from './stopped-node.js';
 
@@ -35,9 +35,7 @@ Examples:
         ),
       );
     }
-    const output = new Output();
-    await output.write(settings.flag('json') ? `${JSON.stringify(found, undefined, 2)}\n` : found.map(textOf).join(''));
-    await output.flush();
+    await printResult(settings.flag('json') ? found : found.map(textOf).join(''));
     if (found.some(({ damages }) => damages.length > 0)) process.exitCode = EXIT.failed;
   });
 }

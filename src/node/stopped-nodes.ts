@@ -46,7 +46,8 @@ export interface DumpOptions extends StoppedNodeAddress {
 
 export interface DumpSink {
   begin(stream: { readonly incarnation: string }): Promise<void>;
-  events(events: readonly EventJson[]): Promise<void>;
+  /** Resolves with whether more is wanted. */
+  events(events: readonly EventJson[]): Promise<boolean>;
 }
 
 /** Reads a stopped node's copy of a stream and changes nothing. Resolves with whether events went out that it did not know to be committed. */
@@ -57,6 +58,7 @@ export async function dumpStopped({ dataDir, actor, stream, through }: DumpOptio
   const firstCounter = await firstDelivered(log);
   let last: Counter = counter(firstCounter - 1);
   let beyondCommit = false;
+  let isWanted = true;
   await readHeldLog(
     log,
     ({ incarnation }) => sink.begin({ incarnation }),
@@ -65,13 +67,14 @@ export async function dumpStopped({ dataDir, actor, stream, through }: DumpOptio
         if (through === undefined ? record.index > commitIndex : last >= through.counter) return false;
         if (record.kind !== 'events' || record.firstCounter + record.eventCount <= firstCounter) continue;
         beyondCommit ||= record.index > commitIndex;
-        await sink.events(eventsBetween(record, firstCounter, through));
+        isWanted = await sink.events(eventsBetween(record, firstCounter, through));
+        if (!isWanted) return false;
         last = counter(record.firstCounter + record.eventCount - 1);
       }
       return true;
     },
   );
-  requireReached(through, last);
+  if (isWanted) requireReached(through, last);
   return { beyondCommit };
 }
 

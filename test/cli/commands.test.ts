@@ -1,8 +1,9 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
+import { closeSync, openSync } from 'node:fs';
 import { after, before, beforeEach, test } from 'node:test';
 import { packBody } from '../../src/wire/index.js';
-import { runCli, startCli } from '../support/cli.js';
+import { runCli, runCliInto, startCli } from '../support/cli.js';
 import { FakeLog, FakeNode } from '../support/fake-node.js';
 
 const log = new FakeLog();
@@ -43,6 +44,23 @@ test('produce prints each id on its line and how many events went where; consume
   );
   const json = await runCli(at('consume', '--json', '-n', '/none'));
   assert.equal(json.stdout, `{"id":"${id(4)}","namespace":"/none","timestamp":"2023-11-14T22:13:20.004Z"}\n`);
+});
+
+test('what stdout does not take is a failure, whatever the command; a reader that has gone is none', async () => {
+  log.append(packBody([{ namespace: '/a', data: Buffer.from('one') }]), 1);
+  const full = openSync('/dev/full', 'w');
+  const commands = [at('consume'), at('consume', '-t'), at('dump'), at('export'), at('cluster', 'status'), ['--help']];
+  const runs = await Promise.all(commands.map((command) => runCliInto(full, command)));
+  closeSync(full);
+  for (const [position, { code, stderr }] of runs.entries()) {
+    assert.equal(code, 1, `${commands[position]}: ${stderr}`);
+    assert.match(stderr, /^error: stdout can't be written: ENOSPC.*\n$/);
+  }
+  const unread = startCli(at('consume', '-t'));
+  unread.stdout.destroy();
+  let stderr = '';
+  unread.stderr.on('data', (chunk: Buffer) => (stderr += chunk.toString()));
+  assert.deepEqual([await once(unread, 'exit'), stderr], [[0, null], '']);
 });
 
 test('consume goes backwards, and get prints events by their ids', async () => {

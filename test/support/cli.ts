@@ -22,8 +22,23 @@ export function startCli(
   args: readonly string[],
   env: Readonly<Record<string, string>> = {},
 ): ChildProcessByStdio<Writable, Readable, Readable> {
+  return spawn(process.execPath, commandLineOf(args), { env: environmentWith(env), stdio: ['pipe', 'pipe', 'pipe'] });
+}
+
+const commandLineOf = (args: readonly string[]): string[] => ['--import', TSX, MAIN, ...args];
+
+function environmentWith(env: Readonly<Record<string, string>>): NodeJS.ProcessEnv {
   const inherited = Object.fromEntries(Object.entries(process.env).filter(([name]) => !name.startsWith('FLOTILLA_')));
-  return spawn(process.execPath, ['--import', TSX, MAIN, ...args], { env: { ...inherited, ...env }, stdio: ['pipe', 'pipe', 'pipe'] });
+  return { ...inherited, ...env };
+}
+
+/** Runs the command line to its end, with something else than a pipe for its stdout. */
+export async function runCliInto(stdout: number, args: readonly string[]): Promise<Pick<CliResult, 'code' | 'stderr'>> {
+  const child = spawn(process.execPath, commandLineOf(args), { env: environmentWith({}), stdio: ['ignore', stdout, 'pipe'] });
+  const stderr: Buffer[] = [];
+  child.stderr?.on('data', (chunk: Buffer) => stderr.push(chunk));
+  const code = await new Promise<number | null>((resolve) => child.on('close', resolve));
+  return { code, stderr: Buffer.concat(stderr).toString() };
 }
 
 /** Runs the command line to its end. */
