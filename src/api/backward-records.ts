@@ -31,6 +31,16 @@ export async function* backwardRecords(
   }
 }
 
+/** None where they were given up while they were read. */
+async function readKept(replica: Replica, from: LogIndex, to: LogIndex, maxBytes: number): Promise<LogRecord[]> {
+  try {
+    return await replica.read(from, to, maxBytes);
+  } catch (error) {
+    if (error instanceof FlotillaError && error.code === 'POSITION_REMOVED') return [];
+    throw error;
+  }
+}
+
 /** All records from `from` to `to`; undefined where several do not fit into one chunk, or the oldest were given up meanwhile. */
 async function readWindow(replica: Replica, from: LogIndex, to: LogIndex): Promise<{ records: LogRecord[]; bytes: number } | undefined> {
   const records: LogRecord[] = [];
@@ -39,7 +49,7 @@ async function readWindow(replica: Replica, from: LogIndex, to: LogIndex): Promi
   for (let next = from; next <= to; next = logIndex(next + 1)) {
     if (bytes >= LIMITS.readChunkBytes) return undefined;
     if (next <= replica.begin.index) return undefined;
-    for (const record of await replica.read(next, to, LIMITS.readChunkBytes - bytes)) {
+    for (const record of await readKept(replica, next, to, LIMITS.readChunkBytes - bytes)) {
       records.push(record);
       bytes += record.bytes.byteLength;
       next = record.index;

@@ -7,7 +7,7 @@ import { backwardRecords } from './backward-records.js';
 import { type CommittedEnd, committedEnd } from './committed-end.js';
 import { ReadChunks } from './read-chunks.js';
 import type { ReadPlan } from './read-plan.js';
-import { keptFrom, lastCounterAt, locate, removed } from './read-position.js';
+import { keptFrom, lastCounterAt, locate } from './read-position.js';
 import { batchesIn, type ReadRange, resolveRange, selectOf } from './read-range.js';
 
 /** Sends what a plan asks for, at the reader's pace; each reader has a cursor of its own. */
@@ -89,10 +89,9 @@ export class ReadSession {
 
   private async sendBackwards(range: ReadRange): Promise<void> {
     for await (const record of backwardRecords(this.replica, range, this.call.signal)) {
+      // What retention has removed meanwhile is not there any more: the read ends where the stream begins by now.
       const { firstCounter } = this.replica.stream.first;
-      if (record.eventCount > 0 && record.firstCounter < firstCounter && range.afterCounter + 1 < firstCounter)
-        throw await removed(this.replica, 'the next event');
-      await this.sendRecord(range, record);
+      await this.sendRecord({ ...range, afterCounter: Math.max(range.afterCounter, firstCounter - 1) }, record);
       if (this.chunks.isDone) break;
     }
     await this.chunks.flush();

@@ -24,11 +24,16 @@ export class ReadPosition {
   private endCounter: number | undefined;
   private incarnation = '';
   private endReached = false;
+  /** Backwards: the read ends above this counter. */
+  private readonly floor: number;
+  /** It is not kept any more, so that a node can't be asked for it. */
+  private isFloorRemoved = false;
 
   constructor(options: CheckedReadOptions) {
     this.options = options;
     this.backwards = options.backwards === true;
     this.lastCounter = this.backwards ? undefined : options.startAfterId?.counter;
+    this.floor = floorOf(options);
     this.remaining = options.limit === 0 ? Number.POSITIVE_INFINITY : options.limit;
   }
 
@@ -61,6 +66,7 @@ export class ReadPosition {
   private bounds(): Pick<proto.ReadRequest, 'startAfter' | 'startAt' | 'endBefore' | 'endAt' | 'last' | 'fromNow'> {
     const { startAfter = '', startAt = '', endBefore = '', endAt = '', last, fromNow = false } = this.options;
     const asked = { startAfter, startAt, endBefore, endAt, last, fromNow };
+    if (this.isFloorRemoved) Object.assign(asked, { startAfter: '', startAt: '' });
     if (this.lastId !== '')
       return this.backwards
         ? { ...asked, endBefore: this.lastId, endAt: '' }
@@ -89,6 +95,18 @@ export class ReadPosition {
     }
   }
 
+  /**
+   * The node keeps what it was asked for no more. Backwards that is no hole: what
+   * is below the begin is not there any more. False where it is the reader's to know.
+   */
+  removed(): boolean {
+    if (!this.backwards || !this.hasStarted) return false;
+    // Where the read was to end is gone, or else all that it had still to give.
+    if (this.floor > 0 && !this.isFloorRemoved) this.isFloorRemoved = true;
+    else this.endReached = true;
+    return true;
+  }
+
   /** The node has ended the read by itself. */
   ended(): void {
     // The node's own end is at least ours. A tail has none: it was broken off politely.
@@ -100,6 +118,7 @@ export class ReadPosition {
     const events = eventsOf(content, this.backwards);
     const wanted = this.isWholeWanted(events) ? events : events.filter((event) => this.isWanted(event)).slice(0, this.remaining);
     if (!this.backwards && (events.at(-1)?.counter ?? 0) >= this.end) this.endReached = true;
+    if (this.backwards && (events.at(-1)?.counter ?? Number.POSITIVE_INFINITY) <= this.floor) this.endReached = true;
     const last = wanted.at(-1);
     if (last === undefined) return wanted;
     this.lastCounter = last.counter;
@@ -121,10 +140,15 @@ export class ReadPosition {
   }
 
   private isWanted({ counter }: Event): boolean {
-    if (counter > this.end) return false;
+    if (counter > this.end || (this.backwards && counter <= this.floor)) return false;
     if (this.lastCounter === undefined) return true;
     return this.backwards ? counter < this.lastCounter : counter > this.lastCounter;
   }
+}
+
+function floorOf({ backwards, startAfterId, startAt = '' }: CheckedReadOptions): number {
+  if (backwards !== true) return 0;
+  return startAfterId?.counter ?? (startAt === '' ? 0 : parseEventId(startAt, 'startAt').counter - 1);
 }
 
 /** What a response may hold of events. */

@@ -63,6 +63,7 @@ export async function* readBatches(
       failure = error instanceof FlotillaError ? error : new FlotillaError('INTERNAL', messageOf(error), { cause: error });
     }
     if (position.complete) return;
+    if (failure.code === 'POSITION_REMOVED' && position.removed()) continue;
     await sleep(patience.pauseAfter(failure, position.hasStarted), signal);
     options.onReconnect?.(failure);
     address = context.hosts.after(address);

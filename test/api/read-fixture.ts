@@ -57,7 +57,12 @@ export interface ReadResult {
 }
 
 /** Carries a read out; a tail ends when it has caught up. */
-export async function readWith(replica: Replica, request: Partial<proto.ReadRequest>): Promise<ReadResult> {
+export async function readWith(
+  replica: Replica,
+  request: Partial<proto.ReadRequest>,
+  /** The reader is as slow as this. */
+  onMessage: () => Promise<void> | undefined = () => undefined,
+): Promise<ReadResult> {
   const messages: proto.ReadResponse['content'][] = [];
   const stop = new AbortController();
   const session = new ReadSession({
@@ -67,7 +72,7 @@ export async function readWith(replica: Replica, request: Partial<proto.ReadRequ
       send: ({ content }) => {
         messages.push(content);
         if (content?.$case === 'caughtUp') stop.abort();
-        return undefined;
+        return onMessage();
       },
     },
     call: {

@@ -194,6 +194,28 @@ test('below where the log begins, every bound is told the first event that there
   assert.deepEqual((await readWith(replica, { last: 100 })).counters[0], 7);
 });
 
+test('a backwards read that retention overtakes ends where the stream begins by then; a forward one is told', async () => {
+  for (const backwards of [true, false]) {
+    const { cluster, replica } = await streamOf(
+      Array.from({ length: 100 }, () => ({ namespaces: ['/a', '/b'], movesMs: 0, joins: false })),
+      1,
+    );
+    let cut: Promise<void> | undefined;
+    const onMessage = (): Promise<void> => {
+      cut ??= (async () => {
+        const changed = replica.stream.change({ maxEvents: 41 });
+        await cluster.settle();
+        await changed;
+        await cluster.advance(1100);
+      })();
+      return cut;
+    };
+    const reading = readWith(replica, { backwards, limit: 1000 }, onMessage);
+    if (!backwards) await assert.rejects(reading, code('POSITION_REMOVED', /0000000000000000016000001/));
+    else assert.deepEqual((await reading).counters, [...Array.from({ length: 41 }, (_, position) => 200 - position)]);
+  }
+});
+
 test('get gives the event of an id, and says what is wrong with another', async () => {
   const { replica } = await streamOf([
     { namespaces: ['/a', '/b'], movesMs: 0, joins: false },

@@ -2,7 +2,14 @@ import assert from 'node:assert/strict';
 import { afterEach, test } from 'node:test';
 import { crc32 } from 'node:zlib';
 import { FlotillaError } from '../../src/base/index.js';
-import { type ClientOptions, type ErrorCode, type Event, FlotillaClient, type ReadStarted } from '../../src/client/index.js';
+import {
+  type ClientOptions,
+  type ErrorCode,
+  type Event,
+  FlotillaClient,
+  type ReadOptions,
+  type ReadStarted,
+} from '../../src/client/index.js';
 import { parseEventId } from '../../src/event/index.js';
 import { packBody } from '../../src/wire/index.js';
 import { FakeLog, FakeNode } from '../support/fake-node.js';
@@ -284,6 +291,39 @@ test('a backwards read whose node dies goes on with the others: none skipped, no
   assert.ok(second !== undefined);
   second.onRead = () => fill(log, 5);
   assert.deepEqual(await counters(clientOf(nodes).read({ backwards: true })), upTo(200).reverse());
+});
+
+test('a backwards read that is cut off, over what is removed meanwhile, ends with what is kept', async () => {
+  const isRemoved = new FlotillaError('POSITION_REMOVED', 'it is not kept any more');
+  /** The first node gives the newest of 40, down to event `stood`, and is lost; by then events have gone. */
+  const readOver = async (
+    removes: (stood: number) => number,
+    options: ReadOptions,
+  ): Promise<{ given: number[]; stood: number; asked: number }> => {
+    const log = filledLog(...Array.from({ length: 10 }, () => 4));
+    const nodes = await cluster(2, log);
+    const [first, second] = nodes;
+    assert.ok(first !== undefined && second !== undefined);
+    Object.assign(first, { batchesPerMessage: 1, breakReadAfterMessages: 6 });
+    let stood = 0;
+    second.onRead = ({ startAfter, startAt, endBefore, endAt }) => {
+      const bounds = [startAfter, startAt, endBefore, endAt].map((id) => (id === '' ? 41 : parseEventId(id, 'id').counter));
+      if (stood === 0) {
+        stood = Math.min(bounds[2] ?? 41, (bounds[3] ?? 41) + 1);
+        log.batches.splice(0, Math.floor(removes(stood) / 4));
+      }
+      if (bounds.some((bound) => bound <= removes(stood))) throw isRemoved;
+    };
+    const given = await counters(clientOf(nodes).read({ backwards: true, ...options }));
+    return { given, stood, asked: second.reads.length };
+  };
+  const down = (to: number): number[] => upTo(41 - to, to).reverse();
+  for (const [options, asked] of [[{}, 1] as const, [{ startAfter: '4.1' }, 2] as const]) {
+    const { stood, ...read } = await readOver((at) => Math.min(at, 40), options);
+    assert.deepEqual(read, { given: down(stood), asked }, 'all that it had still to give is gone');
+  }
+  const { stood, ...read } = await readOver(() => 8, { startAt: '4.1' });
+  assert.deepEqual(read, { given: down(9), asked: 2 }, `from ${stood} on, where it was to end is gone`);
 });
 
 test('what is counted from the end is counted from the end that was told of, also at the next node', async () => {
