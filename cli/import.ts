@@ -18,7 +18,10 @@ export function importCommand(): Command {
 Events get new ids and times. The id of a parent becomes the new id of that event,
 where it came earlier in the same import; where it did not, the parent is left out
 and counted. Batches are appended one after the other: on a failure everything up
-to the line that it names is imported, and nothing after that. For a copy that keeps
+to the line that it names is imported, and nothing after that. An event whose parent
+is in the batch that waits begins a new one, for a parent's new id is known when its
+batch is acknowledged: a chain, each event the parent of the next, is imported one
+event a call, at one round trip each (not so with --keep-parents). For a copy that keeps
 ids and times, see flotilla backup.
 
 Examples:
