@@ -220,6 +220,8 @@ export class Replica {
   async confirmReadIndex(): Promise<LogIndex> {
     const index = await this.readIndexes.confirm();
     await this.commitWaiters.reached(index);
+    // What the log says about its begin up to there is to be in force, too.
+    await this.stream.reached(index);
     return index;
   }
 

@@ -60,6 +60,11 @@ export class StreamState {
     return this.machine.appliedIndex;
   }
 
+  /** Resolves when a record has taken effect here; rejects with SHUTTING_DOWN when the node stops. */
+  reached(index: LogIndex): Promise<void> {
+    return this.waiters.reached(index);
+  }
+
   /** The counter of the next event that takes effect. */
   get nextCounter(): number {
     return this.machine.nextCounter;

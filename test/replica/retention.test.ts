@@ -86,6 +86,24 @@ test('age_takesEverythingAway_inAGroupInWhichNothingHappens', async () => {
   assert.deepEqual(await cluster.eventsOf(2), ['11.1'], 'counters go on');
 });
 
+test('aConfirmedRead_waitsUntilTheBeginIsInForceHere', async () => {
+  const cluster = await filled();
+  // Node 3 knows that the begin is committed before its disk holds it.
+  const { storage } = cluster.server(3);
+  storage.held = true;
+  await set(cluster, { maxEvents: 4 });
+  await cluster.advance(1100);
+  assert.equal(cluster.replica(3).commitIndex, cluster.replica(1).commitIndex);
+  assert.deepEqual(firsts(cluster), [7, 7, 1]);
+  const confirmed = fateOf(cluster.replica(3).confirmReadIndex());
+  await cluster.settle();
+  assert.equal(confirmed.state, 'pending');
+  storage.release();
+  await cluster.settle();
+  assert.equal(confirmed.state, 'resolved');
+  assert.deepEqual(firsts(cluster), [7, 7, 7]);
+});
+
 test('whereThereIsNothingToRemove_nothingIsProposed', async () => {
   const cluster = await filled({ maxEvents: 10, maxBytes: 1_000_000, maxAgeMs: 1_000_000 });
   const { index } = cluster.replica(1).tail;
