@@ -117,9 +117,22 @@ export async function keptFrom(replica: Replica, next: LogIndex, afterCounter: n
   return logIndex(Math.max(next, first.index + 1));
 }
 
+/** Looks for what the stream holds now: again, where its begin has overtaken the search. */
+export async function notOvertaken<Result>({ stream }: Replica, search: () => Promise<Result>): Promise<Result> {
+  for (;;) {
+    const { firstCounter } = stream.first;
+    try {
+      return await search();
+    } catch (error) {
+      const overtaken = error instanceof FlotillaError && error.code === 'POSITION_REMOVED' && stream.first.firstCounter > firstCounter;
+      if (!overtaken) throw error;
+    }
+  }
+}
+
 /** `what` lies before the stream's begin. */
 export async function removed(replica: Replica, what: string): Promise<FlotillaError> {
-  const first = await locate(replica, replica.stream.first.firstCounter);
+  const first = await notOvertaken(replica, () => locate(replica, replica.stream.first.firstCounter));
   const there = first === undefined ? 'it has no event now' : `its first event is ${formatEventId(first.id)}`;
   return new FlotillaError('POSITION_REMOVED', `${what} is not kept any more: ${there}`);
 }

@@ -4,7 +4,7 @@ import { checkSettingsChanges, type SettingsChanges } from '../machine/index.js'
 import type { Replica } from '../replica/index.js';
 import type { Handlers } from '../rpc/index.js';
 import type { proto } from '../wire/index.js';
-import { locate } from './read-position.js';
+import { locate, notOvertaken } from './read-position.js';
 import { findStream, type Streams, withLeader } from './streams.js';
 
 const FIELDS: Readonly<Record<keyof SettingsChanges, string>> = {
@@ -42,6 +42,10 @@ function changesOf({ maxEvents, maxBytes, maxAgeMs }: proto.StreamSettings): Set
 }
 
 async function infoOf(replica: Replica, name: string): Promise<proto.StreamInfo> {
+  return await notOvertaken(replica, () => infoNow(replica, name));
+}
+
+async function infoNow(replica: Replica, name: string): Promise<proto.StreamInfo> {
   const { stream, incarnation, storedBytes, begin } = replica;
   const { nextCounter, timeMs, settings = {} } = stream;
   const { firstCounter } = stream.first;
