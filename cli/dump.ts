@@ -52,7 +52,7 @@ async function dumpDirectory(command: Command, settings: Settings, through: Dump
   const stream = settings.text('stream') ?? DEFAULT_STREAM;
   const { dumpStopped } = await import('../src/node/index.js');
   const output = new Output();
-  const { beyondCommit } = await dumpStopped(
+  const { beyondCommit, leftOut } = await dumpStopped(
     { ...node, stream, through },
     {
       begin: async ({ incarnation }) => await output.write(headerLine(stream, incarnation)),
@@ -64,6 +64,7 @@ async function dumpDirectory(command: Command, settings: Settings, through: Dump
   );
   await output.flush();
   if (beyondCommit) warn('the last events are beyond what this node knew to be committed: compare them with another node');
+  if (leftOut) warn('the node holds later events that it did not know to be committed; they are left out, and --through takes them');
 }
 
 async function dumpOverNetwork(settings: Settings, through: DumpEnd | undefined): Promise<void> {

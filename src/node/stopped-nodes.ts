@@ -50,21 +50,34 @@ export interface DumpSink {
   events(events: readonly EventJson[]): Promise<boolean>;
 }
 
-/** Reads a stopped node's copy of a stream and changes nothing. Resolves with whether events went out that it did not know to be committed. */
-export async function dumpStopped({ dataDir, actor, stream, through }: DumpOptions, sink: DumpSink): Promise<{ beyondCommit: boolean }> {
+/** What a dump says of events that the node did not know to be committed. */
+export interface DumpedEnd {
+  /** Some went out, because `through` asked for them. */
+  readonly beyondCommit: boolean;
+  /** There are some that did not. */
+  readonly leftOut: boolean;
+}
+
+/** Reads a stopped node's copy of a stream and changes nothing. */
+export async function dumpStopped({ dataDir, actor, stream, through }: DumpOptions, sink: DumpSink): Promise<DumpedEnd> {
   if (stream !== DEFAULT_STREAM)
     throw new FlotillaError('NOT_FOUND', `stream: there is no stream ${JSON.stringify(stream)}; this version has only "${DEFAULT_STREAM}"`);
   const log = { dataDir: resolve(dataDir), actor: actorId(actor), group: DEFAULT_GROUP };
   const firstCounter = await firstDelivered(log);
   let last: Counter = counter(firstCounter - 1);
   let beyondCommit = false;
+  let leftOut = false;
   let isWanted = true;
   await readHeldLog(
     log,
     ({ incarnation }) => sink.begin({ incarnation }),
-    async (records, { commitIndex }) => {
+    async ({ records, commitIndex }) => {
       for (const record of records) {
-        if (through === undefined ? record.index > commitIndex : last >= through.counter) return false;
+        if (through !== undefined && last >= through.counter) return false;
+        if (through === undefined && record.index > commitIndex) {
+          leftOut ||= record.kind === 'events';
+          continue;
+        }
         if (record.kind !== 'events' || record.firstCounter + record.eventCount <= firstCounter) continue;
         beyondCommit ||= record.index > commitIndex;
         isWanted = await sink.events(eventsBetween(record, firstCounter, through));
@@ -75,7 +88,7 @@ export async function dumpStopped({ dataDir, actor, stream, through }: DumpOptio
     },
   );
   if (isWanted) requireReached(through, last);
-  return { beyondCommit };
+  return { beyondCommit, leftOut };
 }
 
 /** Throws where a dump ends before the event that it was to end with. */
@@ -95,10 +108,10 @@ async function firstDelivered(log: Parameters<typeof readHeldLog>[0]): Promise<C
     async ({ state }) => {
       first = state.begin.firstCounter;
     },
-    async (records, { commitIndex, state }) => {
+    async ({ records, commitIndex }, { state }) => {
       for (const record of records) if (record.index <= commitIndex) state.apply(record);
       first = state.begin.firstCounter;
-      return (records.at(-1)?.index ?? commitIndex) < commitIndex;
+      return (records.at(-1)?.index ?? commitIndex) <= commitIndex;
     },
   );
   return first;

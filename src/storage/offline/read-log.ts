@@ -1,7 +1,8 @@
 import { join } from 'node:path';
 import { type ActorId, FlotillaError, type GroupId, LIMITS, type LogIndex, logIndex, messageOf } from '../../base/index.js';
 import { StreamMachine } from '../../machine/index.js';
-import { follows, type LogRecord, type LogTail, openRecord, tailAfter } from '../../wire/index.js';
+import { isVoter } from '../../raft/index.js';
+import { decodeMembership, follows, type LogRecord, type LogTail, type Membership, openRecord, tailAfter } from '../../wire/index.js';
 import { readCheckpoint } from '../checkpoint-file.js';
 import { machineDisk } from '../machine-disk.js';
 import { groupsPathOf } from '../node-directory.js';
@@ -15,16 +16,20 @@ export interface HeldLogView {
   readonly incarnation: string;
   /** What stands before the first record. */
   readonly begin: LogTail;
-  /** Up to here the node knew that records were committed. */
-  readonly commitIndex: LogIndex;
   /** What the stream's records up to the begin have led to. */
   readonly state: StreamMachine;
   /** The log reaches at least up to here. */
   readonly heldIndex: LogIndex;
 }
 
-/** Takes verified records in order; false ends the reading. */
-export type TakeRecords = (records: readonly LogRecord[], log: HeldLogView) => Promise<boolean>;
+/** Verified records, in order, of which those up to `commitIndex` are known to be committed. */
+export interface HeldRecords {
+  readonly records: readonly LogRecord[];
+  readonly commitIndex: LogIndex;
+}
+
+/** False ends the reading. */
+export type TakeRecords = (held: HeldRecords, log: HeldLogView) => Promise<boolean>;
 
 /**
  * Reads a stopped node's log from its begin, verified record by record, and
@@ -38,14 +43,14 @@ export async function readHeldLog(
 ): Promise<void> {
   await withHeldNode(dataDir, actor, async ({ path, scratchPath }) => {
     const view = await viewGroup(machineDisk, join(groupsPathOf(path), String(group)), group);
-    const { log, segments } = await openView(view);
+    const { log, segments, commit } = await openView(view, actor);
     await begin(log);
     let tail = log.begin;
     for (const segment of segments) {
       requireContinuation(segment, tail);
       const database = databasePath(segment.directory);
       const end = await withDatabaseView(database, scratchPath, (opened) =>
-        readSegment(opened, segment, tail, (records) => take(records, log)),
+        readSegment(opened, segment, tail, (records) => take({ records, commitIndex: commit.after(records) }, log)),
       );
       if (end === undefined) return;
       tail = end;
@@ -58,19 +63,49 @@ export async function readHeldLog(
   });
 }
 
-async function openView(view: GroupView): Promise<{ log: HeldLogView; segments: FoundSegment[] }> {
+/**
+ * How far a node knows its log to be committed: as far as its marker says, and
+ * where it is the only voter, as far as its log goes, for nobody else has a say.
+ */
+class KnownCommit {
+  private readonly actor: ActorId;
+  private index: LogIndex;
+  private isAlone: boolean;
+
+  constructor(actor: ActorId, index: LogIndex, membership: Membership) {
+    this.actor = actor;
+    this.index = index;
+    this.isAlone = this.isOnlyVoter(membership);
+  }
+
+  /** As of these records, which follow those before. */
+  after(records: readonly LogRecord[]): LogIndex {
+    for (const { kind, index, payload } of records) {
+      if (kind === 'configuration') this.isAlone = this.isOnlyVoter(decodeMembership(payload));
+      if (this.isAlone && index > this.index) this.index = index;
+    }
+    return this.index;
+  }
+
+  private isOnlyVoter(membership: Membership): boolean {
+    return isVoter(membership, this.actor) && membership.voters.length === 1 && membership.outgoing.length === 0;
+  }
+}
+
+async function openView(view: GroupView, actor: ActorId): Promise<{ log: HeldLogView; segments: FoundSegment[]; commit: KnownCommit }> {
   const marker = sound(view.marker.newest, view.marker.path);
   const used = (view.segments ?? []).filter(({ header, isEmpty }) => header.kind !== 'missing' || !isEmpty);
   const first = used.findIndex(({ header }) => header.kind === 'sound' && header.content.before.index === marker.beginIndex);
   const oldest = used[first];
   if (oldest === undefined)
     throw new FlotillaError('DATA_LOSS', `${view.path} holds no segment that begins after record ${marker.beginIndex}`);
-  const { incarnation, before } = sound(oldest.header, oldest.directory);
+  const { incarnation, before, membership } = sound(oldest.header, oldest.directory);
   const { directory } = oldest;
   const state = before.index === 0 ? StreamMachine.initial() : await readCheckpoint(machineDisk, { directory, before });
   return {
-    log: { incarnation, begin: before, commitIndex: marker.commitIndex, state, heldIndex: marker.index },
+    log: { incarnation, begin: before, state, heldIndex: marker.index },
     segments: used.slice(first),
+    commit: new KnownCommit(actor, marker.commitIndex, membership),
   };
 }
 

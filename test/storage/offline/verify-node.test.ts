@@ -69,7 +69,7 @@ test('a sound node is said to be so, and not a byte of it changes', async (t) =>
   await readHeldLog(
     { dataDir: dir, actor: ACTOR, group: GROUP },
     async () => undefined,
-    async (records) => read.push(...checksums(records)) > 0,
+    async ({ records }) => read.push(...checksums(records)) > 0,
   );
   assert.deepEqual(read, checksums(chain.records));
   assert.equal(treeOf(dir), before);
