@@ -20,7 +20,7 @@ export async function* backwardRecords(
   for (let to = range.last; to >= Math.max(range.first, replica.begin.index + 1); ) {
     if (signal.aborted) throw new FlotillaError('CANCELLED', 'the reader is gone');
     const from = logIndex(Math.max(range.first, replica.begin.index + 1, to - size + 1));
-    const window = await readWindow(replica, from, to);
+    const window = await readWindow(replica, from, to).catch((error: unknown) => withoutDamage(error, from, to));
     if (window === undefined) {
       size = Math.max(1, Math.floor(size / 4));
       continue;
@@ -29,6 +29,12 @@ export async function* backwardRecords(
     to = logIndex(from - 1);
     if (window.bytes < LIMITS.readChunkBytes / 4) size *= 2;
   }
+}
+
+/** What is newer than the damage is served: smaller windows part it from that. */
+function withoutDamage(error: unknown, from: LogIndex, to: LogIndex): undefined {
+  if (from < to && error instanceof FlotillaError && error.code === 'DATA_LOSS') return undefined;
+  throw error;
 }
 
 /** None where they were given up while they were read. */

@@ -37,6 +37,17 @@ export class ReadSession {
     const end = await this.findEnd();
     const range = await resolveRange(replica, plan, end.index, call.signal);
     await this.chunks.sendStarted({ incarnation: replica.incarnation, endId: await this.endId(end.index), confirmed: end.confirmed });
+    try {
+      await this.send(range);
+    } catch (error) {
+      // What stands before damage is served.
+      if (error instanceof FlotillaError && error.code === 'DATA_LOSS') await this.chunks.flush();
+      throw error;
+    }
+  }
+
+  private async send(range: ReadRange): Promise<void> {
+    const { plan } = this;
     if (plan.backwards) return await this.sendBackwards(range);
     const next = await this.sendThrough(range, range.first, range.last);
     if (!plan.tail || this.chunks.isDone) return;

@@ -56,14 +56,14 @@ export interface ReadResult {
   readonly messages: proto.ReadResponse['content'][];
 }
 
-/** Carries a read out; a tail ends when it has caught up. */
+/** Carries a read out; a tail ends when it has caught up. Of one that fails, `messages` holds what came before. */
 export async function readWith(
   replica: Replica,
   request: Partial<proto.ReadRequest>,
+  messages: ReadResult['messages'] = [],
   /** The reader is as slow as this. */
   onMessage: () => Promise<void> | undefined = () => undefined,
 ): Promise<ReadResult> {
-  const messages: proto.ReadResponse['content'][] = [];
   const stop = new AbortController();
   const session = new ReadSession({
     replica,
@@ -90,7 +90,7 @@ export async function readWith(
   return { counters: events.map(({ counter }) => counter), timestampsMs: events.map(({ timestampMs }) => timestampMs), messages };
 }
 
-function eventsIn(content: proto.ReadResponse['content'], backwards: boolean): { counter: number; timestampMs: number }[] {
+export function eventsIn(content: proto.ReadResponse['content'], backwards: boolean): { counter: number; timestampMs: number }[] {
   if (content?.$case === 'events')
     return content.value.events.map(({ id, timestampMs }) => ({ counter: parseEventId(id, 'id').counter, timestampMs }));
   if (content?.$case !== 'batches') return [];

@@ -2,10 +2,10 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import { getEvent } from '../../src/api/get.js';
-import { type ErrorCode, FlotillaError } from '../../src/base/index.js';
+import { counter, type ErrorCode, FlotillaError, logIndex } from '../../src/base/index.js';
 import { compileGlob } from '../../src/event/index.js';
 import { packBody, type proto } from '../../src/wire/index.js';
-import { type ModelBatch, type ModelEvent, readWith, streamOf } from './read-fixture.js';
+import { eventsIn, type ModelBatch, type ModelEvent, type ReadResult, readWith, streamOf } from './read-fixture.js';
 
 const BEGIN_MS = 1_700_000_000_000;
 const code =
@@ -135,6 +135,27 @@ test('large records are not collected in memory, and none is left out', async ()
   );
 });
 
+test('what stands before damage is given out, in either direction, and then the read fails', async () => {
+  const { replica } = await streamOf(
+    Array.from({ length: 40 }, () => ({ namespaces: ['/a'], movesMs: 1, joins: false })),
+    1,
+  );
+  const damaged = await replica.indexOfCounter(counter(15));
+  assert.ok(damaged !== undefined);
+  const read = replica.read.bind(replica);
+  replica.read = (from, to, maxBytes) => {
+    if (from === damaged) throw new FlotillaError('DATA_LOSS', 'record of 15 is damaged');
+    return read(from, from < damaged && damaged <= to ? logIndex(damaged - 1) : to, maxBytes);
+  };
+  for (const backwards of [false, true]) {
+    const sent: ReadResult['messages'] = [];
+    await assert.rejects(readWith(replica, { backwards }, sent), code('DATA_LOSS', /record of 15/));
+    const counters = sent.flatMap((content) => eventsIn(content, backwards)).map((event) => event.counter);
+    const whole = Array.from({ length: backwards ? 25 : 14 }, (_, at) => (backwards ? 40 - at : at + 1));
+    assert.deepEqual(counters, whole);
+  }
+});
+
 test('what is appended while a backwards read goes on is not part of it', async () => {
   const { replica, cluster } = await streamOf([{ namespaces: ['/a', '/a', '/a'], movesMs: 0, joins: false }]);
   const reading = readWith(replica, { backwards: true });
@@ -210,7 +231,7 @@ test('a backwards read that retention overtakes ends where the stream begins by 
       })();
       return cut;
     };
-    const reading = readWith(replica, { backwards, limit: 1000 }, onMessage);
+    const reading = readWith(replica, { backwards, limit: 1000 }, [], onMessage);
     if (!backwards) await assert.rejects(reading, code('POSITION_REMOVED', /0000000000000000016000001/));
     else assert.deepEqual((await reading).counters, [...Array.from({ length: 41 }, (_, position) => 200 - position)]);
   }
