@@ -7,7 +7,7 @@ import type { Disk } from './disk.js';
 import type { Removals } from './removals.js';
 import { originOf } from './segment-files.js';
 import { givenUp, type SegmentRow } from './segment-row.js';
-import { stateAt } from './state-replay.js';
+import { type ReplayedLog, recoverState, stateAt } from './state-replay.js';
 
 export interface LogCheckpointsOptions {
   readonly row: SegmentRow;
@@ -46,8 +46,7 @@ export class LogCheckpoints {
 
   /** Makes sure of the checkpoints up to a committed record, after a start, and returns the state as of it. Throws DATA_LOSS without the first. */
   async recover(index: LogIndex): Promise<StreamMachine> {
-    await this.stateAt(this.options.row.oldest.before.index);
-    const state = await this.stateAt(index);
+    const state = await recoverState(this.replayed(), index, this.options.disk);
     this.through = index;
     return state;
   }
@@ -74,9 +73,12 @@ export class LogCheckpoints {
 
   /** What the stream's records up to this one, which is committed, have led to. Checkpoints below it that are damaged are made again. */
   private async stateAt(index: LogIndex): Promise<StreamMachine> {
-    const { row, disk, read } = this.options;
-    const places = [...row.all];
-    return await stateAt({ places, read, writeCheckpoint: (place, state) => this.write(place, state) }, index, disk);
+    return await stateAt(this.replayed(), index, this.options.disk);
+  }
+
+  private replayed(): ReplayedLog {
+    const { row, read } = this.options;
+    return { places: [...row.all], read, writeCheckpoint: (place, state) => this.write(place, state) };
   }
 
   /** One at a time, because two of one place would be made under one temporary name. */

@@ -29,6 +29,22 @@ export async function stateAt(log: ReplayedLog, index: LogIndex, disk: Disk): Pr
   return machine;
 }
 
+/** The same for a start, which looks at every checkpoint there is to be: damage is to be mended before it is one of two. */
+export async function recoverState(log: ReplayedLog, index: LogIndex, disk: Disk): Promise<StreamMachine> {
+  await stateAtBegin(log, disk);
+  for (const { before } of log.places) if (before.index < index) await mendCheckpoint(log, before.index, disk);
+  return await stateAt(log, index, disk);
+}
+
+/** Where records that it takes are damaged, too, it is made again once these are whole and it is needed. */
+async function mendCheckpoint(log: ReplayedLog, index: LogIndex, disk: Disk): Promise<void> {
+  try {
+    await stateAt(log, index, disk);
+  } catch (error) {
+    if (!(error instanceof FlotillaError) || error.code !== 'DATA_LOSS') throw error;
+  }
+}
+
 async function stateAtBegin(log: ReplayedLog, disk: Disk): Promise<StreamMachine> {
   const first = present(log.places[0], 'a log has a segment');
   // Before the first record of all there is only one.

@@ -50,6 +50,20 @@ test('aStart_hasTheStateOfWhatIsCommitted_andMakesTheCheckpointsThatAreMissing',
   }
 });
 
+test('aStart_makesADamagedCheckpointAgain_alsoOneThatItDoesNotNeed', async (t) => {
+  const { dir } = await filledNode(t);
+  await (await openNode(t, dir, SEGMENT_BYTES)).close();
+  const paths = await checkpointFiles(dir);
+  const contents = await Promise.all(paths.map((path) => readFile(path)));
+  const [first, second] = paths;
+  assert.ok(first !== undefined && second !== undefined && paths.length > 3);
+  await writeFile(first, 'damaged');
+  await rm(second);
+  await openNode(t, dir, SEGMENT_BYTES);
+  assert.deepEqual(await checkpointFiles(dir), paths);
+  assert.deepEqual(await Promise.all(paths.map((path) => readFile(path))), contents);
+});
+
 test('checkpointDue_namesEachSegmentsBeginInTurn_andOneThatIsStoredMayBeCutAt', async (t) => {
   const node = await newNode(t, await scratchDirectory(t), SEGMENT_BYTES);
   const log = node.storage.group(GROUP);
