@@ -47,6 +47,12 @@ export class SegmentDamage extends FlotillaError {
   }
 }
 
+/** What stands before damage is given out; whoever reads on behind it meets the damage as the first thing. */
+export function nothingBehind(records: readonly LogRecord[], error: unknown): [] {
+  if (records.length > 0 && error instanceof SegmentDamage) return [];
+  throw error;
+}
+
 /**
  * Consecutive records of one group's log, in a LevelDB of their own. The
  * youngest segment is open: it is written to, and what it holds is known from
@@ -160,8 +166,7 @@ export class Segment implements Indexable {
         }
       }
     } catch (error) {
-      // Whoever reads on meets it as the first thing.
-      if (records.length === 0 || !(error instanceof SegmentDamage)) throw error;
+      return [...records, ...nothingBehind(records, error)];
     }
     return records;
   }

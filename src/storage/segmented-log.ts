@@ -15,7 +15,7 @@ import {
 import { IndexSearch } from './glob-search.js';
 import { LogCheckpoints } from './log-checkpoints.js';
 import { Removals } from './removals.js';
-import { type PreparedSegment, prepareSegment, Segment, SegmentDamage } from './segment.js';
+import { nothingBehind, type PreparedSegment, prepareSegment, Segment, SegmentDamage } from './segment.js';
 import type { DatabaseSettings } from './segment-database.js';
 import { readFooter, readHeader, type SegmentHeader, segmentName } from './segment-files.js';
 import { discardRebuilt, rebuildSegment, replaceSegment } from './segment-rebuild.js';
@@ -179,9 +179,11 @@ export class SegmentedLog {
       const records: LogRecord[] = [];
       for (let bytes = 0, next = from; next <= last && bytes < maxBytes; ) {
         const segment = this.row.holding(next);
-        const part = await segment.read(next, logIndex(Math.min(last, segment.tail.index)), maxBytes - bytes);
+        const part = await segment
+          .read(next, logIndex(Math.min(last, segment.tail.index)), maxBytes - bytes)
+          .catch((error: unknown) => nothingBehind(records, error));
         const size = part.reduce((sum, record) => sum + record.bytes.byteLength, 0);
-        if (records.length > 0 && bytes + size > maxBytes) break;
+        if (part.length === 0 || (records.length > 0 && bytes + size > maxBytes)) break;
         records.push(...part);
         bytes += size;
         next = logIndex(next + part.length);

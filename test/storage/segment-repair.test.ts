@@ -94,6 +94,9 @@ for (const [name, damage] of Object.entries(DAMAGES)) {
     const held = await servedOf(alone.storage, chain.records.length);
     for (const { index, checksum } of held.records) assert.equal(checksum, chain.records[index - 1]?.checksum);
     if (held.records.length < chain.records.length) assert.match(held.refusals.join(), /flotilla verify/);
+    const log = alone.storage.group(GROUP);
+    const before = await log.read(logIndex(1), logIndex(chain.records.length), 2 ** 20);
+    assert.ok(before.length >= log.cutPoint(logIndex(25)), 'one read reaches from the segment before to the damage');
     await alone.close();
 
     const node = await openNode(t, dir, SEGMENT_BYTES);
