@@ -122,14 +122,15 @@ class GroupVerification {
     }
     this.checkContinuation(directory, header.content, before);
     await this.checkCheckpoint(directory, header.content);
-    const scan = await this.scan(directory, header.content);
+    const remedy = next === undefined ? 'replace' : 'refetch';
+    const scan = await this.scan(directory, header.content, remedy);
     const footer = this.footerOf(segment, next !== undefined);
     const end = footer?.tail ?? (next?.header.kind === 'sound' ? next.header.content.before : undefined);
     // A footer on the youngest is left by a crash, and all that it names was there before.
     if (end !== undefined) scan.requireThrough(end.index);
     else if (next === undefined && this.marker !== undefined) scan.requireThrough(this.marker.index);
     for (const { from, to, what } of scan.damages)
-      this.damages.push({ file: databasePath(directory), records: { from, to }, what, remedy: next === undefined ? 'replace' : 'refetch' });
+      this.damages.push({ file: databasePath(directory), records: { from, to }, what, remedy });
     if (scan.damages.length > 0) return end;
     if (footer !== undefined) this.compareFooter(directory, footer, scan);
     await this.checkIndex(directory, scan.contents.tail);
@@ -173,7 +174,7 @@ class GroupVerification {
     );
   }
 
-  private async scan(directory: string, { before }: SegmentHeader): Promise<SegmentScan> {
+  private async scan(directory: string, { before }: SegmentHeader, remedy: Remedy): Promise<SegmentScan> {
     const marker = this.marker;
     let read = 0;
     const scan = new SegmentScan(before, (record) => {
@@ -186,7 +187,7 @@ class GroupVerification {
     try {
       await withDatabaseView(path, this.scratchPath, (database) => scan.run(database));
     } catch (error) {
-      this.damaged(path, messageOf(error), 'replace');
+      this.damaged(path, messageOf(error), remedy);
     }
     this.records += scan.records;
     this.bytes += scan.bytes;

@@ -163,6 +163,15 @@ test('damage in the middle is named with its records, and what stands behind it 
   assert.equal(groups[0]?.records, chain.records.length - 2);
 });
 
+test('a sealed segment whose database can not be opened is another member’s to give, and no reason to begin anew', async (t) => {
+  const { dir } = await written(t);
+  const [first = ''] = readdirSync(segmentsPath(dir)).sort();
+  rmSync(join(segmentsPath(dir), first, 'db', 'CURRENT'));
+  const { damages } = await verify(dir);
+  assert.ok(damages.length > 0);
+  assert.deepEqual([...new Set(damages.map(({ remedy }) => remedy))], ['refetch']);
+});
+
 test('a log that was rolled back behind its marker, and a hard state behind the log, are named', async (t) => {
   const dir = await scratchDirectory(t);
   const node = await newNode(t, dir, 1024 * 1024);
