@@ -219,7 +219,11 @@ async function readSoundIdentity(path: string): Promise<NodeIdentity | undefined
     return await readIdentity(path);
   } catch (error) {
     if (!(error instanceof FlotillaError) || error.code !== 'DATA_LOSS') throw error;
-    throw new LostPart(`${error.message}: put back a copy of this very file; without it the node can't say who it is`, undefined, error);
+    throw new LostPart(
+      `${error.message}: put back a copy of this very file, without which the node can't say who it is, or restore a backup with "flotilla restore"`,
+      undefined,
+      error,
+    );
   }
 }
 
@@ -227,7 +231,7 @@ function requireSameNode(path: string, actor: ActorId, found: NodeIdentity | und
   if (found === undefined) {
     if (groups === 0) return;
     throw new LostPart(
-      `${path} holds data, but its identity file is missing: put the file back; or, to begin anew as an empty node, move the folder away`,
+      `${path} holds data, but its identity file is missing: put the file back, or restore a backup with "flotilla restore"; or, to begin anew as an empty node, move the folder away`,
       undefined,
     );
   }
@@ -239,7 +243,7 @@ function requireSameNode(path: string, actor: ActorId, found: NodeIdentity | und
   }
   if (found.clusterId !== undefined && groups === 0) {
     throw new LostPart(
-      `${path} belongs to cluster ${found.clusterId}, but its data is missing: restore the folder "groups"; a node that forgot its votes must not come back under the same name`,
+      `${path} belongs to cluster ${found.clusterId}, but its data is missing: restore the folder "groups", or a backup with "flotilla restore"; a node that forgot its votes must not come back under the same name`,
       found,
     );
   }

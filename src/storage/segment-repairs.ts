@@ -91,8 +91,15 @@ function beyondRepair(damage: SegmentDamage): FlotillaError {
   const { before, tail, directory } = damage.segment;
   return new FlotillaError(
     'DATA_LOSS',
-    `${damage.message}. It lies among the records ${before.index + 1} to ${tail.index} of ${directory}, and no other node could give it; what stands before and after it is served. ` +
+    `${damage.message}. It lies among the records ${before.index + 1} to ${tail.index} of ${directory}${eventsIn(damage.segment)}, and no other node could give it; what stands before and after it is served. ` +
       'With the node stopped, "flotilla verify" names each damage; a backup is put back with "flotilla restore": see docs/operating.md',
     { cause: damage },
   );
+}
+
+/** Readers know counters, not records. */
+function eventsIn({ before, tail }: Segment): string {
+  return tail.nextCounter === before.nextCounter
+    ? ', which hold no events'
+    : `, the events ${before.nextCounter} to ${tail.nextCounter - 1}`;
 }
