@@ -15,7 +15,16 @@ export interface RecoveryPlan {
 
 /** Undefined where no recovery is under way. */
 export async function readPlan(disk: Disk, nodePath: string): Promise<RecoveryPlan | undefined> {
-  return readCheckedFile<RecoveryPlan>(disk, planPath(nodePath), PLAN_FORMAT);
+  try {
+    return await readCheckedFile<RecoveryPlan>(disk, planPath(nodePath), PLAN_FORMAT);
+  } catch (error) {
+    if (!(error instanceof FlotillaError) || error.code !== 'DATA_LOSS') throw error;
+    throw new FlotillaError(
+      'DATA_LOSS',
+      `${error.message}: what a forced recovery was to make of this node is lost; put the file back, recover another survivor, or restore a backup with "flotilla restore"`,
+      { cause: error },
+    );
+  }
 }
 
 /** Durable when it resolves: from here on the recovery must be carried out to its end. */

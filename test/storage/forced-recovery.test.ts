@@ -1,4 +1,6 @@
 import assert from 'node:assert/strict';
+import { readFile, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { actorId } from '../../src/base/index.js';
 import { systemClock } from '../../src/node/clock.js';
@@ -130,6 +132,17 @@ async function stateOf(t: TestContext, dir: string): Promise<'old' | 'begun' | '
     return 'begun';
   }
 }
+
+test('aDamagedPlan_isRefusedByStartAndRecovery_withTheWayOut', async (t) => {
+  const original = await stoppedNode(t);
+  let dir = original;
+  for (let changes = 1; (await stateOf(t, await copyOf(t, dir))) !== 'begun'; changes++) dir = await killedAfter(t, original, changes);
+  const plan = join(dir, 'node-1', 'recovery');
+  await writeFile(plan, (await readFile(plan)).subarray(1));
+  const refused = { code: 'DATA_LOSS', message: /recovery is damaged.*flotilla restore/ };
+  await assert.rejects(openNode(t, dir, SEGMENT_BYTES), refused);
+  await assert.rejects(recoverStoppedNode(optionsFor(dir)), refused);
+});
 
 test('whoNeedsNobody_andWhoIsNoMember_areRefusedAndStayWhatTheyAre', async (t) => {
   const alone = await stoppedNode(t, (three) => ({ ...three, voters: [actorId(1)], members: three.members.slice(0, 1) }));
