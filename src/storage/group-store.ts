@@ -5,6 +5,7 @@ import type { Clock, GlobSearch, GroupLog, NamespaceRange, NamespaceTable, Place
 import type { Checkpoint, LogRecord, LogTail } from '../wire/index.js';
 import type { HardStateFile } from './hard-state-file.js';
 import type { Marker, MarkerFile } from './marker-file.js';
+import type { DatabaseSettings } from './segment-database.js';
 import type { SegmentedLog } from './segmented-log.js';
 
 /** Everything that one write does to one group. */
@@ -31,6 +32,7 @@ export class GroupStore implements GroupLog {
   private readonly marker: MarkerFile;
   private readonly log: SegmentedLog;
   private readonly clock: Clock;
+  private readonly indexer: DatabaseSettings['indexer'];
   private readonly onFailure: (error: unknown) => void;
   private committed: LogIndex;
   /** The log begins after this record. */
@@ -41,13 +43,14 @@ export class GroupStore implements GroupLog {
 
   constructor(
     files: { recovered: RecoveredGroup; hardState: HardStateFile; marker: MarkerFile; log: SegmentedLog },
-    { clock, onFailure }: { clock: Clock; onFailure: (error: unknown) => void },
+    { clock, indexer, onFailure }: Pick<DatabaseSettings, 'clock' | 'indexer' | 'onFailure'>,
   ) {
     this.recovered = files.recovered;
     this.hardState = files.hardState;
     this.marker = files.marker;
     this.log = files.log;
     this.clock = clock;
+    this.indexer = indexer;
     this.onFailure = onFailure;
     this.committed = files.recovered.commitIndex;
     this.begin = files.recovered.begin.index;
@@ -131,6 +134,15 @@ export class GroupStore implements GroupLog {
 
   sealedRanges(): ReturnType<SegmentedLog['sealedRanges']> {
     return this.log.sealedRanges();
+  }
+
+  /** See `ScrubbedLog.verifyIndex`. */
+  async verifyIndex(from: LogIndex, to: LogIndex): Promise<void> {
+    await this.log.inSealed(from, to, async (segment) => {
+      await segment.namespaces.verify();
+      if (segment.namespaces.isMissing) this.indexer?.want(segment);
+      return undefined;
+    });
   }
 
   indexOfCounter(counter: Counter): Promise<LogIndex | undefined> {

@@ -9,6 +9,8 @@ export interface ScrubbedLog {
   sealedRanges(): readonly { readonly from: LogIndex; readonly to: LogIndex }[];
   /** Verifies what it reads, and mends what is damaged. */
   read(from: LogIndex, to: LogIndex, maxBytes: number): Promise<LogRecord[]>;
+  /** Verifies the namespace index of the sealed segment that holds these records, and has it made again where it is damaged. */
+  verifyIndex(from: LogIndex, to: LogIndex): Promise<void>;
 }
 
 export interface ScrubberOptions {
@@ -19,7 +21,7 @@ export interface ScrubberOptions {
 }
 
 /**
- * Reads all sealed segments in the background, over and over, so that damage is
+ * Reads all sealed segments and their namespace indexes in the background, over and over, so that damage is
  * found, and mended from other nodes, while these still have the records. What
  * is read may come from the operating system's memory: then it is that which was
  * verified, and the disk in a later round.
@@ -75,6 +77,7 @@ export class Scrubber {
       next = logIndex(last.index + 1);
       await this.pause((1000 * bytes) / LIMITS.scrubBytesPerSecond);
     }
+    if (!this.stopped) await verifyIndex(log, from, to);
   }
 
   private async pause(delayMs: number): Promise<void> {
@@ -83,6 +86,15 @@ export class Scrubber {
       this.wake = resolve;
       this.timer = this.options.clock.after(delayMs, resolve);
     });
+  }
+}
+
+async function verifyIndex(log: ScrubbedLog, from: LogIndex, to: LogIndex): Promise<void> {
+  try {
+    await log.verifyIndex(from, to);
+  } catch (error) {
+    // The segment was given up or truncated meanwhile.
+    if (!(error instanceof FlotillaError)) throw error;
   }
 }
 

@@ -45,6 +45,20 @@ export class SegmentNamespaces {
     if (this.state === 'present') this.state = 'missing';
   }
 
+  /** Reads all of it: one that is damaged counts as missing from then on. */
+  async verify(): Promise<void> {
+    if (this.making !== undefined) return;
+    const file = await this.open();
+    try {
+      await file?.verify();
+    } catch (error) {
+      if (!(error instanceof FlotillaError) || error.code !== 'DATA_LOSS') throw error;
+      this.noteDamage();
+    } finally {
+      await file?.close();
+    }
+  }
+
   /** Undefined where there is no index, or it is of no use for this glob. */
   async match(glob: Glob): Promise<SegmentMatch | undefined> {
     const file = await this.open();

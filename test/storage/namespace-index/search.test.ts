@@ -180,6 +180,18 @@ test('index_thatIsMissingOrDamagedIsMadeAnewAndNothingWrongIsServedMeanwhile', a
   assert.deepEqual(again.failures, []);
 });
 
+test('index_thatNobodyReads_isMadeAgain_afterTheScrubHasFoundItsDamage', async (t) => {
+  const { dir, node } = await filled(t, recordsOf(['/a', '/b'], 120));
+  assert.ok((await indexed(dir)) >= 2);
+  await node.close();
+  const path = indexPath(directoryOf(dir, 2));
+  const sound = await readFile(path);
+  await flip(path, sound.byteLength / 2);
+  const again = await openNode(t, dir, SEGMENT_BYTES);
+  again.storage.heal({ isAlone: true, fetch: async () => [] });
+  await until('it is what it was', async () => sound.equals(await readFile(path)));
+});
+
 test('index_ofRecordsThatCannotBeReadIsNeverMadeAndTheNodeGoesOn', async (t) => {
   const chain = new RecordChain();
   const dir = await scratchDirectory(t);
