@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { cpSync, mkdirSync, rmSync } from 'node:fs';
+import { cpSync, mkdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { FlotillaError } from '../../src/base/index.js';
@@ -48,6 +48,7 @@ export class Trial {
   private readonly options: TrialOptions;
   private readonly folder: string;
   private readonly known: readonly KnownEvent[];
+  private readonly damagedIndexes = new Map<string, Buffer>();
 
   constructor(options: TrialOptions) {
     const { one, saved, older, dataDir } = options;
@@ -64,9 +65,10 @@ export class Trial {
       const applied = one.apply(this.folder, older.path);
       if (applied !== 'damaged') return { outcome: 'no damage', note: applied };
       const damages = await this.verified();
+      for (const { file } of damages) if (file.endsWith('namespaces')) this.damagedIndexes.set(file, readFileSync(file));
       const dump = await this.requireRightDump();
       await inspectStopped(this.address);
-      const result = await this.started();
+      const result = await this.started(damages);
       if (result.outcome !== 'served right' && damages.length === 0)
         throw new WrongAnswer(`it ${result.outcome}, and flotilla verify calls it sound: ${result.note}`);
       const remedies = [...new Set(damages.map(({ remedy }) => remedy))].join(', ') || 'sound';
@@ -116,7 +118,7 @@ export class Trial {
     return 'whole';
   }
 
-  private async started(): Promise<Result> {
+  private async started(damages: Verification['damages']): Promise<Result> {
     let node: RunningNode;
     try {
       node = await this.start();
@@ -135,14 +137,23 @@ export class Trial {
     try {
       refusal = await this.questioned();
       await this.goesOn();
+      await this.mended(damages);
     } finally {
       await node.stop('the questions are over');
     }
-    const damages = await this.verified();
-    if (refusal === undefined && damages.length > 0)
-      throw new WrongAnswer(`all was served, and afterwards it is not sound: ${JSON.stringify(damages)}`);
-    if (refusal !== undefined && damages.length === 0) throw new WrongAnswer(`it refused "${refusal}", and afterwards it is called sound`);
+    const left = await this.verified();
+    if (refusal === undefined && left.length > 0)
+      throw new WrongAnswer(`all was served, and afterwards it is not sound: ${JSON.stringify(left)}`);
+    if (refusal !== undefined && left.length === 0) throw new WrongAnswer(`it refused "${refusal}", and afterwards it is called sound`);
     return refusal === undefined ? { outcome: 'served right', note: '' } : { outcome: 'refused a range', note: `\n    ${refusal}` };
+  }
+
+  /** What no reader has met is for the scrub to find, some seconds after the start. */
+  private async mended(damages: Verification['damages']): Promise<void> {
+    for (const { file } of damages.filter((damage) => damage.file.endsWith('namespaces'))) {
+      const damaged = this.damagedIndexes.get(file);
+      await until('the scrub has come by', () => damaged === undefined || !readFileSync(file).equals(damaged));
+    }
   }
 
   private async start(): Promise<RunningNode> {
