@@ -46,7 +46,7 @@ export const ERRORS = {
     exit: 1,
     retryable: true,
     meaning:
-      'The disk of the leader, or of a majority, is nearly full: no new events are taken until there is room again. Certainly not proposed.',
+      'The disk of the leader, or of a majority, is nearly full: no new events are taken until there is room again. Certainly not proposed. Also of a read, or a start, for which a full disk has no room.',
   },
   NO_LEADER: {
     grpc: 'UNAVAILABLE',

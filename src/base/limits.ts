@@ -131,10 +131,12 @@ export const LIMITS = {
   spaceCheckMs: 500,
   /** … and after how many bytes written even sooner. */
   spaceCheckBytes: 4 * MiB,
-  /** Least of what a start may need, which the reserve file keeps; it grows with the segment that is being written … */
+  /** The reserve file holds what opening the largest write-ahead log takes, in multiples of this … */
   reserveBytes: 256 * KiB,
-  /** … in steps of this size. */
+  /** … at most so much ahead of it … */
   reserveStepBytes: 8 * MiB,
+  /** … and what a start, and a node that runs on a full disk, write of small things. */
+  roomToRunBytes: 512 * KiB,
   /** Damages of one segment that `flotilla verify` names. */
   reportedDamages: 1000,
   /** A glob's namespaces are looked up in as much of one segment's index; where more of it may match, the segment is read as it is. */

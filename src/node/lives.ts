@@ -1,5 +1,13 @@
-import { FlotillaError } from '../base/index.js';
-import { type LevelStorage, type NodeDirectory, openStorage, SpaceGuard, withReserve } from '../storage/index.js';
+import { FlotillaError, LIMITS } from '../base/index.js';
+import {
+  type LevelStorage,
+  type NodeDirectory,
+  openStorage,
+  type ReserveFile,
+  reservedDisk,
+  SpaceGuard,
+  type StorageOptions,
+} from '../storage/index.js';
 import type { Logging } from '../telemetry/index.js';
 import { systemClock } from './clock.js';
 import { FlotillaNode, type NodeParts } from './node.js';
@@ -24,17 +32,16 @@ export class Lives implements RunningNode {
   readonly stopped: Promise<{ readonly error?: unknown }>;
   private readonly parts: Omit<NodeParts, Made>;
   private readonly segmentBytes: number;
-  private readonly onReleased: () => void;
+  private readonly reserve: ReserveFile;
   private settle: (outcome: { readonly error?: unknown }) => void = () => undefined;
   private current: Life | undefined;
   private beginning: Promise<void> = Promise.resolve();
   private stopping = false;
 
-  /** `onReleased`: the reserve was given free, because the disk is full. */
-  constructor(parts: Omit<NodeParts, Made>, segmentBytes: number, onReleased: () => void) {
+  constructor(parts: Omit<NodeParts, Made>, segmentBytes: number, reserve: ReserveFile) {
     this.parts = parts;
     this.segmentBytes = segmentBytes;
-    this.onReleased = onReleased;
+    this.reserve = reserve;
     this.stopped = new Promise((resolve) => {
       this.settle = resolve;
     });
@@ -62,13 +69,19 @@ export class Lives implements RunningNode {
     const opened: (() => Promise<void>)[] = [];
     try {
       let node: FlotillaNode | undefined;
-      const storage = await this.openSoundStorage((error) => node?.fail(error));
+      let guard: SpaceGuard | undefined;
+      const storage = await this.openSoundStorage({
+        onFailure: (error) => node?.fail(error),
+        hasRoom: () => guard?.roomNow() === 'ample',
+      });
       opened.push(() => storage.close());
-      await directory.noteStamped();
       const { minFreeBytes } = config;
-      const { segmentBytes } = this;
+      const { segmentBytes, reserve } = this;
+      await reserve.leave(LIMITS.roomToRunBytes);
+      await directory.noteStamped();
       const logger = logging.logger('storage');
-      const space = await SpaceGuard.start({ path: directory.path, storage, clock: systemClock, logger, segmentBytes, minFreeBytes });
+      const space = await SpaceGuard.start({ reserve, storage, clock: systemClock, logger, segmentBytes, minFreeBytes });
+      guard = space;
       opened.push(() => space.stop());
       const started = new FlotillaNode({ ...this.parts, storage, space });
       node = started;
@@ -105,18 +118,18 @@ export class Lives implements RunningNode {
   }
 
   /** Damage that bars voting is found here; where others have the data, the node begins anew. */
-  private async openSoundStorage(onFailure: (error: unknown) => void): Promise<LevelStorage> {
+  private async openSoundStorage(hooks: Pick<StorageOptions, 'onFailure' | 'hasRoom'>): Promise<LevelStorage> {
     const { directory, metrics, logging } = this.parts;
     const { segmentBytes } = this;
     const observer = observeHealing(metrics, logging.logger('storage'));
-    const options = { directory, clock: systemClock, segmentBytes, observer, onFailure };
-    const open = (): Promise<LevelStorage> => withReserve(directory.path, () => openStorage(options), this.onReleased);
+    const disk = reservedDisk(this.reserve);
+    const options = { ...hooks, directory, clock: systemClock, disk, segmentBytes, observer };
     try {
-      return await open();
+      return await openStorage(options);
     } catch (error) {
       if (!(error instanceof FlotillaError) || !barsVoting(error, directory)) throw error;
       await this.setAside(error);
-      return await open();
+      return await openStorage(options);
     }
   }
 

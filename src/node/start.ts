@@ -1,5 +1,5 @@
 import { LIMITS } from '../base/index.js';
-import { diskSpaceOf, nodePathOf, openNodeDirectory, releaseReserveBelow, withReserve } from '../storage/index.js';
+import { diskSpaceOf, nodePathOf, openNodeDirectory, ReserveFile } from '../storage/index.js';
 import type { Logging, Metrics } from '../telemetry/index.js';
 import type { ServerConfig } from './config/index.js';
 import { Lives, logNewBeginning, type RunningNode } from './lives.js';
@@ -18,19 +18,17 @@ export async function startNode(
 ): Promise<RunningNode> {
   const logger = logging.logger('storage');
   const nodePath = nodePathOf(config.dataDirectory, config.actor);
-  const onReleased = (): void => logger.warn({}, 'the disk is full: the reserve is given free for this start; make room');
+  const onUsed = (): void => logger.warn({}, 'the disk is full: what opens files is given room of the reserve; make room');
+  const reserve = await ReserveFile.find({ nodePath, onUsed });
   const { dataDirectory: dataDir, actor, peerAddresses } = config;
-  const directory = await withReserve(
-    nodePath,
-    () => openNodeDirectory({ dataDir, actor, hasPeers: peerAddresses.length > 0 }),
-    onReleased,
+  const directory = await reserve.lend(LIMITS.roomToRunBytes / 2, () =>
+    openNodeDirectory({ dataDir, actor, hasPeers: peerAddresses.length > 0 }),
   );
   const { successorOf } = directory.identity;
   if (successorOf !== undefined) logNewBeginning(logging, successorOf.reason, undefined);
   try {
     const segmentBytes = await segmentBytesFor(directory.path, config.segmentBytes);
-    await releaseReserveBelow(directory.path, config.minFreeBytes === undefined ? segmentBytes : config.minFreeBytes / 2, onReleased);
-    const lives = new Lives({ ...internals, config, logging, metrics, directory }, segmentBytes, onReleased);
+    const lives = new Lives({ ...internals, config, logging, metrics, directory }, segmentBytes, reserve);
     await lives.begin();
     return lives;
   } catch (error) {

@@ -62,19 +62,19 @@ export class Replicator {
   private async sendFromDisk(plan: AppendPlan): Promise<void> {
     this.reading.add(plan.to);
     let dropped = false;
-    let damaged = false;
+    let unreadable = false;
     try {
       const through = logIndex(Math.min(plan.lastIndex, this.core.durableIndex));
       const records = await this.log.read(logIndex(plan.previousIndex + 1), through, LIMITS.appendMessageBytes);
       dropped = !this.sendAppend(plan, records);
     } catch (error) {
       const code = error instanceof FlotillaError ? error.code : undefined;
-      // What is damaged here may be had from another member, or may be repaired later: the others go on meanwhile.
-      damaged = code === 'DATA_LOSS';
+      // What is damaged here may be had from another member, or may be repaired later, and a full disk may get room: the others go on meanwhile.
+      unreadable = code === 'DATA_LOSS' || code === 'DISK_NEARLY_FULL';
       // The log was cut meanwhile: the follower gets a snapshot.
-      if (!damaged && code !== 'POSITION_REMOVED') this.onError(error);
+      if (!unreadable && code !== 'POSITION_REMOVED') this.onError(error);
     }
-    if (damaged) await new Promise<void>((resolve) => this.clock.after(LIMITS.repairRetryMs, resolve));
+    if (unreadable) await new Promise<void>((resolve) => this.clock.after(LIMITS.repairRetryMs, resolve));
     this.reading.delete(plan.to);
     // Where the link takes nothing, the next input is soon enough: at once would read the same records over and over.
     if (!dropped) this.onProgress();

@@ -61,11 +61,6 @@ export class GroupStore implements GroupLog {
     return this.log.tail.index === 0 && this.hardState.current.term === 0;
   }
 
-  /** Size of the segment that is being written. */
-  get openSegmentBytes(): number {
-    return this.log.openBytes;
-  }
-
   /**
    * Resolves when everything is durable. The order is what a crash may find:
    *

@@ -21,7 +21,8 @@ export {
   openNodeDirectory,
 } from './node-directory.js';
 export * from './offline/index.js';
-export { releaseReserveBelow, withReserve } from './reserve-file.js';
+export { ReserveFile } from './reserve-file.js';
+export { reservedDisk } from './reserved-disk.js';
 export type { RestorePoint } from './restore-point.js';
 export { SpaceGuard } from './space-guard.js';
 export { type LevelStorage, openStorage, type StorageOptions } from './storage.js';

@@ -135,7 +135,10 @@ export class SegmentDatabase {
     } catch (error) {
       this.opened = undefined;
       if (error instanceof FlotillaError && error.code === 'DATA_LOSS') throw error;
-      const failure = new FlotillaError('INTERNAL', `${this.path} can't be opened: ${messageOf(error)}`, { cause: error });
+      // It was closed, and nothing of it changes: who reads it can be told to wait for room.
+      if (error instanceof FlotillaError && error.code === 'DISK_NEARLY_FULL' && !this.pinned) throw error;
+      const code = error instanceof FlotillaError ? error.code : 'INTERNAL';
+      const failure = new FlotillaError(code, `${this.path} can't be opened: ${messageOf(error)}`, { cause: error });
       this.settings.onFailure(failure);
       throw failure;
     }

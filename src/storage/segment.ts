@@ -127,11 +127,6 @@ export class Segment implements Indexable {
     return this.known.eventBytes;
   }
 
-  /** The same; 0 once it is sealed. */
-  get openBytes(): number {
-    return this.state.kind === 'open' ? this.state.contents.bytes : 0;
-  }
-
   /** What an open segment holds. */
   summary(): ContentsSummary {
     return this.open().summary();

@@ -76,11 +76,6 @@ export class SegmentedLog {
     return this.row.youngest.tail;
   }
 
-  /** Size of the segment that is being written. */
-  get openBytes(): number {
-    return this.row.youngest.openBytes;
-  }
-
   /** The greatest segment sequence that was ever used. */
   get lastSequence(): number {
     return this.sequence;

@@ -1,8 +1,7 @@
 import { LIMITS, messageOf } from '../base/index.js';
 import type { Room } from '../raft/index.js';
 import type { Clock, Logger, Timer } from '../replica/index.js';
-import { type DiskSpace, diskSpaceOf } from './disk-space.js';
-import { ReserveFile, roomToOpen } from './reserve-file.js';
+import { type ReserveFile, roomToOpen } from './reserve-file.js';
 
 /** What the guard asks of the storage. */
 export interface WrittenStorage {
@@ -10,13 +9,10 @@ export interface WrittenStorage {
   readonly bytesWritten: number;
   /** Nothing is being written, or waits for it. */
   readonly isIdle: boolean;
-  /** Size of the largest segment that is being written. */
-  readonly openSegmentBytes: number;
 }
 
 export interface SpaceGuardOptions {
-  /** The node's folder. */
-  readonly path: string;
+  readonly reserve: ReserveFile;
   readonly storage: WrittenStorage;
   readonly clock: Clock;
   readonly logger: Logger;
@@ -24,8 +20,6 @@ export interface SpaceGuardOptions {
   readonly segmentBytes: number;
   /** --min-free-space. Default: what two segments take. */
   readonly minFreeBytes: number | undefined;
-  /** Default: the file system is asked. */
-  readonly measure?: (path: string) => Promise<DiskSpace>;
 }
 
 /** Room is there again when there is this much more than what was too little: a node must not waver. */
@@ -42,28 +36,23 @@ const RELIEF = 1.25;
  */
 export class SpaceGuard {
   private readonly options: SpaceGuardOptions;
-  private readonly reserve: ReserveFile;
-  private readonly measure: (path: string) => Promise<DiskSpace>;
   private measuredFree = Number.POSITIVE_INFINITY;
   /** Bytes of records that were taken in so far, and how many of them the last measurement has seen as gone. */
   private taken = 0;
   private seen = 0;
   private threshold = 0;
-  private largest = 0;
   private state: Room = 'ample';
   private checking: Promise<void> | undefined;
   private timer: Timer | undefined;
   private stopped = false;
 
-  private constructor(options: SpaceGuardOptions, reserve: ReserveFile) {
+  private constructor(options: SpaceGuardOptions) {
     this.options = options;
-    this.reserve = reserve;
-    this.measure = options.measure ?? diskSpaceOf;
   }
 
   /** Measures once, and goes on until it is stopped. */
   static async start(options: SpaceGuardOptions): Promise<SpaceGuard> {
-    const guard = new SpaceGuard(options, await ReserveFile.find(options.path));
+    const guard = new SpaceGuard(options);
     await guard.check();
     return guard;
   }
@@ -80,8 +69,7 @@ export class SpaceGuard {
    * reserve lacks: what a start was given of it is for reading, not for events.
    */
   get freeBytes(): number {
-    const lacking = this.reserve.missingFor(this.largestSegment());
-    return this.measuredFree - (this.taken - this.seen) - lacking;
+    return this.measuredFree - (this.taken - this.seen) - this.options.reserve.missingBytes;
   }
 
   /** Where the room begins to be too little. */
@@ -99,7 +87,7 @@ export class SpaceGuard {
   }
 
   get reserveBytes(): number {
-    return this.reserve.bytes;
+    return this.options.reserve.bytes;
   }
 
   /** A record of this size was taken into a log of the node. */
@@ -114,12 +102,6 @@ export class SpaceGuard {
     await this.checking;
   }
 
-  /** Sealed since, it takes as much room when it is opened to be read. */
-  private largestSegment(): number {
-    this.largest = Math.max(this.largest, this.options.storage.openSegmentBytes);
-    return this.largest;
-  }
-
   /** Never rejects: what can't be measured is told, and stays as it was. */
   private check(): Promise<void> {
     if (this.stopped) return Promise.resolve();
@@ -132,23 +114,19 @@ export class SpaceGuard {
   }
 
   private async look(): Promise<void> {
-    const { storage, path, segmentBytes, minFreeBytes, logger } = this.options;
+    const { storage, reserve, segmentBytes, minFreeBytes, logger } = this.options;
     // What was truncated before it was written never will be: with nothing under way, nothing is.
     const written = storage.isIdle ? this.taken : Math.min(this.taken, storage.bytesWritten);
     try {
-      const { freeBytes } = await this.measure(path);
-      this.measuredFree = freeBytes;
+      this.measuredFree = await reserve.freeBytes();
       this.seen = written;
-      this.threshold = minFreeBytes ?? 2 * Math.max(this.reserve.bytes, roomToOpen(Math.max(segmentBytes, this.largestSegment())));
-      if (this.roomNow() === 'ample') await this.keepReserve();
+      this.threshold = minFreeBytes ?? 2 * roomToOpen(Math.max(segmentBytes, reserve.largestLogBytes));
+      this.roomNow();
+      // What it lacks counts as gone already, so this changes nothing for events.
+      if (reserve.missingBytes > 0) this.measuredFree -= await reserve.refill();
     } catch (error) {
       logger.warn({ reason: messageOf(error) }, 'the room on the disk can not be looked after');
     }
-  }
-
-  private async keepReserve(): Promise<void> {
-    const missing = this.reserve.missingFor(this.largestSegment());
-    if (missing > 0) await this.reserve.grow(missing);
   }
 
   private changed(next: Room): void {

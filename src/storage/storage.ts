@@ -24,6 +24,8 @@ export interface StorageOptions {
   readonly segmentBytes?: number;
   /** Whether sealed segments get their namespace index, in the background. Default: they do. */
   readonly indexing?: boolean;
+  /** Whether the disk has room for what can wait. Default: it has. */
+  readonly hasRoom?: () => boolean;
   /** Told of damage and its repair. */
   readonly observer?: HealingObserver;
   /** Called once, with the first failure: the process must stop, and verify its data on the next start. */
@@ -68,13 +70,14 @@ export class LevelStorage implements Storage {
     disk = machineDisk,
     segmentBytes = defaultSegmentBytes(),
     indexing = true,
+    hasRoom,
     observer = UNOBSERVED,
     onFailure,
   }: StorageOptions) {
     const fail = (error: unknown): void => this.fail(error);
     this.directory = directory;
     this.onFailure = onFailure;
-    this.indexer = new NamespaceIndexer(clock, fail);
+    this.indexer = new NamespaceIndexer(clock, fail, hasRoom);
     this.healing = { source: undefined, observer };
     const settings = { disk, clock, segmentBytes, cold: new ColdDatabases(clock, fail), healing: this.healing, onFailure: fail };
     this.settings = indexing ? { ...settings, indexer: this.indexer } : settings;
@@ -113,11 +116,6 @@ export class LevelStorage implements Storage {
   /** Nothing is being written, or waits for it. */
   get isIdle(): boolean {
     return this.writing === undefined && this.queue.length === 0;
-  }
-
-  /** Size of the largest segment that is being written. */
-  get openSegmentBytes(): number {
-    return Math.max(0, ...[...this.stores.values()].map((store) => store.openSegmentBytes));
   }
 
   group(id: GroupId): GroupLog {

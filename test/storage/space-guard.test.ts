@@ -1,10 +1,7 @@
 import assert from 'node:assert/strict';
-import { readdirSync, statSync } from 'node:fs';
-import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { LIMITS } from '../../src/base/index.js';
-import { isDiskFull } from '../../src/storage/disk-space.js';
-import { releaseReserveBelow, SpaceGuard, withReserve } from '../../src/storage/index.js';
+import { ReserveFile, SpaceGuard } from '../../src/storage/index.js';
 import { ManualClock } from '../support/manual-clock.js';
 import { until } from '../support/until.js';
 import { scratchDirectory } from './fixture.js';
@@ -15,13 +12,12 @@ interface Disk {
   freeBytes: number;
   bytesWritten: number;
   isIdle: boolean;
-  openSegmentBytes: number;
 }
 
 /** A guard over a disk that the test fills, with a threshold of 10 MiB. */
-async function guarded(t: TestContext, freeBytes: number, minFreeBytes: number | undefined = 10 * MiB) {
-  const path = await scratchDirectory(t);
-  const disk: Disk = { freeBytes, bytesWritten: 0, isIdle: true, openSegmentBytes: 0 };
+async function guarded(t: TestContext, freeBytes: number, option: number | 'none' = 10 * MiB) {
+  const minFreeBytes = option === 'none' ? undefined : option;
+  const disk: Disk = { freeBytes, bytesWritten: 0, isIdle: true };
   const clock = new ManualClock();
   const told: string[] = [];
   const tell = (_: Record<string, unknown>, message: string): number => told.push(message);
@@ -31,7 +27,8 @@ async function guarded(t: TestContext, freeBytes: number, minFreeBytes: number |
     measured++;
     return { freeBytes: disk.freeBytes, totalBytes: 1000 * MiB };
   };
-  const guard = await SpaceGuard.start({ path, storage: disk, clock, logger, segmentBytes: MiB, minFreeBytes, measure });
+  const reserve = await ReserveFile.find({ nodePath: await scratchDirectory(t), onUsed: () => undefined, measure });
+  const guard = await SpaceGuard.start({ reserve, storage: disk, clock, logger, segmentBytes: MiB, minFreeBytes });
   t.after(() => guard.stop());
   const look = async (): Promise<void> => {
     const before = measured;
@@ -39,7 +36,7 @@ async function guarded(t: TestContext, freeBytes: number, minFreeBytes: number |
     clock.runTimers();
     await until('the disk is measured', () => measured > before && clock.timers > 0);
   };
-  return { guard, disk, look, told, path };
+  return { guard, disk, look, told, reserve };
 }
 
 test('below the threshold the disk is low, below half of it full, and it takes a quarter more to rise again', async (t) => {
@@ -72,80 +69,23 @@ test('what is taken in counts as gone at once, and no longer when the file syste
 });
 
 test('without an option the threshold is what two segments take, also where the open one has grown over its size', async (t) => {
-  const path = await scratchDirectory(t);
-  const disk = { bytesWritten: 0, isIdle: true, openSegmentBytes: 5 * MiB };
-  const logger = { debug: () => undefined, info: () => undefined, warn: () => undefined, error: () => undefined };
-  const measure = async () => ({ freeBytes: 100 * MiB, totalBytes: 1000 * MiB });
-  const options = { path, storage: disk, clock: new ManualClock(), logger, segmentBytes: MiB, minFreeBytes: undefined, measure };
-  const guard = await SpaceGuard.start(options);
-  t.after(() => guard.stop());
+  const { guard, look, reserve } = await guarded(t, 100 * MiB, 'none');
+  assert.equal(guard.thresholdBytes, 3 * MiB);
+  await reserve.cover(5 * MiB);
+  await look();
   assert.equal(guard.thresholdBytes, 13 * MiB);
 });
 
-test('the reserve grows with the open segment, never shrinks, and is not made where there is little room', async (t) => {
-  const { guard, disk, look, path } = await guarded(t, 100 * MiB);
-  const onDisk = (): number => (readdirSync(path).includes('reserve') ? statSync(join(path, 'reserve')).size : 0);
-  assert.equal(onDisk(), LIMITS.reserveBytes);
-  disk.openSegmentBytes = 4 * MiB;
-  await look();
-  await until('it has grown', () => onDisk() >= 5 * MiB);
-  const grown = guard.reserveBytes;
-  disk.openSegmentBytes = 0;
-  await look();
-  assert.equal(guard.reserveBytes, grown);
-  disk.freeBytes = 12 * MiB;
-  disk.openSegmentBytes = 8 * MiB;
-  await look();
-  assert.equal(guard.reserveBytes, grown);
-});
-
-test('what a start was given of the reserve is not for events', async (t) => {
-  const { disk, look, guard } = await guarded(t, 12 * MiB);
+test('what a start was given of the reserve is not for events, and comes back when there is room', async (t) => {
+  const { disk, look, guard, reserve } = await guarded(t, 12 * MiB);
   assert.equal(guard.roomNow(), 'ample');
-  disk.openSegmentBytes = 8 * MiB;
+  assert.ok(guard.reserveBytes > 0);
+  disk.freeBytes = LIMITS.roomToRunBytes;
+  await reserve.cover(8 * MiB);
+  disk.freeBytes = 12 * MiB;
   assert.equal(guard.roomNow(), 'full', 'the reserve that the next start needs is not there');
-  disk.openSegmentBytes = 0;
-  assert.equal(guard.roomNow(), 'full', 'what was sealed has to be opened for its readers');
   disk.freeBytes = 40 * MiB;
   await look();
+  await until('the reserve is whole', () => reserve.missingBytes === 0);
   assert.equal(guard.roomNow(), 'ample');
-});
-
-test('a start that finds the disk full has the reserve given free, once', async (t) => {
-  const { path, guard } = await guarded(t, 100 * MiB);
-  await guard.stop();
-  let attempts = 0;
-  const full = Object.assign(new Error('no space left on device'), { code: 'ENOSPC' });
-  const open = async (): Promise<string> => {
-    if (++attempts === 1) throw new Error('it could not be opened', { cause: full });
-    return 'open';
-  };
-  let released = 0;
-  assert.equal(await withReserve(path, open, () => released++), 'open');
-  assert.deepEqual([attempts, released, readdirSync(path)], [2, 1, []]);
-  attempts = 0;
-  await assert.rejects(
-    withReserve(path, open, () => released++),
-    /could not be opened/,
-  );
-  assert.equal(released, 1, 'without a reserve there is nothing to give');
-});
-
-test('another failure leaves the reserve where it is, and so does enough room', async (t) => {
-  const { path, guard } = await guarded(t, 100 * MiB);
-  await guard.stop();
-  await assert.rejects(
-    withReserve(path, () => Promise.reject(new Error('damaged')), assert.fail),
-    /damaged/,
-  );
-  await releaseReserveBelow(path, 0, assert.fail);
-  assert.deepEqual(readdirSync(path), ['reserve']);
-  await releaseReserveBelow(path, Number.MAX_SAFE_INTEGER, () => undefined);
-  assert.deepEqual(readdirSync(path), []);
-});
-
-test('a full disk is known by its code, and by what LevelDB says', () => {
-  assert.ok(isDiskFull(Object.assign(new Error('x'), { code: 'EDQUOT' })));
-  assert.ok(isDiskFull(new Error('x', { cause: new Error('IO error: a/MANIFEST-000004: No space left on device') })));
-  assert.ok(!isDiskFull(Object.assign(new Error('x'), { code: 'EIO' })));
 });

@@ -28,17 +28,23 @@ export interface IndexedSegment {
  */
 export async function buildIndex(disk: Disk, path: string, segment: IndexedSegment, pace: Pace): Promise<void> {
   const temporary = `${path}.tmp`;
-  await disk.writeFile(temporary, Buffer.alloc(INDEX_HEADER_BYTES));
-  const file = await disk.openFile(temporary);
-  // Whoever removes a segment waits for this first.
-  if (file === undefined) throw new Error(`${temporary} went while it was being written, and not by this node`);
   try {
-    const writer = new IndexWriter(file);
-    const runs = await gatherRuns(segment, writer, pace);
-    await writeDirectory(runs, segment.tail, writer, pace);
-    await file.sync();
-  } finally {
-    await file.close();
+    await disk.writeFile(temporary, Buffer.alloc(INDEX_HEADER_BYTES));
+    const file = await disk.openFile(temporary);
+    // Whoever removes a segment waits for this first.
+    if (file === undefined) throw new Error(`${temporary} went while it was being written, and not by this node`);
+    try {
+      const writer = new IndexWriter(file);
+      const runs = await gatherRuns(segment, writer, pace);
+      await writeDirectory(runs, segment.tail, writer, pace);
+      await file.sync();
+    } finally {
+      await file.close();
+    }
+  } catch (error) {
+    // What was begun may be as large as the segment, and the disk too full for it.
+    await disk.remove(temporary);
+    throw error;
   }
   await disk.rename(temporary, path);
   await disk.syncDirectory(dirname(path));

@@ -1,5 +1,6 @@
-import { FlotillaError } from '../../base/index.js';
-import type { Clock } from '../../replica/index.js';
+import { FlotillaError, LIMITS } from '../../base/index.js';
+import type { Clock, Timer } from '../../replica/index.js';
+import { isDiskFull } from '../disk-space.js';
 import { Pace } from './pace.js';
 
 /** While something was written within this time, an index is made slowly. */
@@ -14,19 +15,25 @@ export interface Indexable {
 /**
  * Makes the indexes of a node's sealed segments in the background, one at a
  * time, the one that was asked for last first: its records are still in memory.
+ * An index may be as large as its segment, and nobody's reads depend on it: while
+ * the disk is short of room none is made.
  */
 export class NamespaceIndexer {
   private readonly clock: Clock;
   private readonly onFailure: (error: unknown) => void;
+  private readonly hasRoom: () => boolean;
   private readonly waiting = new Set<Indexable>();
   private working: Promise<void> | undefined;
   private pace: Pace | undefined;
   private lastWriteMs = Number.NEGATIVE_INFINITY;
   private stopped = false;
+  private roomTimer: Timer | undefined;
+  private wake: () => void = () => undefined;
 
-  constructor(clock: Clock, onFailure: (error: unknown) => void) {
+  constructor(clock: Clock, onFailure: (error: unknown) => void, hasRoom: () => boolean = () => true) {
     this.clock = clock;
     this.onFailure = onFailure;
+    this.hasRoom = hasRoom;
   }
 
   /** Something was written that others wait for. */
@@ -50,21 +57,36 @@ export class NamespaceIndexer {
     this.stopped = true;
     this.waiting.clear();
     this.pace?.cancel();
+    this.roomTimer?.cancel();
+    this.wake();
     await this.working;
   }
 
   private async work(): Promise<void> {
     await new Promise<void>((resolve) => this.clock.soon(resolve));
     for (let segment = this.takeNewest(); segment !== undefined; segment = this.takeNewest()) {
-      this.pace = new Pace(this.clock, () => this.clock.nowMs() - this.lastWriteMs < BUSY_MS);
-      try {
-        await segment.ensureIndex(this.pace);
-      } catch (error) {
-        // What can't be indexed is read record by record, and whoever meets the damage reports it.
-        if (!(error instanceof FlotillaError)) this.onFailure(error);
-      }
+      if (this.hasRoom() && (await this.make(segment))) continue;
+      if (this.stopped) break;
+      this.waiting.add(segment);
+      await new Promise<void>((resolve) => {
+        this.wake = resolve;
+        this.roomTimer = this.clock.after(LIMITS.spaceCheckMs, resolve);
+      });
     }
     this.working = undefined;
+  }
+
+  /** False where it is to be tried again when there is room. */
+  private async make(segment: Indexable): Promise<boolean> {
+    this.pace = new Pace(this.clock, () => this.clock.nowMs() - this.lastWriteMs < BUSY_MS, this.hasRoom);
+    try {
+      await segment.ensureIndex(this.pace);
+    } catch (error) {
+      if (isDiskFull(error) || !this.hasRoom()) return false;
+      // What can't be indexed is read record by record, and whoever meets the damage reports it.
+      if (!(error instanceof FlotillaError)) this.onFailure(error);
+    }
+    return true;
   }
 
   private takeNewest(): Indexable | undefined {

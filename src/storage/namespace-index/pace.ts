@@ -10,12 +10,14 @@ const BUSY_REST_RATIO = 4;
 export class Pace {
   private readonly clock: Clock;
   private readonly isBusy: () => boolean;
+  private readonly mayGoOn: () => boolean;
   private sinceMs: number;
   private cancelled = false;
 
-  constructor(clock: Clock, isBusy: () => boolean) {
+  constructor(clock: Clock, isBusy: () => boolean, mayGoOn: () => boolean = () => true) {
     this.clock = clock;
     this.isBusy = isBusy;
+    this.mayGoOn = mayGoOn;
     this.sinceMs = clock.nowMs();
   }
 
@@ -24,6 +26,7 @@ export class Pace {
     return this.cancelled || this.clock.nowMs() - this.sinceMs >= SLICE_MS;
   }
 
+  /** Rejects with CANCELLED where the work is to end here. */
   async rest(): Promise<void> {
     this.requireWanted();
     const workedMs = this.clock.nowMs() - this.sinceMs;
@@ -46,6 +49,6 @@ export class Pace {
   }
 
   private requireWanted(): void {
-    if (this.cancelled) throw new FlotillaError('CANCELLED', 'the work is not wanted any more');
+    if (this.cancelled || !this.mayGoOn()) throw new FlotillaError('CANCELLED', 'the work is not wanted any more');
   }
 }

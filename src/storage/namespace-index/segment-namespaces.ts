@@ -1,5 +1,5 @@
 import { join } from 'node:path';
-import { FlotillaError } from '../../base/index.js';
+import { type ErrorCode, FlotillaError } from '../../base/index.js';
 import type { Glob } from '../../event/index.js';
 import type { NamespaceCursor, NamespaceRange } from '../../replica/index.js';
 import type { Disk } from '../disk.js';
@@ -116,8 +116,11 @@ export class SegmentNamespaces {
       await buildIndex(this.disk, this.path, this.segment, pace);
       this.state = 'present';
     } catch (error) {
-      if (error instanceof FlotillaError && error.code !== 'CANCELLED') this.state = 'impossible';
+      if (error instanceof FlotillaError && !PASSING.has(error.code)) this.state = 'impossible';
       throw error;
     }
   }
 }
+
+/** Failures after which an index may be made another time. */
+const PASSING: ReadonlySet<ErrorCode> = new Set<ErrorCode>(['CANCELLED', 'DISK_NEARLY_FULL']);

@@ -1,0 +1,85 @@
+import assert from 'node:assert/strict';
+import { type TestContext, test } from 'node:test';
+import { FlotillaError, LIMITS } from '../../../src/base/index.js';
+import { NamespaceIndexer, type Pace } from '../../../src/storage/namespace-index/index.js';
+import { ManualClock } from '../../support/manual-clock.js';
+
+/** An indexer on a disk that has room or not, and a segment that says how often its index was begun. */
+function indexing(t: TestContext, ensureIndex: (pace: Pace) => Promise<void> = async () => undefined) {
+  const clock = new ManualClock();
+  const disk = { hasRoom: false };
+  const indexer = new NamespaceIndexer(
+    clock,
+    (error) => assert.fail(String(error)),
+    () => disk.hasRoom,
+  );
+  t.after(() => indexer.stop());
+  const segment = {
+    begun: 0,
+    ensureIndex(pace: Pace): Promise<void> {
+      segment.begun++;
+      return ensureIndex(pace);
+    },
+  };
+  const settled = async (): Promise<void> => {
+    for (let turn = 0; turn < 20; turn++) {
+      clock.runSoon();
+      await new Promise(setImmediate);
+    }
+  };
+  const later = async (): Promise<void> => {
+    clock.stall(LIMITS.spaceCheckMs);
+    clock.runTimers();
+    await settled();
+  };
+  return { indexer, disk, segment, settled, later };
+}
+
+test('while the disk is short of room no index is begun; it is once there is room', async (t) => {
+  const { indexer, disk, segment, settled, later } = indexing(t);
+  indexer.want(segment);
+  await settled();
+  await later();
+  assert.equal(segment.begun, 0);
+  disk.hasRoom = true;
+  await later();
+  assert.equal(segment.begun, 1);
+});
+
+test('an index that meets a full disk is no failed write: it is made later', async (t) => {
+  const full = Object.assign(new Error('no space left on device'), { code: 'ENOSPC' });
+  const { indexer, disk, segment, settled, later } = indexing(t, async () => {
+    if (segment.begun === 1) throw full;
+  });
+  disk.hasRoom = true;
+  indexer.want(segment);
+  await settled();
+  assert.equal(segment.begun, 1);
+  await later();
+  assert.equal(segment.begun, 2);
+  await later();
+  assert.equal(segment.begun, 2);
+});
+
+test('one that is being made when the room runs short ends at its next rest, and is made later', async (t) => {
+  const { indexer, disk, segment, settled, later } = indexing(t, async (pace) => {
+    if (segment.begun > 1) return;
+    disk.hasRoom = false;
+    await assert.rejects(pace.rest(), { code: 'CANCELLED' });
+    throw new FlotillaError('CANCELLED', 'as rest() said');
+  });
+  disk.hasRoom = true;
+  indexer.want(segment);
+  await settled();
+  disk.hasRoom = true;
+  await later();
+  assert.equal(segment.begun, 2);
+});
+
+test('an indexer that waits for room can be stopped', async (t) => {
+  const { indexer, segment, settled } = indexing(t);
+  indexer.want(segment);
+  await settled();
+  await indexer.stop();
+  assert.equal(segment.begun, 0);
+});
