@@ -2,8 +2,8 @@
  * Usage: npm run faults -- KIND [NODES] [ROUNDS], after `npm run setup`
  *
  *   kill  SIGKILL of one node at a random moment under load, ROUNDS times (default 200); flotilla verify of its folder each time
- *   disk  a small tmpfs that fills under load and is freed, ROUNDS times (default 10), in turn with and without a restart, and up to the
- *         threshold or up to the last byte. Needs root. NODES: 1, 3, or 3-one: one of three has the small disk
+ *   disk  a small tmpfs that fills under load and is freed, ROUNDS times (default 10), in turn with and without restarts on the full disk,
+ *         three in a row, and up to the threshold or up to the last byte. Needs root. NODES: 1, 3, or 3-one: one of three has the small disk
  *   sync  fdatasync and fsync of one node fail from a random moment on, ROUNDS times (default 10). Needs Debian's fiu-utils
  *
  * Each ends with what the producers were told held against what every node gives out: nothing acknowledged is lost, nothing is there that
@@ -25,6 +25,8 @@ const TMPFS_BYTES = 160 * 2 ** 20;
 const ROUND_BYTES = 8 * 2 ** 20;
 const WORKERS = 16;
 const FIU = '/usr/lib/fiu';
+/** A node is started this often, one start after the other, while its disk is full. */
+const STARTS_WHILE_FULL = 3;
 
 const [kind = '', shape = '3', times] = process.argv.slice(2);
 const KINDS: Readonly<Record<string, (cluster: Cluster, rounds: number) => Promise<void>>> = { kill, disk, sync };
@@ -124,6 +126,13 @@ async function disk(_: Cluster, rounds: number): Promise<void> {
   await cluster.start();
   const producers = produce(4000);
   await producers.progress(100);
+  let ended = 0;
+  const startWhatEnded = (): void => {
+    for (const node of small.filter(({ running }) => !running)) {
+      node.start();
+      ended++;
+    }
+  };
   for (let round = 1; round <= rounds; round++) {
     const toTheLastByte = round % 4 >= 2;
     const restart = round % 2 === 0;
@@ -135,20 +144,20 @@ async function disk(_: Cluster, rounds: number): Promise<void> {
     const before = producers.acknowledged.size;
     await sleep(500);
     if (shape === '3-one') await producers.progress(50);
-    if (restart) {
+    for (let start = 1; restart && start <= STARTS_WHILE_FULL; start++) {
       for (const node of small) {
         await node.kill(round % 4 === 0 ? 'SIGTERM' : 'SIGKILL');
         await verifyFolder(node);
         node.start();
       }
+      if (Math.random() < 0.7) await until('they are ready', async () => (await Promise.all(small.map(isReady))).every(Boolean));
     }
-    // Reading a cold segment opens it, which writes: on a full disk that ends a node as well, and its next start has the reserve.
     let lastFailure = '';
     const readable = await until(
       'all can be read',
       async () => {
-        for (const node of small) if (!node.running) node.start();
-        if ((await Promise.all(cluster.nodes.map((node) => node.readiness()))).some((health) => health?.status !== 200)) return false;
+        startWhatEnded();
+        if (!(await Promise.all(cluster.nodes.map(isReady))).every(Boolean)) return false;
         return await Promise.all(small.map(async (node) => (await node.dump()).length)).catch((error: unknown) => {
           lastFailure = String(error);
           return false as const;
@@ -161,7 +170,7 @@ async function disk(_: Cluster, rounds: number): Promise<void> {
     await until(
       'events are taken again',
       async () => {
-        for (const node of small) if (!node.running) node.start();
+        startWhatEnded();
         return producers.acknowledged.size > before + whileFull + 50;
       },
       { timeoutMs: 60_000, state: () => cluster.logs() },
@@ -172,6 +181,7 @@ async function disk(_: Cluster, rounds: number): Promise<void> {
       restart,
       whileFull,
       readable,
+      ended,
       acknowledged: producers.acknowledged.size,
       refused: producers.refused.size,
     });
@@ -193,6 +203,10 @@ function writeBallast(node: ClusterNode, freeBytes: number): void {
     // The node writes beside this: to the last byte is a race for it.
     if (!(error instanceof Error && 'code' in error && error.code === 'ENOSPC')) throw error;
   }
+}
+
+async function isReady(node: ClusterNode): Promise<boolean> {
+  return (await node.readiness())?.status === 200;
 }
 
 /** Also where it has ended: others may have filled the disk before it looked. */
