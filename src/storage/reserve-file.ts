@@ -129,7 +129,7 @@ export class ReserveFile {
     });
   }
 
-  /** Others may have been quicker, or it takes more than was thought: then all that there is. */
+  /** Others may have been quicker, or it takes more than was thought: then twice as much. Not all: it would be lost to who fills the disk. */
   private async tryTwice<Result>(bytes: number, action: () => Promise<Result>): Promise<Result> {
     try {
       return await action();
@@ -137,7 +137,7 @@ export class ReserveFile {
       if (!isDiskFull(error)) throw error;
       if (this.size === 0) throw this.noRoom(bytes, error);
     }
-    await this.shrinkTo(0);
+    await this.shrinkFor(2 * bytes);
     try {
       return await action();
     } catch (error) {
