@@ -129,7 +129,10 @@ export class ReserveFile {
     });
   }
 
-  /** Others may have been quicker, or it takes more than was thought: then twice as much. Not all: it would be lost to who fills the disk. */
+  /**
+   * Others may have been quicker, it takes more than was thought, or a quota is full, which the file system does not tell of: then
+   * twice as much, whatever seems to be free. Not all of the reserve: it would be lost to whoever fills the disk.
+   */
   private async tryTwice<Result>(bytes: number, action: () => Promise<Result>): Promise<Result> {
     try {
       return await action();
@@ -137,7 +140,7 @@ export class ReserveFile {
       if (!isDiskFull(error)) throw error;
       if (this.size === 0) throw this.noRoom(bytes, error);
     }
-    await this.shrinkFor(2 * bytes);
+    await this.shrinkTo(this.size - 2 * bytes);
     try {
       return await action();
     } catch (error) {

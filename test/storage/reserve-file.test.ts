@@ -94,6 +94,17 @@ test('where it takes more than was thought, twice as much is given; where that d
   assert.ok(place.size() > 4 * MiB, 'what was of no use is there for the next one');
 });
 
+test('a full quota, which the file system does not tell of, is helped by the reserve, too', async (t) => {
+  const { reserve, size } = await onDisk(t, 100 * MiB);
+  await reserve.cover(4 * MiB);
+  const whole = size();
+  const open = async (): Promise<string> => {
+    if (size() > whole - MiB) throw new Error('it could not be opened', { cause: Object.assign(new Error(), { code: 'EDQUOT' }) });
+    return 'open';
+  };
+  assert.equal(await reserve.lend(MiB, open), 'open');
+});
+
 test('enough room, and another failure, leave the reserve as it is', async (t) => {
   const { reserve, size, disk } = await onDisk(t, 100 * MiB);
   await reserve.refill();
