@@ -61,13 +61,15 @@ function folderOf(node: ClusterNode): string {
   return join(cluster.dataDir, `node-${node.actor}`);
 }
 
-function produce(extraBytes: number): RecordedProducers {
+function produce(extraBytes: number, pauseMs = 0): RecordedProducers {
   const client = cluster.client({ onUnknown: 'fail', timeoutMs: 5_000 });
   const metadata = extraBytes === 0 ? {} : { metadata: { filler: 'x'.repeat(extraBytes) } };
   return new RecordedProducers(
     async (event) => {
       try {
-        return await client.produce({ ...event, ...metadata });
+        const receipt = await client.produce({ ...event, ...metadata });
+        if (pauseMs > 0) await sleep(pauseMs);
+        return receipt;
       } catch (error) {
         // Who is refused waits a little.
         await sleep(20);
@@ -100,7 +102,8 @@ async function verifyFolder(node: ClusterNode): Promise<void> {
 
 async function kill(_: Cluster, rounds: number): Promise<void> {
   await cluster.start();
-  const producers = produce(1000);
+  // As fast as they can they would make each verify longer than the one before.
+  const producers = produce(1000, 30);
   for (let round = 1; round <= rounds; round++) {
     const node = anyNode();
     await sleep(Math.random() * 600);
