@@ -99,7 +99,8 @@ test('a full quota, which the file system does not tell of, is helped by the res
   await reserve.cover(4 * MiB);
   const whole = size();
   const open = async (): Promise<string> => {
-    if (size() > whole - MiB) throw new Error('it could not be opened', { cause: Object.assign(new Error(), { code: 'EDQUOT' }) });
+    if (size() > whole - MiB)
+      throw new Error('it could not be opened', { cause: Object.assign(new Error('quota exceeded'), { code: 'EDQUOT' }) });
     return 'open';
   };
   assert.equal(await reserve.lend(MiB, open), 'open');
