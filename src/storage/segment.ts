@@ -294,7 +294,11 @@ export class Segment implements Indexable {
   }
 
   private async fetch(from: LogIndex, to: LogIndex, maxBytes: number): Promise<Uint8Array[]> {
-    const values = await this.guard(() => this.database.read(from, to, maxBytes));
+    const values = await this.guard(() => this.database.read(from, to, maxBytes)).catch((error: unknown) => {
+      // LevelDB reads ahead: what is damaged may stand behind a record that is sound.
+      if (from === to || !(error instanceof SegmentDamage)) throw error;
+      return this.guard(() => this.database.read(from, from, maxBytes));
+    });
     if (values.length === 0) throw this.damage(from, 'it is missing');
     return values;
   }
