@@ -22,10 +22,20 @@ export async function replaceFile(disk: Disk, path: string, content: Uint8Array)
  * something that the next start deletes.
  */
 export async function removeDirectory(disk: Disk, path: string): Promise<void> {
-  const parent = dirname(path);
-  const doomed = join(parent, `${REMOVED_PREFIX}${basename(path)}`);
-  await disk.remove(doomed);
-  await disk.rename(path, doomed);
+  await removeDirectories(disk, [path]);
+}
+
+/** The same of several in one directory, with one fsync: a crash may leave any of them. */
+export async function removeDirectories(disk: Disk, paths: readonly string[]): Promise<void> {
+  const [first] = paths;
+  if (first === undefined) return;
+  const parent = dirname(first);
+  const doomed = paths.map((path) => join(parent, `${REMOVED_PREFIX}${basename(path)}`));
+  for (const [position, path] of paths.entries()) {
+    const renamed = doomed[position] ?? path;
+    await disk.remove(renamed);
+    await disk.rename(path, renamed);
+  }
   await disk.syncDirectory(parent);
-  await disk.remove(doomed);
+  await Promise.all(doomed.map((path) => disk.remove(path)));
 }

@@ -74,6 +74,11 @@ export class SegmentDatabase {
   /** Makes opening it cheap, and closes it where nobody reads: it was unpinned. */
   async settle(): Promise<void> {
     await this.use((database) => database.settle());
+    await this.rest();
+  }
+
+  /** Closes it until somebody reads: open, it takes memory. */
+  async rest(): Promise<void> {
     if (!this.pinned && !this.inUse) await this.close();
   }
 

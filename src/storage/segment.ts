@@ -223,7 +223,9 @@ export class Segment implements Indexable {
 
   /** Makes the namespace index of a sealed segment where it is missing. */
   async ensureIndex(pace: Pace): Promise<void> {
-    if (this.isSealed) await this.namespaces.ensure(pace);
+    if (!this.isSealed) return;
+    await this.namespaces.ensure(pace);
+    await this.database.rest();
   }
 
   /** Writes the footer and stops taking records. */

@@ -17,6 +17,7 @@ import { LogCheckpoints } from './log-checkpoints.js';
 import { Removals } from './removals.js';
 import { nothingBehind, type PreparedSegment, prepareSegment, Segment, SegmentDamage } from './segment.js';
 import type { DatabaseSettings } from './segment-database.js';
+import { SegmentDrops } from './segment-drops.js';
 import { readFooter, readHeader, type SegmentHeader, segmentName } from './segment-files.js';
 import { discardRebuilt, rebuildSegment, replaceSegment } from './segment-rebuild.js';
 import { SegmentRepairs } from './segment-repairs.js';
@@ -52,6 +53,7 @@ export class SegmentedLog {
   /** The segment that was sealed last is being settled; one at a time, because each has its records in memory until then. */
   private settling: Promise<void> = Promise.resolve();
   private readonly removals = new Removals();
+  private readonly drops: SegmentDrops;
   private readonly repairs: SegmentRepairs;
   readonly checkpoints: LogCheckpoints;
 
@@ -63,6 +65,7 @@ export class SegmentedLog {
     this.memberships = new PlacedHistory(recovered.memberships);
     this.sequence = recovered.lastSequence;
     for (const segment of this.row.all) if (segment.isSealed) settings.indexer?.want(segment);
+    this.drops = new SegmentDrops(settings.disk, settings.onFailure);
     this.repairs = new SegmentRepairs({
       settings,
       rebuild: (damaged) => this.rebuild(damaged),
@@ -105,12 +108,11 @@ export class SegmentedLog {
     await this.removals.run(() => this.removeAbove(after, records));
   }
 
-  /** Removes the segments before a cut point, oldest first; the marker says already that the log begins there. */
+  /** Gives up the segments before a cut point; the marker says already that the log begins there. They go from the disk soon after. */
   async cut(through: LogIndex): Promise<void> {
     await this.removals.run(async () => {
-      const doomed = this.row.cut(through);
+      this.drops.begin(this.row.cut(through));
       this.memberships.cutThrough(through);
-      for (const segment of doomed) await segment.remove();
     });
   }
 
@@ -126,6 +128,7 @@ export class SegmentedLog {
       const prepared = await this.prepared;
       this.prepared = undefined;
       await prepared?.database.close();
+      await this.drops.finish();
       for (const segment of this.row.all) await segment.retire();
       await swapSegments(this.path, this.settings.disk);
       const directory = join(this.path, segmentName(this.sequence));
@@ -262,6 +265,7 @@ export class SegmentedLog {
     // Where preparing failed, that has been reported when it did.
     const prepared = await this.prepared?.catch(() => undefined);
     await this.settling;
+    await this.drops.finish();
     await Promise.all([prepared?.database.close(), ...this.row.all.map((segment) => segment.retire())]);
   }
 

@@ -6,6 +6,7 @@ import { logIndex, term } from '../../src/base/index.js';
 import type { PersistRequest } from '../../src/replica/index.js';
 import type { LevelStorage } from '../../src/storage/index.js';
 import { type Checkpoint, type LogTail, tailAfter } from '../../src/wire/index.js';
+import { until } from '../support/until.js';
 import { FailingDisk } from './failing-disk.js';
 import {
   append,
@@ -79,7 +80,7 @@ test('cut_givesUpWholeSegments_andTheLogGoesOnAfterARestart', async (t) => {
   const log = node.storage.group(GROUP);
   await assert.rejects(log.read(logIndex(cutPoint), logIndex(cutPoint), 1), { code: 'POSITION_REMOVED' });
   assert.equal((await log.read(logIndex(cutPoint + 1), logIndex(cutPoint + 1), 1))[0]?.index, cutPoint + 1);
-  assert.ok((await readdir(segmentsPath(dir))).length < before);
+  await until('the segments are gone from the disk', async () => (await readdir(segmentsPath(dir))).length < before);
   const { membership, before: stands } = await log.checkpointAt(logIndex(cutPoint));
   assert.deepEqual(stands, tailAfter(chain.records[cutPoint - 1] ?? assert.fail('the record was written')));
   assert.deepEqual(membership.voters, [1, 2, 3]);

@@ -214,7 +214,7 @@ test('sealedSegment_damageBarsReadingItAndNotTheStart', async (t) => {
   const log = node.storage.group(GROUP);
   const damage = { code: 'DATA_LOSS', message: new RegExp(`group 1: record ${victim} in .*0000000002: it is missing`) };
   await assert.rejects(log.read(logIndex(victim), logIndex(victim), 1), damage);
-  await assert.rejects(log.read(logIndex(1), logIndex(victim + 3), 1 << 20), { code: 'DATA_LOSS' });
+  assert.equal((await log.read(logIndex(1), logIndex(victim + 3), 1 << 20)).length, victim - 1, 'what stands before the damage is served');
   assert.equal((await log.read(logIndex(1), logIndex(3), 1 << 20)).length, 3);
   assert.equal(node.failures.length, 0);
 });
