@@ -5,7 +5,7 @@ import type { Disk } from './disk.js';
 import { isRemoved } from './durable-files.js';
 import { groupIdOf, hardStatePath, isUnfinished, markerPath, segmentsPath } from './group-files.js';
 import { GroupStore } from './group-store.js';
-import { HardStateFile } from './hard-state-file.js';
+import { HardStateFile, olderCopyOf } from './hard-state-file.js';
 import type { NodeIdentity } from './identity-file.js';
 import { recoverLog, requireNotAhead } from './log-recovery.js';
 import { MarkerFile } from './marker-file.js';
@@ -72,10 +72,7 @@ export async function openGroup(directory: string, group: GroupId, starts: Start
 }
 
 /** Another vote than the one that it knows of may have left. */
-function requireLatest({ lastBoot }: HardStateFile, path: string, { stampedBoot = 0 }: Starts): void {
-  if (lastBoot >= stampedBoot) return;
-  throw new FlotillaError(
-    'DATA_LOSS',
-    `${path} is an older copy: it was written before start ${lastBoot + 1} of this node, and start ${stampedBoot} has written to it`,
-  );
+function requireLatest({ lastBoot }: HardStateFile, path: string, { stampedBoot }: Starts): void {
+  const older = olderCopyOf(lastBoot, stampedBoot);
+  if (older !== undefined) throw new FlotillaError('DATA_LOSS', `${path} is ${older}`);
 }

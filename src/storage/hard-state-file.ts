@@ -93,3 +93,9 @@ export function decodeHardState(payload: Uint8Array): { state: HardState; boot: 
   const state = { term: term(readUint64(view, 0)), vote: vote === 0 ? undefined : actorId(vote) };
   return { state, boot: view.getUint32(10, true) };
 }
+
+/** What is wrong with a hard state that start `boot` opened last, where a later one is known to have opened it. */
+export function olderCopyOf(boot: number, stampedBoot = 0): string | undefined {
+  if (boot >= stampedBoot) return undefined;
+  return `an older copy: it was written before start ${boot + 1} of this node, and start ${stampedBoot} has written to it`;
+}

@@ -3,7 +3,7 @@ import type { GroupId } from '../../base/index.js';
 import type { HardState } from '../../raft/index.js';
 import type { Disk } from '../disk.js';
 import { hardStatePath, markerPath, segmentsPath } from '../group-files.js';
-import { decodeHardState } from '../hard-state-file.js';
+import { decodeHardState, olderCopyOf } from '../hard-state-file.js';
 import { decodeMarker, type Marker } from '../marker-file.js';
 import type { ContentsSummary } from '../segment-contents.js';
 import { databasePath, readFooter, readHeader, type SegmentHeader, segmentSequenceOf } from '../segment-files.js';
@@ -39,16 +39,23 @@ export interface GroupView {
   readonly group: GroupId;
   readonly path: string;
   readonly hardState: FoundSlots<HardState>;
+  /** What tells that the group's files are not the latest ones, though each is sound. */
+  readonly older: string | undefined;
   readonly marker: FoundSlots<Marker>;
   /** Undefined where the folder is missing. */
   readonly segments: readonly FoundSegment[] | undefined;
 }
 
-/** Reads a group's small files and changes none. */
-export async function viewGroup(disk: Disk, path: string, group: GroupId): Promise<GroupView> {
-  const hardState = await viewSlots(disk, hardStatePath(path), (payload) => decodeHardState(payload).state);
+/** Reads a group's small files and changes none. `stampedBoot` is of the node's identity, where that can be read. */
+export async function viewGroup(disk: Disk, path: string, group: GroupId, stampedBoot?: number): Promise<GroupView> {
+  let older: string | undefined;
+  const hardState = await viewSlots(disk, hardStatePath(path), (payload) => {
+    const { state, boot } = decodeHardState(payload);
+    older = olderCopyOf(boot, stampedBoot);
+    return state;
+  });
   const marker = await viewSlots(disk, markerPath(path), decodeMarker);
-  return { group, path, hardState, marker, segments: await viewSegments(disk, path, group, marker.newest) };
+  return { group, path, hardState, older, marker, segments: await viewSegments(disk, path, group, marker.newest) };
 }
 
 async function viewSlots<Content>(disk: Disk, path: string, decode: (payload: Uint8Array) => Content): Promise<FoundSlots<Content>> {

@@ -4,6 +4,7 @@ import { StreamMachine } from '../../machine/index.js';
 import { isVoter } from '../../raft/index.js';
 import { decodeMembership, follows, type LogRecord, type LogTail, type Membership, openRecord, tailAfter } from '../../wire/index.js';
 import { readCheckpoint } from '../checkpoint-file.js';
+import { readIdentity } from '../identity-file.js';
 import { machineDisk } from '../machine-disk.js';
 import { groupsPathOf } from '../node-directory.js';
 import { databasePath } from '../segment-files.js';
@@ -42,7 +43,10 @@ export async function readHeldLog(
   take: TakeRecords,
 ): Promise<void> {
   await withHeldNode(dataDir, actor, async ({ path, scratchPath }) => {
-    const view = await viewGroup(machineDisk, join(groupsPathOf(path), String(group)), group);
+    // Of a damaged identity no more is known; the log may be whole all the same.
+    const identity = await readIdentity(path).catch(() => undefined);
+    const view = await viewGroup(machineDisk, join(groupsPathOf(path), String(group)), group, identity?.stampedBoot);
+    if (view.older !== undefined) throw new FlotillaError('DATA_LOSS', `${view.hardState.path} is ${view.older}`);
     const { log, segments, commit } = await openView(view, actor);
     await begin(log);
     let tail = log.begin;

@@ -68,6 +68,7 @@ class GroupVerification {
   async run(): Promise<VerifiedGroup> {
     const { view } = this;
     this.checkSlots(view.hardState);
+    if (view.older !== undefined) this.damaged(view.hardState.path, view.older, 'replace');
     this.checkSlots(view.marker);
     const segments = this.segmentsInForce();
     let tail: LogTail | undefined;

@@ -41,7 +41,7 @@ export async function verifyNode(dataDir: string, actor: ActorId, onProgress: On
       if (isUnfinished(name) || isRemoved(name)) notes.push(`${join(groupsPathOf(path), name)} is left over; the next start removes it`);
     const groups: VerifiedGroup[] = [];
     for (const group of names.flatMap((name) => groupIdOf(name) ?? []).sort((a, b) => a - b)) {
-      const view = await viewGroup(machineDisk, join(groupsPathOf(path), String(group)), group);
+      const view = await viewGroup(machineDisk, join(groupsPathOf(path), String(group)), group, identity?.stampedBoot);
       groups.push(await verifyGroup(view, scratchPath, onProgress));
       for (const name of await machineDisk.list(view.path))
         if (/^segments-rebuil(ding|t)$/.test(name))

@@ -2,13 +2,25 @@ import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { once } from 'node:events';
-import { readdirSync, readFileSync, rmSync, statSync, truncateSync, writeFileSync } from 'node:fs';
+import { cpSync, readdirSync, readFileSync, rmSync, statSync, truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { actorId, logIndex } from '../../../src/base/index.js';
 import { inspectNode, readHeldLog, type Verification, verifyNode } from '../../../src/storage/index.js';
-import { append, checksums, copyOf, GROUP, newNode, openNode, RecordChain, readAll, scratchDirectory, segmentsPath } from '../fixture.js';
+import {
+  append,
+  checksums,
+  copyOf,
+  GROUP,
+  groupPath,
+  newNode,
+  openNode,
+  RecordChain,
+  readAll,
+  scratchDirectory,
+  segmentsPath,
+} from '../fixture.js';
 
 const SEGMENT_BYTES = 8 * 1024;
 const ACTOR = actorId(1);
@@ -191,5 +203,28 @@ test('a log that was rolled back behind its marker, and a hard state behind the 
     else assert.deepEqual(damages, [], 'a later term than the log has harms nothing');
   }
   writeFileSync(join(dir, group, 'hard-state'), readFileSync(join(old, group, 'hard-state')));
-  assert.match((await verify(dir)).damages[0]?.what ?? '', /older than the log's 4/);
+  assert.match((await verify(dir)).damages.at(-1)?.what ?? '', /older than the log's 4/);
+});
+
+test('a group that was put back as it once was is named, though everything in it fits together', async (t) => {
+  const { dir, chain } = await written(t);
+  const old = await copyOf(t, dir);
+  const node = await openNode(t, dir, SEGMENT_BYTES);
+  await node.directory.noteStamped();
+  await node.storage.persist(append(chain.addMany(3)));
+  await node.close();
+  rmSync(groupPath(dir), { recursive: true });
+  cpSync(groupPath(old), groupPath(dir), { recursive: true });
+  const { damages } = await verify(dir);
+  assert.deepEqual(
+    damages.map(({ file, remedy }) => [file, remedy]),
+    [[join(groupPath(dir), 'hard-state'), 'replace']],
+  );
+  assert.match(damages[0]?.what ?? '', /^an older copy: it was written before start \d+ of this node/);
+  const reading = readHeldLog(
+    { dataDir: dir, actor: ACTOR, group: GROUP },
+    async () => undefined,
+    async () => true,
+  );
+  await assert.rejects(reading, { code: 'DATA_LOSS', message: /hard-state is an older copy/ });
 });
