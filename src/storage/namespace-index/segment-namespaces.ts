@@ -34,7 +34,8 @@ export class SegmentNamespaces {
 
   /** Undefined where there is no index that fits. */
   async open(): Promise<IndexFile | undefined> {
-    if (this.state === 'missing' || this.state === 'impossible') return undefined;
+    // One that is being made may have got its name by now.
+    if (this.state === 'impossible' || (this.state === 'missing' && this.making === undefined)) return undefined;
     const file = await IndexFile.open(this.disk, this.path, this.segment.tail);
     this.state = file === undefined ? 'missing' : 'present';
     return file;
