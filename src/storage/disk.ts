@@ -57,7 +57,7 @@ export interface DatabaseEntry {
 export interface DiskDatabase {
   /** Durably: deletes what stands at `deleteFrom`..`deleteTo`, then puts `entries`, all or nothing. */
   write(entries: readonly DatabaseEntry[], deleteFrom: number, deleteTo: number): Promise<void>;
-  /** What stands at `from`..`to`, in order, until `maxBytes` or the entries of a chunk are exceeded. */
+  /** What stands at `from`..`to`, in order, up to what is missing, or until about `maxBytes` or the entries of a chunk are exceeded. */
   read(from: number, to: number, maxBytes: number): Promise<Uint8Array[]>;
   /** Everything there is, in order, a chunk at a time. */
   scan(visit: (entries: readonly DatabaseEntry[]) => void): Promise<void>;

@@ -1,6 +1,6 @@
 import { readdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
-import { ClassicLevel, type ValueIterator } from 'classic-level';
+import { ClassicLevel } from 'classic-level';
 import { FlotillaError, LIMITS, messageOf } from '../base/index.js';
 import type { DatabaseEntry, DatabaseOptions, DiskDatabase } from './disk.js';
 
@@ -27,6 +27,8 @@ export async function levelDatabaseIsEmpty(path: string): Promise<boolean> {
 
 class LevelDatabase implements DiskDatabase {
   private readonly level: Level;
+  /** Of a value, as of the last read; the first one begins with one value. */
+  private meanBytes = Number.POSITIVE_INFINITY;
 
   constructor(level: Level) {
     this.level = level;
@@ -43,15 +45,25 @@ class LevelDatabase implements DiskDatabase {
     return batch.write({ sync: true });
   }
 
+  /**
+   * By their keys: the binding's iterators keep a copy of what they gave out last
+   * until JavaScript's part of them is collected, which knows nothing of those
+   * bytes. Readers of a long log would hold a gigabyte.
+   */
   async read(from: number, to: number, maxBytes: number): Promise<Uint8Array[]> {
-    const values = this.level.values({ gte: keyOf(from), lte: keyOf(to), highWaterMarkBytes: maxBytes });
-    try {
-      const chunk = await values.nextv(Math.min(to - from + 1, CHUNK_ENTRIES));
-      await forgetChunk(values);
-      return chunk;
-    } finally {
-      await values.close();
+    const values: Uint8Array[] = [];
+    for (let bytes = 0; bytes < maxBytes && from + values.length <= to; ) {
+      const wanted = Math.min(READ_ENTRIES, Math.max(1, Math.ceil((maxBytes - bytes) / this.meanBytes)));
+      const first = from + values.length;
+      const keys = Array.from({ length: Math.min(wanted, to - first + 1) }, (_, at) => keyOf(first + at));
+      for (const value of await this.level.getMany(keys)) {
+        if (value === undefined) return values;
+        values.push(value);
+        bytes += value.byteLength;
+      }
+      this.meanBytes = Math.max(1, bytes / values.length);
     }
+    return values;
   }
 
   async scan(visit: (entries: readonly DatabaseEntry[]) => void): Promise<void> {
@@ -101,16 +113,6 @@ async function openLevel(
   }
 }
 
-/**
- * The binding's iterator keeps a copy of the chunk that it gave out last until
- * JavaScript's part of it is collected, which knows nothing of those bytes:
- * readers of a long log would hold a gigabyte. An empty chunk takes its place.
- */
-async function forgetChunk(values: ValueIterator<Level, Uint8Array, Uint8Array>): Promise<void> {
-  values.seek(NO_KEY);
-  await values.nextv(1);
-}
-
 /** LevelDB's own reason; DATA_LOSS where something that was there is missing or damaged. */
 function openFailure(path: string, error: unknown): unknown {
   const cause = error instanceof Error && error.cause !== undefined ? error.cause : error;
@@ -120,6 +122,9 @@ function openFailure(path: string, error: unknown): unknown {
   if (code !== 'LEVEL_CORRUPTION' && !missing) return cause;
   return new FlotillaError('DATA_LOSS', `${path} can't be opened: ${words}`, { cause });
 }
+
+/** Values that come over in one call of a read: how large they are is known from those before. */
+const READ_ENTRIES = 256;
 
 /** LevelDB's values come over in one call; this bounds how many of the smallest ones. */
 const CHUNK_ENTRIES = 8192;
