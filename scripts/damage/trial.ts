@@ -107,7 +107,13 @@ export class Trial {
     try {
       await dumpStopped(
         { ...this.address, stream: 'default', through: undefined },
-        { begin: async () => undefined, events: async (events) => events.forEach(take) },
+        {
+          begin: async () => undefined,
+          events: async (events) => {
+            events.forEach(take);
+            return true;
+          },
+        },
       );
     } catch (error) {
       if (!(error instanceof FlotillaError)) throw error;
