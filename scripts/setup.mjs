@@ -16,10 +16,11 @@ import { withLock } from './setup/lock.mjs';
 const ROOT = fileURLToPath(new URL('..', import.meta.url));
 
 /** Resolves when the checkout is ready; throws with words for the user where it can't be made so. */
-export async function setup(root = ROOT) {
+export async function setup(root = ROOT, { packagesOnly = false } = {}) {
   checkNodeVersion();
-  if (isReady(root)) {
-    linkCommand(root);
+  const needsBuild = () => (packagesOnly ? undefined : buildState(root));
+  if (installState(root) === undefined && needsBuild() === undefined) {
+    if (!packagesOnly) linkCommand(root);
     return;
   }
   await withLock(join(root, '.setup'), say, async (children) => {
@@ -29,18 +30,14 @@ export async function setup(root = ROOT) {
       say(`installing packages (${missing}) …`);
       await install(root, children);
     }
-    const stale = buildState(root);
+    const stale = needsBuild();
     if (stale !== undefined) {
       say(`building (${stale}) …`);
       await build(root, children);
     }
-    linkCommand(root);
+    if (!packagesOnly) linkCommand(root);
   });
   say('ready');
-}
-
-function isReady(root) {
-  return installState(root) === undefined && buildState(root) === undefined;
 }
 
 function checkNodeVersion() {
@@ -56,7 +53,7 @@ function say(message) {
 /** Runs when this file is started, not when it is imported. */
 if (process.argv[1] !== undefined && realpathSync(process.argv[1]) === realpathSync(fileURLToPath(import.meta.url))) {
   try {
-    await setup();
+    await setup(ROOT, { packagesOnly: process.argv.includes('--packages') });
   } catch (error) {
     say(error instanceof Error ? error.message : String(error));
     process.exitCode = 1;

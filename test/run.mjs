@@ -4,17 +4,19 @@
  *
  * Files run side by side, except for those of test/cluster: they start real
  * nodes and measure real time, so each has the machine to itself, at the end;
- * but those that mostly wait go three at a time.
+ * but those that mostly wait go three at a time. A file has a process of its
+ * own; with `all` and `unit` the quick ones of a folder share one, because
+ * starting it takes longer than they do.
  * Ends with 1 where a test failed, where a file holds none, and where there is
  * nothing to run: a test that silently does not run is worse than none.
  */
 
 import { setMaxListeners } from 'node:events';
-import { existsSync, readdirSync, statSync } from 'node:fs';
-import { availableParallelism } from 'node:os';
+import { existsSync, mkdtempSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { availableParallelism, tmpdir } from 'node:os';
 import { join, relative, resolve } from 'node:path';
 import { Readable } from 'node:stream';
-import { fileURLToPath } from 'node:url';
+import { fileURLToPath, pathToFileURL } from 'node:url';
 import { onParentGone } from '../scripts/parent.mjs';
 
 const ROOT = resolve(fileURLToPath(new URL('..', import.meta.url)));
@@ -30,6 +32,7 @@ const SLOW = [
   'test/house/',
   'test/package/',
   'test/peer/formation.test.ts',
+  'test/peer/founding-random.test.ts',
   'test/peer/links.test.ts',
   'test/rpc/',
   'test/sim/',
@@ -96,9 +99,19 @@ await main(process.argv.slice(2));
 async function main(args) {
   const files = chosen(args);
   if (files.length === 0) return fail(`no test file found${args.length > 0 ? ` for ${args.join(' ')}` : ''}`);
+  const gathered = mkdtempSync(join(tmpdir(), 'flotilla-tests-'));
+  try {
+    await runAll(files, isSelection(args) ? (quick) => gather(gathered, quick) : (quick) => quick);
+  } finally {
+    rmSync(gathered, { recursive: true });
+  }
+}
+
+async function runAll(files, gatherQuick) {
   const patient = files.filter((file) => PATIENT.has(file));
   const alone = files.filter((file) => file.startsWith('test/cluster/') && !PATIENT.has(file));
-  const together = files.filter((file) => !file.startsWith('test/cluster/'));
+  const others = files.filter((file) => !file.startsWith('test/cluster/'));
+  const together = [...gatherQuick(others.filter(isQuick)), ...others.filter((file) => !isQuick(file))];
   const outcome = { passed: 0, failed: 0, empty: [] };
   const reporter = new Spec();
   const shown = Readable.from(
@@ -122,7 +135,13 @@ async function* events(phases, outcome) {
   const summary = new Map();
   for (const { files, concurrency } of phases) {
     if (files.length === 0 || stop.signal.aborted) continue;
-    const options = { files: files.map((file) => join(ROOT, file)), concurrency, timeout: FILE_TIMEOUT_MS, signal: stop.signal, execArgv };
+    const options = {
+      files: files.map((file) => resolve(ROOT, file)),
+      concurrency,
+      timeout: FILE_TIMEOUT_MS,
+      signal: stop.signal,
+      execArgv,
+    };
     for await (const event of run(options)) {
       count(event, outcome);
       const figure = summaryFigure(event);
@@ -140,7 +159,7 @@ async function* events(phases, outcome) {
 function count(event, outcome) {
   if (event.type !== 'test:pass' && event.type !== 'test:fail') return;
   // A file that holds no test is reported as one that passed, under its own name.
-  const isFile = event.data.nesting === 0 && existsSync(resolve(event.data.name)) && event.data.name.endsWith('.test.ts');
+  const isFile = event.data.nesting === 0 && existsSync(resolve(event.data.name)) && /\.test\.m?ts$/.test(event.data.name);
   if (event.type === 'test:fail') outcome.failed++;
   else if (isFile) outcome.empty.push(relative(ROOT, event.data.name));
   else outcome.passed++;
@@ -155,13 +174,35 @@ function summaryFigure(event) {
 /** Test files, relative to the root, in a fixed order. */
 function chosen(args) {
   const all = testFiles('test');
-  if (args.length === 0 || (args.length === 1 && args[0] === 'all')) return all;
-  if (args.length === 1 && args[0] === 'unit') return all.filter((file) => !SLOW.some((folder) => file.startsWith(folder)));
+  if (isSelection(args)) return args[0] === 'unit' ? all.filter(isQuick) : all;
   const paths = args.map((path) => relative(ROOT, resolve(invokedFrom, path)));
   const unknown = paths.find((path) => !all.some((file) => file === path || file.startsWith(`${path}/`)));
   if (unknown === undefined) return all.filter((file) => paths.some((path) => file === path || file.startsWith(`${path}/`)));
   fail(`${unknown} is no test file and holds none: give 'unit', 'all', or paths of test/**/*.test.ts`);
   return [];
+}
+
+function isSelection(args) {
+  return args.length === 0 || (args.length === 1 && (args[0] === 'all' || args[0] === 'unit'));
+}
+
+function isQuick(file) {
+  return !SLOW.some((slow) => file.startsWith(slow));
+}
+
+/** One file for each folder, which imports the folder's; that with the most files first, so that it is not the last one alone. */
+function gather(folder, files) {
+  const byFolder = new Map();
+  for (const file of files) {
+    const name = file.split('/')[1];
+    byFolder.set(name, [...(byFolder.get(name) ?? []), file]);
+  }
+  const byLength = [...byFolder].sort(([, a], [, b]) => b.length - a.length);
+  return byLength.map(([name, members]) => {
+    const path = join(folder, `${name}.test.mjs`);
+    writeFileSync(path, members.map((file) => `import '${pathToFileURL(join(ROOT, file)).href}';\n`).join(''));
+    return path;
+  });
 }
 
 function testFiles(folder) {

@@ -6,6 +6,11 @@ export function isVoter(configuration: Configuration, actor: ActorId): boolean {
   return configuration.voters.includes(actor) || configuration.outgoing.includes(actor);
 }
 
+/** Whether nobody else has a say: its own log is the majority. */
+export function isOnlyVoter(configuration: Configuration, actor: ActorId): boolean {
+  return configuration.voters.length === 1 && configuration.outgoing.length === 0 && isVoter(configuration, actor);
+}
+
 export function isLearner(configuration: Configuration, actor: ActorId): boolean {
   return configuration.learners.includes(actor) && !isVoter(configuration, actor);
 }

@@ -1,5 +1,5 @@
 import { type ActorId, assert, type LogIndex, logIndex, type Random, type Term, unreachable } from '../base/index.js';
-import { ConfigurationHistory, type PlacedConfiguration } from './configuration.js';
+import { ConfigurationHistory, isOnlyVoter, type PlacedConfiguration } from './configuration.js';
 import type { PersistStep } from './durability.js';
 import { countOwnVote, handleVoteRequest, handleVoteResponse, startElection, startPreVote } from './election.js';
 import { acknowledgeDurable, handleAppend, handleHeartbeat } from './follower.js';
@@ -71,7 +71,7 @@ export class RaftCore {
     );
     // Nobody is known to lead. A running leader is heard long before this, and pre-vote keeps an early campaign harmless.
     this.server.resetElectionDeadline(settings.electionTimeoutMs / 4, settings.electionTimeoutMs / 2);
-    if (this.server.mayCampaign && this.configuration.voters.length === 1) this.server.electionDeadlineMs = options.nowMs;
+    if (this.server.mayCampaign && isOnlyVoter(this.configuration, this.server.self)) this.server.electionDeadlineMs = options.nowMs;
   }
 
   get term(): Term {

@@ -1,7 +1,7 @@
 /** A hot tail within the budget. */
 export interface BudgetedCache {
   /** Lets go of the oldest record that it need not keep, and returns what that weighed; 0 where there is none. */
-  letGoOfOldest(): number;
+  evictOldest(): number;
 }
 
 /**
@@ -43,7 +43,7 @@ export class CacheBudget {
   enforce(): void {
     for (const cache of this.caches) {
       while (this.size > this.capacityBytes) {
-        const freed = cache.letGoOfOldest();
+        const freed = cache.evictOldest();
         if (freed === 0) break;
         this.size -= freed;
       }

@@ -132,7 +132,7 @@ export class RecordCache implements BudgetedCache {
     this.budget.enforce();
   }
 
-  letGoOfOldest(): number {
+  evictOldest(): number {
     const oldest = this.records[this.head];
     if (oldest === undefined || oldest.index > this.durableIndex) return 0;
     this.records[this.head] = undefined;

@@ -1,6 +1,6 @@
 import { join, resolve } from 'node:path';
 import { type ActorId, FlotillaError, type GroupId, present } from '../base/index.js';
-import { isVoter } from '../raft/index.js';
+import { isOnlyVoter } from '../raft/index.js';
 import type { Clock, RecoveredGroup } from '../replica/index.js';
 import type { Membership } from '../wire/index.js';
 import { lockDirectory } from './directory-lock.js';
@@ -95,7 +95,7 @@ async function begin(path: string, identity: NodeIdentity, disk: Disk, options: 
   for (const { membership } of logs) {
     if (seatOf(membership, identity) === undefined)
       throw refused(`${path} is no member of its cluster, as far as its log tells: recover another survivor`);
-    if (membership.voters.length === 1 && isVoter(membership, identity.actor) && membership.outgoing.length === 0)
+    if (isOnlyVoter(membership, identity.actor))
       throw refused(`${path} needs nobody else to go on: start it, there is nothing to recover from`);
   }
   const { clusterId, incarnationOf } = options;

@@ -17,21 +17,17 @@ export class SegmentDrops {
     this.onFailure = onFailure;
   }
 
+  /** Retires them at once, so that nothing is begun in them any more: no repair, no index. Those who read in them are waited for. */
   begin(doomed: readonly Segment[]): void {
-    this.last = this.last.then(() => this.drop(doomed)).catch(this.onFailure);
+    const retired = doomed.map((segment) => segment.retire());
+    const paths = doomed.map(({ directory }) => directory);
+    this.last = Promise.all([this.last, ...retired])
+      .then(() => removeDirectories(this.disk, paths))
+      .catch(this.onFailure);
   }
 
   /** Resolves when everything that was given up before is gone. */
   async finish(): Promise<void> {
     await this.last;
-  }
-
-  /** After those who still read in them have finished. */
-  private async drop(doomed: readonly Segment[]): Promise<void> {
-    for (const segment of doomed) await segment.retire();
-    await removeDirectories(
-      this.disk,
-      doomed.map(({ directory }) => directory),
-    );
   }
 }

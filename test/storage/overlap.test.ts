@@ -256,3 +256,30 @@ test('aReaderThatMetDamage_inWhatIsRemovedMeanwhile_isToldOfTheRemoval', async (
   await assert.rejects(storage.group(GROUP).read(logIndex(1), logIndex(1), 1), { code: 'POSITION_REMOVED' });
   assert.deepEqual(failures, []);
 });
+
+test('aSegmentThatIsGivenUp_isNotPutInItsPlaceAgain_whileTheOneBeforeItIsStillRead', async (t) => {
+  const node = await filledNode(t);
+  const { disk, storage, failures } = node;
+  disk.holds = (method, path) => method === 'read' && path === databaseOf(1);
+  const read = outcomeOf(storage.group(GROUP).read(logIndex(1), logIndex(1), 1));
+  await disk.quiet();
+  assert.ok(disk.isHolding, 'the first segment is read');
+  disk.holds = () => false;
+  let fetched = (): void => undefined;
+  const cut = new Promise<void>((resolve) => {
+    fetched = resolve;
+  });
+  disk.damaged.set(databaseOf(2), 9);
+  storage.heal({ isAlone: false, fetch: (_group, from, to) => cut.then(() => RECORDS.slice(from - 1, Math.min(to, from + 2))) });
+  const mended = outcomeOf(storage.group(GROUP).read(logIndex(10), logIndex(10), 1));
+  await disk.quiet();
+  await storage.persist([{ group: GROUP, records: [], cutThrough: logIndex(10) }]);
+  fetched();
+  await disk.quiet();
+  const isThrownAway = disk.damaged.has(databaseOf(2));
+  disk.release();
+  assert.ok(isThrownAway, 'what was built anew is not put in the place of what is given up');
+  assert.deepEqual([await read, await mended], ['done', 'POSITION_REMOVED']);
+  await disk.quiet();
+  assert.deepEqual({ failures, violations: disk.violations }, { failures: [], violations: [] });
+});

@@ -1,7 +1,7 @@
 import { join } from 'node:path';
 import { type ActorId, FlotillaError, type GroupId, LIMITS, type LogIndex, logIndex, messageOf } from '../../base/index.js';
 import { StreamMachine } from '../../machine/index.js';
-import { isVoter } from '../../raft/index.js';
+import { isOnlyVoter } from '../../raft/index.js';
 import { decodeMembership, follows, type LogRecord, type LogTail, type Membership, openRecord, tailAfter } from '../../wire/index.js';
 import { readCheckpoint } from '../checkpoint-file.js';
 import { readIdentity } from '../identity-file.js';
@@ -79,20 +79,16 @@ class KnownCommit {
   constructor(actor: ActorId, index: LogIndex, membership: Membership) {
     this.actor = actor;
     this.index = index;
-    this.isAlone = this.isOnlyVoter(membership);
+    this.isAlone = isOnlyVoter(membership, actor);
   }
 
   /** As of these records, which follow those before. */
   after(records: readonly LogRecord[]): LogIndex {
     for (const { kind, index, payload } of records) {
-      if (kind === 'configuration') this.isAlone = this.isOnlyVoter(decodeMembership(payload));
+      if (kind === 'configuration') this.isAlone = isOnlyVoter(decodeMembership(payload), this.actor);
       if (this.isAlone && index > this.index) this.index = index;
     }
     return this.index;
-  }
-
-  private isOnlyVoter(membership: Membership): boolean {
-    return isVoter(membership, this.actor) && membership.voters.length === 1 && membership.outgoing.length === 0;
   }
 }
 
