@@ -45,8 +45,8 @@ export const LIMITS = {
   /** Batches of one produce stream that were taken in and not yet answered. */
   produceStreamInFlight: 1024,
   produceStreamInFlightBytes: 8 * MiB,
-  /** One read response message. */
-  readResponseBytes: 256 * KiB,
+  /** One read response message ends with the batch that reaches this: its buffers, twice that, are few and small enough for the C library to give back. */
+  readResponseBytes: 128 * KiB,
 
   // What may wait in a client
   /** Batches of one client that were sent and not yet answered; what is produced meanwhile goes into the next one. */

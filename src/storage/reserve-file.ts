@@ -190,8 +190,8 @@ export class ReserveFile {
   private async grow(bytes: number): Promise<void> {
     const file = await open(reservePath(this.nodePath), 'a', 0o600);
     try {
-      for (let left = bytes; left > 0; left -= LIMITS.reserveStepBytes)
-        await file.appendFile(Buffer.alloc(Math.min(left, LIMITS.reserveStepBytes)));
+      const zeros = Buffer.alloc(Math.min(bytes, PIECE_BYTES));
+      for (let left = bytes; left > 0; left -= zeros.byteLength) await file.appendFile(zeros.subarray(0, left));
       this.size += bytes;
     } catch (error) {
       // What was written of it is needed for something else.
@@ -210,6 +210,8 @@ export class ReserveFile {
   }
 }
 
+/** Small: once the C library has given back one large block, it keeps blocks up to twice that size in each thread, for later. */
+const PIECE_BYTES = 64 * 1024;
 /** The reserve is ahead of the write-ahead logs by at least this. */
 const LEAST_AHEAD_BYTES = 512 * 1024;
 

@@ -88,8 +88,7 @@ async function gatherRuns(segment: IndexedSegment, writer: IndexWriter, pace: Pa
   let firstIndex = logIndex(before.index + 1);
   let last = before;
   const finish = async (): Promise<void> => {
-    const { rows, copies, recordBytes } = await run.contents(writer.offset, pace);
-    writer.append(copies);
+    const { rows, recordBytes } = await run.contents(writer, pace);
     runs.push({ firstIndex, recordBytes, rows: Buffer.from(rows) });
     await writer.sync();
     pace.restart();

@@ -14,7 +14,7 @@ import {
 import { type Extent, type NamespaceRow, RowReader } from './namespace-row.js';
 
 /** One read of {@link IndexFile.verify}. */
-const VERIFY_BYTES = 1024 * 1024;
+const VERIFY_BYTES = 64 * 1024;
 
 /** An index that is open for reading. Everything but the header is read when it is asked for. */
 export class IndexFile {

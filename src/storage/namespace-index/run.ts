@@ -11,6 +11,9 @@ const RUN_NAMESPACES = 16 * 1024;
 /** Events are copied where the records that hold them are more than this many times as large. */
 const COPY_RATIO = 2;
 
+/** Copies go to the file when there are so many. */
+const COPIES_BYTES = 64 * 1024;
+
 /** What an event takes in a copy beside its data, about. */
 const COPIED_EVENT_OVERHEAD_BYTES = 6;
 
@@ -27,9 +30,14 @@ interface HeldBatch {
 export interface RunContents {
   /** Rows of the run's namespaces, one block. */
   readonly rows: Buffer;
-  /** The copies, which belong where the caller said. */
-  readonly copies: Buffer;
   readonly recordBytes: number;
+}
+
+/** The file that takes the copies. */
+export interface CopyFile {
+  /** Where the next bytes will stand. */
+  readonly offset: number;
+  append(bytes: Uint8Array): void;
 }
 
 /**
@@ -83,17 +91,16 @@ export class Run {
     }
   }
 
-  /** `copiesAt`: where in the file the copies will stand. */
-  async contents(copiesAt: number, pace: Pace): Promise<RunContents> {
+  async contents(file: CopyFile, pace: Pace): Promise<RunContents> {
     const rows = new ByteSink(64 * 1024);
-    const copies = new ByteSink(64 * 1024);
+    const copies = new Copies(file);
     const place = new ByteSink(1024);
     const writer = new RowWriter(rows);
     const { order, starts, batchOf } = this.sorted();
     for (const id of sortedByName(this.names)) {
       const events = order.subarray(present(starts[id], 'a start'), present(starts[id + 1], 'an end'));
       place.clear();
-      writePlace(place, this.placeOf(events, batchOf, copies, copiesAt), this.base);
+      writePlace(place, this.placeOf(events, batchOf, copies), this.base);
       const [first, last] = [events[0] ?? 0, events.at(-1) ?? 0];
       writer.add({
         name: Buffer.from(this.names[id] ?? ''),
@@ -104,7 +111,8 @@ export class Run {
       });
       if (pace.isDue) await pace.rest();
     }
-    return { rows: rows.bytes, copies: copies.bytes, recordBytes: this.bytes };
+    copies.flush();
+    return { rows: rows.bytes, recordBytes: this.bytes };
   }
 
   private addEvents(body: BodyReader): void {
@@ -149,7 +157,7 @@ export class Run {
     return { order, starts, batchOf };
   }
 
-  private placeOf(events: Uint32Array, batchOf: Uint32Array, copies: ByteSink, copiesAt: number): NamespacePlace {
+  private placeOf(events: Uint32Array, batchOf: Uint32Array, copies: Copies): NamespacePlace {
     const records: LogIndex[] = [];
     let eventBytes = 0;
     let recordBytes = 0;
@@ -163,14 +171,14 @@ export class Run {
       records.push(batch.record);
     }
     if (recordBytes <= eventBytes * COPY_RATIO) return { run: this.number, eventBytes, recordBytes, records, copy: undefined };
-    const start = copies.length;
+    const { offset } = copies;
     this.copy(events, batchOf, copies);
-    const copy = { offset: copiesAt + start, length: copies.length - start };
+    const copy = { offset, length: copies.offset - offset };
     return { run: this.number, eventBytes, recordBytes, records, copy };
   }
 
   /** In pieces that go out to a reader as they are. */
-  private copy(events: Uint32Array, batchOf: Uint32Array, copies: ByteSink): void {
+  private copy(events: Uint32Array, batchOf: Uint32Array, copies: Copies): void {
     let piece: Event[] = [];
     let bytes = 0;
     for (const event of events) {
@@ -188,11 +196,11 @@ export class Run {
       });
       bytes += body.dataLengthOf(position) + COPIED_EVENT_OVERHEAD_BYTES;
       if (piece.length < LIMITS.eventsPerBatch && bytes < LIMITS.readResponseBytes) continue;
-      copies.raw(packGathered(piece));
+      copies.add(packGathered(piece));
       piece = [];
       bytes = 0;
     }
-    if (piece.length > 0) copies.raw(packGathered(piece));
+    if (piece.length > 0) copies.add(packGathered(piece));
   }
 
   private idOf(event: number, batchOf: Uint32Array): EventId {
@@ -202,6 +210,31 @@ export class Run {
 
   private batchAt(position: number | undefined): HeldBatch {
     return present(this.batches[position ?? -1], 'each event is of a batch');
+  }
+}
+
+/** Copies on their way to the file: few writes, and never all of a run's in memory. */
+class Copies {
+  private readonly file: CopyFile;
+  private readonly held = new ByteSink(2 * COPIES_BYTES);
+
+  constructor(file: CopyFile) {
+    this.file = file;
+  }
+
+  /** Where the next one will stand. */
+  get offset(): number {
+    return this.file.offset + this.held.length;
+  }
+
+  add(piece: Uint8Array): void {
+    this.held.raw(piece);
+    if (this.held.length >= COPIES_BYTES) this.flush();
+  }
+
+  flush(): void {
+    this.file.append(this.held.bytes);
+    this.held.clear();
   }
 }
 
