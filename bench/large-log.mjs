@@ -6,7 +6,7 @@
 import { execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { openSync, readFileSync } from 'node:fs';
-import { mkdtemp, rm } from 'node:fs/promises';
+import { mkdtemp, readdir, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -122,16 +122,23 @@ async function readAll(what, options = {}) {
   print({ event: `read ${what}`, seconds, perSecond: Math.round(seen / seconds), ...peakMemory() });
 }
 
-/** Until the disk has it back: sizes of files, for the file system itself counts late. */
+/** Until nothing is left of their directories, which go last. */
 async function dropHalf() {
   const before = await diskBytes();
+  const segments = await segmentCount();
   const begun = performance.now();
   await client.setStream({ maxEvents: Math.floor(produced / 2) });
   const answeredMs = Math.round(performance.now() - begun);
-  while ((await diskBytes()) > 0.52 * before) await sleep(10);
-  const mebibytes = (bytes) => Math.round(bytes / 2 ** 20);
+  while ((await segmentCount()) > segments / 2 + 2) await sleep(5);
   const freedMs = Math.round(performance.now() - begun);
+  const mebibytes = (bytes) => Math.round(bytes / 2 ** 20);
   print({ event: 'half dropped', answeredMs, freedMs, beforeMiB: mebibytes(before), afterMiB: mebibytes(await diskBytes()) });
+}
+
+/** Those that are being removed included. */
+async function segmentCount() {
+  const names = await readdir(directory, { recursive: true });
+  return names.filter((name) => /\bsegments\/[^/]+$/.test(name)).length;
 }
 
 async function diskBytes() {

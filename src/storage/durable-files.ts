@@ -30,12 +30,14 @@ export async function removeDirectories(disk: Disk, paths: readonly string[]): P
   const [first] = paths;
   if (first === undefined) return;
   const parent = dirname(first);
-  const doomed = paths.map((path) => join(parent, `${REMOVED_PREFIX}${basename(path)}`));
-  for (const [position, path] of paths.entries()) {
-    const renamed = doomed[position] ?? path;
-    await disk.remove(renamed);
-    await disk.rename(path, renamed);
-  }
+  const doomed = await Promise.all(
+    paths.map(async (path) => {
+      const renamed = join(parent, `${REMOVED_PREFIX}${basename(path)}`);
+      await disk.remove(renamed);
+      await disk.rename(path, renamed);
+      return renamed;
+    }),
+  );
   await disk.syncDirectory(parent);
   await Promise.all(doomed.map((path) => disk.remove(path)));
 }
