@@ -3,7 +3,7 @@ import { LIMITS } from '../src/base/index.js';
 import type { FlotillaClient, NodeStatus } from '../src/client/index.js';
 import { clientCommand, connectionOf, ENVIRONMENT_HELP, Settings } from './client-options.js';
 import { recoverCommand } from './cluster-recover.js';
-import { EXIT, note, printResult } from './output.js';
+import { EXIT, note, printResult, showsColours } from './output.js';
 import { withProgress } from './progress.js';
 import { alignedLines } from './table.js';
 
@@ -107,7 +107,7 @@ function statusCommand(): Command {
   return command.action(async () => {
     const json = new Settings(command).flag('json');
     const nodes = await withClient(command, 'asking the members', (client) => client.status());
-    await printResult(json ? nodes.map(toJson) : tableOf(nodes, useColours()));
+    await printResult(json ? nodes.map(toJson) : tableOf(nodes, showsColours()));
   });
 }
 
@@ -115,11 +115,6 @@ function statusCommand(): Command {
 function toJson(node: NodeStatus): Record<string, unknown> {
   const { actorId, address, role, term, commitIndex, lastIndex, lag, reachable } = node;
   return { actorId, address, role: role ?? null, term, commitIndex, lastIndex, lag, reachable };
-}
-
-function useColours(): boolean {
-  const { NO_COLOR: noColour } = process.env;
-  return process.stdout.isTTY && (noColour === undefined || noColour === '');
 }
 
 const HEADER = ['ACTOR', 'ADDRESS', 'ROLE', 'TERM', 'COMMIT', 'LAST', 'LAG', 'REACHABLE'];

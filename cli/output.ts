@@ -63,6 +63,12 @@ export class Output {
   }
 }
 
+/** Whether stdout is a terminal that takes colours: see no-color.org. */
+export function showsColours(): boolean {
+  const { NO_COLOR: noColour } = process.env;
+  return process.stdout.isTTY && (noColour === undefined || noColour === '');
+}
+
 /** A result that is known as a whole: text, or an object that goes out as JSON. */
 export async function printResult(result: string | object): Promise<void> {
   const output = new Output();

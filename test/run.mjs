@@ -99,20 +99,21 @@ await main(process.argv.slice(2));
 async function main(args) {
   const files = chosen(args);
   if (files.length === 0) return fail(`no test file found${args.length > 0 ? ` for ${args.join(' ')}` : ''}`);
-  const gathered = mkdtempSync(join(tmpdir(), 'flotilla-tests-'));
+  const folder = mkdtempSync(join(tmpdir(), 'flotilla-tests-'));
   try {
-    await runAll(files, isSelection(args) ? (quick) => gather(gathered, quick) : (quick) => quick);
+    await runAll(files, isSelection(args) ? files.filter(isQuick) : [], folder);
   } finally {
-    rmSync(gathered, { recursive: true });
+    rmSync(folder, { recursive: true });
   }
 }
 
-async function runAll(files, gatherQuick) {
+/** Those that are `quick` share processes; `folder` takes the files that gather them. */
+async function runAll(files, quick, folder) {
   const patient = files.filter((file) => PATIENT.has(file));
   const alone = files.filter((file) => file.startsWith('test/cluster/') && !PATIENT.has(file));
-  const others = files.filter((file) => !file.startsWith('test/cluster/'));
-  const together = [...gatherQuick(others.filter(isQuick)), ...others.filter((file) => !isQuick(file))];
-  const outcome = { passed: 0, failed: 0, empty: [] };
+  const others = files.filter((file) => !file.startsWith('test/cluster/') && !quick.includes(file));
+  const together = [...gather(folder, quick), ...others];
+  const outcome = { passed: 0, failed: 0, empty: [], withTests: new Set() };
   const reporter = new Spec();
   const shown = Readable.from(
     events(
@@ -125,7 +126,8 @@ async function runAll(files, gatherQuick) {
     ),
   ).compose(reporter);
   for await (const chunk of shown) process.stdout.write(chunk);
-  if (outcome.empty.length > 0) return fail(`no test ran in ${outcome.empty.join(', ')}`);
+  const empty = [...outcome.empty, ...quick.filter((file) => !outcome.withTests.has(join(ROOT, file)))];
+  if (empty.length > 0 && !stop.signal.aborted) return fail(`no test ran in ${empty.join(', ')}`);
   if (outcome.failed > 0 || stop.signal.aborted) process.exitCode ||= 1;
   if (outcome.passed + outcome.failed === 0) fail('no test ran');
 }
@@ -159,10 +161,12 @@ async function* events(phases, outcome) {
 function count(event, outcome) {
   if (event.type !== 'test:pass' && event.type !== 'test:fail') return;
   // A file that holds no test is reported as one that passed, under its own name.
-  const isFile = event.data.nesting === 0 && existsSync(resolve(event.data.name)) && /\.test\.m?ts$/.test(event.data.name);
+  const { name, nesting, file } = event.data;
+  const isFile = nesting === 0 && existsSync(resolve(name)) && /\.test\.m?[jt]s$/.test(name);
+  if (!isFile) outcome.withTests.add(file);
   if (event.type === 'test:fail') outcome.failed++;
-  else if (isFile) outcome.empty.push(relative(ROOT, event.data.name));
-  else outcome.passed++;
+  else if (!isFile) outcome.passed++;
+  else if (name.endsWith('.ts')) outcome.empty.push(relative(ROOT, name));
 }
 
 function summaryFigure(event) {

@@ -95,12 +95,14 @@ export class Simulation {
 
   /** A group in which nothing happens rests, and is led again when its leader vanishes. */
   private async restAndWake(): Promise<void> {
-    const { cluster, leader } = this;
-    const members = membersOf(leader?.witness.replica?.membership ?? NOBODY);
+    const { cluster, members } = this;
     const whole = members.every((actor) => cluster.machines.get(actor)?.condition === 'whole');
-    if (leader === undefined || !whole || members.length < 3) return;
+    if (!whole || members.length < 3) return;
     const isQuiet = (actor: ActorId): boolean => cluster.machines.get(actor)?.witness.replica?.isQuiet === true;
-    await this.within(20, 'a group in which nothing happens rests', () => members.every(isQuiet));
+    // What an operator began before the faults ended may still change who is a member.
+    await this.within(20, 'a group in which nothing happens rests', () => this.members.length > 0 && this.members.every(isQuiet));
+    const { leader } = this;
+    if (leader === undefined || this.members.length < 3) return;
     cluster.crash(leader, true);
     await this.within(10, 'a group that rested is led again when its leader vanishes', () => this.leader !== undefined);
   }
@@ -126,6 +128,11 @@ export class Simulation {
     });
   }
 
+  /** As the leader has them; none where nobody leads. */
+  private get members(): ActorId[] {
+    return membersOf(this.leader?.witness.replica?.membership ?? NOBODY);
+  }
+
   /** All members that are whole hold the same log, all of it committed, and no change of the members is under way. */
   private logsAreEqual(): boolean {
     const replica = this.leader?.witness.replica;
@@ -142,8 +149,7 @@ export class Simulation {
   /** Every whole member gives out what was committed, from the first record to the last. */
   private async readEverything(): Promise<void> {
     const { cluster } = this;
-    const members = membersOf(this.leader?.witness.replica?.membership ?? NOBODY);
-    const checks = members.flatMap((actor) => {
+    const checks = this.members.flatMap((actor) => {
       const machine = cluster.machines.get(actor);
       return machine?.condition === 'whole' ? [this.readAll(machine)] : [];
     });

@@ -8,6 +8,11 @@ export function isRemoved(name: string): boolean {
   return name.startsWith(REMOVED_PREFIX);
 }
 
+/** What a directory is called from when it goes until it is gone. */
+export function removedPath(directory: string): string {
+  return join(dirname(directory), `${REMOVED_PREFIX}${basename(directory)}`);
+}
+
 /** Puts `content` in the place of a file: a crash leaves the old content or the new, never a part. */
 export async function replaceFile(disk: Disk, path: string, content: Uint8Array): Promise<void> {
   const temporary = `${path}.tmp`;
@@ -29,15 +34,14 @@ export async function removeDirectory(disk: Disk, path: string): Promise<void> {
 export async function removeDirectories(disk: Disk, paths: readonly string[]): Promise<void> {
   const [first] = paths;
   if (first === undefined) return;
-  const parent = dirname(first);
   const doomed = await Promise.all(
     paths.map(async (path) => {
-      const renamed = join(parent, `${REMOVED_PREFIX}${basename(path)}`);
+      const renamed = removedPath(path);
       await disk.remove(renamed);
       await disk.rename(path, renamed);
       return renamed;
     }),
   );
-  await disk.syncDirectory(parent);
+  await disk.syncDirectory(dirname(first));
   await Promise.all(doomed.map((path) => disk.remove(path)));
 }

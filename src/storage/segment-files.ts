@@ -12,6 +12,7 @@ import type { ContentsSummary } from './segment-contents.js';
  *     checkpoint  the stream's state there; once all before is committed
  *     db/         LevelDB: index (8 bytes, big-endian) → record
  *     footer      what it holds; there while a younger segment exists
+ *     namespaces  the namespace index; made some time after the footer
  */
 const HEADER_FORMAT = 1;
 const FOOTER_FORMAT = 1;
@@ -47,16 +48,24 @@ export function databasePath(directory: string): string {
   return join(directory, 'db');
 }
 
+export function headerPath(directory: string): string {
+  return join(directory, 'header');
+}
+
+export function footerPath(directory: string): string {
+  return join(directory, 'footer');
+}
+
 /** Makes the header of a new segment durable: from here on its records count. */
 export async function writeHeader(disk: Disk, directory: string, header: Omit<SegmentHeader, 'format'>): Promise<SegmentHeader> {
   const content: SegmentHeader = { format: HEADER_FORMAT, ...header };
-  await replaceCheckedFile(disk, join(directory, 'header'), content);
+  await replaceCheckedFile(disk, headerPath(directory), content);
   return content;
 }
 
 /** Undefined where there is none: the segment was opened ahead and never used. */
 export async function readHeader(disk: Disk, directory: string, group: GroupId, sequence: number): Promise<SegmentHeader | undefined> {
-  const header = await readCheckedFile<SegmentHeader>(disk, join(directory, 'header'), HEADER_FORMAT);
+  const header = await readCheckedFile<SegmentHeader>(disk, headerPath(directory), HEADER_FORMAT);
   if (header !== undefined && (header.group !== group || header.sequence !== sequence)) {
     throw new FlotillaError(
       'DATA_LOSS',
@@ -69,16 +78,16 @@ export async function readHeader(disk: Disk, directory: string, group: GroupId, 
 export async function writeFooter(disk: Disk, directory: string, summary: ContentsSummary): Promise<void> {
   const { tail, bytes, eventBytes, termStarts, memberships, landmarks } = summary;
   const footer: SegmentFooter = { format: FOOTER_FORMAT, tail, bytes, eventBytes, termStarts, memberships, landmarks };
-  await replaceCheckedFile(disk, join(directory, 'footer'), footer);
+  await replaceCheckedFile(disk, footerPath(directory), footer);
 }
 
 /** Undefined where there is none. */
 export async function readFooter(disk: Disk, directory: string): Promise<ContentsSummary | undefined> {
-  return readCheckedFile<SegmentFooter>(disk, join(directory, 'footer'), FOOTER_FORMAT);
+  return readCheckedFile<SegmentFooter>(disk, footerPath(directory), FOOTER_FORMAT);
 }
 
 /** Durably, before the segment is written to again. */
 export async function removeFooter(disk: Disk, directory: string): Promise<void> {
-  await disk.remove(join(directory, 'footer'));
+  await disk.remove(footerPath(directory));
   await disk.syncDirectory(directory);
 }

@@ -2,11 +2,12 @@ import { basename, dirname, join } from 'node:path';
 import { FlotillaError, LIMITS, type LogIndex, logIndex } from '../base/index.js';
 import type { RecordSource } from '../replica/index.js';
 import { follows, type LogRecord, type LogTail, tailAfter } from '../wire/index.js';
+import { checkpointPath } from './checkpoint-file.js';
 import type { Disk } from './disk.js';
-import { isRemoved, replaceFile } from './durable-files.js';
+import { isRemoved, removedPath, replaceFile } from './durable-files.js';
 import { prepareSegment, Segment } from './segment.js';
 import type { DatabaseSettings } from './segment-database.js';
-import { segmentSequenceOf } from './segment-files.js';
+import { headerPath, segmentSequenceOf } from './segment-files.js';
 
 /*
  * A damaged sealed segment is built anew beside the old one, from the records
@@ -62,13 +63,13 @@ export async function rebuildSegment(damaged: Segment, options: RebuildOptions):
 
 /** The rest of step 1, and steps 2 to 5. Nothing of the old segment may be open, and nothing else be removed from the log meanwhile. */
 export async function replaceSegment(segmentsPath: string, name: string, disk: Disk): Promise<void> {
-  for (const file of ['header', 'checkpoint']) {
-    const content = await disk.readFile(join(segmentsPath, name, file));
-    if (content !== undefined) await replaceFile(disk, join(rebuildingPath(segmentsPath), name, file), content);
+  for (const pathIn of [headerPath, checkpointPath]) {
+    const content = await disk.readFile(pathIn(join(segmentsPath, name)));
+    if (content !== undefined) await replaceFile(disk, pathIn(join(rebuildingPath(segmentsPath), name)), content);
   }
   await disk.rename(rebuildingPath(segmentsPath), rebuiltPath(segmentsPath));
   await disk.syncDirectory(dirname(segmentsPath));
-  const old = join(segmentsPath, `removed-${name}`);
+  const old = removedPath(join(segmentsPath, name));
   await disk.remove(old);
   await disk.rename(join(segmentsPath, name), old);
   await disk.syncDirectory(segmentsPath);

@@ -3,4 +3,4 @@ export { blocksFor, hasPrefix, IndexFile, verifyIndex } from './index-file.js';
 export { IndexRows } from './index-rows.js';
 export { type Indexable, NamespaceIndexer } from './indexer.js';
 export { Pace } from './pace.js';
-export { SegmentNamespaces } from './segment-namespaces.js';
+export { namespacesPath, SegmentNamespaces } from './segment-namespaces.js';

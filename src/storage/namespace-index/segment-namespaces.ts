@@ -12,6 +12,10 @@ import type { Pace } from './pace.js';
 /** What is known of a segment's index: `missing` also where it is damaged, `impossible` where its records can't be read. */
 type State = 'unknown' | 'present' | 'missing' | 'impossible';
 
+export function namespacesPath(directory: string): string {
+  return join(directory, 'namespaces');
+}
+
 /** The `namespaces` file of one segment. */
 export class SegmentNamespaces {
   private readonly disk: Disk;
@@ -23,7 +27,7 @@ export class SegmentNamespaces {
 
   constructor(disk: Disk, directory: string, segment: IndexedSegment) {
     this.disk = disk;
-    this.path = join(directory, 'namespaces');
+    this.path = namespacesPath(directory);
     this.segment = segment;
   }
 

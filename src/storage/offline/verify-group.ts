@@ -4,9 +4,9 @@ import type { LogTail } from '../../wire/index.js';
 import { checkpointPath, readCheckpoint } from '../checkpoint-file.js';
 import { machineDisk } from '../machine-disk.js';
 import type { Marker } from '../marker-file.js';
-import { verifyIndex } from '../namespace-index/index.js';
+import { namespacesPath, verifyIndex } from '../namespace-index/index.js';
 import type { ContentsSummary } from '../segment-contents.js';
-import { databasePath, type SegmentHeader } from '../segment-files.js';
+import { databasePath, footerPath, headerPath, type SegmentHeader } from '../segment-files.js';
 import { withDatabaseView } from './database-view.js';
 import type { FoundSegment, FoundSlots, GroupView } from './group-view.js';
 import { SegmentScan } from './segment-scan.js';
@@ -99,7 +99,7 @@ class GroupVerification {
     const used = found.filter((segment) => {
       if (segment.header.kind !== 'missing') return true;
       if (segment === youngest && segment.isEmpty) return false;
-      this.damaged(join(segment.directory, 'header'), 'missing, and the segment holds records', 'replace');
+      this.damaged(headerPath(segment.directory), 'missing, and the segment holds records', 'replace');
       return false;
     });
     const begin = this.marker?.beginIndex;
@@ -118,7 +118,7 @@ class GroupVerification {
   ): Promise<LogTail | undefined> {
     const { directory, header } = segment;
     if (header.kind !== 'sound') {
-      this.damaged(join(directory, 'header'), header.kind === 'damaged' ? messageOf(header.why) : 'missing', 'replace');
+      this.damaged(headerPath(directory), header.kind === 'damaged' ? messageOf(header.why) : 'missing', 'replace');
       return undefined;
     }
     this.checkContinuation(directory, header.content, before);
@@ -152,7 +152,7 @@ class GroupVerification {
   }
 
   private async checkIndex(directory: string, tail: LogTail): Promise<void> {
-    const file = join(directory, 'namespaces');
+    const file = namespacesPath(directory);
     try {
       await verifyIndex(machineDisk, file, tail);
     } catch (error) {
@@ -163,13 +163,13 @@ class GroupVerification {
   private checkContinuation(directory: string, { before, group, sequence, incarnation }: SegmentHeader, tail: LogTail | undefined): void {
     const oldest = this.view.segments?.find(({ header }) => header.kind === 'sound')?.header;
     if (oldest?.kind === 'sound' && oldest.content.incarnation !== incarnation)
-      this.damaged(join(directory, 'header'), `segment ${sequence} of group ${group} is of another incarnation`, 'replace');
+      this.damaged(headerPath(directory), `segment ${sequence} of group ${group} is of another incarnation`, 'replace');
     if (tail === undefined) return;
     const continues = before.index === tail.index && before.checksum === tail.checksum && before.nextCounter === tail.nextCounter;
     if (continues && before.term === tail.term) return;
-    const gap = before.index > tail.index + 0 ? `: records ${tail.index + 1} to ${before.index} are missing` : '';
+    const gap = before.index > tail.index ? `: records ${tail.index + 1} to ${before.index} are missing` : '';
     this.damaged(
-      join(directory, 'header'),
+      headerPath(directory),
       `it builds on record ${before.index}, and the segment before it ends with record ${tail.index}${gap}`,
       'replace',
     );
@@ -198,8 +198,8 @@ class GroupVerification {
 
   private footerOf({ directory, footer }: FoundSegment, sealed: boolean): ContentsSummary | undefined {
     if (footer.kind === 'sound') return footer.content;
-    if (footer.kind === 'damaged') this.damaged(join(directory, 'footer'), messageOf(footer.why), 'start');
-    else if (sealed) this.damaged(join(directory, 'footer'), 'missing', 'start');
+    if (footer.kind === 'damaged') this.damaged(footerPath(directory), messageOf(footer.why), 'start');
+    else if (sealed) this.damaged(footerPath(directory), 'missing', 'start');
     return undefined;
   }
 
@@ -208,7 +208,7 @@ class GroupVerification {
     const same = JSON.stringify([tail, termStarts, memberships]) === JSON.stringify([footer.tail, footer.termStarts, footer.memberships]);
     if (!same)
       this.damaged(
-        join(directory, 'footer'),
+        footerPath(directory),
         `it speaks of records up to ${footer.tail.index} that are not those of the segment`,
         'replace',
       );
