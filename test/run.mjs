@@ -65,6 +65,7 @@ const PATIENT = new Set(
     'minority',
     'partition',
     'paused-leader',
+    'power-cut',
     'read-your-writes',
     'recover',
     'retention',

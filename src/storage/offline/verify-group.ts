@@ -207,11 +207,7 @@ class GroupVerification {
     const { tail, termStarts, memberships } = scan.contents.summary();
     const same = JSON.stringify([tail, termStarts, memberships]) === JSON.stringify([footer.tail, footer.termStarts, footer.memberships]);
     if (!same)
-      this.damaged(
-        footerPath(directory),
-        `it speaks of records up to ${footer.tail.index} that are not those of the segment`,
-        'replace',
-      );
+      this.damaged(footerPath(directory), `it speaks of records up to ${footer.tail.index} that are not those of the segment`, 'replace');
   }
 
   private checkEnd(tail: LogTail | undefined): void {
