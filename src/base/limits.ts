@@ -111,8 +111,8 @@ export const LIMITS = {
   segmentsPerDisk: 32,
   /** Default of --max-cache-memory: the hot tail kept in memory. */
   cacheBytes: 64 * MiB,
-  /** A part of it, at most half: what left the tail and V8 has not collected yet; it lets about as much pile up. */
-  uncollectedBytes: 32 * MiB,
+  /** A part of it, at most three quarters: what left the tail and V8 has not collected yet; it lets about as much pile up. */
+  uncollectedBytes: 48 * MiB,
   cacheBytesMin: 1 * MiB,
   cacheBytesMax: 64 * 1024 * MiB,
   /** One read of cold records. */
@@ -125,8 +125,10 @@ export const LIMITS = {
   snapshotBytes: 256 * MiB,
   /** … and one piece of it. */
   snapshotChunkBytes: 512 * KiB,
+  /** A namespace with at most so many bytes in a run of records is copied into the namespace index, whatever records it stands in. */
+  copiedNamespaceBytes: 256 * KiB,
   /** Sealed segments whose LevelDB is held open for readers, over all groups of a node. */
-  openColdSegments: 3,
+  openColdSegments: 2,
   /** How often a node looks how much room its disk has … */
   spaceCheckMs: 500,
   /** … and after how many bytes written even sooner. */

@@ -40,7 +40,7 @@ export class ReplicaHost implements PeerEvents {
   constructor(options: ReplicaHostOptions) {
     const { clock, settings, transport } = options;
     this.options = options;
-    this.cache = new CacheBudget(options.cacheBytes - Math.min(LIMITS.uncollectedBytes, options.cacheBytes / 2));
+    this.cache = new CacheBudget(options.cacheBytes - Math.min(LIMITS.uncollectedBytes, (options.cacheBytes * 3) / 4));
     this.deadlines = new Deadlines(clock, settings.heartbeatIntervalMs / 2);
     this.pulse = new NodePulse({
       clock,

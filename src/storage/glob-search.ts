@@ -1,7 +1,7 @@
 import { FlotillaError, type LogIndex } from '../base/index.js';
 import type { Glob } from '../event/index.js';
 import type { GlobSearch, LogMatches } from '../replica/index.js';
-import type { NamespaceIndexer, SegmentMatch } from './namespace-index/index.js';
+import { type IndexFile, type NamespaceIndexer, SegmentMatch } from './namespace-index/index.js';
 import type { Segment } from './segment.js';
 import type { SegmentedLog } from './segmented-log.js';
 
@@ -35,10 +35,12 @@ export class IndexSearch implements GlobSearch {
   private async search(segment: Segment, from: LogIndex): Promise<LogMatches | undefined> {
     if (segment === this.useless) return undefined;
     try {
-      const match = this.found?.segment === segment ? this.found.match : await segment.namespaces.match(this.glob);
-      this.found = match && { segment, match };
-      if (match !== undefined) return await match.read(from, segment, () => segment.namespaces.open());
-      if (!segment.namespaces.isMissing) this.useless = segment;
+      const { found } = this;
+      const matches =
+        found?.segment === segment
+          ? await found.match.read(from, segment, (action) => segment.namespaces.using(action))
+          : await segment.namespaces.using((file) => this.searchFirst(segment, from, file));
+      if (matches !== undefined) return matches;
     } catch (error) {
       // The records say what is in them; where they are what is damaged, reading them without an index tells so.
       if (error instanceof FlotillaError && error.code !== 'DATA_LOSS') throw error;
@@ -47,5 +49,14 @@ export class IndexSearch implements GlobSearch {
     }
     if (segment.namespaces.isMissing) this.indexer?.want(segment);
     return undefined;
+  }
+
+  private async searchFirst(segment: Segment, from: LogIndex, file: IndexFile): Promise<LogMatches | undefined> {
+    const match = await SegmentMatch.find(file, segment, this.glob);
+    this.found = match && { segment, match };
+    if (match === undefined) this.useless = segment;
+    // What matches here may match behind it, too, and to open LevelDB takes longer than all of this.
+    if (match?.needsRecords === true) this.log.warmFollowing(segment);
+    return match?.read(from, segment, (action) => action(file));
   }
 }

@@ -74,7 +74,7 @@ export class Segment implements Indexable {
     this.database = database;
     this.disk = disk;
     this.state = state;
-    this.runBytes = database.segmentBytes / RUNS_PER_SEGMENT;
+    this.runBytes = Math.max(database.segmentBytes / RUNS_PER_SEGMENT, Math.min(database.segmentBytes / 2, RUN_BYTES_MIN));
     this.namespaces = new SegmentNamespaces(disk, directory, this);
   }
 
@@ -346,8 +346,9 @@ export class Segment implements Indexable {
   }
 }
 
-/** What is sorted by namespace at a time is held in memory. */
+/** What is sorted by namespace at a time is held in memory; each run costs a reader a read. */
 const RUNS_PER_SEGMENT = 8;
+const RUN_BYTES_MIN = 4 * 1024 * 1024;
 
 /** Without the lists, which for many segments would fill the memory. */
 function sealedOf({ tail, bytes, eventBytes }: Sealed): Sealed {

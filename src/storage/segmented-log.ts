@@ -191,6 +191,13 @@ export class SegmentedLog {
     });
   }
 
+  /** Opens the LevelDB of the segment behind this one, for who will read it soon. */
+  warmFollowing(segment: Segment): void {
+    const following = this.repairs.isClosed ? undefined : this.row.following(segment);
+    // Whoever reads it meets the failure again, and reports it.
+    following?.warm().catch(() => undefined);
+  }
+
   search(glob: Glob): IndexSearch {
     return new IndexSearch(this, glob, this.settings.indexer);
   }
@@ -305,10 +312,7 @@ export class SegmentedLog {
   /** A reader that has passed the middle of a sealed segment will want the next one soon. */
   private warmAfter(segment: Segment, next: LogIndex): void {
     const middle = (segment.before.index + segment.tail.index) / 2;
-    if (next < middle) return;
-    const following = this.repairs.isClosed ? undefined : this.row.following(segment);
-    // Whoever reads it meets the failure again, and reports it.
-    following?.warm().catch(() => undefined);
+    if (next >= middle) this.warmFollowing(segment);
   }
 
   private requireHeld(index: LogIndex): void {

@@ -7,7 +7,7 @@ import { blocksFor, hasPrefix, type IndexFile } from './index-file.js';
 import type { IndexTop } from './index-layout.js';
 import { type Extent, type NamespacePlace, readPlaces } from './namespace-row.js';
 
-/** Copies are read where they are smaller by this factor than the records: these come in order and need no encoding. */
+/** Copies are read where they are smaller by this factor than the records, which come in order and need no encoding, or are few. */
 const COPY_GAIN = 2;
 
 /** How the events of one run that match are read: their copies, or the records that hold them. */
@@ -19,6 +19,9 @@ interface RunMatch {
   /** Ascending. */
   readonly records: readonly LogIndex[];
 }
+
+/** Runs an action with the index open; undefined where there is none. */
+export type WithIndex = <Result>(action: (file: IndexFile) => Promise<Result>) => Promise<Result | undefined>;
 
 /** Where in a sealed segment the events are that match a glob. */
 export class SegmentMatch {
@@ -49,22 +52,45 @@ export class SegmentMatch {
     return new SegmentMatch(top.runs.map((_, run) => runMatch(top, run, segment.tail.index, places.get(run) ?? [])));
   }
 
+  /** Whether some of it stands in no copy. */
+  get needsRecords(): boolean {
+    return this.runs.some(({ copies, records }) => copies === undefined && records.length > 0);
+  }
+
   /** The first of what matches at `from` or behind it; `from` is of this segment. */
-  async read(from: LogIndex, segment: IndexedSegment, openFile: () => Promise<IndexFile | undefined>): Promise<LogMatches | undefined> {
+  async read(from: LogIndex, segment: IndexedSegment, withIndex: WithIndex): Promise<LogMatches | undefined> {
     let next = from;
-    for (const run of this.runs) {
+    for (const [position, run] of this.runs.entries()) {
       if (run.last < next) continue;
       const wanted = run.records.length > 0 || (run.copies?.length ?? 0) > 0;
       if (wanted) {
         // Copies tell of no record: of a run that was read in part they would repeat what was read.
         return run.copies !== undefined && next <= run.first
-          ? await readCopies(run, run.copies, openFile)
+          ? await withIndex((file) => readCopies(this.copiedFrom(position), file))
           : await readRecords(run, next, segment);
       }
       next = logIndex(run.last + 1);
     }
     return { kind: 'records', records: [], through: segment.tail.index };
   }
+
+  /** This run and those behind it whose copies fit into one read of cold records. */
+  private copiedFrom(position: number): CopiedRun[] {
+    const copied: CopiedRun[] = [];
+    let bytes = 0;
+    for (const { copies, last } of this.runs.slice(position)) {
+      if (copies === undefined) break;
+      bytes += copies.reduce((sum, { length }) => sum + length, 0);
+      if (copied.length > 0 && bytes > LIMITS.readChunkBytes) break;
+      copied.push({ copies, last });
+    }
+    return copied;
+  }
+}
+
+interface CopiedRun {
+  readonly copies: readonly Extent[];
+  readonly last: LogIndex;
 }
 
 function runMatch(top: IndexTop, position: number, segmentEnd: LogIndex, placed: readonly NamespacePlace[]): RunMatch {
@@ -81,24 +107,22 @@ function runMatch(top: IndexTop, position: number, segmentEnd: LogIndex, placed:
     if (place.copy !== undefined) copies.push(place.copy);
     for (const index of place.records) records.add(index);
   }
-  const copied = copies.length === placed.length && eventBytes * COPY_GAIN <= Math.min(recordBytes, run.recordBytes);
+  const isSmaller =
+    eventBytes * COPY_GAIN <= (eventBytes <= LIMITS.copiedNamespaceBytes ? run.recordBytes : Math.min(recordBytes, run.recordBytes));
+  const copied = copies.length === placed.length && isSmaller;
   return { ...range, copies: copied ? copies : undefined, records: [...records].sort((left, right) => left - right) };
 }
 
-async function readCopies(
-  run: RunMatch,
-  copies: readonly Extent[],
-  openFile: () => Promise<IndexFile | undefined>,
-): Promise<LogMatches | undefined> {
-  const file = await openFile();
-  if (file === undefined) return undefined;
-  try {
-    const gathered: GatheredEvents[] = [];
-    for (const extent of copies) gathered.push(...openAllGathered(await file.bytes(extent)));
-    return { kind: 'events', gathered, ordered: copies.length === 1, through: run.last };
-  } finally {
-    await file.close();
-  }
+async function readCopies(runs: readonly CopiedRun[], file: IndexFile): Promise<LogMatches> {
+  const gathered = await Promise.all(
+    runs.map(async ({ copies }) => {
+      const ofRun: GatheredEvents[] = [];
+      for (const extent of copies) ofRun.push(...openAllGathered(await file.bytes(extent)));
+      return ofRun;
+    }),
+  );
+  const through = present(runs.at(-1), 'copies of a run').last;
+  return { kind: 'events', gathered: gathered.flat(), ordered: runs.every(({ copies }) => copies.length <= 1), through };
 }
 
 /** Those from `from` on, as many as fit into one read of cold records, at least one. */

@@ -1,10 +1,8 @@
 import { join } from 'node:path';
 import { type ErrorCode, FlotillaError } from '../../base/index.js';
-import type { Glob } from '../../event/index.js';
 import type { NamespaceCursor, NamespaceRange } from '../../replica/index.js';
 import type { Disk } from '../disk.js';
 import { buildIndex, type IndexedSegment } from './build-index.js';
-import { SegmentMatch } from './glob-match.js';
 import { IndexFile } from './index-file.js';
 import { IndexRows } from './index-rows.js';
 import type { Pace } from './pace.js';
@@ -64,12 +62,12 @@ export class SegmentNamespaces {
     }
   }
 
-  /** Undefined where there is no index, or it is of no use for this glob. */
-  async match(glob: Glob): Promise<SegmentMatch | undefined> {
+  /** Runs an action with the index open; undefined where there is none that fits. */
+  async using<Result>(action: (file: IndexFile) => Promise<Result>): Promise<Result | undefined> {
     const file = await this.open();
     if (file === undefined) return undefined;
     try {
-      return await SegmentMatch.find(file, this.segment, glob);
+      return await action(file);
     } finally {
       await file.close();
     }

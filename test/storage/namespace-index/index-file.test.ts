@@ -104,7 +104,7 @@ test('indexFile_anyByteThatIsChangedIsFound', async (t) => {
     if (file === undefined) continue;
     await assert.rejects(file.verify(), { code: 'DATA_LOSS' }, `byte ${at} of ${sound.byteLength}`);
     // Nor is it believed by who reads only a part of it.
-    const found = await readMatching(file, path, records).catch((error: unknown) => {
+    const found = await readMatching(file, records).catch((error: unknown) => {
       assert.ok(error instanceof FlotillaError && error.code === 'DATA_LOSS', `byte ${at}: ${String(error)}`);
       return wanted;
     });
@@ -114,15 +114,13 @@ test('indexFile_anyByteThatIsChangedIsFound', async (t) => {
 });
 
 /** How many events of /c/ the index finds. */
-async function readMatching(file: IndexFile, path: string, records: readonly LogRecord[]): Promise<number> {
+async function readMatching(file: IndexFile, records: readonly LogRecord[]): Promise<number> {
   const segment = segmentOf(records, 600);
   const glob = compileGlob('/c/*');
   const match = await SegmentMatch.find(file, segment, glob);
   let count = 0;
   for (let next = segment.before.index + 1; next <= segment.tail.index; ) {
-    const matches = await match?.read(records[next - 1]?.index ?? segment.tail.index, segment, () =>
-      IndexFile.open(machineDisk, path, segment.tail),
-    );
+    const matches = await match?.read(records[next - 1]?.index ?? segment.tail.index, segment, (action) => action(file));
     assert.ok(matches !== undefined);
     if (matches.kind === 'events') for (const pack of matches.gathered) count += pack.count;
     else count += eventsIn(matches.records).filter(({ namespace }) => glob.matches(namespace)).length;
