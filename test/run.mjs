@@ -28,7 +28,6 @@ const SLOW = [
   'test/client/read.test.ts',
   'test/cluster/',
   'test/contract/',
-  'test/contract/storage.test.ts',
   'test/house/',
   'test/package/',
   'test/peer/formation.test.ts',

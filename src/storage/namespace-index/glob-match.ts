@@ -3,7 +3,7 @@ import type { Glob } from '../../event/index.js';
 import type { LogMatches } from '../../replica/index.js';
 import { type GatheredEvents, type LogRecord, openAllGathered } from '../../wire/index.js';
 import type { IndexedSegment } from './build-index.js';
-import { blocksFor, hasPrefix, type IndexFile } from './index-file.js';
+import { blocksFor, hasPrefix, type IndexFile, type WithIndex } from './index-file.js';
 import type { IndexTop } from './index-layout.js';
 import { type Extent, type NamespacePlace, readPlaces } from './namespace-row.js';
 
@@ -19,9 +19,6 @@ interface RunMatch {
   /** Ascending. */
   readonly records: readonly LogIndex[];
 }
-
-/** Runs an action with the index open; undefined where there is none. */
-export type WithIndex = <Result>(action: (file: IndexFile) => Promise<Result>) => Promise<Result | undefined>;
 
 /** Where in a sealed segment the events are that match a glob. */
 export class SegmentMatch {

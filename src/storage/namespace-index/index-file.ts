@@ -73,6 +73,9 @@ export class IndexFile {
   }
 }
 
+/** Runs an action with the index open; undefined where there is none. */
+export type WithIndex = <Result>(action: (file: IndexFile) => Promise<Result>) => Promise<Result | undefined>;
+
 /** The blocks that may hold names with this prefix, from `after` on where that is given. */
 export function blocksFor(top: IndexTop, prefix: Buffer, after: Buffer = prefix): readonly DirectoryBlock[] {
   const { blocks } = top;

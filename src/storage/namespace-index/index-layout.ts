@@ -7,7 +7,7 @@ import { ByteSink, ByteSource } from './byte-sink.js';
  * namespaces. Numbers are little-endian; a varint is LEB128.
  *
  *     header     64 bytes, see below
- *     copies     of each run its events once more, sorted by namespace, where that saves reading (copied-events.ts)
+ *     copies     of each run its events once more, sorted by namespace, where that saves reading (wire/gathered-events.ts)
  *     directory  a row per namespace, ascending by bytes, in blocks of about 4 KiB, each with its CRC-32 behind it
  *     top        the runs and, of each block, its first namespace and its length; CRC-32
  *

@@ -1,39 +1,29 @@
 import { FlotillaError } from '../../base/index.js';
 import type { NamespaceCount, NamespaceCursor } from '../../replica/index.js';
-import { blocksFor, type IndexFile } from './index-file.js';
+import { blocksFor, type WithIndex } from './index-file.js';
 import type { DirectoryBlock } from './index-layout.js';
 
 /** The rows of one index that may have a prefix, a block at a time; the file is open only while one is read. */
 export class IndexRows implements NamespaceCursor {
-  private readonly open: () => Promise<IndexFile | undefined>;
+  private readonly withIndex: WithIndex;
   private readonly blocks: readonly DirectoryBlock[];
   private at = 0;
 
-  constructor(open: () => Promise<IndexFile | undefined>, blocks: readonly DirectoryBlock[]) {
-    this.open = open;
+  constructor(withIndex: WithIndex, blocks: readonly DirectoryBlock[]) {
+    this.withIndex = withIndex;
     this.blocks = blocks;
   }
 
   /** Undefined where there is no index. */
-  static async of(open: () => Promise<IndexFile | undefined>, prefix: Buffer, after: Buffer): Promise<IndexRows | undefined> {
-    const file = await open();
-    if (file === undefined) return undefined;
-    try {
-      return new IndexRows(open, blocksFor(await file.top(), prefix, after));
-    } finally {
-      await file.close();
-    }
+  static of(withIndex: WithIndex, prefix: Buffer, after: Buffer): Promise<IndexRows | undefined> {
+    return withIndex(async (file) => new IndexRows(withIndex, blocksFor(await file.top(), prefix, after)));
   }
 
   async next(): Promise<readonly NamespaceCount[]> {
     const block = this.blocks[this.at++];
     if (block === undefined) return [];
-    const file = await this.open();
-    if (file === undefined) throw new FlotillaError('NOT_READY', 'a segment was removed while its namespaces were listed; list them again');
-    try {
-      return await file.rows(block);
-    } finally {
-      await file.close();
-    }
+    const rows = await this.withIndex((file) => file.rows(block));
+    if (rows === undefined) throw new FlotillaError('NOT_READY', 'a segment was removed while its namespaces were listed; list them again');
+    return rows;
   }
 }

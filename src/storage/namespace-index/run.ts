@@ -8,7 +8,10 @@ import type { Pace } from './pace.js';
 /** A run ends with the record that exceeds this, or the bytes that the caller says: it is what is held in memory while an index is made. */
 const RUN_NAMESPACES = 16 * 1024;
 
-/** Events are copied where the records that hold them are more than this many times as large, or where they are few of the run: to open LevelDB for these takes longer than to read them. */
+/**
+ * Events are copied where the records that hold them are more than this many times as large, or where they are few of the run: to open
+ * LevelDB for these takes longer than to read them.
+ */
 const COPY_RATIO = 2;
 
 /** Copies go to the file when there are so many. */

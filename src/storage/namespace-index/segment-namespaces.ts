@@ -51,14 +51,11 @@ export class SegmentNamespaces {
   /** Reads all of it: one that is damaged counts as missing from then on. */
   async verify(): Promise<void> {
     if (this.making !== undefined) return;
-    const file = await this.open();
     try {
-      await file?.verify();
+      await this.using((file) => file.verify());
     } catch (error) {
       if (!(error instanceof FlotillaError) || error.code !== 'DATA_LOSS') throw error;
       this.noteDamage();
-    } finally {
-      await file?.close();
     }
   }
 
@@ -75,7 +72,7 @@ export class SegmentNamespaces {
 
   /** Undefined where there is no index. */
   async rows({ prefix, after }: NamespaceRange): Promise<NamespaceCursor | undefined> {
-    return IndexRows.of(() => this.open(), Buffer.from(prefix), Buffer.from(after));
+    return IndexRows.of((action) => this.using(action), Buffer.from(prefix), Buffer.from(after));
   }
 
   /** Makes the index where there is none that fits. */
