@@ -20,7 +20,8 @@ import { flotilla } from '../test/support/command-process.js';
 import { RecordedProducers } from '../test/support/recorded-producers.js';
 import { until } from '../test/support/until.js';
 
-const TMPFS_BYTES = 160 * 2 ** 20;
+/** Of the small disk, which holds what all the rounds write: where one of three has it, the other two go on taking events while it is full. */
+const TMPFS_BYTES = { '1': 160 * 2 ** 20, '3': 160 * 2 ** 20, '3-one': 2 ** 30 };
 /** What a round leaves free on the small disk before its load begins. */
 const ROUND_BYTES = 8 * 2 ** 20;
 const WORKERS = 16;
@@ -28,13 +29,16 @@ const FIU = '/usr/lib/fiu';
 /** A node is started this often, one start after the other, while its disk is full. */
 const STARTS_WHILE_FULL = 3;
 
-const [kind = '', shape = '3', times] = process.argv.slice(2);
+type Shape = `${keyof typeof TMPFS_BYTES}`;
+
+const [kind = '', shapeName = '3', times] = process.argv.slice(2);
 const KINDS: Readonly<Record<string, (cluster: Cluster, rounds: number) => Promise<void>>> = { kill, disk, sync };
 const run = KINDS[kind];
-if (run === undefined) {
+if (run === undefined || !isShape(shapeName)) {
   process.stderr.write(`usage: npm run faults -- ${Object.keys(KINDS).join('|')} [1|3|3-one] [ROUNDS]\n`);
   process.exit(2);
 }
+const shape: Shape = shapeName;
 const nodes = shape.startsWith('1') ? 1 : 3;
 const cluster = await Cluster.plan({
   nodes,
@@ -52,6 +56,10 @@ try {
   await cluster.close();
 }
 process.exit(0);
+
+function isShape(text: string): text is Shape {
+  return Object.hasOwn(TMPFS_BYTES, text);
+}
 
 function print(row: Record<string, unknown>): void {
   process.stdout.write(`${JSON.stringify(row)}\n`);
@@ -123,11 +131,11 @@ async function disk(_: Cluster, rounds: number): Promise<void> {
   const small = shape === '3-one' ? [cluster.node(1)] : cluster.nodes;
   for (const node of small) {
     mkdirSync(folderOf(node), { recursive: true });
-    execFileSync('mount', ['-t', 'tmpfs', '-o', `size=${TMPFS_BYTES}`, 'tmpfs', folderOf(node)]);
+    execFileSync('mount', ['-t', 'tmpfs', '-o', `size=${TMPFS_BYTES[shape]}`, 'tmpfs', folderOf(node)]);
     mounts.push(folderOf(node));
   }
   await cluster.start();
-  const producers = produce(4000);
+  const producers = produce(4000, shape === '3-one' ? 20 : 0);
   await producers.progress(100);
   let ended = 0;
   const startWhatEnded = (): void => {
