@@ -4,6 +4,7 @@ import { LIMITS } from '../src/base/index.js';
 import { environmentName, type Flags, OPTION_NAMES, type OptionName, optionOf, resolveConfig } from '../src/node/config/index.js';
 import { EXIT } from './output.js';
 import { runServer } from './serve-process.js';
+import { keepYoungGenerationSmall } from './young-generation.js';
 
 /** `flotilla serve`: its options are the table of src/node/config; its action ends the process. */
 export function serveCommand(): Command {
@@ -47,6 +48,7 @@ function flagsOf(command: Command): Flags {
 async function serve(flags: Flags): Promise<number> {
   const resolution = await resolveConfig({ flags, env: process.env, readFile: readConfigFile });
   if ('config' in resolution) {
+    keepYoungGenerationSmall();
     return runServer(resolution.config, async (...parts) => {
       const { startNode } = await import('../src/node/index.js');
       return startNode(...parts);
