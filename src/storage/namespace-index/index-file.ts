@@ -16,10 +16,15 @@ import { type Extent, type NamespaceRow, RowReader } from './namespace-row.js';
 /** One read of {@link IndexFile.verify}. */
 const VERIFY_BYTES = 64 * 1024;
 
+/** A directory that is no larger, with the top behind it, comes in one read with that. */
+const SMALL_DIRECTORY_BYTES = 64 * 1024;
+
 /** An index that is open for reading. Everything but the header is read when it is asked for. */
 export class IndexFile {
   readonly header: IndexHeader;
   private readonly file: DiskFile;
+  /** Directory and top, where they were read together. */
+  private held: { readonly offset: number; readonly bytes: Buffer } | undefined;
 
   private constructor(file: DiskFile, header: IndexHeader) {
     this.file = file;
@@ -39,6 +44,8 @@ export class IndexFile {
 
   async top(): Promise<IndexTop> {
     const { topAt, topBytes, directoryAt } = this.header;
+    const length = topAt + topBytes - directoryAt;
+    if (length <= SMALL_DIRECTORY_BYTES) this.held = { offset: directoryAt, bytes: await this.bytes({ offset: directoryAt, length }) };
     return decodeTop(await this.bytes({ offset: topAt, length: topBytes }), directoryAt);
   }
 
@@ -52,6 +59,10 @@ export class IndexFile {
 
   /** As it stands in the file: whoever reads it checks it. */
   async bytes({ offset, length }: Extent): Promise<Buffer> {
+    const { held } = this;
+    if (held !== undefined && offset >= held.offset && offset + length <= held.offset + held.bytes.byteLength) {
+      return held.bytes.subarray(offset - held.offset, offset - held.offset + length);
+    }
     const bytes = await this.file.read(length, offset);
     if (bytes.byteLength === length) return Buffer.from(bytes.buffer, bytes.byteOffset, length);
     throw new FlotillaError('DATA_LOSS', `a namespace index ends at byte ${offset + bytes.byteLength}`);
