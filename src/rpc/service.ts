@@ -1,12 +1,13 @@
 import type { ServiceDefinition } from '@grpc/grpc-js';
 import { FlotillaError } from '../base/index.js';
-import { decodeMessage } from '../wire/index.js';
+import { decodeMessage, encodeMessage } from '../wire/index.js';
 
 type WireReader = Parameters<Parameters<typeof decodeMessage>[0]['decode']>[0];
+type WireWriter = Parameters<Parameters<typeof encodeMessage>[0]['encode']>[1];
 
 /** A generated message type, seen without knowing its message. */
 interface WireType {
-  encode(message: never): { finish(): Uint8Array };
+  encode(message: never, writer: WireWriter): WireWriter;
   decode(input: WireReader): unknown;
 }
 
@@ -62,11 +63,9 @@ export function methodPath(service: RpcService, method: RpcMethod): string {
   return `/${service.fullName}/${method.name}`;
 }
 
-/** The bytes of a message, over the encoder's own memory. */
+/** The bytes of a message of which the method's types, checked where handlers and calls are written, say that it belongs to it. */
 export function serialise(type: WireType, message: unknown): Buffer {
-  // The method's types, checked where handlers and calls are written, say that this message belongs to it.
-  const bytes = type.encode(message as never).finish();
-  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  return encodeMessage(type, message as never);
 }
 
 function deserialiseRequest(type: WireType, bytes: Uint8Array): unknown {

@@ -4,6 +4,7 @@ export * from './body-check.js';
 export * from './checkpoint.js';
 export * from './decode.js';
 export * from './descriptors.js';
+export * from './encode.js';
 export * from './event-json.js';
 export * from './event-mapping.js';
 export * from './gathered-events.js';
