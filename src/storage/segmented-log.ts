@@ -171,6 +171,7 @@ export class SegmentedLog {
 
   /** See `GroupLog.read`. Empty where `from` was truncated while the call waited. */
   async read(from: LogIndex, to: LogIndex, maxBytes: number): Promise<LogRecord[]> {
+    this.settings.indexer?.noteUse();
     return this.mending(async () => {
       this.requireHeld(from);
       const last = Math.min(to, this.tail.index);

@@ -194,7 +194,7 @@ export class LevelStorage implements Storage {
 
   private async writeGroup(calls: readonly WaitingWrite[]): Promise<GroupStore[]> {
     const stores: GroupStore[] = [];
-    this.indexer.noteWrite();
+    this.indexer.noteUse();
     try {
       const writes: Promise<void>[] = [];
       for (const [id, write] of mergeByGroup(calls.flatMap(({ requests }) => requests))) {

@@ -3,7 +3,7 @@ import type { Clock, Timer } from '../../replica/index.js';
 import { isDiskFull } from '../disk-space.js';
 import { Pace } from './pace.js';
 
-/** While something was written within this time, an index is made slowly. */
+/** While something was written or read within this time, an index is made slowly. */
 const BUSY_MS = 200;
 
 /** A sealed segment that may lack its index. */
@@ -25,7 +25,7 @@ export class NamespaceIndexer {
   private readonly waiting = new Set<Indexable>();
   private working: Promise<void> | undefined;
   private pace: Pace | undefined;
-  private lastWriteMs = Number.NEGATIVE_INFINITY;
+  private lastUseMs = Number.NEGATIVE_INFINITY;
   private stopped = false;
   private roomTimer: Timer | undefined;
   private wake: () => void = () => undefined;
@@ -36,9 +36,9 @@ export class NamespaceIndexer {
     this.hasRoom = hasRoom;
   }
 
-  /** Something was written that others wait for. */
-  noteWrite(): void {
-    this.lastWriteMs = this.clock.nowMs();
+  /** Something was written, or records were read, that others wait for. */
+  noteUse(): void {
+    this.lastUseMs = this.clock.nowMs();
   }
 
   want(segment: Indexable): void {
@@ -78,7 +78,7 @@ export class NamespaceIndexer {
 
   /** False where it is to be tried again when there is room. */
   private async make(segment: Indexable): Promise<boolean> {
-    this.pace = new Pace(this.clock, () => this.clock.nowMs() - this.lastWriteMs < BUSY_MS, this.hasRoom);
+    this.pace = new Pace(this.clock, () => this.clock.nowMs() - this.lastUseMs < BUSY_MS, this.hasRoom);
     try {
       await segment.ensureIndex(this.pace);
     } catch (error) {

@@ -85,3 +85,20 @@ test('an indexer that waits for room can be stopped', async (t) => {
   await indexer.stop();
   assert.equal(segment.begun, 0);
 });
+
+test('while records are read or written for others, an index is made slowly: it rests longer than it works', async (t) => {
+  for (const used of [false, true]) {
+    let rested = false;
+    const { indexer, disk, segment, settled, later } = indexing(t, async (pace) => {
+      await pace.rest();
+      rested = true;
+    });
+    disk.hasRoom = true;
+    indexer.want(segment);
+    if (used) indexer.noteUse();
+    await settled();
+    assert.equal(rested, !used);
+    await later();
+    assert.equal(rested, true);
+  }
+});
