@@ -5,6 +5,7 @@ import { type TestContext, test } from 'node:test';
 import fc from 'fast-check';
 import { type LogIndex, logIndex } from '../../../src/base/index.js';
 import { compileGlob } from '../../../src/event/index.js';
+import { NamespaceIndexer } from '../../../src/storage/namespace-index/index.js';
 import { segmentName } from '../../../src/storage/segment-files.js';
 import type { LogRecord } from '../../../src/wire/index.js';
 import { until } from '../../support/until.js';
@@ -129,6 +130,17 @@ test('search_believesNoIndexThatKnowsOfMoreThanIsCommitted', async (t) => {
     undefined,
     'the segment goes on behind what is asked for',
   );
+});
+
+test('read_isUseThatTheIndexerMakesWayFor_aSearchByTheIndexIsNot', async (t) => {
+  const { dir, node, tail } = await filled(t, recordsOf(['/a', '/b'], 60));
+  await indexed(dir);
+  const uses = t.mock.method(NamespaceIndexer.prototype, 'noteUse');
+  const log = node.storage.group(GROUP);
+  assert.notEqual(await log.search(compileGlob('/a')).next(logIndex(1), tail), undefined);
+  assert.equal(uses.mock.callCount(), 0);
+  await log.read(logIndex(1), tail, 1);
+  assert.equal(uses.mock.callCount(), 1);
 });
 
 test('index_goesWithATruncationAndComesBackWithTheNextSeal', async (t) => {
