@@ -29,7 +29,7 @@ const FIU = '/usr/lib/fiu';
 /** A node is started this often, one start after the other, while its disk is full. */
 const STARTS_WHILE_FULL = 3;
 
-type Shape = `${keyof typeof TMPFS_BYTES}`;
+type Shape = keyof typeof TMPFS_BYTES;
 
 const [kind = '', shapeName = '3', times] = process.argv.slice(2);
 const KINDS: Readonly<Record<string, (cluster: Cluster, rounds: number) => Promise<void>>> = { kill, disk, sync };
