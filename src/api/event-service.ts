@@ -1,5 +1,5 @@
 import type { FlotillaError } from '../base/index.js';
-import type { EventLimits } from '../event/index.js';
+import { checkProducerName, type EventLimits } from '../event/index.js';
 import type { CallContext, Handlers, ServerStream } from '../rpc/index.js';
 import type { Metrics } from '../telemetry/index.js';
 import type { proto } from '../wire/index.js';
@@ -10,7 +10,7 @@ import { ReadSession } from './read.js';
 import { planRead } from './read-plan.js';
 import { findStream, type Streams, withLeader } from './streams.js';
 
-/** Append, Produce, Read and Get of proto/flotilla/v1/event_service.proto. */
+/** Append, Produce, Read, Get and OpenProducer of proto/flotilla/v1/event_service.proto. */
 export class EventService {
   readonly handlers: Handlers<typeof proto.EventServiceDefinition>;
   private readonly streams: Streams;
@@ -30,6 +30,7 @@ export class EventService {
       produce: (stream) => this.track(this.produce(new ProduceSession({ ...options, stream }))),
       read: (request, stream, call) => this.read(request, stream, call),
       get: (request) => this.get(request),
+      openProducer: (request) => this.openProducer(request),
     };
   }
 
@@ -52,9 +53,9 @@ export class EventService {
   private async append(request: proto.AppendRequest): Promise<proto.AppendResponse> {
     if (this.stopping !== undefined) throw this.stopping;
     const replica = findStream(this.streams, request.stream);
-    const body = takeIn(request, this.limits);
+    const { body, stamp } = takeIn(request, this.limits);
     try {
-      const proposed = await replica.submit(body);
+      const proposed = await replica.submit(body, stamp);
       this.metrics.eventsIn.inc(body.count);
       this.metrics.bytesIn.inc(body.body.byteLength);
       this.metrics.batchesIn.inc();
@@ -73,6 +74,18 @@ export class EventService {
     } finally {
       this.sessions.delete(session);
       this.metrics.produceStreams.dec();
+    }
+  }
+
+  private async openProducer({ stream, name }: proto.OpenProducerRequest): Promise<proto.OpenProducerResponse> {
+    if (this.stopping !== undefined) throw this.stopping;
+    checkProducerName(name, 'name');
+    const replica = findStream(this.streams, stream);
+    try {
+      const { id, epoch, sequence } = await replica.producers.open(name);
+      return { producerId: id, epoch, lastSequence: sequence, incarnation: replica.incarnation };
+    } catch (error) {
+      throw withLeader(error, this.streams.leaderAddress(replica));
     }
   }
 

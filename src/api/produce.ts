@@ -3,8 +3,8 @@ import type { EventLimits } from '../event/index.js';
 import type { Replica } from '../replica/index.js';
 import type { DuplexStream } from '../rpc/index.js';
 import type { Metrics } from '../telemetry/index.js';
-import type { PackedBody, proto } from '../wire/index.js';
-import { receiptFor, takeIn } from './ingest.js';
+import type { proto } from '../wire/index.js';
+import { type IncomingBatch, receiptFor, takeIn } from './ingest.js';
 import { findStream, type Streams, withLeader } from './streams.js';
 
 type ProduceStream = DuplexStream<proto.ProduceRequest, proto.ProduceResponse>;
@@ -67,19 +67,18 @@ export class ProduceSession {
       if (this.refusal !== undefined) throw this.refusal;
       const replica = findStream(this.streams, request.stream);
       this.announceLeaderOf(replica);
-      const body = takeIn(request, this.limits);
-      void this.append(replica, requestId, body);
+      void this.append(replica, requestId, takeIn(request, this.limits));
     } catch (error) {
       return this.fail(requestId, error);
     }
     return this.isFull() ? this.settled() : undefined;
   }
 
-  private async append(replica: Replica, requestId: number, body: PackedBody): Promise<void> {
+  private async append(replica: Replica, requestId: number, { body, stamp }: IncomingBatch): Promise<void> {
     this.openBatches++;
     this.openBytes += body.body.byteLength;
     try {
-      const proposed = await replica.submit(body);
+      const proposed = await replica.submit(body, stamp);
       this.metrics.eventsIn.inc(body.count);
       this.metrics.bytesIn.inc(body.body.byteLength);
       this.metrics.batchesIn.inc();

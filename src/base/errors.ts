@@ -76,6 +76,35 @@ export const ERRORS = {
     retryable: false,
     meaning: 'The change of the members was refused: too few of those who would be left can be reached to go on.',
   },
+  PRODUCER_EXPIRED: {
+    grpc: 'FAILED_PRECONDITION',
+    http: 409,
+    exit: 1,
+    retryable: false,
+    meaning:
+      'The stream does not remember the producer, or not that early a batch of it: nothing was appended now, and whether it was before is not known.',
+  },
+  PRODUCER_FENCED: {
+    grpc: 'FAILED_PRECONDITION',
+    http: 409,
+    exit: 1,
+    retryable: false,
+    meaning: 'Another has opened the producer under its name since; the batch was not appended.',
+  },
+  SEQUENCE_GAP: {
+    grpc: 'FAILED_PRECONDITION',
+    http: 409,
+    exit: 1,
+    retryable: false,
+    meaning: "The producer's batch before this one is not in the stream; this one was not appended.",
+  },
+  SEQUENCE_REUSED: {
+    grpc: 'ALREADY_EXISTS',
+    http: 409,
+    exit: 1,
+    retryable: false,
+    meaning: 'The producer has other events in the stream under this sequence; the batch was not appended.',
+  },
   SHUTTING_DOWN: { grpc: 'UNAVAILABLE', http: 503, exit: 1, retryable: true, meaning: 'The node is stopping. Certainly not proposed.' },
   NOT_READY: {
     grpc: 'UNAVAILABLE',

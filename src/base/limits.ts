@@ -17,6 +17,7 @@ export const LIMITS = {
   /** Upper end of what --max-event-bytes may be set to. */
   eventDataBytesMax: 16 * MiB,
   streamNameLength: 50,
+  producerNameLength: 50,
   /** Counters stay below 2^53, so that they are exact numbers. */
   counterMax: Number.MAX_SAFE_INTEGER,
   actorIdMax: 65535,
@@ -31,6 +32,14 @@ export const LIMITS = {
   messageOverheadBytes: 4 * MiB,
   /** One append message between nodes carries records up to this size (or one larger record). */
   appendMessageBytes: 1 * MiB,
+
+  // Producers with memory: these three are part of a stream's replicated state, so another value needs another version of it
+  /** A stream remembers so many of them; beyond it the one that has been silent longest is forgotten … */
+  producers: 2048,
+  /** … or one that has been silent for so long, by log time. */
+  producerIdleMs: 7 * 24 * 60 * 60 * 1000,
+  /** Of each, the last batches: more than this one may not have under way. */
+  producerBatches: 32,
 
   // What may wait
   /** Log entries appended but not yet fsynced here; beyond it proposals are refused. */
@@ -49,6 +58,8 @@ export const LIMITS = {
   readResponseBytes: 128 * KiB,
 
   // What may wait in a client
+  /** Batches of a producer with memory that wait for the one before them. */
+  producerCallsWaiting: 1024,
   /** Batches of one client that were sent and not yet answered; what is produced meanwhile goes into the next one. */
   clientBatchesInFlight: 8,
   /** A client says "not writable" above these; see FlotillaClient.drained(). */
@@ -239,6 +250,8 @@ export const LIMITS = {
   clientListenMs: 250,
   /** What is left of a call's time when a client makes no further attempt at it: a node that answers does so sooner. */
   clientAnswerMs: 200,
+  /** How long an idempotent producer waits for an answer before it asks again, maybe elsewhere. */
+  producerAttemptMs: 3000,
   /** A client pings a silent connection so often, and leaves it where no answer comes: its node may be paused. */
   clientKeepaliveTimeMs: 3000,
   clientKeepaliveTimeoutMs: 3000,

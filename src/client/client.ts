@@ -9,6 +9,7 @@ import { checkCallSize, type EventInput, encodedBytes, toNewEvent, toNewEvents }
 import { EventIterator } from './event-iterator.js';
 import { getEvent } from './get-event.js';
 import { Hosts } from './hosts.js';
+import { IdempotentProducer } from './idempotent-producer.js';
 import { unreachableError } from './link-keeper.js';
 import { listNamespaces, type NamespaceSummary, type NamespacesOptions } from './list-namespaces.js';
 import { type LogOptions, type LogPart, readLog } from './log-reader.js';
@@ -108,6 +109,16 @@ export class FlotillaClient implements AsyncDisposable {
   /** Appends events as one batch: all of them, next to each other, or none. Otherwise like {@link produce}. */
   append(events: readonly EventInput[]): Promise<Receipt> {
     return this.submit(() => toNewEvents(events, this.limits));
+  }
+
+  /**
+   * Opens a producer whose batches are in the stream once, however often they
+   * had to be sent. Without a name it is a new one. Under a name it goes on where
+   * the last holder left off, who may append nothing from then on:
+   * `lastSequence` says how many batches of that name are in the stream.
+   */
+  async openProducer(name = ''): Promise<IdempotentProducer> {
+    return await IdempotentProducer.open(name, { context: this.readerContext(), limits: this.limits, signal: this.closing.signal });
   }
 
   /** Whether as much waits for receipts as should. */

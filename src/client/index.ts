@@ -5,6 +5,7 @@ export { Event } from './event.js';
 export type { EventInput } from './event-input.js';
 export type { EventIterator } from './event-iterator.js';
 export { DEFAULT_PORT, parseHost } from './hosts.js';
+export type { IdempotentProducer } from './idempotent-producer.js';
 export type { NamespaceSummary, NamespacesOptions } from './list-namespaces.js';
 export type { LogOptions, LogPart, LogStart } from './log-reader.js';
 export type { NodeStatus } from './node-status.js';

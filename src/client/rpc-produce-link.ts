@@ -51,6 +51,7 @@ export class RpcProduceLink implements ProduceLink {
       stream: this.stream,
       events: [],
       packed: { body: body.body, count: body.count, checksum: body.checksum },
+      producer: undefined,
     });
   }
 

@@ -24,16 +24,25 @@ import { type ActorId, actorId, type Counter, counter, readUint64, viewOf, write
 export const BATCH_HEADER_BYTES = 52;
 export const BATCH_FORMAT = 1;
 
-export interface BatchHeader {
+/** By which a stream knows a batch again that a producer with memory sends a second time. */
+export interface ProducerStamp {
+  /** 1 to 2^53 - 1; 0: a producer without memory. */
+  readonly producer: number;
+  /** Raised whenever a producer is opened anew under its name. */
+  readonly epoch: number;
+  /** Of the batch at its producer: 1, 2, 3 … */
+  readonly sequence: number;
+}
+
+export const NO_PRODUCER: ProducerStamp = { producer: 0, epoch: 0, sequence: 0 };
+
+export interface BatchHeader extends ProducerStamp {
   readonly flags: number;
   readonly actor: ActorId;
   readonly count: number;
   readonly baseCounter: Counter;
   /** UTC milliseconds. */
   readonly timestampMs: number;
-  readonly producer: number;
-  readonly epoch: number;
-  readonly sequence: number;
   readonly bodyLength: number;
   readonly bodyChecksum: number;
 }
@@ -80,4 +89,17 @@ export function readBatch(bytes: Uint8Array, offset: number): StoredBatch | unde
   const end = offset + BATCH_HEADER_BYTES + header.bodyLength;
   if (end > bytes.byteLength) return undefined;
   return { header, body: bytes.subarray(offset + BATCH_HEADER_BYTES, end), bytes: bytes.subarray(offset, end) };
+}
+
+/** The headers of those batches of an events record that have a producer with memory. */
+export function stampedBatches(payload: Uint8Array): BatchHeader[] {
+  const view = viewOf(payload);
+  const found: BatchHeader[] = [];
+  for (let offset = 0; offset + BATCH_HEADER_BYTES <= payload.byteLength; ) {
+    const isStamped = view.getUint32(offset + 24, true) !== 0 || view.getUint32(offset + 28, true) !== 0;
+    const batch = isStamped ? readBatch(payload, offset) : undefined;
+    if (batch !== undefined) found.push(batch.header);
+    offset += BATCH_HEADER_BYTES + view.getUint32(offset + 44, true);
+  }
+  return found;
 }

@@ -1,4 +1,5 @@
 import { asciiBytes, asciiText, type Counter, counter, FlotillaError, type LogIndex, logIndex } from '../base/index.js';
+import type { OpenProducer } from './producers.js';
 
 /*
  * Commands are records that change a stream's state. Their payload is JSON: a
@@ -91,22 +92,39 @@ export function decodeLogBegin(payload: Uint8Array): LogBegin {
   return { firstCounter: counter(firstCounter), index: logIndex(index) };
 }
 
-function encode(fields: Readonly<Record<string, number>>): Uint8Array {
+/** The payload of a `producer` record. */
+export function encodeOpenProducer({ id, name }: OpenProducer): Uint8Array {
+  return encode({ id, name });
+}
+
+export function decodeOpenProducer(payload: Uint8Array): OpenProducer {
+  const { id, name, ...others } = fieldsOf('producer', payload);
+  const [other] = Object.keys(others);
+  if (other !== undefined) throw unknown('producer', `with ${JSON.stringify(other)}`);
+  if (typeof id !== 'number' || typeof name !== 'string') throw unknown('producer', 'without an id or a name');
+  return { id, name };
+}
+
+function encode(fields: Readonly<Record<string, number | string>>): Uint8Array {
   return asciiBytes(JSON.stringify({ format: FORMAT, ...fields }));
 }
 
 function decode<Name extends string>(kind: string, payload: Uint8Array, names: readonly Name[]): Partial<Record<Name, number>> {
-  const content: unknown = JSON.parse(asciiText(payload));
-  if (typeof content !== 'object' || content === null || !('format' in content)) throw unknown(kind, 'without a format');
-  const { format, ...fields } = content;
-  if (format !== FORMAT) throw unknown(kind, `of format ${String(format)}`);
   const known: Partial<Record<Name, number>> = {};
-  for (const [key, value] of Object.entries(fields)) {
+  for (const [key, value] of Object.entries(fieldsOf(kind, payload))) {
     const name = names.find((each) => each === key);
     if (name === undefined || typeof value !== 'number') throw unknown(kind, `with ${JSON.stringify(key)}`);
     known[name] = value;
   }
   return known;
+}
+
+function fieldsOf(kind: string, payload: Uint8Array): Record<string, unknown> {
+  const content: unknown = JSON.parse(asciiText(payload));
+  if (typeof content !== 'object' || content === null || !('format' in content)) throw unknown(kind, 'without a format');
+  const { format, ...fields } = content;
+  if (format !== FORMAT) throw unknown(kind, `of format ${String(format)}`);
+  return fields;
 }
 
 function unknown(kind: string, what: string): FlotillaError {

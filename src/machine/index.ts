@@ -1,2 +1,3 @@
 export * from './commands.js';
+export * from './producers.js';
 export * from './stream-machine.js';

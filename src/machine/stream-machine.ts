@@ -1,10 +1,21 @@
-import { asciiBytes, asciiText, assert, type Counter, counter, FlotillaError, type LogIndex, logIndex } from '../base/index.js';
-import { changedSettings, decodeLogBegin, decodeSettings, type LogBegin, plainSettings, type StreamSettings } from './commands.js';
+import { asciiBytes, asciiText, assert, type Counter, counter, FlotillaError, type LogIndex, logIndex, type Term } from '../base/index.js';
+import { stampedBatches } from '../event/index.js';
+import {
+  changedSettings,
+  decodeLogBegin,
+  decodeOpenProducer,
+  decodeSettings,
+  type LogBegin,
+  plainSettings,
+  type StreamSettings,
+} from './commands.js';
+import { type EncodedProducer, type ProducerState, ProducerTable } from './producers.js';
 
 /** What the machine needs of a log record; LogRecord of src/wire is one. */
 export interface CommittedRecord {
-  readonly kind: 'no-op' | 'configuration' | 'events' | 'settings' | 'log-begin';
+  readonly kind: 'no-op' | 'configuration' | 'events' | 'settings' | 'log-begin' | 'producer';
   readonly index: LogIndex;
+  readonly term: Term;
   readonly firstCounter: Counter;
   readonly eventCount: number;
   /** Log time, UTC milliseconds. */
@@ -35,9 +46,11 @@ const FORMAT = 1;
  */
 export class StreamMachine {
   private readonly state: State;
+  private readonly producers: ProducerTable;
 
-  private constructor(state: State) {
+  private constructor(state: State, producers: readonly EncodedProducer[] = []) {
     this.state = state;
+    this.producers = ProducerTable.decode(producers);
   }
 
   /** Of a stream without a record. */
@@ -48,8 +61,8 @@ export class StreamMachine {
 
   /** The inverse of {@link encode}, of bytes whose checksum was verified. Throws UPGRADE_NEEDED where a newer version wrote them. */
   static decode(bytes: Uint8Array): StreamMachine {
-    const state = JSON.parse(asciiText(bytes)) as State;
-    if (state.format === FORMAT) return new StreamMachine(state);
+    const { producers, ...state } = JSON.parse(asciiText(bytes)) as State & { producers?: EncodedProducer[] };
+    if (state.format === FORMAT) return new StreamMachine(state, producers);
     throw new FlotillaError(
       'UPGRADE_NEEDED',
       `the state of a stream has format ${String(state.format)}; this version reads format ${FORMAT}: upgrade this node`,
@@ -67,6 +80,7 @@ export class StreamMachine {
         timeMs,
         ...(settings === undefined ? {} : { settings: plainSettings(settings) }),
         begin: { firstCounter, index: beginIndex },
+        ...(this.producers.size === 0 ? {} : { producers: this.producers.encode() }),
       }),
     );
   }
@@ -95,21 +109,38 @@ export class StreamMachine {
     return this.state.begin;
   }
 
+  /** What is remembered of a producer; undefined where it was never opened, or was forgotten. */
+  producer(id: number): ProducerState | undefined {
+    return this.producers.get(id);
+  }
+
+  /** The same, by its name. */
+  producerNamed(name: string): ProducerState | undefined {
+    return this.producers.named(name);
+  }
+
   /** Takes the next committed record. Throws UPGRADE_NEEDED where it is a command that is not known here. */
   apply(record: CommittedRecord): void {
     const { state } = this;
     assert(record.index === state.index + 1, `record ${record.index} was to be applied after record ${state.index}`);
-    this.applyCommand(record);
+    this.applyContent(record);
     state.index = record.index;
     state.nextCounter = counter(record.firstCounter + record.eventCount);
     state.timeMs = record.timeMs;
+    this.producers.expire(record.timeMs);
   }
 
-  private applyCommand({ kind, index, payload, firstCounter }: CommittedRecord): void {
+  private applyContent(record: CommittedRecord): void {
+    const { kind, index, payload, firstCounter, timeMs } = record;
     switch (kind) {
       case 'no-op':
       case 'configuration':
+        return;
       case 'events':
+        for (const header of stampedBatches(payload)) this.producers.appended(header, record, timeMs);
+        return;
+      case 'producer':
+        this.producers.open(decodeOpenProducer(payload), timeMs);
         return;
       case 'settings':
         this.state.settings = changedSettings(this.state.settings, decodeSettings(payload));

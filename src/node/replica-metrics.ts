@@ -21,6 +21,7 @@ export function observeReplica(self: ActorId, metrics: Metrics, logger: Logger, 
       metrics.persistRecords.observe(records);
     },
     committed: (seconds) => metrics.appendSeconds.observe(seconds),
+    knownAgain: () => metrics.knownAgain.inc(),
     outcomeUnknown: (batches) => metrics.outcomesUnknown.inc(batches),
     removed: (events) => metrics.eventsRemoved.inc(events),
     retentionFailed: ({ code, message }) =>

@@ -72,7 +72,7 @@ function countedEvents(metrics: Metrics, host: () => ReplicaHost): PeerEvents {
       metrics.messagesReceived.inc({ type: message.type });
       host().onMessage(from, group, message, records);
     },
-    onForward: (from, group, body) => host().onForward(from, group, body),
+    onForward: (from, group, body, stamp) => host().onForward(from, group, body, stamp),
     onLink: (peer, state) => host().onLink(peer, state),
     onFetch: (group, from, to) => host().onFetch(group, from, to),
   };
@@ -84,9 +84,9 @@ function countedTransport(metrics: Metrics, links: PeerLinks): NodeTransport {
       metrics.messagesSent.inc({ type: message.type });
       return links.send(to, group, message, records);
     },
-    forward: (to, group, body) => {
+    forward: (to, group, body, stamp) => {
       metrics.forwarded.inc();
-      return links.forward(to, group, body);
+      return links.forward(to, group, body, stamp);
     },
     heartbeat: (to) => links.heartbeat(to),
   };

@@ -1,7 +1,8 @@
 import { type FlotillaError, LIMITS, present } from '../base/index.js';
+import type { ProducerStamp } from '../event/index.js';
 import type { LinkState } from '../replica/index.js';
 import { type ClientDuplex, type ClientReadable, RpcClient } from '../rpc/index.js';
-import { proto } from '../wire/index.js';
+import { proto, stampToProto } from '../wire/index.js';
 import { type Hello, helloMetadata } from './hello.js';
 import { PendingForwards } from './pending-forwards.js';
 import { TurnFrame } from './turn-frame.js';
@@ -84,11 +85,12 @@ export class PeerConnection {
   }
 
   /** Undefined, and nothing sent, where the connection does not stand. */
-  forward(group: number, packed: proto.PackedBody): ReturnType<PendingForwards['add']> | undefined {
+  forward(group: number, packed: proto.PackedBody, stamp: ProducerStamp): ReturnType<PendingForwards['add']> | undefined {
     const { attempt } = this;
     const forward = attempt?.forward;
     if (attempt?.standing !== true || forward === undefined) return undefined;
-    return attempt.forwards.add(packed.body.byteLength, (requestId) => void forward.send({ requestId, group, packed }));
+    const producer = stampToProto(stamp);
+    return attempt.forwards.add(packed.body.byteLength, (requestId) => void forward.send({ requestId, group, packed, producer }));
   }
 
   close(): void {
@@ -128,7 +130,7 @@ export class PeerConnection {
       deliver,
       frame,
       forward,
-      forwards: new PendingForwards(),
+      forwards: new PendingForwards(hello.actor),
       standing: false,
       openedAtMs: 0,
       queuedBytes: 0,

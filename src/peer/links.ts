@@ -10,6 +10,7 @@ import {
   type LogIndex,
   logIndex,
 } from '../base/index.js';
+import type { ProducerStamp } from '../event/index.js';
 import type { Message } from '../raft/index.js';
 import type { LinkState, Logger, NodeTransport, PeerEvents, Proposed } from '../replica/index.js';
 import { type CallContext, type DuplexStream, RpcClient } from '../rpc/index.js';
@@ -24,6 +25,7 @@ import {
   peerMessageToProto,
   proto,
   requestsOf,
+  stampFromProto,
   type VersionRange,
 } from '../wire/index.js';
 
@@ -171,8 +173,8 @@ export class PeerLinks implements NodeTransport {
     this.links.get(to)?.control.deliver(nodeHeartbeat(), MESSAGE_BYTES);
   }
 
-  async forward(to: ActorId, group: GroupId, body: PackedBody): Promise<Proposed> {
-    const proposed = this.links.get(to)?.bulk.forward(group, body);
+  async forward(to: ActorId, group: GroupId, body: PackedBody, stamp: ProducerStamp): Promise<Proposed> {
+    const proposed = this.links.get(to)?.bulk.forward(group, body, stamp);
     if (proposed === undefined)
       throw new FlotillaError('NO_LEADER', `the link to the leader, actor ${to}, is down; nothing was proposed: try again`);
     return await proposed;
@@ -236,13 +238,17 @@ export class PeerLinks implements NodeTransport {
   }
 
   /** What became of a forwarded batch. Rejects only with what is none of our errors: a defect, which ends the stream. */
-  private async propose(visit: Visit, { group, packed }: proto.ForwardRequest): Promise<NonNullable<proto.ForwardResponse['outcome']>> {
+  private async propose(
+    visit: Visit,
+    { group, packed, producer }: proto.ForwardRequest,
+  ): Promise<NonNullable<proto.ForwardResponse['outcome']>> {
     try {
       if (packed === undefined) throw new FlotillaError('INVALID_ARGUMENT', 'packed: is missing');
       // The node that took it in has checked the body; this says that these are still its bytes.
       if (crc32(packed.body) !== packed.checksum) throw new FlotillaError('INVALID_ARGUMENT', 'packed: the body was damaged on its way');
-      const { firstCounter, index, term } = await this.options.events.onForward(visit.from, groupId(group), packed);
-      return { $case: 'proposed', value: { firstCounter, logIndex: index, term } };
+      const stamp = stampFromProto(producer);
+      const { firstCounter, actor, index, term } = await this.options.events.onForward(visit.from, groupId(group), packed, stamp);
+      return { $case: 'proposed', value: { firstCounter, logIndex: index, term, actorId: actor } };
     } catch (error) {
       if (!(error instanceof FlotillaError)) throw error;
       return { $case: 'failure', value: { code: error.code, message: error.message } };

@@ -1,4 +1,4 @@
-import { counter, type ErrorCode, FlotillaError, isErrorCode, LIMITS, logIndex, term } from '../base/index.js';
+import { type ActorId, actorId, counter, type ErrorCode, FlotillaError, isErrorCode, LIMITS, logIndex, term } from '../base/index.js';
 import type { Proposed } from '../replica/index.js';
 import type { proto } from '../wire/index.js';
 
@@ -11,8 +11,14 @@ interface Pending {
 /** Batches that were handed to the leader over one stream, until it says what became of them. */
 export class PendingForwards {
   private readonly pending = new Map<number, Pending>();
+  private readonly self: ActorId;
   private bytes = 0;
   private lastId = 0;
+
+  /** `self`: the node that hands them over. */
+  constructor(self: ActorId) {
+    this.self = self;
+  }
 
   /** Takes a batch in and hands its request id to `send`. Rejects with TOO_MANY_REQUESTS where too much waits already. */
   add(bytes: number, send: (requestId: number) => void): Promise<Proposed> {
@@ -36,8 +42,9 @@ export class PendingForwards {
     this.pending.delete(requestId);
     this.bytes -= pending.bytes;
     if (outcome?.$case === 'proposed') {
-      const { firstCounter, logIndex: index, term: inTerm } = outcome.value;
-      pending.resolve({ firstCounter: counter(firstCounter), index: logIndex(index), term: term(inTerm) });
+      const { firstCounter, actorId: actor, logIndex: index, term: inTerm } = outcome.value;
+      const place = { index: logIndex(index), term: term(inTerm) };
+      pending.resolve({ firstCounter: counter(firstCounter), actor: actor === 0 ? this.self : actorId(actor), ...place });
     } else {
       pending.reject(new FlotillaError(codeOf(outcome?.value.code), outcome?.value.message ?? 'the leader answered nothing'));
     }

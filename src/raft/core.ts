@@ -112,9 +112,9 @@ export class RaftCore {
     return this.server.log.termAt(index);
   }
 
-  /** Whether this server leads and has committed an entry of its own term: only then does it know what is committed. */
-  get leadsWithCommit(): boolean {
-    return this.server.role.name === 'leader' && this.server.commitIndex >= this.server.role.noopIndex;
+  /** Of the leader's first entry in its term: only when this is committed does it know what is. Undefined where this server does not lead. */
+  get noopIndex(): LogIndex | undefined {
+    return this.server.role.name === 'leader' ? this.server.role.noopIndex : undefined;
   }
 
   /** Whether the configurations mean another server by this one's name; see `ServerState.mayCampaign`. */

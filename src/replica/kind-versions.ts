@@ -11,6 +11,7 @@ export const KIND_SINCE_VERSION: Readonly<Record<RecordKind, number>> = {
   events: 1,
   settings: 2,
   'log-begin': 2,
+  producer: 3,
 };
 
 export function activeVersionOf({ activeVersion = FIRST_VERSION }: Pick<Membership, 'activeVersion'>): number {

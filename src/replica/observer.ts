@@ -10,6 +10,8 @@ export interface ReplicaObserver {
   /** A batch of this leader was committed. */
   committed(seconds: number): void;
   outcomeUnknown(batches: number): void;
+  /** A batch was sent again, and answered with the ids that it has. */
+  knownAgain?(): void;
   /** So many events are not delivered any more: the stream begins later than before. */
   removed?(events: number): void;
   /** What a stream's settings allow could not be brought about; it is tried again. */

@@ -1,5 +1,5 @@
 import type { ActorId, Counter, GroupId, LogIndex, Term } from '../base/index.js';
-import type { Glob } from '../event/index.js';
+import type { Glob, ProducerStamp } from '../event/index.js';
 import type { HardState, Message, TermStart } from '../raft/index.js';
 import type { Checkpoint, GatheredEvents, LogRecord, LogTail, PackedBody, PlacedMembership } from '../wire/index.js';
 import type { NamespaceCursor } from './namespace-tally.js';
@@ -143,6 +143,8 @@ export interface Storage {
 /** Where a batch stands once it is committed. */
 export interface Proposed {
   readonly firstCounter: Counter;
+  /** The node that took it in: of a batch that was sent again, the first time. */
+  readonly actor: ActorId;
   readonly index: LogIndex;
   readonly term: Term;
 }
@@ -156,7 +158,7 @@ export interface PeerTransport {
    * or TOO_MANY_REQUESTS where it was certainly not proposed, with
    * OUTCOME_UNKNOWN where that can't be said.
    */
-  forward(to: ActorId, group: GroupId, body: PackedBody): Promise<Proposed>;
+  forward(to: ActorId, group: GroupId, body: PackedBody, stamp: ProducerStamp): Promise<Proposed>;
 }
 
 /** What a node says to another beside the messages of its groups. */
@@ -178,7 +180,7 @@ export interface PeerEvents {
   onHeard(from: ActorId): void;
   onMessage(from: ActorId, group: GroupId, message: Message, records: readonly LogRecord[]): void;
   /** A batch that `from` took in. Rejections as in {@link PeerTransport.forward}. */
-  onForward(from: ActorId, group: GroupId, body: PackedBody): Promise<Proposed>;
+  onForward(from: ActorId, group: GroupId, body: PackedBody, stamp: ProducerStamp): Promise<Proposed>;
   onLink(peer: ActorId, state: LinkState): void;
   /** A member whose own copy is damaged wants committed records. None where `from` is not known to be committed here, or was given up. */
   onFetch(group: GroupId, from: LogIndex, to: LogIndex): Promise<LogRecord[]>;

@@ -1,10 +1,12 @@
 import { type ActorId, type Counter, counter, FlotillaError, type LogIndex, type Term } from '../base/index.js';
+import type { ProducerStamp } from '../event/index.js';
 import type { PackedBody } from '../wire/index.js';
 import type { Proposed } from './ports.js';
 
 /** A batch on its way into the log, and who waits for it. */
 export interface Proposal {
   readonly body: PackedBody;
+  readonly stamp: ProducerStamp;
   /** The node that took the batch in. */
   readonly actor: ActorId;
   /** Monotonic. */
@@ -58,7 +60,8 @@ export class PendingProposals {
 function commit(entry: PendingEntry, onCommitted: (proposal: Proposal) => void): void {
   let firstCounter: number = entry.firstCounter;
   for (const proposal of entry.proposals) {
-    proposal.resolve({ firstCounter: counter(firstCounter), index: entry.index, term: entry.term });
+    const { actor } = proposal;
+    proposal.resolve({ firstCounter: counter(firstCounter), actor, index: entry.index, term: entry.term });
     firstCounter += proposal.body.count;
     onCommitted(proposal);
   }

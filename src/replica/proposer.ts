@@ -1,11 +1,21 @@
 import { type ActorId, assert, BoundedQueue, counter, FlotillaError, LIMITS, type LogIndex } from '../base/index.js';
-import { BATCH_HEADER_BYTES, writeBatchHeader } from '../event/index.js';
+import { BATCH_HEADER_BYTES, type ProducerStamp, writeBatchHeader } from '../event/index.js';
 import type { RaftCore } from '../raft/index.js';
 import type { LogTail, PackedBody } from '../wire/index.js';
 import type { HotLog } from './hot-log.js';
 import type { ReplicaObserver } from './observer.js';
 import type { Clock, Proposed } from './ports.js';
+import type { ProducerDesk } from './producer-desk.js';
 import { PendingProposals, type Proposal } from './proposals.js';
+
+export interface ProposerOptions {
+  readonly core: RaftCore;
+  readonly log: HotLog;
+  readonly clock: Clock;
+  readonly observer: ReplicaObserver;
+  readonly desk: ProducerDesk;
+  readonly onProposed: () => void;
+}
 
 /**
  * Takes batches into the leader's log. Everything that arrives within one turn
@@ -16,6 +26,7 @@ export class Proposer {
   private readonly log: HotLog;
   private readonly clock: Clock;
   private readonly observer: ReplicaObserver;
+  private readonly desk: ProducerDesk;
   private readonly onProposed: () => void;
   private readonly waiting = new BoundedQueue<Proposal>(LIMITS.pendingProposals);
   /** Batches whose fate is open, in the log or on their way there. */
@@ -23,17 +34,20 @@ export class Proposer {
   private openBytes = 0;
   private flushPlanned = false;
   private readonly pending = new PendingProposals();
+  /** Batches that can be decided about when a record has taken effect, in the order in which they came. */
+  private deferred: { readonly proposal: Proposal; readonly index: LogIndex }[] = [];
   private stopped = false;
 
-  constructor(options: { core: RaftCore; log: HotLog; clock: Clock; observer: ReplicaObserver; onProposed: () => void }) {
+  constructor(options: ProposerOptions) {
     this.core = options.core;
     this.log = options.log;
     this.clock = options.clock;
     this.observer = options.observer;
+    this.desk = options.desk;
     this.onProposed = options.onProposed;
   }
 
-  propose(actor: ActorId, body: PackedBody): Promise<Proposed> {
+  propose(actor: ActorId, body: PackedBody, stamp: ProducerStamp): Promise<Proposed> {
     return new Promise((resolve, reject) => {
       if (this.stopped) return reject(new FlotillaError('SHUTTING_DOWN', 'the node is stopping; the batch was not proposed'));
       if (this.core.role !== 'leader') return reject(notLeader());
@@ -49,6 +63,7 @@ export class Proposer {
       this.openBytes += bytes;
       this.enqueue({
         body,
+        stamp,
         actor,
         arrivedMs: this.clock.nowMs(),
         resolve: (proposed) => {
@@ -96,25 +111,57 @@ export class Proposer {
     if (this.flushPlanned) return;
     while (this.waiting.length > 0 && this.hasRoom()) {
       const refusal = this.refusalForRoom();
+      if (refusal === undefined && this.nextToAppend() === undefined) return;
       const index = refusal === undefined ? this.core.propose(this.clock.nowMs()) : undefined;
       if (index === undefined) this.refuseWaiting(refusal ?? notLeader());
-      else this.append(index, this.takeEntry());
+      else this.append(index, this.takeEntry(index));
     }
+  }
+
+  /** Records up to `index` have taken effect: more can be decided. */
+  applied(index: LogIndex): void {
+    this.desk.applied(index);
+    if (!this.deferred.some((each) => each.index <= index)) return;
+    const ready = this.deferred.filter((each) => each.index <= index);
+    this.deferred = this.deferred.filter((each) => each.index > index);
+    // They came before what waits now.
+    for (const proposal of [...ready.map((each) => each.proposal), ...this.waiting.drain()]) this.enqueue(proposal);
   }
 
   private hasRoom(): boolean {
     return this.log.bytesAfter(this.core.durableIndex) < LIMITS.unpersistedBytes;
   }
 
+  /** The first that waits and is to have a place in the log. Those before it get their answer without one, or wait for that elsewhere. */
+  private nextToAppend(): Proposal | undefined {
+    for (let next = this.waiting.peek(); next !== undefined; next = this.waiting.peek()) {
+      const { stamp, body } = next;
+      if (stamp.producer === 0 || this.core.role !== 'leader') return next;
+      const decision = this.desk.decide(stamp, body);
+      if (decision.kind === 'append') return next;
+      this.waiting.shift();
+      if (decision.kind === 'wait') this.deferred.push({ proposal: next, index: decision.index });
+      else if (decision.kind === 'refuse') next.reject(decision.error);
+      else this.answerAgain(next, decision.batch);
+    }
+    return undefined;
+  }
+
+  private answerAgain({ resolve }: Proposal, batch: Proposed): void {
+    this.observer.knownAgain?.();
+    resolve(batch);
+  }
+
   /** What fits into one entry: at least one batch. */
-  private takeEntry(): Proposal[] {
+  private takeEntry(index: LogIndex): Proposal[] {
     const taken: Proposal[] = [];
     let bytes = 0;
-    for (let next = this.waiting.peek(); next !== undefined; next = this.waiting.peek()) {
+    for (let next = this.nextToAppend(); next !== undefined; next = this.nextToAppend()) {
       bytes += BATCH_HEADER_BYTES + next.body.body.byteLength;
       if (taken.length > 0 && bytes > LIMITS.entryBytes) break;
       taken.push(next);
       this.waiting.shift();
+      if (next.stamp.producer !== 0) this.desk.appended(next.stamp, index);
     }
     return taken;
   }
@@ -151,14 +198,15 @@ export class Proposer {
 
   stop(): void {
     this.stopped = true;
-    for (const { reject } of this.waiting.drain())
-      reject(new FlotillaError('SHUTTING_DOWN', 'the node is stopping; the batch was not proposed'));
+    this.refuseWaiting(new FlotillaError('SHUTTING_DOWN', 'the node is stopping; the batch was not proposed'));
     const unknown = this.pending.giveUpBefore(Number.POSITIVE_INFINITY);
     if (unknown > 0) this.observer.outcomeUnknown(unknown);
   }
 
+  /** None of them was proposed: neither those that were not looked at yet, nor those whose answer rests on what may never be committed. */
   private refuseWaiting(why: FlotillaError): void {
-    for (const { reject } of this.waiting.drain()) reject(why);
+    const deferred = this.deferred.splice(0).map(({ proposal }) => proposal);
+    for (const { reject } of [...deferred, ...this.waiting.drain()]) reject(why);
   }
 }
 
@@ -175,16 +223,14 @@ function notLeader(): FlotillaError {
 function writeBatches(payload: Buffer, tail: LogTail, proposals: readonly Proposal[], timestampMs: number): void {
   let offset = 0;
   let baseCounter: number = tail.nextCounter;
-  for (const { body: packed, actor } of proposals) {
+  for (const { body: packed, stamp, actor } of proposals) {
     writeBatchHeader(payload, offset, {
       flags: 0,
       actor,
       count: packed.count,
       baseCounter: counter(baseCounter),
       timestampMs,
-      producer: 0,
-      epoch: 0,
-      sequence: 0,
+      ...stamp,
       bodyLength: packed.body.byteLength,
       bodyChecksum: packed.checksum,
     });

@@ -1,4 +1,5 @@
 import { type ActorId, FlotillaError, type GroupId, LIMITS, type LogIndex, type Random } from '../base/index.js';
+import type { ProducerStamp } from '../event/index.js';
 import type { Message, Settings } from '../raft/index.js';
 import type { LogRecord, PackedBody } from '../wire/index.js';
 import { CacheBudget } from './cache-budget.js';
@@ -99,10 +100,10 @@ export class ReplicaHost implements PeerEvents {
     else replica.onMessage(from, message, records);
   }
 
-  async onForward(from: ActorId, group: GroupId, body: PackedBody): Promise<Proposed> {
+  async onForward(from: ActorId, group: GroupId, body: PackedBody, stamp: ProducerStamp): Promise<Proposed> {
     const replica = this.replicas.get(group);
     if (replica === undefined) throw new FlotillaError('NOT_LEADER', `group ${group} is not on this node; the batch was not proposed`);
-    return await replica.proposeFor(from, body);
+    return await replica.proposeFor(from, body, stamp);
   }
 
   async onFetch(group: GroupId, from: LogIndex, to: LogIndex): Promise<LogRecord[]> {

@@ -1,4 +1,5 @@
 import { type ActorId, type Counter, FlotillaError, type GroupId, LIMITS, type LogIndex, logIndex, type Term } from '../base/index.js';
+import { NO_PRODUCER } from '../event/index.js';
 import { type MemberChange, type Message, type OwnEntry, RaftCore, type ReadResult, type Role } from '../raft/index.js';
 import type { LogRecord, LogTail, Member, Membership, PackedBody } from '../wire/index.js';
 import { CommitNotices } from './commit-notices.js';
@@ -9,6 +10,8 @@ import { Members } from './members.js';
 import { NamespaceReads } from './namespace-reads.js';
 import { Persister } from './persister.js';
 import type { Clock, GroupLog, LinkState, Proposed, RecoveredGroup } from './ports.js';
+import { ProducerDesk, requireStamps } from './producer-desk.js';
+import { ProducerOpenings } from './producer-openings.js';
 import { Proposer } from './proposer.js';
 import { ReadIndexes } from './read-indexes.js';
 import type { ReplicaOptions } from './replica-options.js';
@@ -41,6 +44,7 @@ export class Replica {
   readonly members: Members;
   /** What the records that are committed and durable here mean. */
   readonly stream: StreamState;
+  readonly producers: ProducerOpenings;
   private readonly persister: Persister;
   private stopped = false;
   readonly byNamespace = (): NamespaceReads => new NamespaceReads(this, this.stored);
@@ -55,7 +59,6 @@ export class Replica {
     this.log = new HotLog(this.stored, options.cache, options.observer);
     this.core = coreOf(options, recovered);
     const { core, log, clock } = this;
-    this.proposer = new Proposer({ core, log, clock, observer: options.observer, onProposed: () => this.drive() });
     this.replicator = new Replicator({
       core,
       log,
@@ -99,6 +102,9 @@ export class Replica {
       drive: () => this.guard(() => this.drive()),
       onBegin: () => this.snapshots.cut(),
     });
+    this.producers = new ProducerOpenings({ ...parts, stream: this.stream });
+    const desk = new ProducerDesk({ ...parts, stream: this.stream, openings: this.producers });
+    this.proposer = new Proposer({ ...parts, desk, onProposed: () => this.drive() });
     this.snapshots = new Snapshots({
       ...parts,
       stream: this.stream,
@@ -183,13 +189,14 @@ export class Replica {
    * it is committed and this node can serve it. Rejects with NO_LEADER, NOT_LEADER, SHUTTING_DOWN or TOO_MANY_REQUESTS where
    * it was certainly not proposed, with OUTCOME_UNKNOWN where that can't be said.
    */
-  async submit(body: PackedBody): Promise<Proposed> {
+  async submit(body: PackedBody, stamp = NO_PRODUCER): Promise<Proposed> {
     if (this.stopped) throw new FlotillaError('SHUTTING_DOWN', 'the node is stopping; the batch was not proposed');
-    if (this.core.role === 'leader') return this.proposer.propose(this.self, body);
+    requireStamps(stamp, this.members.activeVersion);
+    if (this.core.role === 'leader') return this.proposer.propose(this.self, body, stamp);
     const { leader } = this.core;
     if (leader === undefined) throw new FlotillaError('NO_LEADER', 'no leader is known; the batch was not proposed: try again');
     if (this.core.isQuiet) this.input(() => this.core.expectLeader(this.clock.nowMs()));
-    const proposed = await this.options.transport.forward(leader, this.group, body);
+    const proposed = await this.options.transport.forward(leader, this.group, body, stamp);
     // The leader's answer is news of the commit, sooner than any other.
     this.input(() => this.core.learnCommitted(proposed.index, proposed.term));
     await this.commitWaiters.servable(proposed.index);
@@ -197,8 +204,8 @@ export class Replica {
   }
 
   /** Appends a batch that another node took in. It is not passed on a second time. */
-  async proposeFor(actor: ActorId, body: PackedBody): Promise<Proposed> {
-    return this.proposer.propose(actor, body);
+  async proposeFor(actor: ActorId, body: PackedBody, stamp = NO_PRODUCER): Promise<Proposed> {
+    return this.proposer.propose(actor, body, stamp);
   }
 
   // Members
@@ -342,6 +349,7 @@ export class Replica {
     const settledIndex = logIndex(Math.min(commitIndex, durableIndex));
     this.stored.noteCommitted(settledIndex);
     this.stream.advance(settledIndex);
+    this.proposer.applied(this.stream.appliedIndex);
     this.log.evict(settledIndex);
     if (commitIndex === this.commitWaiters.committedIndex) return;
     this.proposer.committed(commitIndex);

@@ -98,7 +98,8 @@ export class Retention {
 
   private async bringAbout(): Promise<void> {
     const { core, stream, members, initialSettings } = this.options;
-    if (!core.leadsWithCommit || members.activeVersion < KIND_SINCE_VERSION['log-begin']) return;
+    const knowsWhatIsCommitted = core.commitIndex >= (core.noopIndex ?? Number.POSITIVE_INFINITY);
+    if (!knowsWhatIsCommitted || members.activeVersion < KIND_SINCE_VERSION['log-begin']) return;
     if (stream.settings === undefined) {
       if (initialSettings !== undefined) await stream.propose('settings', encodeSettings({ changes: initialSettings, onlyFirst: true }));
       return;

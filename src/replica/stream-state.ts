@@ -3,6 +3,7 @@ import {
   checkSettingsChanges,
   encodeSettings,
   type LogBegin,
+  type ProducerState,
   type SettingsChanges,
   StreamMachine,
   type StreamSettings,
@@ -80,6 +81,15 @@ export class StreamState {
     return this.machine.settings;
   }
 
+  /** What is remembered of a producer, as far as the log has taken effect here. */
+  producer(id: number): ProducerState | undefined {
+    return this.machine.producer(id);
+  }
+
+  producerNamed(name: string): ProducerState | undefined {
+    return this.machine.producerNamed(name);
+  }
+
   /** What the log says about its begin, as far as it has taken effect here. */
   get logBegin(): LogBegin {
     return this.machine.begin;
@@ -111,14 +121,21 @@ export class StreamState {
    * here. Rejects with NOT_LEADER and UPGRADE_NEEDED where it certainly has not
    * and will not, with OUTCOME_UNKNOWN where that can't be said.
    */
-  async propose(kind: Extract<RecordKind, 'settings' | 'log-begin'>, payload: Uint8Array): Promise<void> {
+  async propose(
+    kind: Extract<RecordKind, 'settings' | 'log-begin' | 'producer'>,
+    payload: Uint8Array,
+    onAppended: (index: LogIndex) => void = () => undefined,
+  ): Promise<void> {
     const { core, log, clock, members, drive } = this.options;
     if (core.role !== 'leader') throw notLeader();
     members.requireKind(kind);
     const index = core.propose(clock.nowMs());
     if (index === undefined) throw notLeader();
     const { term } = core;
-    log.seal({ kind, term, eventCount: 0, payloadBytes: payload.byteLength }, (target) => target.set(payload));
+    // A producer that is opened in a stream where nothing has happened for long would be one that was silent for as long.
+    const timestamp = kind === 'producer' ? { timestampMs: clock.utcMs() } : {};
+    log.seal({ kind, term, eventCount: 0, payloadBytes: payload.byteLength, ...timestamp }, (target) => target.set(payload));
+    onAppended(index);
     drive();
     await this.applied(index);
     const found = core.termAt(index);

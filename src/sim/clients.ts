@@ -5,17 +5,21 @@ import type { Cluster } from './cluster.js';
 import { requireFresh } from './ledger.js';
 import type { Machine } from './machine.js';
 import type { Process } from './process.js';
+import { SequencedClient } from './sequenced-client.js';
 import { Violation } from './violation.js';
 
 const READ_BYTES = 2048;
+const NAMES = ['first', 'second'];
 
 /** Producers and consumers, at whichever node they like. What they are told is held to the ledger. */
 export class Clients {
   private readonly cluster: Cluster;
+  private readonly sequenced: readonly SequencedClient[];
   private nonce = 0;
 
   constructor(cluster: Cluster) {
     this.cluster = cluster;
+    this.sequenced = NAMES.map((name) => new SequencedClient(cluster, name, () => this.newBody()));
   }
 
   begin(): void {
@@ -40,7 +44,15 @@ export class Clients {
     cluster.after(cluster.random() < 0.005 ? cluster.between(300, 2000) : cluster.between(2, 40), () => this.act());
     const machine = cluster.random() < 0.7 ? cluster.anyLeader() : cluster.any();
     if (cluster.random() < 0.25) this.read(machine);
-    else this.produce(machine);
+    else if (cluster.random() < 0.5) this.produce(machine);
+    else this.produceInSequence(machine);
+  }
+
+  private produceInSequence(machine: Machine): void {
+    const client = this.sequenced[this.cluster.between(0, this.sequenced.length - 1)];
+    this.cluster.inputAfter(0, machine, ({ replica }) => {
+      if (replica !== undefined) client?.act(replica);
+    });
   }
 
   private async produceAt(replica: Replica): Promise<void> {

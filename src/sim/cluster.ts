@@ -1,7 +1,7 @@
 import { type ActorId, actorId, FlotillaError, logIndex, messageOf, present, type Random } from '../base/index.js';
 import type { Configuration, Settings } from '../raft/index.js';
 import type { LinkState, Proposed } from '../replica/index.js';
-import { type Membership, type PackedBody, SPOKEN_VERSIONS } from '../wire/index.js';
+import { type Membership, SPOKEN_VERSIONS } from '../wire/index.js';
 import { requireOpenSegmentWhole } from './audit.js';
 import { EventQueue } from './event-queue.js';
 import type { Figures } from './figures.js';
@@ -10,7 +10,7 @@ import { Ledger } from './ledger.js';
 import { Machine, memberOf } from './machine.js';
 import { MachineClock } from './machine-clock.js';
 import { Network } from './network.js';
-import { GROUP, type PlantedBug, Process } from './process.js';
+import { GROUP, type PlantedBug, Process, type StampedBody } from './process.js';
 import { Violation } from './violation.js';
 import { KnownRecords, type Letter, Witness } from './witness.js';
 
@@ -150,7 +150,7 @@ export class Cluster {
       bug: this.options.bug,
       schedule,
       send: (letter) => this.sent(machine, letter),
-      forward: (from, to, body) => this.forward(machine, from, to, body),
+      forward: (from, to, batch) => this.forward(machine, from, to, batch),
       onTakesPart: (_, lost) => this.takesPart(machine, lost),
       onFailed: (failed, error) => this.failed(machine, failed, error),
     });
@@ -257,7 +257,7 @@ export class Cluster {
   }
 
   /** A batch goes to the leader and the answer comes back; where either gets lost, nobody can say what became of it. */
-  private forward(machine: Machine, from: Process, to: ActorId, body: PackedBody): Promise<Proposed> {
+  private forward(machine: Machine, from: Process, to: ActorId, { body, stamp }: StampedBody): Promise<Proposed> {
     const schedule = this.scheduleOf(machine, () => from);
     return new Promise((resolve, reject) => {
       schedule(FORWARD_TIMEOUT_MS, () => reject(new FlotillaError('OUTCOME_UNKNOWN', 'the link was lost after the batch was sent')));
@@ -269,7 +269,7 @@ export class Cluster {
         const leader = this.machines.get(to);
         if (leader === undefined) return;
         this.inputAfter(0, leader, ({ replica }) => {
-          replica?.proposeFor(machine.actor, body).then(
+          replica?.proposeFor(machine.actor, body, stamp).then(
             (proposed) => answer(() => resolve(proposed)),
             (error: unknown) => answer(() => reject(error)),
           );

@@ -26,6 +26,11 @@ export interface Figures {
   produced: number;
   acknowledged: number;
   unknownOutcomes: number;
+  /** Acknowledgements of batches that had one before. */
+  knownAgain: number;
+  /** Batches that were refused because of what their producer has in the stream. */
+  sequenceRefusals: number;
+  producersOpened: number;
   readsConfirmed: number;
   recordsRead: number;
 }
@@ -50,6 +55,9 @@ export function noFigures(): Figures {
     produced: 0,
     acknowledged: 0,
     unknownOutcomes: 0,
+    knownAgain: 0,
+    sequenceRefusals: 0,
+    producersOpened: 0,
     readsConfirmed: 0,
     recordsRead: 0,
   };

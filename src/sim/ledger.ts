@@ -1,17 +1,23 @@
 import { type Counter, type ErrorCode, FlotillaError, type LogIndex } from '../base/index.js';
-import type { Proposed } from '../replica/index.js';
+import { NO_PRODUCER, type ProducerStamp } from '../event/index.js';
+import type { OpenedProducer, Proposed } from '../replica/index.js';
 import { batchesOf, type LogRecord, type PackedBody } from '../wire/index.js';
 import type { Figures } from './figures.js';
+import { ProducerHistory, SEQUENCE_REFUSALS } from './producer-history.js';
 import { Violation } from './violation.js';
 
 /** With these a node says that a batch was certainly not appended. */
-const REFUSALS: ReadonlySet<ErrorCode> = new Set(['NO_LEADER', 'NOT_LEADER', 'SHUTTING_DOWN', 'TOO_MANY_REQUESTS']);
+const REFUSALS: ReadonlySet<ErrorCode> = new Set(['NO_LEADER', 'NOT_LEADER', 'SHUTTING_DOWN', 'TOO_MANY_REQUESTS', 'NOT_READY']);
 
 interface Batch {
   readonly body: PackedBody;
-  /** The highest counter that was acknowledged when it was sent. */
+  /** The highest counter that was acknowledged when it was sent for the first time. */
   readonly after: number;
-  fate: 'open' | 'acknowledged' | 'refused' | 'unknown';
+  /** Attempts without an answer. */
+  underWay: number;
+  /** What became of an attempt is unknown: a refusal of another says nothing. */
+  doubtful: boolean;
+  fate: 'open' | 'acknowledged' | 'refused';
   firstCounter: Counter | undefined;
 }
 
@@ -25,6 +31,7 @@ export class Ledger {
   /** By the checksum of their bodies, which is unlike for all of them. */
   private readonly batches = new Map<number, Batch>();
   private readonly figures: Figures;
+  private readonly producers = new ProducerHistory();
   private nextCounter = 1;
   private acknowledgedUpTo = 0;
 
@@ -36,9 +43,14 @@ export class Ledger {
     return !this.batches.has(body.checksum);
   }
 
+  /** For the first time, or again. */
   sent(body: PackedBody): void {
     this.figures.produced++;
-    this.batches.set(body.checksum, { body, after: this.acknowledgedUpTo, fate: 'open', firstCounter: undefined });
+    const fresh: Batch = { body, after: this.acknowledgedUpTo, underWay: 0, doubtful: false, fate: 'open', firstCounter: undefined };
+    const batch = this.batches.get(body.checksum) ?? fresh;
+    this.batches.set(body.checksum, batch);
+    batch.underWay++;
+    if (batch.fate === 'refused') batch.fate = 'open';
   }
 
   /** A record is committed, for the first time anywhere. */
@@ -48,6 +60,7 @@ export class Ledger {
         'counters have no gaps',
         `record ${record.index} begins at ${record.firstCounter} and not at ${this.nextCounter}`,
       );
+    if (record.kind === 'producer') this.producers.opened(record);
     if (record.kind !== 'events') return;
     for (const { header } of batchesOf(record)) {
       const batch = this.batches.get(header.bodyChecksum);
@@ -62,6 +75,7 @@ export class Ledger {
         );
       if (header.baseCounter !== this.nextCounter)
         throw new Violation('counters have no gaps', `a batch begins at ${header.baseCounter} and not at ${this.nextCounter}`);
+      if (header.producer !== 0) this.producers.appended(header);
       batch.firstCounter = header.baseCounter;
       this.nextCounter += header.count;
     }
@@ -70,6 +84,8 @@ export class Ledger {
   acknowledged(body: PackedBody, { firstCounter, index }: Proposed): void {
     const batch = this.batchOf(body);
     this.figures.acknowledged++;
+    batch.underWay--;
+    if (batch.fate === 'acknowledged') this.figures.knownAgain++;
     batch.fate = 'acknowledged';
     if (batch.firstCounter !== firstCounter)
       throw new Violation(
@@ -81,15 +97,28 @@ export class Ledger {
     this.acknowledgedUpTo = Math.max(this.acknowledgedUpTo, firstCounter + body.count - 1);
   }
 
-  rejected(body: PackedBody, error: unknown): void {
+  /** A producer with memory was told what the stream has of it. */
+  opened(producer: OpenedProducer): void {
+    this.figures.producersOpened++;
+    this.producers.told(producer);
+  }
+
+  rejected(body: PackedBody, error: unknown, stamp: ProducerStamp = NO_PRODUCER): void {
     const batch = this.batchOf(body);
+    batch.underWay--;
     if (!(error instanceof FlotillaError)) throw new Violation('errors have a code', String(error));
     if (error.code === 'OUTCOME_UNKNOWN') {
-      batch.fate = 'unknown';
+      batch.doubtful = true;
       this.figures.unknownOutcomes++;
       return;
     }
-    if (!REFUSALS.has(error.code)) throw new Violation('errors have a code', `a producer was told ${error.code}: ${error.message}`);
+    if (stamp.producer !== 0 && SEQUENCE_REFUSALS.has(error.code)) {
+      this.figures.sequenceRefusals++;
+      this.producers.refused(stamp, body, error);
+    } else if (!REFUSALS.has(error.code)) {
+      throw new Violation('errors have a code', `a producer was told ${error.code}: ${error.message}`);
+    }
+    if (batch.underWay > 0 || batch.doubtful || batch.fate === 'acknowledged') return;
     batch.fate = 'refused';
     if (batch.firstCounter !== undefined)
       throw new Violation(

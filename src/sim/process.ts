@@ -1,4 +1,5 @@
 import { type ActorId, assert, FlotillaError, type GroupId, groupId, type Random, seededRandom } from '../base/index.js';
+import type { ProducerStamp } from '../event/index.js';
 import type { Settings } from '../raft/index.js';
 import {
   type Clock,
@@ -22,6 +23,12 @@ const INCARNATION = '5'.repeat(32);
 const CLUSTER = 'c'.repeat(32);
 /** Short as the other times are. */
 const RETENTION_CHECK_MS = 40;
+
+/** A batch, and by what the stream knows it again. */
+export interface StampedBody {
+  readonly body: PackedBody;
+  readonly stamp: ProducerStamp;
+}
 
 /** A defect to be planted into the nodes of a run, to see the checks find it. Each hook is a place where it may sit. */
 export interface PlantedBug {
@@ -48,7 +55,7 @@ export interface ProcessOptions {
   readonly bug: PlantedBug | undefined;
   readonly schedule: Schedule;
   readonly send: (letter: Letter) => void;
-  readonly forward: (from: Process, to: ActorId, body: PackedBody) => Promise<Proposed>;
+  readonly forward: (from: Process, to: ActorId, batch: StampedBody) => Promise<Proposed>;
   readonly onTakesPart: (process: Process, lost: boolean) => void;
   /** It must stop, or could not begin. Called once. */
   readonly onFailed: (process: Process, error: unknown) => void;
@@ -178,8 +185,8 @@ export class Process {
         this.options.send(this.replica === undefined ? packet : (bug?.sending?.(this.replica, packet) ?? packet));
         return true;
       },
-      forward: (to, _group, body) => {
-        if (this.isLinkedTo(to)) return this.options.forward(this, to, body);
+      forward: (to, _group, body, stamp) => {
+        if (this.isLinkedTo(to)) return this.options.forward(this, to, { body, stamp });
         return Promise.reject(new FlotillaError('NO_LEADER', 'the link to the leader is down; the batch was not proposed'));
       },
       heartbeat: (to) => {

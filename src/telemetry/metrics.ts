@@ -117,6 +117,10 @@ function trafficMetrics({ counter, counterBy, gauge, histogram }: Instruments) {
     ),
     forwarded: counter('flotilla_forwarded_batches_total', 'Batches that this node handed on to the leader.'),
     refusals: counterBy('flotilla_refusals_total', 'Batches that this node did not acknowledge, by error code.', 'code', ERROR_CODES),
+    knownAgain: counter(
+      'flotilla_duplicate_batches_total',
+      'Batches that a producer with memory sent again, and that were answered with the ids they had.',
+    ),
     outcomesUnknown: counter('flotilla_outcomes_unknown_total', 'Batches that were proposed here and whose fate was not learned.'),
     produceStreams: gauge('flotilla_produce_streams', 'Open produce streams.'),
     readStreams: gauge('flotilla_read_streams', 'Open read streams.'),

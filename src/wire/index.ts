@@ -10,6 +10,7 @@ export * from './event-mapping.js';
 export * from './gathered-events.js';
 export * from './packed-body.js';
 export * from './peer-messages.js';
+export * from './producer-stamp.js';
 export * as proto from './proto.js';
 export * from './record.js';
 export * from './versions.js';

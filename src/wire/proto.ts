@@ -37,6 +37,8 @@ export {
   GetRequest,
   GetResponse,
   LeaderNotice,
+  OpenProducerRequest,
+  OpenProducerResponse,
   ProduceRequest,
   ProduceResponse,
   ReadRequest,

@@ -36,7 +36,7 @@ import type { Configuration, EntryInfo } from '../raft/index.js';
  *         24     8  first counter: what the first event in or after this record has
  *         32     4  number of events in the payload
  *         36     4  checksum of the record before (0 before the first)
- *         40     8  log time, UTC milliseconds: the latest timestamp of all events up to and in this record
+ *         40     8  log time, UTC milliseconds: the latest timestamp of all events, and of producers that were opened, up to and in this record
  *         48     4  checksum: CRC-32 over bytes 0..47, then the payload
  *         52        payload
  *
@@ -48,7 +48,7 @@ export const RECORD_HEADER_BYTES = 52;
 const CHECKSUM_OFFSET = 48;
 const RECORD_FORMAT = 1;
 
-const KINDS = ['no-op', 'configuration', 'events', 'settings', 'log-begin'] as const;
+const KINDS = ['no-op', 'configuration', 'events', 'settings', 'log-begin', 'producer'] as const;
 export type RecordKind = (typeof KINDS)[number];
 
 export interface RecordHeader {
@@ -86,7 +86,7 @@ export interface UnsealedRecord {
   readonly term: Term;
   readonly eventCount: number;
   readonly payloadBytes: number;
-  /** What its events are stamped with; absent where it has none. */
+  /** What its events are stamped with, or when a producer was opened; absent where it has no time. */
   readonly timestampMs?: number;
 }
 

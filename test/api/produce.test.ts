@@ -45,7 +45,7 @@ test('whoever was refused for want of a leader is told when there is one', async
     stream,
   });
   const running = session.run();
-  stream.ask({ requestId: 1, stream: '', events: [], packed: batch() });
+  stream.ask({ requestId: 1, stream: '', events: [], packed: batch(), producer: undefined });
   await cluster.settle();
   assert.deepEqual(
     stream.answers.map((answer) => (answer?.$case === 'failure' ? answer.value.code : answer?.$case)),

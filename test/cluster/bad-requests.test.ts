@@ -72,7 +72,13 @@ function assertTidy({ message }: RawOutcome): void {
 async function batchesStandAlone(cluster: Cluster): Promise<void> {
   const caller = new RawCaller(cluster.node(2));
   const request = (requestId: number, namespace: string, data: string): Uint8Array =>
-    encode(proto.ProduceRequest, { requestId, stream: '', events: [newEvent({ namespace, data: Buffer.from(data) })], packed: undefined });
+    encode(proto.ProduceRequest, {
+      requestId,
+      stream: '',
+      events: [newEvent({ namespace, data: Buffer.from(data) })],
+      packed: undefined,
+      producer: undefined,
+    });
   try {
     const outcome = await caller.call(
       'EventService/Produce',

@@ -1,12 +1,15 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
+import { SPOKEN_VERSIONS } from '../../src/wire/index.js';
 import { withCluster } from '../support/cluster.js';
 import type { ClusterNode } from '../support/cluster-node.js';
 import { RecordedProducers } from '../support/recorded-producers.js';
 import { until } from '../support/until.js';
 
 const VERSIONED_NODE = fileURLToPath(new URL('../support/versioned-node.ts', import.meta.url));
+
+const LATEST = SPOKEN_VERSIONS.highest;
 
 /** Runs a node that speaks no version above this one, as an older Flotilla would. */
 const speaking = (highest: number): readonly string[] => ['--import', 'tsx', VERSIONED_NODE, String(highest)];
@@ -21,7 +24,7 @@ test(
     await producers.progress(20);
     for (const node of cluster.nodes) {
       for (const other of cluster.nodes) assert.equal(await activeVersion(other), 1, `before node ${node.actor} is upgraded`);
-      await restartedAs(node, speaking(2));
+      await restartedAs(node, speaking(LATEST));
       await cluster.ready();
       await producers.progress(20);
       // Until the last is upgraded, each of them could be taken back.
@@ -29,11 +32,11 @@ test(
       await restartedAs(node, speaking(1));
       await cluster.ready();
       await producers.progress(20);
-      await restartedAs(node, speaking(2));
+      await restartedAs(node, speaking(LATEST));
       await cluster.ready();
     }
     for (const node of cluster.nodes)
-      await until(`version 2 is active for node ${node.actor}`, async () => (await activeVersion(node)) === 2);
+      await until(`version ${LATEST} is active for node ${node.actor}`, async () => (await activeVersion(node)) === LATEST);
     await producers.progress(20);
     await producers.stop();
     producers.verify(await cluster.equalDumps());
@@ -43,11 +46,11 @@ test(
     assert.equal((await one.end()).code, 1, 'an older program does not go on');
     assert.match(
       one.lastLogLines(),
-      /version 2 is active in this cluster, and this program speaks up to 1: start this node with a newer version/,
+      new RegExp(`version ${LATEST} is active in this cluster, and this program speaks up to 1: start this node with a newer version`),
     );
     const produced = await cluster.command(two, ['produce', '-n', '/after', '-d', 'x']);
     assert.equal(produced.code, 0, produced.stderr);
-    one.program = speaking(2);
+    one.program = speaking(LATEST);
     await cluster.start();
     producers.verify(await cluster.equalDumps());
   }),
@@ -62,11 +65,11 @@ test(
     one.start();
     two.start();
     await cluster.ready();
-    for (const node of [one, two]) await until('version 2 is active', async () => (await activeVersion(node)) === 2);
+    for (const node of [one, two]) await until(`version ${LATEST} is active`, async () => (await activeVersion(node)) === LATEST);
     three.program = speaking(1);
     three.start();
     assert.equal((await three.end()).code, 1);
-    assert.match(three.lastLogLines(), /speaks protocol 2, and this node 1: upgrade this node/);
+    assert.match(three.lastLogLines(), new RegExp(`speaks protocol ${LATEST}, and this node 1: upgrade this node`));
     three.program = one.program;
     three.start();
     await cluster.ready();

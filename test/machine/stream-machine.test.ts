@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { asciiBytes, type Counter, counter, FlotillaError, logIndex } from '../../src/base/index.js';
+import { asciiBytes, type Counter, counter, FlotillaError, logIndex, term } from '../../src/base/index.js';
 import {
   type CommittedRecord,
   checkSettingsChanges,
@@ -30,7 +30,7 @@ const logBegin = (first: number, index: number): Step => ({
 
 /** The next record of a log, as its machine wants it. */
 function next(machine: StreamMachine, step: Step, timeMs = machine.timeMs): CommittedRecord {
-  return { ...step, index: logIndex(machine.appliedIndex + 1), firstCounter: machine.nextCounter, timeMs };
+  return { ...step, term: term(1), index: logIndex(machine.appliedIndex + 1), firstCounter: machine.nextCounter, timeMs };
 }
 
 function machineAfter(...steps: readonly Step[]): StreamMachine {

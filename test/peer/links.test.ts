@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { crc32 } from 'node:zlib';
-import { AssertionFailure, counter, FlotillaError, LIMITS, logIndex, term } from '../../src/base/index.js';
+import { AssertionFailure, actorId, counter, FlotillaError, LIMITS, logIndex, term } from '../../src/base/index.js';
+import { NO_PRODUCER } from '../../src/event/index.js';
 import type { Logger } from '../../src/replica/index.js';
 import type { Member, PackedBody } from '../../src/wire/index.js';
 import {
@@ -220,14 +221,19 @@ test('addressThatLeadsBackToTheCaller_isRefused', async (context) => {
 
 test('forward_carriesTheBatchThereAndItsPlaceBack', async (context) => {
   const { a, two } = await pair(context, {
-    onForward: async (from, _group, body) => ({
+    onForward: async (from, _group, body, { producer, epoch, sequence }) => ({
       firstCounter: counter(body.body.byteLength),
-      index: logIndex(from),
-      term: term(body.count),
+      actor: actorId(from + producer),
+      index: logIndex(1 + epoch),
+      term: term(body.count + sequence),
     }),
   });
-  assert.deepEqual(await a.links.forward(two.actor, GROUP, bodyOf('seven b')), { firstCounter: 7, index: 1, term: 1 });
-  const many = await Promise.all(Array.from({ length: 200 }, (_, n) => a.links.forward(two.actor, GROUP, bodyOf('x'.repeat(n + 1)))));
+  const stamp = { producer: 40, epoch: 50, sequence: 60 };
+  assert.deepEqual(await a.links.forward(two.actor, GROUP, bodyOf('seven b'), stamp), { firstCounter: 7, actor: 41, index: 51, term: 61 });
+  assert.deepEqual(await a.links.forward(two.actor, GROUP, bodyOf('x'), NO_PRODUCER), { firstCounter: 1, actor: 1, index: 1, term: 1 });
+  const many = await Promise.all(
+    Array.from({ length: 200 }, (_, n) => a.links.forward(two.actor, GROUP, bodyOf('x'.repeat(n + 1)), NO_PRODUCER)),
+  );
   assert.deepEqual(
     many.map(({ firstCounter }) => firstCounter),
     Array.from({ length: 200 }, (_, n) => n + 1),
@@ -240,7 +246,7 @@ test('forward_refusalComesBackWithItsCodeAndMessage', async (context) => {
       throw new FlotillaError('NOT_LEADER', 'actor 3 leads');
     },
   });
-  await assert.rejects(a.links.forward(two.actor, GROUP, bodyOf('x')), { code: 'NOT_LEADER', message: 'actor 3 leads' });
+  await assert.rejects(a.links.forward(two.actor, GROUP, bodyOf('x'), NO_PRODUCER), { code: 'NOT_LEADER', message: 'actor 3 leads' });
 });
 
 test('forward_damagedBodyIsRefused', async (context) => {
@@ -248,10 +254,10 @@ test('forward_damagedBodyIsRefused', async (context) => {
   const { a, two } = await pair(context, {
     onForward: async () => {
       forwarded++;
-      return { firstCounter: counter(1), index: logIndex(1), term: term(1) };
+      return { firstCounter: counter(1), actor: actorId(1), index: logIndex(1), term: term(1) };
     },
   });
-  await assert.rejects(a.links.forward(two.actor, GROUP, { ...bodyOf('x'), checksum: 1 }), { code: 'INVALID_ARGUMENT' });
+  await assert.rejects(a.links.forward(two.actor, GROUP, { ...bodyOf('x'), checksum: 1 }, NO_PRODUCER), { code: 'INVALID_ARGUMENT' });
   assert.equal(forwarded, 0);
 });
 
@@ -259,8 +265,8 @@ test('forward_withoutALink_isCertainlyNotProposed', async (context) => {
   const [one, two] = await makeMembers(2);
   assert.ok(one !== undefined && two !== undefined);
   const a = await startNode(context, { members: [one, two], self: one });
-  await assert.rejects(a.links.forward(two.actor, GROUP, bodyOf('x')), { code: 'NO_LEADER' });
-  await assert.rejects(a.links.forward(one.actor, GROUP, bodyOf('x')), { code: 'NO_LEADER' });
+  await assert.rejects(a.links.forward(two.actor, GROUP, bodyOf('x'), NO_PRODUCER), { code: 'NO_LEADER' });
+  await assert.rejects(a.links.forward(one.actor, GROUP, bodyOf('x'), NO_PRODUCER), { code: 'NO_LEADER' });
 });
 
 test('forward_linkLostBeforeTheAnswer_leavesTheOutcomeUnknown', async (context) => {
@@ -271,7 +277,10 @@ test('forward_linkLostBeforeTheAnswer_leavesTheOutcomeUnknown', async (context) 
       return new Promise(() => undefined);
     },
   });
-  const outcomes = Promise.allSettled([a.links.forward(two.actor, GROUP, bodyOf('x')), a.links.forward(two.actor, GROUP, bodyOf('y'))]);
+  const outcomes = Promise.allSettled([
+    a.links.forward(two.actor, GROUP, bodyOf('x'), NO_PRODUCER),
+    a.links.forward(two.actor, GROUP, bodyOf('y'), NO_PRODUCER),
+  ]);
   await until(() => arrived === 2, 'both have arrived');
   await b.kill();
   for (const outcome of await outcomes) {
@@ -286,7 +295,7 @@ test('forward_defectOnTheLeader_isReportedThereAndUnknownHere', async (context) 
       throw new AssertionFailure('an invariant is broken');
     },
   });
-  await assert.rejects(a.links.forward(two.actor, GROUP, bodyOf('x')), { code: 'OUTCOME_UNKNOWN' });
+  await assert.rejects(a.links.forward(two.actor, GROUP, bodyOf('x'), NO_PRODUCER), { code: 'OUTCOME_UNKNOWN' });
   await until(() => b.internalErrors.length === 1, 'the defect is reported');
   assert.ok(b.internalErrors[0] instanceof AssertionFailure);
 });

@@ -94,7 +94,7 @@ export async function startNode(context: TestContext, options: TestNodeOptions):
     former: options.former ?? [],
     events: {
       onMessage: options.onMessage ?? ((from, _group, message, records) => void received.push({ from, message, records })),
-      onForward: options.onForward ?? (async () => ({ firstCounter: counter(1), index: logIndex(1), term: term(1) })),
+      onForward: options.onForward ?? (async () => ({ firstCounter: counter(1), actor: actorId(1), index: logIndex(1), term: term(1) })),
       onFetch: options.onFetch ?? (async () => []),
       onHeard: options.onHeard ?? (() => undefined),
       onLink: (peer, state) => void linkStates.push({ peer, state, atMs: performance.now() }),

@@ -158,10 +158,10 @@ export class HostCluster {
     return {
       send: (to, group, message, records) => say({ from: self, to, what: { group, message, records } }),
       heartbeat: (to) => void say({ from: self, to }),
-      forward: async (to, group, body) => {
+      forward: async (to, group, body, stamp) => {
         const leader = this.nodes.get(to);
         if (leader === undefined) throw new FlotillaError('NO_LEADER', 'the link to the leader is down');
-        return await leader.host.onForward(self, group, body);
+        return await leader.host.onForward(self, group, body, stamp);
       },
     };
   }

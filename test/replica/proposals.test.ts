@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { actorId, counter, type LogIndex, logIndex, type Term, term } from '../../src/base/index.js';
+import { NO_PRODUCER } from '../../src/event/index.js';
 import type { Proposed } from '../../src/replica/index.js';
 import { PendingProposals, type Proposal } from '../../src/replica/proposals.js';
 import { batch, fateOf } from './replica-cluster.js';
@@ -11,7 +12,7 @@ function proposal(count: number): { proposal: Proposal; fate: ReturnType<typeof 
     settlers = { resolve, reject };
   });
   assert.ok(settlers !== undefined);
-  return { proposal: { body: batch(count), actor: actorId(1), arrivedMs: 0, ...settlers }, fate: fateOf(promise) };
+  return { proposal: { body: batch(count), stamp: NO_PRODUCER, actor: actorId(1), arrivedMs: 0, ...settlers }, fate: fateOf(promise) };
 }
 
 function entry(index: number, entryTerm: number, firstCounter: number, ...proposals: Proposal[]): Parameters<PendingProposals['add']>[0] {
@@ -38,8 +39,8 @@ test('settle_givesEachBatchOfAnEntryItsFirstCounter', async () => {
   let settled = 0;
   pending.settle(logIndex(7), termsOf({ 7: 2 }), () => settled++);
   await handled();
-  assert.deepEqual(first.fate.value, { firstCounter: 11, index: 7, term: 2 });
-  assert.deepEqual(second.fate.value, { firstCounter: 14, index: 7, term: 2 });
+  assert.deepEqual(first.fate.value, { firstCounter: 11, actor: 1, index: 7, term: 2 });
+  assert.deepEqual(second.fate.value, { firstCounter: 14, actor: 1, index: 7, term: 2 });
   assert.equal(settled, 2);
 });
 

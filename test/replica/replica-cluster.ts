@@ -101,6 +101,7 @@ export class ReplicaCluster {
     const observed = new Observed();
     const fatal: unknown[] = [];
     const memberships: Membership[] = [];
+    let drawn = 0;
     const replica = new Replica({
       group: GROUP,
       self,
@@ -111,7 +112,8 @@ export class ReplicaCluster {
       transport: this.transportOf(self),
       clock,
       deadlines: new Deadlines(clock, SETTINGS.heartbeatIntervalMs / 2),
-      random: () => (actor % 10) / 10,
+      // Election time-outs by actor id, and yet no two numbers alike.
+      random: () => (actor % 10) / 10 + ++drawn / 2 ** 30,
       observer: observed,
       onMembership: (seen) => memberships.push(seen),
       onFatal: (error) => fatal.push(error),
@@ -233,12 +235,12 @@ export class ReplicaCluster {
         this.inFlight.push({ from: self, to, message, records });
         return true;
       },
-      forward: (to, _group, body): Promise<Proposed> => {
+      forward: (to, _group, body, stamp): Promise<Proposed> => {
         const leader = this.servers.get(to);
         if (leader === undefined || this.cuts.has(self) || this.cuts.has(to)) {
           return Promise.reject(new FlotillaError('NO_LEADER', 'the link to the leader is down; the batch was not proposed'));
         }
-        return leader.replica.proposeFor(self, body);
+        return leader.replica.proposeFor(self, body, stamp);
       },
     };
   }

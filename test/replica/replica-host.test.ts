@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { actorId, groupId, logIndex, term } from '../../src/base/index.js';
+import { NO_PRODUCER } from '../../src/event/index.js';
 import { HostCluster, hosted, SETTINGS } from './host-cluster.js';
 import { batch, fateOf } from './replica-cluster.js';
 
@@ -31,7 +32,7 @@ test('a message of a group that is not here is dropped and counted; a batch for 
   const { host, unknownGroups } = cluster.node(1);
   host.onMessage(actorId(2), groupId(99), { type: 'timeout-now', term: term(1) }, []);
   assert.deepEqual(unknownGroups, [99]);
-  await assert.rejects(host.onForward(actorId(2), groupId(99), batch()), { code: 'NOT_LEADER' });
+  await assert.rejects(host.onForward(actorId(2), groupId(99), batch(), NO_PRODUCER), { code: 'NOT_LEADER' });
 });
 
 test('however many groups rest, a node has one timer, and says only that it lives', async () => {

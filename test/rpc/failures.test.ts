@@ -169,7 +169,13 @@ test('serverThatComesBack_isDialledAgainWithinHalfASecond', async (context) => {
   await assert.rejects(first.client.unary('append', appendRequest('')));
   const second = new RpcServer({ onInternalError: () => undefined });
   const missing = (): Promise<never> => Promise.reject(new Error('not in this test'));
-  second.add(proto.EventServiceDefinition, { append: async () => appendResponse('second'), produce: missing, read: missing, get: missing });
+  second.add(proto.EventServiceDefinition, {
+    append: async () => appendResponse('second'),
+    produce: missing,
+    read: missing,
+    get: missing,
+    openProducer: missing,
+  });
   await second.listen('127.0.0.1', Number(first.address.split(':')[1]));
   context.after(() => second.close(0));
   await first.client.waitForReady(1000);
@@ -189,7 +195,13 @@ test('takenPort_saysWhatToDo', async (context) => {
 test('localhost_isReachableByName_andByItsAddress', async (context) => {
   const server = new RpcServer({ onInternalError: () => undefined });
   const missing = (): Promise<never> => Promise.reject(new Error('not in this test'));
-  server.add(proto.EventServiceDefinition, { append: async () => appendResponse('here'), produce: missing, read: missing, get: missing });
+  server.add(proto.EventServiceDefinition, {
+    append: async () => appendResponse('here'),
+    produce: missing,
+    read: missing,
+    get: missing,
+    openProducer: missing,
+  });
   const port = await server.listen('localhost', 0);
   context.after(() => server.close(0));
   for (const host of ['localhost', '127.0.0.1']) {

@@ -21,7 +21,14 @@ export async function startFixture(
   const internalErrors: { error: unknown; method: string }[] = [];
   const server = new RpcServer({ onInternalError: (error, method) => internalErrors.push({ error, method }), ...options });
   const missing = (): Promise<never> => Promise.reject(new Error('this test has no such handler'));
-  server.add(proto.EventServiceDefinition, { append: missing, produce: missing, read: missing, get: missing, ...handlers });
+  server.add(proto.EventServiceDefinition, {
+    append: missing,
+    produce: missing,
+    read: missing,
+    get: missing,
+    openProducer: missing,
+    ...handlers,
+  });
   const port = await server.listen('127.0.0.1', 0);
   const address = `127.0.0.1:${port}`;
   const client = new RpcClient(proto.EventServiceDefinition, address);
@@ -32,7 +39,7 @@ export async function startFixture(
   return { server, client, address, internalErrors };
 }
 
-export const appendRequest = (stream: string): proto.AppendRequest => ({ stream, events: [], packed: undefined });
+export const appendRequest = (stream: string): proto.AppendRequest => ({ stream, events: [], packed: undefined, producer: undefined });
 
 export const appendResponse = (firstId: string): proto.AppendResponse => ({
   receipt: { firstId, lastId: '', count: 1, term: 1, logIndex: 2, incarnation: '' },
@@ -43,6 +50,7 @@ export const produceRequest = (requestId: number, body = new Uint8Array(0)): pro
   stream: '',
   events: [],
   packed: { body, count: 1, checksum: 0 },
+  producer: undefined,
 });
 
 export const produceResponse = (requestId: number): proto.ProduceResponse => ({ requestId, outcome: undefined });

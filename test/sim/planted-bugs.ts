@@ -1,9 +1,13 @@
 import assert from 'node:assert/strict';
-import { type LogIndex, logIndex } from '../../src/base/index.js';
+import { FlotillaError, type LogIndex, logIndex } from '../../src/base/index.js';
+import type { ProducerStamp } from '../../src/event/index.js';
+import type { KnownBatch } from '../../src/machine/index.js';
 import { type Configuration, committedIndex, isJoint, leaveJoint, type PlacedConfiguration, RaftCore } from '../../src/raft/index.js';
 import { appendConfiguration } from '../../src/raft/leader.js';
 import { ServerState } from '../../src/raft/server-state.js';
 import type { Replica } from '../../src/replica/index.js';
+import { ProducerDesk } from '../../src/replica/producer-desk.js';
+import { Proposer } from '../../src/replica/proposer.js';
 import type { PlantedBug } from '../../src/sim/index.js';
 import { GROUP } from '../../src/sim/process.js';
 import { GroupStore, type GroupWrite } from '../../src/storage/group-store.js';
@@ -19,7 +23,7 @@ interface Planted {
 export const PLANTED_BUGS: Readonly<Record<string, Planted>> = {
   /** Section 3.6.2, figure 3.7: the rule that a leader counts only entries of its own term is left out. */
   'an old term is committed by counting': {
-    foundWith: 5,
+    foundWith: 2,
     bug: { afterInput: (replica) => commit(replica, coreOf(replica).configuration, () => true) },
   },
   'the vote is not persisted': {
@@ -70,7 +74,7 @@ export const PLANTED_BUGS: Readonly<Record<string, Planted>> = {
   },
   /** A follower acknowledges the end of its log, matched or not. */
   'matchIndex is taken from the last index': {
-    foundWith: 5,
+    foundWith: 3,
     bug: {
       sending(replica, packet) {
         const { message } = packet;
@@ -80,7 +84,7 @@ export const PLANTED_BUGS: Readonly<Record<string, Planted>> = {
     },
   },
   'a heartbeat commits more than the follower is known to hold': {
-    foundWith: 11,
+    foundWith: 3,
     bug: {
       sending(replica, packet) {
         const { message } = packet;
@@ -99,11 +103,11 @@ export const PLANTED_BUGS: Readonly<Record<string, Planted>> = {
   },
   /** A joint configuration is left, and the next change begun, before it is committed. */
   'two changes of the members at once': {
-    foundWith: 1,
+    foundWith: 3,
     bug: { afterInput: (replica) => goOnAsIfCommitted(replica, () => true) },
   },
   'a learner is counted': {
-    foundWith: 3,
+    foundWith: 10,
     bug: {
       afterInput(replica) {
         const { voters, learners } = replica.membership;
@@ -117,7 +121,7 @@ export const PLANTED_BUGS: Readonly<Record<string, Planted>> = {
     bug: { afterInput: (replica) => commit(replica, { ...replica.membership, outgoing: [] }) },
   },
   'a log that is behind gets the vote': {
-    foundWith: 3,
+    foundWith: 2,
     bug: {
       started(replica) {
         serverOf(replica).log.isUpToDate = () => true;
@@ -135,7 +139,7 @@ export const PLANTED_BUGS: Readonly<Record<string, Planted>> = {
   },
   /** Section 6.4, first step: a new leader does not know yet what is committed. */
   'reads are answered before the no-op is committed': {
-    foundWith: 19,
+    foundWith: 10,
     bug: {
       afterInput(replica) {
         const server = serverOf(replica);
@@ -149,17 +153,18 @@ export const PLANTED_BUGS: Readonly<Record<string, Planted>> = {
   },
   /** Section 6.4, second step: another may have been elected meanwhile. */
   'a leader answers reads without asking a majority': {
-    foundWith: 16,
+    foundWith: 2,
     bug: {
       started(replica) {
         const ask = replica.confirmReadIndex.bind(replica);
-        replica.confirmReadIndex = () => (coreOf(replica).leadsWithCommit ? Promise.resolve(replica.commitIndex) : ask());
+        replica.confirmReadIndex = () =>
+          replica.commitIndex >= (coreOf(replica).noopIndex ?? Number.POSITIVE_INFINITY) ? Promise.resolve(replica.commitIndex) : ask();
       },
     },
   },
   /** A crash in between, and the log looks as if it had lost its end. */
   'the marker is ahead of the log': {
-    foundWith: 9,
+    foundWith: 4,
     bug: {
       started(_, storage) {
         const stores: unknown = Reflect.get(storage, 'stores');
@@ -170,12 +175,12 @@ export const PLANTED_BUGS: Readonly<Record<string, Planted>> = {
   },
   /** The replica goes on from the snapshot, and the log on disk is the one from before. */
   'a snapshot is applied half': {
-    foundWith: 1,
+    foundWith: 71,
     bug: { storing: (requests) => requests.map(({ snapshot: _, ...request }) => request) },
   },
   /** What was true where the log begins is not all in it: the receiver's state is not the one that replay would reach. */
   'a snapshot leaves out a part of the state': {
-    foundWith: 1,
+    foundWith: 167,
     bug: {
       started(_, storage) {
         const log = storage.group(GROUP);
@@ -189,7 +194,7 @@ export const PLANTED_BUGS: Readonly<Record<string, Planted>> = {
   },
   /** Settings and the log's begin come with the records that set them, and those are not sent. */
   "a snapshot leaves out the stream's state": {
-    foundWith: 62,
+    foundWith: 71,
     bug: {
       started(_, storage) {
         const log = storage.group(GROUP);
@@ -217,13 +222,106 @@ export const PLANTED_BUGS: Readonly<Record<string, Planted>> = {
       },
     },
   },
-  // A snapshot without the producer table and a refusal that rests on an uncommitted event come with what they break.
+  /** Whoever got the log as a snapshot knows no producer any more. */
+  'a snapshot without the producer table': {
+    foundWith: 71,
+    bug: {
+      started(_, storage) {
+        const log = storage.group(GROUP);
+        const whole = log.checkpointAt.bind(log);
+        log.checkpointAt = async (index) => {
+          const checkpoint = await whole(index);
+          const { producers: _producers, ...state } = JSON.parse(Buffer.from(checkpoint.state).toString());
+          return { ...checkpoint, state: Buffer.from(JSON.stringify(state)) };
+        };
+      },
+    },
+  },
+  /** The batch in its place is in the leader's log, and may never be committed. */
+  'a refusal rests on an uncommitted event': {
+    foundWith: 4,
+    bug: {
+      started(replica) {
+        const desk = deskOf(replica);
+        const decide = desk.decide.bind(desk);
+        const proposed = new Map<string, number>();
+        desk.decide = (stamp, body) => {
+          const decision = decide(stamp, body);
+          const place = `${stamp.producer} ${stamp.sequence}`;
+          if (decision.kind === 'append') proposed.set(place, body.checksum);
+          const there = proposed.get(place);
+          if (decision.kind !== 'wait' || there === undefined || there === body.checksum) return decision;
+          return { kind: 'refuse', error: new FlotillaError('SEQUENCE_REUSED', 'other events have this sequence') };
+        };
+      },
+    },
+  },
+  /** The first attempt is in the leader's log, and may never be committed. */
+  'a duplicate is acknowledged before its first attempt is committed': {
+    foundWith: 4,
+    bug: {
+      started(replica) {
+        const desk = deskOf(replica);
+        const [decide, appended] = [desk.decide.bind(desk), desk.appended.bind(desk)];
+        const open = new Map<string, KnownBatch>();
+        const nameOf = ({ producer, sequence }: ProducerStamp): string => `${producer} ${sequence}`;
+        desk.appended = (stamp, index) => {
+          appended(stamp, index);
+          const place = { count: 1, firstCounter: replica.tail.nextCounter, actor: replica.self, index, term: replica.term };
+          open.set(nameOf(stamp), { ...place, bodyLength: 0, bodyChecksum: 0 });
+        };
+        desk.decide = (stamp, body) => {
+          const decision = decide(stamp, body);
+          const batch = open.get(nameOf(stamp));
+          return decision.kind === 'wait' && batch !== undefined ? { kind: 'known', batch } : decision;
+        };
+      },
+    },
+  },
+  /** A new leader goes by the producers as it knows them, and has not applied all that is in its log. */
+  'a new leader decides before its no-op is applied': {
+    foundWith: 18,
+    bug: {
+      started(replica) {
+        const desk = deskOf(replica);
+        const decide = desk.decide.bind(desk);
+        const { stream } = replica;
+        desk.decide = (stamp, body) => {
+          const real = stream.appliedIndex;
+          if (real >= (coreOf(replica).noopIndex ?? real)) return decide(stamp, body);
+          Object.defineProperty(stream, 'appliedIndex', { configurable: true, get: () => coreOf(replica).noopIndex });
+          try {
+            return decide(stamp, body);
+          } finally {
+            Reflect.deleteProperty(stream, 'appliedIndex');
+          }
+        };
+      },
+    },
+  },
+  /** What a producer has on its way counts for nothing: a batch that is sent twice at once goes in twice. */
+  'producers are known by committed batches only': {
+    foundWith: 2,
+    bug: {
+      started(replica) {
+        deskOf(replica).appended = () => undefined;
+      },
+    },
+  },
 };
 
 function coreOf(replica: Replica): RaftCore {
   const core: unknown = Reflect.get(replica, 'core');
   assert(core instanceof RaftCore, 'a replica keeps consensus in `core`');
   return core;
+}
+
+function deskOf(replica: Replica): ProducerDesk {
+  const proposer: unknown = Reflect.get(replica, 'proposer');
+  assert(proposer instanceof Proposer, 'a replica keeps what it proposes in `proposer`');
+  const desk: unknown = Reflect.get(proposer, 'desk');
+  assert(desk instanceof ProducerDesk, 'a proposer decides about producers with `desk`');
+  return desk;
 }
 
 function serverOf(replica: Replica): ServerState {

@@ -211,7 +211,11 @@ export function newEvent(event: Partial<proto.NewEvent> & { readonly namespace: 
 
 /** Appends through one connection, and returns the receipt. */
 export async function append(client: EventClient, events: readonly proto.NewEvent[], timeoutMs = CALL_TIMEOUT_MS): Promise<proto.Receipt> {
-  const { receipt } = await client.unary('append', { stream: '', events: [...events], packed: undefined }, { timeoutMs });
+  const { receipt } = await client.unary(
+    'append',
+    { stream: '', events: [...events], packed: undefined, producer: undefined },
+    { timeoutMs },
+  );
   assert.ok(receipt !== undefined);
   return receipt;
 }

@@ -131,6 +131,7 @@ export class FakeNode {
       produce: (stream, call) => this.produce(stream, call),
       read: (request, stream, call) => this.read(request, stream, call),
       get: (request) => this.get(request),
+      openProducer: () => Promise.reject(new FlotillaError('INTERNAL', 'the fake remembers no producers')),
     });
     server.add(proto.ClusterServiceDefinition, {
       formCluster: () => Promise.reject(new FlotillaError('INVALID_ARGUMENT', 'the fake has formed')),

@@ -47,6 +47,12 @@ export interface PackedBody {
   checksum: number;
 }
 
+export interface ProducerStamp {
+  producerId: number;
+  epoch: number;
+  sequence: number;
+}
+
 export interface Receipt {
   firstId: string;
   lastId: string;
@@ -462,6 +468,74 @@ export const PackedBody: MessageFns<PackedBody> = {
             }
 
             message.checksum = reader.fixed32();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseProducerStamp(): ProducerStamp {
+  return { producerId: 0, epoch: 0, sequence: 0 };
+}
+
+export const ProducerStamp: MessageFns<ProducerStamp> = {
+  encode(message: ProducerStamp, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.producerId !== 0) {
+      writer.uint32(8).uint64(message.producerId);
+    }
+    if (message.epoch !== 0) {
+      writer.uint32(16).uint32(message.epoch);
+    }
+    if (message.sequence !== 0) {
+      writer.uint32(24).uint64(message.sequence);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ProducerStamp {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseProducerStamp();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.producerId = longToNumber(reader.uint64());
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.epoch = reader.uint32();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.sequence = longToNumber(reader.uint64());
             continue;
           }
         }

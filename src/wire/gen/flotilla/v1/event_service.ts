@@ -6,7 +6,7 @@
 
 /* eslint-disable */
 import { BinaryReader, BinaryWriter } from "@bufbuild/protobuf/wire";
-import { Event, NewEvent, PackedBody, Receipt } from "./event.js";
+import { Event, NewEvent, PackedBody, ProducerStamp, Receipt } from "./event.js";
 
 export const protobufPackage = "flotilla.v1";
 
@@ -22,6 +22,19 @@ export interface AppendRequest {
   stream: string;
   events: NewEvent[];
   packed: PackedBody | undefined;
+  producer: ProducerStamp | undefined;
+}
+
+export interface OpenProducerRequest {
+  stream: string;
+  name: string;
+}
+
+export interface OpenProducerResponse {
+  producerId: number;
+  epoch: number;
+  lastSequence: number;
+  incarnation: string;
 }
 
 export interface AppendResponse {
@@ -33,6 +46,7 @@ export interface ProduceRequest {
   stream: string;
   events: NewEvent[];
   packed: PackedBody | undefined;
+  producer: ProducerStamp | undefined;
 }
 
 export interface ProduceResponse {
@@ -116,7 +130,7 @@ export interface BatchList {
 }
 
 function createBaseAppendRequest(): AppendRequest {
-  return { stream: "", events: [], packed: undefined };
+  return { stream: "", events: [], packed: undefined, producer: undefined };
 }
 
 export const AppendRequest: MessageFns<AppendRequest> = {
@@ -129,6 +143,9 @@ export const AppendRequest: MessageFns<AppendRequest> = {
     }
     if (message.packed !== undefined) {
       PackedBody.encode(message.packed, writer.uint32(26).fork()).join();
+    }
+    if (message.producer !== undefined) {
+      ProducerStamp.encode(message.producer, writer.uint32(34).fork()).join();
     }
     return writer;
   },
@@ -168,6 +185,150 @@ export const AppendRequest: MessageFns<AppendRequest> = {
             }
 
             message.packed = PackedBody.decode(reader, reader.uint32());
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.producer = ProducerStamp.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseOpenProducerRequest(): OpenProducerRequest {
+  return { stream: "", name: "" };
+}
+
+export const OpenProducerRequest: MessageFns<OpenProducerRequest> = {
+  encode(message: OpenProducerRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.stream !== "") {
+      writer.uint32(10).string(message.stream);
+    }
+    if (message.name !== "") {
+      writer.uint32(18).string(message.name);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): OpenProducerRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseOpenProducerRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.stream = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.name = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseOpenProducerResponse(): OpenProducerResponse {
+  return { producerId: 0, epoch: 0, lastSequence: 0, incarnation: "" };
+}
+
+export const OpenProducerResponse: MessageFns<OpenProducerResponse> = {
+  encode(message: OpenProducerResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.producerId !== 0) {
+      writer.uint32(8).uint64(message.producerId);
+    }
+    if (message.epoch !== 0) {
+      writer.uint32(16).uint32(message.epoch);
+    }
+    if (message.lastSequence !== 0) {
+      writer.uint32(24).uint64(message.lastSequence);
+    }
+    if (message.incarnation !== "") {
+      writer.uint32(34).string(message.incarnation);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): OpenProducerResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseOpenProducerResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.producerId = longToNumber(reader.uint64());
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.epoch = reader.uint32();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.lastSequence = longToNumber(reader.uint64());
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.incarnation = reader.string();
             continue;
           }
         }
@@ -230,7 +391,7 @@ export const AppendResponse: MessageFns<AppendResponse> = {
 };
 
 function createBaseProduceRequest(): ProduceRequest {
-  return { requestId: 0, stream: "", events: [], packed: undefined };
+  return { requestId: 0, stream: "", events: [], packed: undefined, producer: undefined };
 }
 
 export const ProduceRequest: MessageFns<ProduceRequest> = {
@@ -246,6 +407,9 @@ export const ProduceRequest: MessageFns<ProduceRequest> = {
     }
     if (message.packed !== undefined) {
       PackedBody.encode(message.packed, writer.uint32(34).fork()).join();
+    }
+    if (message.producer !== undefined) {
+      ProducerStamp.encode(message.producer, writer.uint32(42).fork()).join();
     }
     return writer;
   },
@@ -293,6 +457,14 @@ export const ProduceRequest: MessageFns<ProduceRequest> = {
             }
 
             message.packed = PackedBody.decode(reader, reader.uint32());
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.producer = ProducerStamp.decode(reader, reader.uint32());
             continue;
           }
         }
@@ -1234,6 +1406,14 @@ export const EventServiceDefinition = {
       requestType: GetRequest as typeof GetRequest,
       requestStream: false,
       responseType: GetResponse as typeof GetResponse,
+      responseStream: false,
+      options: {},
+    },
+    openProducer: {
+      name: "OpenProducer",
+      requestType: OpenProducerRequest as typeof OpenProducerRequest,
+      requestStream: false,
+      responseType: OpenProducerResponse as typeof OpenProducerResponse,
       responseStream: false,
       options: {},
     },

@@ -6,7 +6,7 @@
 
 /* eslint-disable */
 import { BinaryReader, BinaryWriter } from "@bufbuild/protobuf/wire";
-import { PackedBody } from "./event.js";
+import { PackedBody, ProducerStamp } from "./event.js";
 
 export const protobufPackage = "flotilla.v1";
 
@@ -142,6 +142,7 @@ export interface ForwardRequest {
   requestId: number;
   group: number;
   packed: PackedBody | undefined;
+  producer: ProducerStamp | undefined;
 }
 
 export interface ForwardResponse {
@@ -156,6 +157,7 @@ export interface ForwardResponse_Proposed {
   firstCounter: number;
   logIndex: number;
   term: number;
+  actorId: number;
 }
 
 export interface ForwardResponse_Failure {
@@ -1534,7 +1536,7 @@ export const ReadIndexResponse: MessageFns<ReadIndexResponse> = {
 };
 
 function createBaseForwardRequest(): ForwardRequest {
-  return { requestId: 0, group: 0, packed: undefined };
+  return { requestId: 0, group: 0, packed: undefined, producer: undefined };
 }
 
 export const ForwardRequest: MessageFns<ForwardRequest> = {
@@ -1547,6 +1549,9 @@ export const ForwardRequest: MessageFns<ForwardRequest> = {
     }
     if (message.packed !== undefined) {
       PackedBody.encode(message.packed, writer.uint32(26).fork()).join();
+    }
+    if (message.producer !== undefined) {
+      ProducerStamp.encode(message.producer, writer.uint32(34).fork()).join();
     }
     return writer;
   },
@@ -1586,6 +1591,14 @@ export const ForwardRequest: MessageFns<ForwardRequest> = {
             }
 
             message.packed = PackedBody.decode(reader, reader.uint32());
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.producer = ProducerStamp.decode(reader, reader.uint32());
             continue;
           }
         }
@@ -1672,7 +1685,7 @@ export const ForwardResponse: MessageFns<ForwardResponse> = {
 };
 
 function createBaseForwardResponse_Proposed(): ForwardResponse_Proposed {
-  return { firstCounter: 0, logIndex: 0, term: 0 };
+  return { firstCounter: 0, logIndex: 0, term: 0, actorId: 0 };
 }
 
 export const ForwardResponse_Proposed: MessageFns<ForwardResponse_Proposed> = {
@@ -1685,6 +1698,9 @@ export const ForwardResponse_Proposed: MessageFns<ForwardResponse_Proposed> = {
     }
     if (message.term !== 0) {
       writer.uint32(24).uint64(message.term);
+    }
+    if (message.actorId !== 0) {
+      writer.uint32(32).uint32(message.actorId);
     }
     return writer;
   },
@@ -1724,6 +1740,14 @@ export const ForwardResponse_Proposed: MessageFns<ForwardResponse_Proposed> = {
             }
 
             message.term = longToNumber(reader.uint64());
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.actorId = reader.uint32();
             continue;
           }
         }

@@ -1,0 +1,61 @@
+import { FlotillaError, type LogIndex, type Random, type Term } from '../base/index.js';
+import { encodeOpenProducer } from '../machine/index.js';
+import type { RaftCore } from '../raft/index.js';
+import type { StreamState } from './stream-state.js';
+
+/** What a producer with memory stamps its batches with. */
+export interface OpenedProducer {
+  readonly id: number;
+  readonly epoch: number;
+  /** Of the last batch that the stream has of it; 0 where there is none. */
+  readonly sequence: number;
+}
+
+/** Opens producers with memory, on the leader, and knows whose next epoch is on its way. */
+export class ProducerOpenings {
+  private readonly core: RaftCore;
+  private readonly stream: StreamState;
+  private readonly random: Random;
+  /** Per name the last opening that this leader has appended in its term. */
+  private readonly underWay = new Map<string, LogIndex>();
+  private term: Term | undefined;
+
+  constructor(options: { readonly core: RaftCore; readonly stream: StreamState; readonly random: Random }) {
+    this.core = options.core;
+    this.stream = options.stream;
+    this.random = options.random;
+  }
+
+  /**
+   * Whoever holds an earlier epoch of the name is refused from then on; the
+   * empty name is shared by none. Rejects as {@link StreamState.propose} does, and with PRODUCER_FENCED
+   * where another has opened the name meanwhile.
+   */
+  async open(name: string): Promise<OpenedProducer> {
+    const proposed = this.newId();
+    await this.stream.propose('producer', encodeOpenProducer({ id: proposed, name }), (index) => this.begin(name, index));
+    const producer = name === '' ? this.stream.producer(proposed) : this.stream.producerNamed(name);
+    if (producer?.openedAs === proposed) return { id: producer.id, epoch: producer.epoch, sequence: producer.sequence };
+    throw new FlotillaError('PRODUCER_FENCED', `name: another has opened producer "${name}" at the same time, and later`);
+  }
+
+  /** The record that takes effect before anything can be said about this name; undefined where there is none. */
+  openingOf(name: string): LogIndex | undefined {
+    const index = this.term === this.core.term ? this.underWay.get(name) : undefined;
+    return index !== undefined && index > this.stream.appliedIndex ? index : undefined;
+  }
+
+  private begin(name: string, index: LogIndex): void {
+    if (this.term !== this.core.term) this.underWay.clear();
+    this.term = this.core.term;
+    for (const [other, before] of this.underWay) if (before <= this.stream.appliedIndex) this.underWay.delete(other);
+    if (name !== '') this.underWay.set(name, index);
+  }
+
+  /** 53 bits: no later producer gets it again, not even in a stream that was restored to an earlier state. */
+  private newId(): number {
+    let id = Math.floor(this.random() * 2 ** 21) * 2 ** 32 + Math.floor(this.random() * 2 ** 32);
+    while (id === 0 || this.stream.producer(id) !== undefined) id = (id + 1) % 2 ** 53;
+    return id;
+  }
+}

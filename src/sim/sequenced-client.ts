@@ -1,0 +1,91 @@
+import { FlotillaError } from '../base/index.js';
+import type { ProducerStamp } from '../event/index.js';
+import type { OpenedProducer, Replica } from '../replica/index.js';
+import type { PackedBody } from '../wire/index.js';
+import type { Cluster } from './cluster.js';
+import { Violation } from './violation.js';
+
+/** Batches that one has begun and has no ids of. */
+const OPEN_MAX = 3;
+
+/**
+ * A producer with memory: it sends what it has begun again and again, at
+ * whichever node, until it is told the ids. Now and then it begins anew under
+ * its name, or gives up on events whose outcome it does not know and uses their
+ * sequence for others.
+ */
+export class SequencedClient {
+  private readonly cluster: Cluster;
+  private readonly name: string;
+  private readonly newBody: () => PackedBody;
+  private opened: OpenedProducer | undefined;
+  private readonly open = new Map<number, PackedBody>();
+  private nextSequence = 1;
+  private acknowledged = 0;
+
+  constructor(cluster: Cluster, name: string, newBody: () => PackedBody) {
+    this.cluster = cluster;
+    this.name = name;
+    this.newBody = newBody;
+  }
+
+  act(replica: Replica): void {
+    const { cluster, opened } = this;
+    if (opened === undefined || cluster.random() < 0.02) void this.openAt(replica);
+    else if (this.open.size < OPEN_MAX && cluster.random() < 0.5) this.sendNew(replica, opened);
+    else this.sendAgain(replica, opened);
+  }
+
+  private async openAt(replica: Replica): Promise<void> {
+    try {
+      const opened = await replica.producers.open(this.name);
+      this.cluster.defer(() => {
+        this.cluster.ledger.opened(opened);
+        if (opened.sequence < this.acknowledged)
+          throw new Violation('a producer is remembered', `${this.name} was told ${opened.sequence}, after ${this.acknowledged}`);
+      });
+      this.opened = opened;
+      this.nextSequence = Math.max(opened.sequence, this.acknowledged, ...this.open.keys()) + 1;
+    } catch (error) {
+      // It may have been opened all the same; another may be open already.
+      if (!(error instanceof FlotillaError)) throw error;
+    }
+  }
+
+  private sendNew(replica: Replica, opened: OpenedProducer): void {
+    const sequence = this.nextSequence++;
+    const body = this.newBody();
+    this.open.set(sequence, body);
+    void this.sendTo(replica, { producer: opened.id, epoch: opened.epoch, sequence }, body);
+  }
+
+  private sendAgain(replica: Replica, opened: OpenedProducer): void {
+    const { cluster } = this;
+    const open = [...this.open];
+    const picked = open[cluster.between(0, Math.max(0, open.length - 1))];
+    if (picked === undefined) return;
+    const [sequence] = picked;
+    const body = cluster.random() < 0.2 ? this.newBody() : picked[1];
+    this.open.set(sequence, body);
+    void this.sendTo(replica, { producer: opened.id, epoch: opened.epoch, sequence }, body);
+  }
+
+  private async sendTo(replica: Replica, stamp: ProducerStamp, body: PackedBody): Promise<void> {
+    const { ledger } = this.cluster;
+    ledger.sent(body);
+    try {
+      const proposed = await replica.submit(body, stamp);
+      this.cluster.defer(() => ledger.acknowledged(body, proposed));
+      this.settled(stamp);
+    } catch (error) {
+      this.cluster.defer(() => ledger.rejected(body, error, stamp));
+      // Other events of its own are there: they were not given up in time.
+      if (error instanceof FlotillaError && error.code === 'SEQUENCE_REUSED') this.settled(stamp);
+    }
+  }
+
+  private settled({ sequence }: ProducerStamp): void {
+    this.open.delete(sequence);
+    this.acknowledged = Math.max(this.acknowledged, sequence);
+  }
+}

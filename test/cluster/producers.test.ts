@@ -1,0 +1,114 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import type { FlotillaClient, IdempotentProducer } from '../../src/client/index.js';
+import { SPOKEN_VERSIONS } from '../../src/wire/index.js';
+import { type Cluster, withReadyCluster } from '../support/cluster.js';
+import { RecordedProducers } from '../support/recorded-producers.js';
+import { until } from '../support/until.js';
+
+const WORKERS = 4;
+
+test(
+  'producers with memory: the leader is killed, and then all nodes are, and every event is there once, at the id that was told',
+  withReadyCluster({}, async (cluster) => {
+    const client = cluster.client();
+    const idle: IdempotentProducer[] = [];
+    for (let made = 0; made < WORKERS; made++) idle.push(await client.openProducer());
+    const producers = new RecordedProducers((event) => appendBy(idle, event), { workers: WORKERS });
+    await producers.progress(40);
+    for (let kill = 0; kill < 2; kill++) {
+      const leader = await cluster.leader();
+      await leader.kill('SIGKILL');
+      await producers.progress(WORKERS + 1);
+      leader.start();
+      await cluster.ready();
+      await producers.progress(20);
+    }
+    await Promise.all(cluster.nodes.map((node) => node.kill('SIGKILL')));
+    for (const node of cluster.nodes) node.start();
+    await cluster.ready();
+    await producers.progress(20);
+    await producers.stop();
+    assert.equal(producers.refused.size + producers.unknown.size, 0);
+    const dump = await cluster.equalDumps();
+    producers.verify(dump);
+    assert.equal(dump.length, producers.acknowledged.size, 'nothing is there twice');
+  }),
+);
+
+test(
+  'who opens a name goes on where the last left off, through any node, and the last may append no more',
+  withReadyCluster({}, async (cluster) => {
+    const [one, other] = [clientOf(cluster, 1), clientOf(cluster, 2)];
+    const before = await one.openProducer('import-2026');
+    for (const data of ['a', 'b']) await before.append([{ namespace: '/n', data }]);
+    const after = await other.openProducer('import-2026');
+    assert.equal(after.lastSequence, 2);
+    await assert.rejects(before.append([{ namespace: '/n', data: 'c' }]), { code: 'PRODUCER_FENCED' });
+    await after.append([{ namespace: '/n', data: 'd' }]);
+    const events = (await cluster.equalDumps()).map(({ data }) => data);
+    assert.deepEqual(events, ['a', 'b', 'd']);
+    await assert.rejects(one.openProducer('no/name'), { code: 'INVALID_ARGUMENT', message: /name: "no\/name" is not a producer name/ });
+  }),
+);
+
+test(
+  'over plain gRPC: a stamp is refused where it makes no sense, with the field, and answered with the first ids where it does',
+  withReadyCluster({}, async (cluster) => {
+    const [client, opened] = [cluster.node(1).connect(), await openAtLeader(cluster)];
+    const append = async (producer: Partial<Stamp>, data = 'x'): Promise<string> => {
+      const events = [{ namespace: '/n', data: Buffer.from(data), parentId: '', type: '', contentType: '', metadata: new Map() }];
+      const stamp = { producerId: opened.producerId, epoch: opened.epoch, sequence: 1, ...producer };
+      const { receipt } = await client.unary('append', { stream: '', events, packed: undefined, producer: stamp });
+      return receipt?.firstId ?? '';
+    };
+    const id = await append({});
+    assert.equal(await append({}), id);
+    for (const [stamp, code, message] of [
+      [{ producerId: 0 }, 'INVALID_ARGUMENT', /producer\.producer_id: is missing/],
+      [{ epoch: 0 }, 'INVALID_ARGUMENT', /producer\.epoch: is missing/],
+      [{ sequence: 0 }, 'INVALID_ARGUMENT', /producer\.sequence: is missing/],
+      [{ epoch: 2 }, 'INVALID_ARGUMENT', /producer\.epoch: .* was opened with epoch 1, not 2/],
+      [{ sequence: 3 }, 'SEQUENCE_GAP', /3 does not follow 1/],
+      [{ sequence: Number.MAX_SAFE_INTEGER }, 'SEQUENCE_GAP', /does not follow 1/],
+      [{ producerId: 7 }, 'PRODUCER_EXPIRED', /7 is not known/],
+    ] as const)
+      await assert.rejects(append(stamp), { code, message }, JSON.stringify(stamp));
+    await assert.rejects(append({}, 'other'), { code: 'SEQUENCE_REUSED' });
+    client.close();
+    assert.equal((await cluster.equalDumps()).length, 1);
+  }),
+);
+
+interface Stamp {
+  readonly producerId: number;
+  readonly epoch: number;
+  readonly sequence: number;
+}
+
+/** By whichever producer has nothing under way; there is one for each worker. */
+async function appendBy(
+  idle: IdempotentProducer[],
+  event: Parameters<FlotillaClient['produce']>[0],
+): ReturnType<FlotillaClient['produce']> {
+  const producer = idle.pop();
+  assert.ok(producer !== undefined, 'a worker has a producer');
+  try {
+    return await producer.append([event]);
+  } finally {
+    idle.push(producer);
+  }
+}
+
+function clientOf(cluster: Cluster, actor: number): FlotillaClient {
+  return cluster.client({ hosts: cluster.node(actor).address });
+}
+
+async function openAtLeader(cluster: Cluster): Promise<Stamp> {
+  const leader = await cluster.leader();
+  await until('producers are known to all', async () => (await leader.clusterStatus()).activeVersion === SPOKEN_VERSIONS.highest);
+  const client = leader.connect();
+  const { producerId, epoch } = await client.unary('openProducer', { stream: '', name: '' });
+  client.close();
+  return { producerId, epoch, sequence: 0 };
+}
