@@ -21,7 +21,8 @@ export class SequencedClient {
   private opened: OpenedProducer | undefined;
   private readonly open = new Map<number, PackedBody>();
   private nextSequence = 1;
-  private acknowledged = 0;
+  /** The last of its batches that it knows to be there. */
+  private acknowledged = { epoch: 0, sequence: 0 };
 
   constructor(cluster: Cluster, name: string, newBody: () => PackedBody) {
     this.cluster = cluster;
@@ -41,11 +42,13 @@ export class SequencedClient {
       const opened = await replica.producers.open(this.name);
       this.cluster.defer(() => {
         this.cluster.ledger.opened(opened);
-        if (opened.sequence < this.acknowledged)
-          throw new Violation('a producer is remembered', `${this.name} was told ${opened.sequence}, after ${this.acknowledged}`);
+        if (opened.epoch > this.acknowledged.epoch && opened.sequence < this.acknowledged.sequence)
+          throw new Violation('a producer is remembered', `${this.name} was told ${opened.sequence}, after ${this.acknowledged.sequence}`);
       });
+      // A node that led may answer late, when the next epoch is open elsewhere.
+      if (this.opened !== undefined && opened.epoch < this.opened.epoch) return;
       this.opened = opened;
-      this.nextSequence = Math.max(opened.sequence, this.acknowledged, ...this.open.keys()) + 1;
+      this.nextSequence = Math.max(opened.sequence, this.acknowledged.sequence, ...this.open.keys()) + 1;
     } catch (error) {
       // It may have been opened all the same; another may be open already.
       if (!(error instanceof FlotillaError)) throw error;
@@ -84,8 +87,8 @@ export class SequencedClient {
     }
   }
 
-  private settled({ sequence }: ProducerStamp): void {
+  private settled({ epoch, sequence }: ProducerStamp): void {
     this.open.delete(sequence);
-    this.acknowledged = Math.max(this.acknowledged, sequence);
+    if (sequence > this.acknowledged.sequence) this.acknowledged = { epoch, sequence };
   }
 }

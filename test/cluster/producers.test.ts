@@ -1,5 +1,8 @@
 import assert from 'node:assert/strict';
+import { execFile } from 'node:child_process';
+import { readFile } from 'node:fs/promises';
 import { test } from 'node:test';
+import { promisify } from 'node:util';
 import type { FlotillaClient, IdempotentProducer } from '../../src/client/index.js';
 import { SPOKEN_VERSIONS } from '../../src/wire/index.js';
 import { type Cluster, withReadyCluster } from '../support/cluster.js';
@@ -77,6 +80,24 @@ test(
     await assert.rejects(append({}, 'other'), { code: 'SEQUENCE_REUSED' });
     client.close();
     assert.equal((await cluster.equalDumps()).length, 1);
+  }),
+);
+
+test(
+  'the example of docs/producing.md may be run again and again',
+  withReadyCluster({}, async (cluster) => {
+    const doc = await readFile(new URL('../../docs/producing.md', import.meta.url), 'utf8');
+    const program = /```js\n(.*?)```/s.exec(doc)?.[1] ?? '';
+    const library = new URL('../../dist/src/client/index.js', import.meta.url).href;
+    const text = program.replace("'flotilla/client'", `'${library}'`).replace('localhost:3000', cluster.node(3).address);
+    for (let run = 1; run <= 2; run++) {
+      const { stdout } = await promisify(execFile)(process.execPath, ['--input-type=module', '--eval', text]);
+      assert.equal(stdout, '3 batches are there\n', `run ${run}`);
+    }
+    assert.deepEqual(
+      (await cluster.equalDumps()).map(({ data }) => data),
+      ['first', 'second', 'third'],
+    );
   }),
 );
 
