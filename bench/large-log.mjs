@@ -27,6 +27,7 @@ const millions = Number(process.argv[2] ?? 10);
 const serverArguments = separator < 0 ? [] : process.argv.slice(separator + 1);
 
 const directory = await mkdtemp(join(tmpdir(), 'flotilla-large-log-'));
+const SEGMENTS = join(directory, 'node-1', 'groups', '1', 'segments');
 const payload = Buffer.alloc(128, 65);
 const NAMESPACES = Array.from({ length: 100 }, (_, n) => `/s/a/${n}`);
 const print = (row) => process.stdout.write(`${JSON.stringify(row)}\n`);
@@ -143,19 +144,17 @@ async function dropHalf() {
 
 /** A folder with what half of the segments hold. */
 async function copyHalf() {
-  const segments = join(directory, 'node-1', 'groups', '1', 'segments');
-  const names = (await readdir(segments)).sort();
+  const names = (await readdir(SEGMENTS)).sort();
   const copy = join(directory, 'copy');
   await mkdir(copy);
-  await run('cp', ['-r', ...names.slice(0, names.length / 2).map((name) => join(segments, name)), copy]);
+  await run('cp', ['-r', ...names.slice(0, names.length / 2).map((name) => join(SEGMENTS, name)), copy]);
   await run('sync');
   return copy;
 }
 
 /** Those that are being removed included. */
 async function segmentCount() {
-  const names = await readdir(directory, { recursive: true });
-  return names.filter((name) => /\bsegments\/[^/]+$/.test(name)).length;
+  return (await readdir(SEGMENTS)).length;
 }
 
 async function diskBytes() {
