@@ -53,7 +53,7 @@ export class EventService {
   private async append(request: proto.AppendRequest): Promise<proto.AppendResponse> {
     if (this.stopping !== undefined) throw this.stopping;
     const replica = findStream(this.streams, request.stream);
-    const { body, stamp } = takeIn(request, this.limits);
+    const { body, stamp } = takeIn(request, this.limits, replica);
     try {
       const proposed = await replica.submit(body, stamp);
       this.metrics.eventsIn.inc(body.count);

@@ -2,6 +2,7 @@ import { counter, FlotillaError, LIMITS } from '../base/index.js';
 import { checkNewEvent, type EventId, type EventLimits, formatEventId, type ProducerStamp } from '../event/index.js';
 import type { Proposed, Replica } from '../replica/index.js';
 import { checkPackedBody, newEventFromProto, type PackedBody, packBody, type proto, stampFromProto } from '../wire/index.js';
+import { requireIncarnation } from './streams.js';
 
 /** A batch as a request carries it. */
 export interface BatchRequest {
@@ -18,9 +19,10 @@ export interface IncomingBatch {
 
 /**
  * The encoded body of a batch, checked in full: past this point nobody looks
- * into it again before a consumer. Throws INVALID_ARGUMENT or MESSAGE_TOO_LARGE.
+ * into it again before a consumer. Throws INVALID_ARGUMENT or MESSAGE_TOO_LARGE, and POSITION_MISMATCH where its stamp is for another stream.
  */
-export function takeIn(request: BatchRequest, limits: EventLimits): IncomingBatch {
+export function takeIn(request: BatchRequest, limits: EventLimits, replica: Replica): IncomingBatch {
+  requireIncarnation(replica, request.producer?.incarnation ?? '', 'producer.incarnation');
   return { stamp: stampFromProto(request.producer), body: takeBody(request, limits) };
 }
 

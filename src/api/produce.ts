@@ -67,7 +67,7 @@ export class ProduceSession {
       if (this.refusal !== undefined) throw this.refusal;
       const replica = findStream(this.streams, request.stream);
       this.announceLeaderOf(replica);
-      void this.append(replica, requestId, takeIn(request, this.limits));
+      void this.append(replica, requestId, takeIn(request, this.limits, replica));
     } catch (error) {
       return this.fail(requestId, error);
     }

@@ -27,10 +27,10 @@ export function withLeader(error: unknown, leader: string | undefined): unknown 
 }
 
 /** A position of another incarnation is one of another history. The empty one is not asked for. */
-export function requireIncarnation(replica: Replica, incarnation: string): void {
+export function requireIncarnation(replica: Replica, incarnation: string, field = 'incarnation'): void {
   if (incarnation === '' || incarnation === replica.incarnation) return;
   throw new FlotillaError(
     'POSITION_MISMATCH',
-    `incarnation: the stream's is ${replica.incarnation}, not ${incarnation}: it was created anew or restored`,
+    `${field}: the stream's is ${replica.incarnation}, not ${incarnation}: it was created anew or restored`,
   );
 }

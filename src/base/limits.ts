@@ -34,12 +34,14 @@ export const LIMITS = {
   appendMessageBytes: 1 * MiB,
 
   // Producers with memory: these three are part of a stream's replicated state, so another value needs another version of it
-  /** A stream remembers so many of them; beyond it the one that has been silent longest is forgotten … */
-  producers: 2048,
+  /** A stream remembers so many of them; beyond it the one that has been silent longest is forgotten, one without a name first … */
+  producers: 512,
   /** … or one that has been silent for so long, by log time. */
   producerIdleMs: 7 * 24 * 60 * 60 * 1000,
   /** Of each, the last batches: more than this one may not have under way. */
-  producerBatches: 32,
+  producerBatches: 16,
+  /** Those that are being opened at once. */
+  pendingOpenings: 256,
 
   // What may wait
   /** Log entries appended but not yet fsynced here; beyond it proposals are refused. */

@@ -64,6 +64,8 @@ export class FlotillaClient implements AsyncDisposable {
   private readonly connectTimeoutMs: number;
   private readonly limits: EventLimits;
   private readonly producer: Producer;
+  /** Those that are open. */
+  private readonly idempotent = new Set<IdempotentProducer>();
   private readonly closing = new AbortController();
   private learnAgainMs = 0;
 
@@ -115,10 +117,16 @@ export class FlotillaClient implements AsyncDisposable {
    * Opens a producer whose batches are in the stream once, however often they
    * had to be sent. Without a name it is a new one. Under a name it goes on where
    * the last holder left off, who may append nothing from then on:
-   * `lastSequence` says how many batches of that name are in the stream.
+   * `lastSequence` says how many batches of that name are in the stream. Close it
+   * where many are opened; otherwise it ends with the client.
    */
   async openProducer(name = ''): Promise<IdempotentProducer> {
-    return await IdempotentProducer.open(name, { context: this.readerContext(), limits: this.limits, signal: this.closing.signal });
+    if (this.closing.signal.aborted) throw new FlotillaError('CANCELLED', 'the client is closed');
+    const context = this.readerContext();
+    const onClosed = (closed: IdempotentProducer): void => void this.idempotent.delete(closed);
+    const producer = await IdempotentProducer.open({ name, context, limits: this.limits, onClosed });
+    this.idempotent.add(producer);
+    return producer;
   }
 
   /** Whether as much waits for receipts as should. */
@@ -242,7 +250,7 @@ export class FlotillaClient implements AsyncDisposable {
    */
   async close(): Promise<void> {
     this.closing.abort();
-    await this.producer.close();
+    await Promise.all([this.producer, ...this.idempotent].map((producer) => producer.close()));
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -1,4 +1,15 @@
-import { type ActorId, actorId, type Counter, counter, LIMITS, type LogIndex, logIndex, type Term, term as termOf } from '../base/index.js';
+import {
+  type ActorId,
+  actorId,
+  type Counter,
+  counter,
+  LIMITS,
+  type LogIndex,
+  logIndex,
+  present,
+  type Term,
+  term as termOf,
+} from '../base/index.js';
 import type { BatchHeader } from '../event/index.js';
 
 /** A batch that a producer has in the stream. */
@@ -82,7 +93,7 @@ export class ProducerTable {
     const before = this.named(name);
     if (before !== undefined) this.put({ ...before, epoch: before.epoch + 1, openedAs: id, usedMs: timeMs });
     else if (!this.producers.has(id)) this.put({ id, name, epoch: 1, openedAs: id, usedMs: timeMs, sequence: 0, batches: [] });
-    if (this.producers.size > LIMITS.producers) this.forgetOldest();
+    if (this.producers.size > LIMITS.producers) this.forget(this.leastMissed());
   }
 
   /** One that was forgotten between the leader's decision and this stays so: it is refused from now on. */
@@ -96,9 +107,9 @@ export class ProducerTable {
 
   /** Forgets those that were silent too long as of `timeMs`, log time. */
   expire(timeMs: number): void {
-    for (const { usedMs } of this.producers.values()) {
-      if (timeMs - usedMs <= LIMITS.producerIdleMs) return;
-      this.forgetOldest();
+    for (const producer of this.producers.values()) {
+      if (timeMs - producer.usedMs <= LIMITS.producerIdleMs) return;
+      this.forget(producer);
     }
   }
 
@@ -109,12 +120,16 @@ export class ProducerTable {
     if (producer.name !== '') this.ids.set(producer.name, producer.id);
   }
 
-  private forgetOldest(): void {
-    for (const { id, name } of this.producers.values()) {
-      this.producers.delete(id);
-      this.ids.delete(name);
-      return;
-    }
+  /** Programs that come and go open many without a name; whoever has one means to come back. */
+  private leastMissed(): ProducerState {
+    // The last is the one for which there is no room.
+    const others = [...this.producers.values()].slice(0, -1);
+    return present(others.find(({ name }) => name === '') ?? others[0], 'there are too many');
+  }
+
+  private forget({ id, name }: ProducerState): void {
+    this.producers.delete(id);
+    this.ids.delete(name);
   }
 }
 

@@ -95,7 +95,7 @@ export class StreamMachine {
     return this.state.nextCounter;
   }
 
-  /** Log time, UTC milliseconds: the latest timestamp of all events so far. */
+  /** Log time, UTC milliseconds: the latest timestamp of all events, and of producers that were opened, so far. */
   get timeMs(): number {
     return this.state.timeMs;
   }

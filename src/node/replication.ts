@@ -1,5 +1,5 @@
-import { randomInt } from 'node:crypto';
-import { groupId, LIMITS, seededRandom } from '../base/index.js';
+import { randomBytes } from 'node:crypto';
+import { groupId, LIMITS } from '../base/index.js';
 import { PeerLinks, type PeerLinksOptions } from '../peer/index.js';
 import { type NodeTransport, type PeerEvents, ReplicaHost } from '../replica/index.js';
 import type { LevelStorage, SpaceGuard } from '../storage/index.js';
@@ -47,7 +47,7 @@ export function createReplication(options: ReplicationOptions): Replication {
     storage,
     transport: countedTransport(metrics, links),
     clock: systemClock,
-    random: seededRandom(randomInt(2 ** 31)),
+    random: () => randomBytes(6).readUIntBE(0, 6) / 2 ** 48,
     onUnknownGroup: () => metrics.messagesOfUnknownGroups.inc(),
     onFatal: options.onFatal,
   });

@@ -10,13 +10,15 @@ import type { StreamState } from './stream-state.js';
 /**
  * What is to be done with a batch that bears a stamp. `wait`: the answer rests on
  * a record that may never be committed, or on one that this new leader has not
- * applied yet; ask again when that record has taken effect.
+ * applied yet; ask again when that record has taken effect. `isCertain`: what is
+ * there stays there; but that something is not there, a leader knows only while a
+ * majority follows it.
  */
 export type StampDecision =
   | { readonly kind: 'append' }
   | { readonly kind: 'wait'; readonly index: LogIndex }
   | { readonly kind: 'known'; readonly batch: KnownBatch }
-  | { readonly kind: 'refuse'; readonly error: FlotillaError };
+  | { readonly kind: 'refuse'; readonly error: FlotillaError; readonly isCertain: boolean };
 
 interface Uncommitted {
   readonly sequence: number;
@@ -49,7 +51,7 @@ export class ProducerDesk {
     this.beginTerm();
     if (this.stream.appliedIndex < noopIndex) return { kind: 'wait', index: noopIndex };
     const producer = this.stream.producer(stamp.producer);
-    if (producer === undefined) return refuse('PRODUCER_EXPIRED', forgotten(stamp));
+    if (producer === undefined) return unlessOvertaken('PRODUCER_EXPIRED', forgotten(stamp));
     const opening = this.openings.openingOf(producer.name);
     if (opening !== undefined) return { kind: 'wait', index: opening };
     return this.refusalForEpoch(stamp, producer) ?? this.decideSequence(stamp, body, producer);
@@ -80,7 +82,7 @@ export class ProducerDesk {
   private refusalForEpoch({ producer, epoch }: ProducerStamp, known: ProducerState): StampDecision | undefined {
     if (epoch === known.epoch) return undefined;
     if (epoch > known.epoch)
-      return refuse('INVALID_ARGUMENT', `producer.epoch: producer ${producer} was opened with epoch ${known.epoch}, not ${epoch}`);
+      return unlessOvertaken('INVALID_ARGUMENT', `producer.epoch: producer ${producer} was opened with epoch ${known.epoch}, not ${epoch}`);
     return refuse(
       'PRODUCER_FENCED',
       `producer "${known.name}" was opened anew, with epoch ${known.epoch}: whoever holds epoch ${epoch} may produce no more`,
@@ -92,7 +94,10 @@ export class ProducerDesk {
     const last = open.at(-1)?.sequence ?? known.sequence;
     if (sequence === last + 1) return { kind: 'append' };
     if (sequence > last)
-      return refuse('SEQUENCE_GAP', `producer.sequence: ${sequence} does not follow ${last}, the last batch of producer ${producer}`);
+      return unlessOvertaken(
+        'SEQUENCE_GAP',
+        `producer.sequence: ${sequence} does not follow ${last}, the last batch of producer ${producer}`,
+      );
     const inLog = open.find((batch) => batch.sequence === sequence);
     if (inLog !== undefined) return { kind: 'wait', index: inLog.index };
     const batch = knownBatch(known, sequence);
@@ -118,7 +123,11 @@ export function requireStamps({ producer }: ProducerStamp, activeVersion: number
 }
 
 function refuse(code: ErrorCode, message: string): StampDecision {
-  return { kind: 'refuse', error: new FlotillaError(code, message) };
+  return { kind: 'refuse', error: new FlotillaError(code, message), isCertain: true };
+}
+
+function unlessOvertaken(code: ErrorCode, message: string): StampDecision {
+  return { kind: 'refuse', error: new FlotillaError(code, message), isCertain: false };
 }
 
 function forgotten({ producer }: ProducerStamp): string {

@@ -1,6 +1,7 @@
-import { FlotillaError, type LogIndex, type Random, type Term } from '../base/index.js';
+import { FlotillaError, LIMITS, type LogIndex, type Random, type Term } from '../base/index.js';
 import { encodeOpenProducer } from '../machine/index.js';
 import type { RaftCore } from '../raft/index.js';
+import { refusalForRoom } from './refusals.js';
 import type { StreamState } from './stream-state.js';
 
 /** What a producer with memory stamps its batches with. */
@@ -19,6 +20,7 @@ export class ProducerOpenings {
   /** Per name the last opening that this leader has appended in its term. */
   private readonly underWay = new Map<string, LogIndex>();
   private term: Term | undefined;
+  private pending = 0;
 
   constructor(options: { readonly core: RaftCore; readonly stream: StreamState; readonly random: Random }) {
     this.core = options.core;
@@ -28,14 +30,24 @@ export class ProducerOpenings {
 
   /**
    * Whoever holds an earlier epoch of the name is refused from then on; the
-   * empty name is shared by none. Rejects as {@link StreamState.propose} does, and with PRODUCER_FENCED
-   * where another has opened the name meanwhile.
+   * empty name is shared by none. Rejects as {@link StreamState.propose} does, with PRODUCER_FENCED where another
+   * has opened the name meanwhile, and with DISK_NEARLY_FULL and TOO_MANY_REQUESTS.
    */
   async open(name: string): Promise<OpenedProducer> {
+    const refusal = refusalForRoom(this.core, 'the producer');
+    if (refusal !== undefined) throw refusal;
+    if (this.pending >= LIMITS.pendingOpenings)
+      throw new FlotillaError('TOO_MANY_REQUESTS', `${this.pending} producers are being opened; nothing was proposed: try again`);
     const proposed = this.newId();
-    await this.stream.propose('producer', encodeOpenProducer({ id: proposed, name }), (index) => this.begin(name, index));
+    this.pending++;
+    try {
+      await this.stream.propose('producer', encodeOpenProducer({ id: proposed, name }), (index) => this.begin(name, index));
+    } finally {
+      this.pending--;
+    }
     const producer = name === '' ? this.stream.producer(proposed) : this.stream.producerNamed(name);
     if (producer?.openedAs === proposed) return { id: producer.id, epoch: producer.epoch, sequence: producer.sequence };
+    if (name === '') throw new FlotillaError('PRODUCER_EXPIRED', 'too many others were opened at the same time: open another one');
     throw new FlotillaError('PRODUCER_FENCED', `name: another has opened producer "${name}" at the same time, and later`);
   }
 

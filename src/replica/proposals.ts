@@ -7,6 +7,8 @@ import type { Proposed } from './ports.js';
 export interface Proposal {
   readonly body: PackedBody;
   readonly stamp: ProducerStamp;
+  /** A majority has followed this leader since the batch arrived. */
+  readonly isConfirmed: boolean;
   /** The node that took the batch in. */
   readonly actor: ActorId;
   /** Monotonic. */

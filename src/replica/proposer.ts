@@ -1,4 +1,4 @@
-import { type ActorId, assert, BoundedQueue, counter, FlotillaError, LIMITS, type LogIndex } from '../base/index.js';
+import { type ActorId, assert, BoundedQueue, counter, FlotillaError, LIMITS, type LogIndex, messageOf } from '../base/index.js';
 import { BATCH_HEADER_BYTES, type ProducerStamp, writeBatchHeader } from '../event/index.js';
 import type { RaftCore } from '../raft/index.js';
 import type { LogTail, PackedBody } from '../wire/index.js';
@@ -7,6 +7,8 @@ import type { ReplicaObserver } from './observer.js';
 import type { Clock, Proposed } from './ports.js';
 import type { ProducerDesk } from './producer-desk.js';
 import { PendingProposals, type Proposal } from './proposals.js';
+import type { ReadIndexes } from './read-indexes.js';
+import { notLeader, refusalForRoom } from './refusals.js';
 
 export interface ProposerOptions {
   readonly core: RaftCore;
@@ -14,6 +16,7 @@ export interface ProposerOptions {
   readonly clock: Clock;
   readonly observer: ReplicaObserver;
   readonly desk: ProducerDesk;
+  readonly readIndexes: ReadIndexes;
   readonly onProposed: () => void;
 }
 
@@ -27,6 +30,7 @@ export class Proposer {
   private readonly clock: Clock;
   private readonly observer: ReplicaObserver;
   private readonly desk: ProducerDesk;
+  private readonly readIndexes: ReadIndexes;
   private readonly onProposed: () => void;
   private readonly waiting = new BoundedQueue<Proposal>(LIMITS.pendingProposals);
   /** Batches whose fate is open, in the log or on their way there. */
@@ -44,13 +48,14 @@ export class Proposer {
     this.clock = options.clock;
     this.observer = options.observer;
     this.desk = options.desk;
+    this.readIndexes = options.readIndexes;
     this.onProposed = options.onProposed;
   }
 
   propose(actor: ActorId, body: PackedBody, stamp: ProducerStamp): Promise<Proposed> {
     return new Promise((resolve, reject) => {
       if (this.stopped) return reject(new FlotillaError('SHUTTING_DOWN', 'the node is stopping; the batch was not proposed'));
-      if (this.core.role !== 'leader') return reject(notLeader());
+      if (this.core.role !== 'leader') return reject(notLeader('the batch'));
       const refusal = this.refusalForRoom();
       if (refusal !== undefined) return reject(refusal);
       const bytes = body.body.byteLength;
@@ -64,6 +69,7 @@ export class Proposer {
       this.enqueue({
         body,
         stamp,
+        isConfirmed: false,
         actor,
         arrivedMs: this.clock.nowMs(),
         resolve: (proposed) => {
@@ -80,11 +86,10 @@ export class Proposer {
 
   /** Where there is no room for more, on this disk or those of a majority. */
   private refusalForRoom(): FlotillaError | undefined {
-    const refusal = this.core.admission.refusal();
-    if (refusal === undefined) return undefined;
+    const refusal = refusalForRoom(this.core, 'the batch');
     // Leadership may be on its way to a node that has room, and the others are asked how they stand.
-    this.planFlush();
-    return refusal === 'yielding' ? notLeader() : diskNearlyFull(refusal);
+    if (refusal !== undefined) this.planFlush();
+    return refusal;
   }
 
   private closed(bytes: number): void {
@@ -113,7 +118,7 @@ export class Proposer {
       const refusal = this.refusalForRoom();
       if (refusal === undefined && this.nextToAppend() === undefined) return;
       const index = refusal === undefined ? this.core.propose(this.clock.nowMs()) : undefined;
-      if (index === undefined) this.refuseWaiting(refusal ?? notLeader());
+      if (index === undefined) this.refuseWaiting(refusal ?? notLeader('the batch'));
       else this.append(index, this.takeEntry(index));
     }
   }
@@ -141,10 +146,25 @@ export class Proposer {
       if (decision.kind === 'append') return next;
       this.waiting.shift();
       if (decision.kind === 'wait') this.deferred.push({ proposal: next, index: decision.index });
-      else if (decision.kind === 'refuse') next.reject(decision.error);
-      else this.answerAgain(next, decision.batch);
+      else if (decision.kind === 'known') this.answerAgain(next, decision.batch);
+      else if (decision.isCertain || next.isConfirmed) next.reject(decision.error);
+      else void this.confirm(next);
     }
     return undefined;
+  }
+
+  /** Then it is decided again. */
+  private async confirm(proposal: Proposal): Promise<void> {
+    try {
+      // A question is a turn of its own, and this one is not over.
+      await new Promise<void>((resolve) => this.clock.soon(resolve));
+      const index = await this.readIndexes.confirm();
+      this.deferred.push({ proposal: { ...proposal, isConfirmed: true }, index });
+      this.planFlush();
+    } catch (cause) {
+      const message = `the leader could not confirm that it still leads; the batch was not proposed: ${messageOf(cause)}`;
+      proposal.reject(new FlotillaError(cause instanceof FlotillaError ? cause.code : 'INTERNAL', message, { cause }));
+    }
   }
 
   private answerAgain({ resolve }: Proposal, batch: Proposed): void {
@@ -188,7 +208,7 @@ export class Proposer {
 
   /** What is in the log may still be committed by the next leader; for a while that is waited for. What is not, never was proposed. */
   leadershipLost(): void {
-    this.refuseWaiting(notLeader());
+    this.refuseWaiting(notLeader('the batch'));
     this.clock.after(LIMITS.outcomeWaitMs, () => {
       if (this.stopped) return;
       const unknown = this.pending.giveUpBefore(this.core.role === 'leader' ? this.core.term : Number.POSITIVE_INFINITY);
@@ -208,16 +228,6 @@ export class Proposer {
     const deferred = this.deferred.splice(0).map(({ proposal }) => proposal);
     for (const { reject } of [...deferred, ...this.waiting.drain()]) reject(why);
   }
-}
-
-function diskNearlyFull(where: 'own disk' | 'majority'): FlotillaError {
-  const whose =
-    where === 'own disk' ? "the leader's disk is nearly full, and no other node can take over" : 'the disks of a majority are nearly full';
-  return new FlotillaError('DISK_NEARLY_FULL', `${whose}: the batch was not proposed; make room, and it goes on by itself`);
-}
-
-function notLeader(): FlotillaError {
-  return new FlotillaError('NOT_LEADER', 'this node does not lead, or is handing leadership over; the batch was not proposed: try again');
 }
 
 function writeBatches(payload: Buffer, tail: LogTail, proposals: readonly Proposal[], timestampMs: number): void {

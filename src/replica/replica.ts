@@ -104,7 +104,7 @@ export class Replica {
     });
     this.producers = new ProducerOpenings({ ...parts, stream: this.stream });
     const desk = new ProducerDesk({ ...parts, stream: this.stream, openings: this.producers });
-    this.proposer = new Proposer({ ...parts, desk, onProposed: () => this.drive() });
+    this.proposer = new Proposer({ ...parts, desk, readIndexes: this.readIndexes, onProposed: () => this.drive() });
     this.snapshots = new Snapshots({
       ...parts,
       stream: this.stream,

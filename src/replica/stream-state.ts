@@ -71,7 +71,7 @@ export class StreamState {
     return this.machine.nextCounter;
   }
 
-  /** Log time, UTC milliseconds: the latest timestamp of all events so far. */
+  /** Log time, UTC milliseconds: the latest timestamp of all events, and of producers that were opened, so far. */
   get timeMs(): number {
     return this.machine.timeMs;
   }

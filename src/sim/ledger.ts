@@ -1,4 +1,4 @@
-import { type Counter, type ErrorCode, FlotillaError, type LogIndex } from '../base/index.js';
+import { type ErrorCode, FlotillaError, type LogIndex } from '../base/index.js';
 import { NO_PRODUCER, type ProducerStamp } from '../event/index.js';
 import type { OpenedProducer, Proposed } from '../replica/index.js';
 import { batchesOf, type LogRecord, type PackedBody } from '../wire/index.js';
@@ -18,7 +18,8 @@ interface Batch {
   /** What became of an attempt is unknown: a refusal of another says nothing. */
   doubtful: boolean;
   fate: 'open' | 'acknowledged' | 'refused';
-  firstCounter: Counter | undefined;
+  /** Where it is committed. */
+  place: Proposed | undefined;
 }
 
 /**
@@ -46,7 +47,7 @@ export class Ledger {
   /** For the first time, or again. */
   sent(body: PackedBody): void {
     this.figures.produced++;
-    const fresh: Batch = { body, after: this.acknowledgedUpTo, underWay: 0, doubtful: false, fate: 'open', firstCounter: undefined };
+    const fresh: Batch = { body, after: this.acknowledgedUpTo, underWay: 0, doubtful: false, fate: 'open', place: undefined };
     const batch = this.batches.get(body.checksum) ?? fresh;
     this.batches.set(body.checksum, batch);
     batch.underWay++;
@@ -66,8 +67,11 @@ export class Ledger {
       const batch = this.batches.get(header.bodyChecksum);
       if (batch === undefined || batch.body.count !== header.count)
         throw new Violation('a batch is whole or absent', `record ${record.index} holds at ${header.baseCounter} what nobody sent`);
-      if (batch.firstCounter !== undefined)
-        throw new Violation('every event is present once', `the batch at ${batch.firstCounter} is there again at ${header.baseCounter}`);
+      if (batch.place !== undefined)
+        throw new Violation(
+          'every event is present once',
+          `the batch at ${batch.place.firstCounter} is there again at ${header.baseCounter}`,
+        );
       if (batch.fate === 'refused')
         throw new Violation(
           'an unknown outcome is never called a failure',
@@ -76,34 +80,41 @@ export class Ledger {
       if (header.baseCounter !== this.nextCounter)
         throw new Violation('counters have no gaps', `a batch begins at ${header.baseCounter} and not at ${this.nextCounter}`);
       if (header.producer !== 0) this.producers.appended(header);
-      batch.firstCounter = header.baseCounter;
+      batch.place = { firstCounter: header.baseCounter, actor: header.actor, index: record.index, term: record.term };
       this.nextCounter += header.count;
     }
   }
 
-  acknowledged(body: PackedBody, { firstCounter, index }: Proposed): void {
+  acknowledged(body: PackedBody, told: Proposed): void {
     const batch = this.batchOf(body);
     this.figures.acknowledged++;
     batch.underWay--;
     if (batch.fate === 'acknowledged') this.figures.knownAgain++;
     batch.fate = 'acknowledged';
-    if (batch.firstCounter !== firstCounter)
+    const { firstCounter } = told;
+    if (batch.place === undefined || placeText(batch.place) !== placeText(told))
       throw new Violation(
         'every acknowledged event is present at its id',
-        `a batch was acknowledged at ${firstCounter} in record ${index}, and is committed at ${batch.firstCounter ?? 'no place'}`,
+        `a batch was acknowledged at ${placeText(told)}, and is committed at ${batch.place === undefined ? 'no place' : placeText(batch.place)}`,
       );
     if (firstCounter <= batch.after)
       throw new Violation('real-time order', `the batch at ${firstCounter} was sent when ${batch.after} had been acknowledged`);
     this.acknowledgedUpTo = Math.max(this.acknowledgedUpTo, firstCounter + body.count - 1);
   }
 
-  /** A producer with memory was told what the stream has of it. */
-  opened(producer: OpenedProducer): void {
+  /** A producer with memory was told what the stream has of it. `before`: how many batches of it were committed when it asked. */
+  opened(producer: OpenedProducer, before: number): void {
     this.figures.producersOpened++;
-    this.producers.told(producer);
+    this.producers.told(producer, before);
   }
 
-  rejected(body: PackedBody, error: unknown, stamp: ProducerStamp = NO_PRODUCER): void {
+  /** Number of a producer's batches that are committed. */
+  batchesOf(producer: number): number {
+    return this.producers.batchesOf(producer);
+  }
+
+  /** `before`: how many batches of its producer were committed when it was sent. */
+  rejected(body: PackedBody, error: unknown, stamp: ProducerStamp = NO_PRODUCER, before = 0): void {
     const batch = this.batchOf(body);
     batch.underWay--;
     if (!(error instanceof FlotillaError)) throw new Violation('errors have a code', String(error));
@@ -114,16 +125,16 @@ export class Ledger {
     }
     if (stamp.producer !== 0 && SEQUENCE_REFUSALS.has(error.code)) {
       this.figures.sequenceRefusals++;
-      this.producers.refused(stamp, body, error);
+      this.producers.refused(stamp, body, error, before);
     } else if (!REFUSALS.has(error.code)) {
       throw new Violation('errors have a code', `a producer was told ${error.code}: ${error.message}`);
     }
     if (batch.underWay > 0 || batch.doubtful || batch.fate === 'acknowledged') return;
     batch.fate = 'refused';
-    if (batch.firstCounter !== undefined)
+    if (batch.place !== undefined)
       throw new Violation(
         'an unknown outcome is never called a failure',
-        `a batch is committed at ${batch.firstCounter}, and was answered with ${error.code}`,
+        `a batch is committed at ${batch.place.firstCounter}, and was answered with ${error.code}`,
       );
   }
 
@@ -132,6 +143,10 @@ export class Ledger {
     if (batch === undefined) throw new Violation('a batch is whole or absent', 'an answer to what nobody sent');
     return batch;
   }
+}
+
+function placeText({ firstCounter, actor, index, term }: Proposed): string {
+  return `${firstCounter}.${actor} in record ${index} of term ${term}`;
 }
 
 /** A confirmed read index is not below what was committed anywhere when it was asked for (section 6.4). */

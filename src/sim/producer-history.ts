@@ -15,6 +15,8 @@ export const SEQUENCE_REFUSALS: ReadonlySet<ErrorCode> = new Set([
 
 interface Producer {
   epoch: number;
+  /** Which some client was told to have. */
+  readonly held: Set<number>;
   /** Checksums of the bodies of its batches, in the order of their sequences. */
   readonly batches: number[];
 }
@@ -36,7 +38,7 @@ export class ProducerHistory {
       known.epoch++;
       return;
     }
-    this.producers.set(id, { epoch: 1, batches: [] });
+    this.producers.set(id, { epoch: 1, held: new Set(), batches: [] });
     this.ids.set(name, id);
   }
 
@@ -55,22 +57,31 @@ export class ProducerHistory {
     producer.batches.push(bodyChecksum);
   }
 
-  /** A producer has been opened, and was told which batch of it is the last. */
-  told({ id, epoch, sequence }: OpenedProducer): void {
+  batchesOf(id: number): number {
+    return this.producers.get(id)?.batches.length ?? 0;
+  }
+
+  /** A producer has been opened, and was told which batch of it is the last; `before` were committed when it asked. */
+  told({ id, epoch, sequence }: OpenedProducer, before: number): void {
     const producer = this.of(id);
-    if (epoch > producer.epoch || sequence > producer.batches.length)
+    if (producer.held.has(epoch)) throw new Violation('an epoch has one holder', `two were told that they have epoch ${epoch} of ${id}`);
+    producer.held.add(epoch);
+    if (epoch > producer.epoch || sequence > producer.batches.length || sequence < before)
       throw new Violation(
         'a producer is told what is committed',
-        `of ${id} epoch ${producer.epoch} and ${producer.batches.length} batches are committed; it was told ${epoch} and ${sequence}`,
+        `of ${id} epoch ${producer.epoch} and ${producer.batches.length} batches are committed; it was told ${epoch} and ${sequence}, and had asked when ${before} were`,
       );
   }
 
-  refused({ producer: id, epoch, sequence }: ProducerStamp, { checksum }: PackedBody, { code }: FlotillaError): void {
+  /** `before`: how many of its batches were committed when this one was sent. */
+  refused({ producer: id, epoch, sequence }: ProducerStamp, { checksum }: PackedBody, { code }: FlotillaError, before: number): void {
     const producer = this.of(id);
     const what = `${id} was told ${code} for batch ${sequence} of epoch ${epoch}`;
     if (code === 'PRODUCER_EXPIRED') throw new Violation('a producer is remembered', what);
     if (code === 'PRODUCER_FENCED' && epoch >= producer.epoch)
       throw new Violation('a refusal rests on what is committed', `${what}; its epoch is ${producer.epoch}`);
+    if (code === 'SEQUENCE_GAP' && sequence <= before + 1)
+      throw new Violation('a refusal rests on what is committed', `${what}; ${before} were committed when it was sent`);
     const there = producer.batches[sequence - 1];
     if (code === 'SEQUENCE_REUSED' && (there === undefined || there === checksum))
       throw new Violation(

@@ -38,10 +38,12 @@ export class SequencedClient {
   }
 
   private async openAt(replica: Replica): Promise<void> {
+    const { ledger } = this.cluster;
+    const before = this.opened === undefined ? 0 : ledger.batchesOf(this.opened.id);
     try {
       const opened = await replica.producers.open(this.name);
       this.cluster.defer(() => {
-        this.cluster.ledger.opened(opened);
+        ledger.opened(opened, before);
         if (opened.epoch > this.acknowledged.epoch && opened.sequence < this.acknowledged.sequence)
           throw new Violation('a producer is remembered', `${this.name} was told ${opened.sequence}, after ${this.acknowledged.sequence}`);
       });
@@ -75,13 +77,14 @@ export class SequencedClient {
 
   private async sendTo(replica: Replica, stamp: ProducerStamp, body: PackedBody): Promise<void> {
     const { ledger } = this.cluster;
+    const before = ledger.batchesOf(stamp.producer);
     ledger.sent(body);
     try {
       const proposed = await replica.submit(body, stamp);
       this.cluster.defer(() => ledger.acknowledged(body, proposed));
       this.settled(stamp);
     } catch (error) {
-      this.cluster.defer(() => ledger.rejected(body, error, stamp));
+      this.cluster.defer(() => ledger.rejected(body, error, stamp, before));
       // Other events of its own are there: they were not given up in time.
       if (error instanceof FlotillaError && error.code === 'SEQUENCE_REUSED') this.settled(stamp);
     }

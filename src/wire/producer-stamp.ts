@@ -4,7 +4,7 @@ import type * as proto from './proto.js';
 
 /** Absent for a producer without memory. */
 export function stampToProto({ producer, epoch, sequence }: ProducerStamp): proto.ProducerStamp | undefined {
-  return producer === 0 ? undefined : { producerId: producer, epoch, sequence };
+  return producer === 0 ? undefined : { producerId: producer, epoch, sequence, incarnation: '' };
 }
 
 /** The inverse. Throws INVALID_ARGUMENT where a number is missing. */

@@ -4,10 +4,8 @@ import { readFile } from 'node:fs/promises';
 import { test } from 'node:test';
 import { promisify } from 'node:util';
 import type { FlotillaClient, IdempotentProducer } from '../../src/client/index.js';
-import { SPOKEN_VERSIONS } from '../../src/wire/index.js';
 import { type Cluster, withReadyCluster } from '../support/cluster.js';
 import { RecordedProducers } from '../support/recorded-producers.js';
-import { until } from '../support/until.js';
 
 const WORKERS = 4;
 
@@ -61,7 +59,7 @@ test(
     const [client, opened] = [cluster.node(1).connect(), await openAtLeader(cluster)];
     const append = async (producer: Partial<Stamp>, data = 'x'): Promise<string> => {
       const events = [{ namespace: '/n', data: Buffer.from(data), parentId: '', type: '', contentType: '', metadata: new Map() }];
-      const stamp = { producerId: opened.producerId, epoch: opened.epoch, sequence: 1, ...producer };
+      const stamp = { ...opened, sequence: 1, ...producer };
       const { receipt } = await client.unary('append', { stream: '', events, packed: undefined, producer: stamp });
       return receipt?.firstId ?? '';
     };
@@ -75,6 +73,7 @@ test(
       [{ sequence: 3 }, 'SEQUENCE_GAP', /3 does not follow 1/],
       [{ sequence: Number.MAX_SAFE_INTEGER }, 'SEQUENCE_GAP', /does not follow 1/],
       [{ producerId: 7 }, 'PRODUCER_EXPIRED', /7 is not known/],
+      [{ incarnation: 'f'.repeat(32) }, 'POSITION_MISMATCH', /producer\.incarnation: the stream's is/],
     ] as const)
       await assert.rejects(append(stamp), { code, message }, JSON.stringify(stamp));
     await assert.rejects(append({}, 'other'), { code: 'SEQUENCE_REUSED' });
@@ -102,6 +101,7 @@ test(
 );
 
 interface Stamp {
+  readonly incarnation: string;
   readonly producerId: number;
   readonly epoch: number;
   readonly sequence: number;
@@ -126,10 +126,9 @@ function clientOf(cluster: Cluster, actor: number): FlotillaClient {
 }
 
 async function openAtLeader(cluster: Cluster): Promise<Stamp> {
-  const leader = await cluster.leader();
-  await until('producers are known to all', async () => (await leader.clusterStatus()).activeVersion === SPOKEN_VERSIONS.highest);
-  const client = leader.connect();
-  const { producerId, epoch } = await client.unary('openProducer', { stream: '', name: '' });
+  await cluster.upgraded();
+  const client = (await cluster.leader()).connect();
+  const { producerId, epoch, incarnation } = await client.unary('openProducer', { stream: '', name: '' });
   client.close();
-  return { producerId, epoch, sequence: 0 };
+  return { producerId, epoch, incarnation, sequence: 0 };
 }

@@ -121,7 +121,7 @@ test('a producer that was silent for long is known again by its next batch, whic
   assert.equal(log.machine.producer(ANNA.id)?.sequence, 1);
 });
 
-test('beyond their bound the one that was silent longest is forgotten', () => {
+test('beyond their bound the one that was silent longest is forgotten, those without a name first', () => {
   const log = new Log();
   log.open(ANNA);
   for (let id = 1000; id < 1000 + LIMITS.producers - 1; id++) log.open({ id, name: `n${id}` });
@@ -130,6 +130,8 @@ test('beyond their bound the one that was silent longest is forgotten', () => {
   assert.ok(log.machine.producer(ANNA.id) !== undefined, 'it was used last but one');
   assert.equal(log.machine.producer(1000), undefined);
   assert.equal(log.machine.producerNamed('n1000'), undefined);
+  log.open({ id: 5000, name: 'last' });
+  assert.equal(log.machine.producer(BERT.id), undefined, 'it has no name');
   assert.ok(log.machine.producer(1001) !== undefined);
 });
 

@@ -70,6 +70,28 @@ test('other events, a gap, an unknown producer and an epoch that was never are r
   assert.equal(place(await submitted(cluster, 2, stampOf(producer, 2))), '2.2');
 });
 
+test('a leader that was replaced, and does not know it, calls nothing unknown that it has missed', async () => {
+  const cluster = await elected();
+  const before = await opened(cluster);
+  cluster.cut(1);
+  // No time passes for the first.
+  for (let passed = 0; passed < 3000 && cluster.replica(2).role !== 'leader'; passed += 10) await cluster.advance(10, 2, 3);
+  const opening = fateOf(cluster.replica(2).producers.open(''));
+  const committed = fateOf(cluster.replica(2).submit(batch(), stampOf(before, 1)));
+  await cluster.advance(20, 2, 3);
+  assert.deepEqual([place(committed), cluster.replica(1).role], ['1.2', 'leader']);
+  const later = opening.value;
+  assert.ok(later !== undefined);
+  const [unknown, gap] = [stampOf(later, 1), stampOf(before, 2)].map((stamp) => fateOf(cluster.replica(1).submit(batch(), stamp)));
+  assert.ok(unknown !== undefined && gap !== undefined);
+  await cluster.settle();
+  assert.deepEqual([unknown, gap].map(place), ['pending', 'pending']);
+  cluster.heal(1);
+  await cluster.advance(500);
+  assert.deepEqual([unknown, gap].map(place), ['NOT_LEADER', 'NOT_LEADER']);
+  assert.equal(place(await submitted(cluster, 1, stampOf(later, 1))), '2.1');
+});
+
 test('of what a producer has sent long ago nobody knows any more whether it is there', async () => {
   const cluster = await elected();
   const producer = await opened(cluster);
@@ -166,6 +188,20 @@ test('of two who open a name at once, the later has it', async () => {
   await cluster.settle();
   assert.equal(one.code, 'PRODUCER_FENCED');
   assert.deepEqual([other.value?.epoch, other.value?.sequence], [2, 0]);
+});
+
+test('producers are opened only where there is room, and so many at once', async () => {
+  const cluster = await elected();
+  const openings = Array.from({ length: LIMITS.pendingOpenings + 1 }, () => fateOf(cluster.replica(1).producers.open('')));
+  await cluster.settle();
+  assert.equal(openings.pop()?.code, 'TOO_MANY_REQUESTS');
+  assert.ok(openings.every(({ state }) => state === 'resolved'));
+  for (const actor of [2, 3]) cluster.fullDisks.add(cluster.server(actor).actor);
+  await cluster.advance(500);
+  const before = cluster.replica(1).tail.index;
+  const late = fateOf(cluster.replica(1).producers.open(''));
+  await cluster.settle();
+  assert.deepEqual([late.code, cluster.replica(1).tail.index], ['DISK_NEARLY_FULL', before]);
 });
 
 test('only a leader opens producers, and none before every member knows what they are', async () => {

@@ -12,7 +12,10 @@ function proposal(count: number): { proposal: Proposal; fate: ReturnType<typeof 
     settlers = { resolve, reject };
   });
   assert.ok(settlers !== undefined);
-  return { proposal: { body: batch(count), stamp: NO_PRODUCER, actor: actorId(1), arrivedMs: 0, ...settlers }, fate: fateOf(promise) };
+  return {
+    proposal: { body: batch(count), stamp: NO_PRODUCER, isConfirmed: false, actor: actorId(1), arrivedMs: 0, ...settlers },
+    fate: fateOf(promise),
+  };
 }
 
 function entry(index: number, entryTerm: number, firstCounter: number, ...proposals: Proposal[]): Parameters<PendingProposals['add']>[0] {

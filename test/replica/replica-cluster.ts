@@ -58,6 +58,7 @@ export class ReplicaCluster {
   inFlight: Sent[] = [];
   /** Whether a follower's batch finds its way to the leader. */
   readonly cuts = new Set<ActorId>();
+  readonly fullDisks = new Set<ActorId>();
   private readonly disks = new Map<ActorId, Map<GroupId, GroupDisk>>();
   private readonly cacheBytes: number;
 
@@ -106,7 +107,7 @@ export class ReplicaCluster {
       group: GROUP,
       self,
       instance,
-      settings: SETTINGS,
+      settings: { ...SETTINGS, room: () => (this.fullDisks.has(self) ? 'full' : 'ample') },
       cache: new CacheBudget(this.cacheBytes),
       storage,
       transport: this.transportOf(self),

@@ -164,7 +164,7 @@ export const PLANTED_BUGS: Readonly<Record<string, Planted>> = {
   },
   /** A crash in between, and the log looks as if it had lost its end. */
   'the marker is ahead of the log': {
-    foundWith: 4,
+    foundWith: 17,
     bug: {
       started(_, storage) {
         const stores: unknown = Reflect.get(storage, 'stores');
@@ -251,7 +251,7 @@ export const PLANTED_BUGS: Readonly<Record<string, Planted>> = {
           if (decision.kind === 'append') proposed.set(place, body.checksum);
           const there = proposed.get(place);
           if (decision.kind !== 'wait' || there === undefined || there === body.checksum) return decision;
-          return { kind: 'refuse', error: new FlotillaError('SEQUENCE_REUSED', 'other events have this sequence') };
+          return { kind: 'refuse', error: new FlotillaError('SEQUENCE_REUSED', 'other events have this sequence'), isCertain: true };
         };
       },
     },

@@ -51,6 +51,7 @@ export interface ProducerStamp {
   producerId: number;
   epoch: number;
   sequence: number;
+  incarnation: string;
 }
 
 export interface Receipt {
@@ -484,7 +485,7 @@ export const PackedBody: MessageFns<PackedBody> = {
 };
 
 function createBaseProducerStamp(): ProducerStamp {
-  return { producerId: 0, epoch: 0, sequence: 0 };
+  return { producerId: 0, epoch: 0, sequence: 0, incarnation: "" };
 }
 
 export const ProducerStamp: MessageFns<ProducerStamp> = {
@@ -497,6 +498,9 @@ export const ProducerStamp: MessageFns<ProducerStamp> = {
     }
     if (message.sequence !== 0) {
       writer.uint32(24).uint64(message.sequence);
+    }
+    if (message.incarnation !== "") {
+      writer.uint32(34).string(message.incarnation);
     }
     return writer;
   },
@@ -536,6 +540,14 @@ export const ProducerStamp: MessageFns<ProducerStamp> = {
             }
 
             message.sequence = longToNumber(reader.uint64());
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.incarnation = reader.string();
             continue;
           }
         }
