@@ -19,7 +19,8 @@ export interface IncomingBatch {
 
 /**
  * The encoded body of a batch, checked in full: past this point nobody looks
- * into it again before a consumer. Throws INVALID_ARGUMENT or MESSAGE_TOO_LARGE, and POSITION_MISMATCH where its stamp is for another stream.
+ * into it again before a consumer. Throws INVALID_ARGUMENT or MESSAGE_TOO_LARGE,
+ * and POSITION_MISMATCH where its stamp is for another incarnation.
  */
 export function takeIn(request: BatchRequest, limits: EventLimits, replica: Replica): IncomingBatch {
   requireIncarnation(replica, request.producer?.incarnation ?? '', 'producer.incarnation');

@@ -40,8 +40,6 @@ export const LIMITS = {
   producerIdleMs: 7 * 24 * 60 * 60 * 1000,
   /** Of each, the last batches: more than this one may not have under way. */
   producerBatches: 16,
-  /** Those that are being opened at once. */
-  pendingOpenings: 256,
 
   // What may wait
   /** Log entries appended but not yet fsynced here; beyond it proposals are refused. */
@@ -49,6 +47,8 @@ export const LIMITS = {
   /** Batches that wait for their commit, per group. */
   pendingProposals: 65536,
   pendingProposalBytes: 64 * MiB,
+  /** Producers that are being opened at once, per group. */
+  pendingOpenings: 256,
   /** Appends on their way to one follower, unacknowledged. */
   replicationWindowBytes: 16 * MiB,
   replicationWindowMessages: 256,
