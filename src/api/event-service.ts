@@ -38,6 +38,11 @@ export class EventService {
   async drain(error: FlotillaError): Promise<void> {
     this.stopping = error;
     for (const session of this.sessions) session.stop(error);
+    await this.settled();
+  }
+
+  /** Resolves when every producer's call that is under way now has ended. */
+  async settled(): Promise<void> {
     await Promise.allSettled([...this.running]);
   }
 

@@ -205,7 +205,9 @@ export const LIMITS = {
   /** A sealed segment that nobody reads is closed after this time. */
   coldSegmentIdleMs: 5000,
   readIndexTimeoutMs: 2000,
-  /** On a stop: for batches under way to be answered … */
+  /** On a stop: for producers to go over to the next leader … */
+  changeOverMs: 250,
+  /** … for batches under way to be answered … */
   drainMs: 3000,
   /** … and then for calls to end. */
   closeMs: 1000,

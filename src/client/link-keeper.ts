@@ -85,7 +85,7 @@ export class LinkKeeper {
     if (this.state.name !== 'open' || this.state.link !== link) return;
     this.chooseHost(link.address, error, true);
     const listens = awaitsLeader(link, error);
-    this.state = { name: 'draining', link, next: undefined, pauseMs: listens ? LIMITS.clientListenMs : this.backOff.nextMs(), listens };
+    this.state = { name: 'draining', link, next: undefined, pauseMs: listens ? LIMITS.clientListenMs : this.pauseAfter(link), listens };
   }
 
   /** Nothing is in flight any more on the link that is being left. */
@@ -123,7 +123,14 @@ export class LinkKeeper {
   lost(link: ProduceLink, error: FlotillaError): void {
     if (this.state.name === 'draining') this.state.next?.close();
     this.chooseHost(link.address, error, false);
-    this.pause(this.backOff.nextMs());
+    this.pause(this.pauseAfter(link));
+  }
+
+  /** Another node is asked at once, the first time; then with patience. */
+  private pauseAfter({ address }: ProduceLink): number {
+    const isFirst = this.backOff.failuresInRow === 0;
+    const pauseMs = this.backOff.nextMs();
+    return isFirst && this.options.hosts.preferred !== address ? 0 : pauseMs;
   }
 
   /** Connects to the leader beside the open link, and changes over only when that has succeeded. */
@@ -132,10 +139,7 @@ export class LinkKeeper {
     if (!this.options.followLeader || this.following || this.open?.address === address || !this.isFollowable(address)) return;
     this.following = true;
     try {
-      const next = await this.options.openLink(address, this.events);
-      if (this.state.name === 'open' && next.endedWith === undefined)
-        this.state = { name: 'draining', link: this.state.link, next, pauseMs: 0, listens: false };
-      else next.close();
+      this.goOver(await this.options.openLink(address, this.events));
     } catch {
       // Its address may not lead there from here, say out of a container's network: the nodes forward then.
       if (this.unfollowableUntilMs.size >= LIMITS.clientHosts) this.unfollowableUntilMs.clear();
@@ -143,6 +147,22 @@ export class LinkKeeper {
     } finally {
       this.following = false;
       this.options.onReady();
+    }
+  }
+
+  /** To a link that was opened beside what there was. */
+  private goOver(next: ProduceLink): void {
+    const { state } = this;
+    if (next.endedWith !== undefined) return;
+    if (state.name === 'open' || (state.name === 'draining' && state.next === undefined)) {
+      this.state = { name: 'draining', link: state.link, next, pauseMs: 0, listens: false };
+    } else if (state.name === 'pausing') {
+      this.options.hosts.prefer(next.address);
+      clearTimeout(state.timer);
+      state.listening?.close();
+      this.opened(next);
+    } else {
+      next.close();
     }
   }
 

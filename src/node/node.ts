@@ -24,7 +24,7 @@ import { within } from './within.js';
 const REMOVED = 'this node was removed from the cluster: stop it; with an empty data directory it may join again';
 
 /** How far a node is. `serving`: it takes part in a cluster. */
-type Phase = 'forming' | 'serving' | 'stopping' | 'ended';
+type Phase = 'forming' | 'serving' | 'leaving' | 'stopping' | 'ended';
 
 export interface NodeParts {
   readonly config: ServerConfig;
@@ -139,17 +139,20 @@ export class FlotillaNode {
 
   /** Hands leadership over, finishes what is under way, closes everything. */
   async stop(reason: string): Promise<void> {
-    if (this.phase === 'stopping' || this.phase === 'ended') {
+    if (this.phase === 'leaving' || this.phase === 'stopping' || this.phase === 'ended') {
       await this.stopped;
       return;
     }
     const logger = this.parts.logging.logger('node');
     logger.info({ reason }, 'stopping');
-    this.phase = 'stopping';
+    this.phase = 'leaving';
     this.forming.abort();
     this.server.setServing(false);
     const { electionTimeoutMs } = this.parts.config;
-    await Promise.all([...(this.host?.all ?? [])].map((replica) => handOver(replica, electionTimeoutMs)));
+    const handedOver = await Promise.all([...(this.host?.all ?? [])].map((replica) => handOver(replica, electionTimeoutMs)));
+    // Producers have just heard who leads, and go there by themselves; until they have, their batches are passed on.
+    if (handedOver.includes(true)) await within(LIMITS.changeOverMs, this.events.settled());
+    this.phase = 'stopping';
     await within(
       LIMITS.drainMs,
       this.events.drain(new FlotillaError('SHUTTING_DOWN', 'the node is stopping; nothing was proposed: use another node')),
@@ -319,6 +322,7 @@ export class FlotillaNode {
       case 'serving':
         if (this.replica?.members.hasLeft === true) return [REMOVED];
         return this.replica?.leader === undefined ? this.reasonsLeaderless() : [];
+      case 'leaving':
       case 'stopping':
       case 'ended':
         return ['the node is stopping'];

@@ -33,6 +33,10 @@ export class PendingProposals {
   /** In the order of their proposal. After a lost leadership its successor's indexes may lie below those of the entries before them. */
   private entries: PendingEntry[] = [];
 
+  get isEmpty(): boolean {
+    return this.entries.length === 0;
+  }
+
   add(entry: PendingEntry): void {
     this.entries.push(entry);
   }

@@ -1,7 +1,8 @@
 import { type ActorId, assert, BoundedQueue, counter, FlotillaError, LIMITS, type LogIndex, messageOf } from '../base/index.js';
 import { BATCH_HEADER_BYTES, type ProducerStamp, writeBatchHeader } from '../event/index.js';
-import type { RaftCore } from '../raft/index.js';
+import { isVoter, type RaftCore } from '../raft/index.js';
 import type { LogTail, PackedBody } from '../wire/index.js';
+import type { Forwarder } from './forwarder.js';
 import type { HotLog } from './hot-log.js';
 import type { ReplicaObserver } from './observer.js';
 import type { Clock, Proposed } from './ports.js';
@@ -11,6 +12,7 @@ import type { ReadIndexes } from './read-indexes.js';
 import { notLeader, refusalForRoom } from './refusals.js';
 
 export interface ProposerOptions {
+  readonly self: ActorId;
   readonly core: RaftCore;
   readonly log: HotLog;
   readonly clock: Clock;
@@ -18,6 +20,7 @@ export interface ProposerOptions {
   readonly desk: ProducerDesk;
   readonly readIndexes: ReadIndexes;
   readonly onProposed: () => void;
+  readonly forwarder: Forwarder;
 }
 
 /**
@@ -25,6 +28,7 @@ export interface ProposerOptions {
  * of the event loop shares an entry; nothing waits for more to come.
  */
 export class Proposer {
+  private readonly self: ActorId;
   private readonly core: RaftCore;
   private readonly log: HotLog;
   private readonly clock: Clock;
@@ -32,6 +36,7 @@ export class Proposer {
   private readonly desk: ProducerDesk;
   private readonly readIndexes: ReadIndexes;
   private readonly onProposed: () => void;
+  private readonly forwarder: Forwarder;
   private readonly waiting = new BoundedQueue<Proposal>(LIMITS.pendingProposals);
   /** Batches whose fate is open, in the log or on their way there. */
   private openBatches = 0;
@@ -43,6 +48,7 @@ export class Proposer {
   private stopped = false;
 
   constructor(options: ProposerOptions) {
+    this.self = options.self;
     this.core = options.core;
     this.log = options.log;
     this.clock = options.clock;
@@ -50,6 +56,7 @@ export class Proposer {
     this.desk = options.desk;
     this.readIndexes = options.readIndexes;
     this.onProposed = options.onProposed;
+    this.forwarder = options.forwarder;
   }
 
   propose(actor: ActorId, body: PackedBody, stamp: ProducerStamp): Promise<Proposed> {
@@ -111,15 +118,22 @@ export class Proposer {
     });
   }
 
-  /** Turns what waits into entries, as long as the disk keeps up; the rest follows when a write has ended. */
+  /**
+   * Turns what waits into entries, as long as the disk keeps up; the rest follows when a write has ended. While leadership is
+   * handed over all of it waits, and then goes to the successor: those who produce hear nothing of a planned change.
+   */
   flush(): void {
-    if (this.flushPlanned) return;
+    if (this.flushPlanned || this.core.role !== 'leader') return;
     while (this.waiting.length > 0 && this.hasRoom()) {
       const refusal = this.refusalForRoom();
       if (refusal === undefined && this.nextToAppend() === undefined) return;
-      const index = refusal === undefined ? this.core.propose(this.clock.nowMs()) : undefined;
-      if (index === undefined) this.refuseWaiting(refusal ?? notLeader('the batch'));
-      else this.append(index, this.takeEntry(index));
+      if (refusal !== undefined) {
+        this.refuseWaiting(refusal);
+        return;
+      }
+      const index = this.core.propose(this.clock.nowMs());
+      if (index === undefined) return;
+      this.append(index, this.takeEntry(index));
     }
   }
 
@@ -159,6 +173,7 @@ export class Proposer {
       // A question is a turn of its own, and this one is not over.
       await new Promise<void>((resolve) => this.clock.soon(resolve));
       const index = await this.readIndexes.confirm();
+      if (this.core.role !== 'leader') return proposal.reject(notLeader('the batch'));
       this.deferred.push({ proposal: { ...proposal, isConfirmed: true }, index });
       this.planFlush();
     } catch (cause) {
@@ -206,14 +221,34 @@ export class Proposer {
     );
   }
 
-  /** What is in the log may still be committed by the next leader; for a while that is waited for. What is not, never was proposed. */
-  leadershipLost(): void {
-    this.refuseWaiting(notLeader('the batch'));
+  /** `lost`: this node led, and that term is over. */
+  roleChanged(lost: boolean): void {
+    if (lost) this.leadershipLost();
+    if (this.core.role !== 'leader' && this.core.leader !== undefined) this.passOn();
+  }
+
+  /**
+   * What is in the log may still be committed by the next leader, and what is not may be proposed by it: for a while both is
+   * waited for. But nothing may overtake what came before it and may have to be sent again, and who votes no more hears of no
+   * next leader.
+   */
+  private leadershipLost(): void {
+    const isAllSettled = this.pending.isEmpty && this.deferred.length === 0;
+    if (!isAllSettled || !isVoter(this.core.configuration, this.self)) this.refuseWaiting(notLeader('the batch'));
     this.clock.after(LIMITS.outcomeWaitMs, () => {
       if (this.stopped) return;
+      if (this.core.role !== 'leader') this.refuseWaiting(notLeader('the batch'));
       const unknown = this.pending.giveUpBefore(this.core.role === 'leader' ? this.core.term : Number.POSITIVE_INFINITY);
       if (unknown > 0) this.observer.outcomeUnknown(unknown);
     });
+  }
+
+  /** Another node leads: what waits is for that one, but for what was already passed on once. */
+  private passOn(): void {
+    for (const { actor, body, stamp, resolve, reject } of this.waiting.drain()) {
+      if (actor === this.self) this.forwarder.forward(body, stamp).then(resolve, reject);
+      else reject(notLeader('the batch'));
+    }
   }
 
   stop(): void {

@@ -5,6 +5,7 @@ import type { LogRecord, LogTail, Member, Membership, PackedBody } from '../wire
 import { CommitNotices } from './commit-notices.js';
 import { CommitWaiters } from './commit-waiters.js';
 import type { Deadline } from './deadlines.js';
+import { Forwarder } from './forwarder.js';
 import { HotLog } from './hot-log.js';
 import { Members } from './members.js';
 import { NamespaceReads } from './namespace-reads.js';
@@ -37,6 +38,7 @@ export class Replica {
   private readonly readIndexes: ReadIndexes;
   private readonly commitWaiters: CommitWaiters;
   private readonly commitNotices: CommitNotices;
+  private readonly forwarder: Forwarder;
   private readonly snapshots: Snapshots;
   private readonly retention: Retention;
   private readonly deadline: Deadline;
@@ -59,25 +61,17 @@ export class Replica {
     this.log = new HotLog(this.stored, options.cache, options.observer);
     this.core = coreOf(options, recovered);
     const { core, log, clock } = this;
+    const basics = { ...options, core, log, stored: this.stored, onError: (error: unknown) => this.fail(error) };
     this.replicator = new Replicator({
-      core,
-      log,
-      clock,
+      ...basics,
       send: (to, message, records) => options.transport.send(to, this.group, message, records),
       beginSnapshot: (plan) => this.snapshots.sender.begin(plan),
-      onError: (error) => this.fail(error),
       onProgress: () => this.drive(),
     });
     this.persister = new Persister({
-      group: options.group,
-      core,
-      log,
-      storage: options.storage,
-      clock,
-      observer: options.observer,
+      ...basics,
       snapshot: () => this.snapshots.installed,
       onPersisted: (step, nowMs) => this.input(() => core.persisted(step, nowMs)),
-      onError: (error) => this.fail(error),
     });
     this.readIndexes = new ReadIndexes({
       clock,
@@ -95,7 +89,7 @@ export class Replica {
       onChanged: options.onMembership,
       drive: () => this.guard(() => this.drive()),
     });
-    const parts = { ...options, core, log, stored: this.stored, members: this.members, onError: (error: unknown) => this.fail(error) };
+    const parts = { ...basics, members: this.members };
     this.stream = new StreamState({
       ...parts,
       storeCheckpoint: (checkpoint) => options.storage.persist([{ group: options.group, records: [], checkpoint }]),
@@ -104,7 +98,14 @@ export class Replica {
     });
     this.producers = new ProducerOpenings({ ...parts, stream: this.stream });
     const desk = new ProducerDesk({ ...parts, stream: this.stream, openings: this.producers });
-    this.proposer = new Proposer({ ...parts, desk, readIndexes: this.readIndexes, onProposed: () => this.drive() });
+    this.forwarder = new Forwarder({ ...parts, commitWaiters: this.commitWaiters, input: (take) => this.input(take) });
+    this.proposer = new Proposer({
+      ...parts,
+      desk,
+      readIndexes: this.readIndexes,
+      forwarder: this.forwarder,
+      onProposed: () => this.drive(),
+    });
     this.snapshots = new Snapshots({
       ...parts,
       stream: this.stream,
@@ -185,22 +186,13 @@ export class Replica {
   // Producing
 
   /**
-   * Appends a batch that this node took in, by way of the leader. Resolves when
-   * it is committed and this node can serve it. Rejects with NO_LEADER, NOT_LEADER, SHUTTING_DOWN or TOO_MANY_REQUESTS where
-   * it was certainly not proposed, with OUTCOME_UNKNOWN where that can't be said.
+   * Appends a batch that this node took in, by way of the leader. Resolves when it is committed and this node can serve it. Rejects with
+   * NO_LEADER, NOT_LEADER, SHUTTING_DOWN or TOO_MANY_REQUESTS where it was certainly not proposed, with OUTCOME_UNKNOWN where that can't be said.
    */
   async submit(body: PackedBody, stamp = NO_PRODUCER): Promise<Proposed> {
     if (this.stopped) throw new FlotillaError('SHUTTING_DOWN', 'the node is stopping; the batch was not proposed');
     requireStamps(stamp, this.members.activeVersion);
-    if (this.core.role === 'leader') return this.proposer.propose(this.self, body, stamp);
-    const { leader } = this.core;
-    if (leader === undefined) throw new FlotillaError('NO_LEADER', 'no leader is known; the batch was not proposed: try again');
-    if (this.core.isQuiet) this.input(() => this.core.expectLeader(this.clock.nowMs()));
-    const proposed = await this.options.transport.forward(leader, this.group, body, stamp);
-    // The leader's answer is news of the commit, sooner than any other.
-    this.input(() => this.core.learnCommitted(proposed.index, proposed.term));
-    await this.commitWaiters.servable(proposed.index);
-    return proposed;
+    return await (this.core.role === 'leader' ? this.proposer.propose(this.self, body, stamp) : this.forwarder.forward(body, stamp));
   }
 
   /** Appends a batch that another node took in. It is not passed on a second time. */
@@ -361,7 +353,7 @@ export class Replica {
     const seen = this.seenRole;
     if (role === seen.role && term === seen.term && leader === seen.leader) return;
     this.seenRole = { role, term, leader };
-    if (seen.role === 'leader' && (role !== 'leader' || term !== seen.term)) this.proposer.leadershipLost();
+    this.proposer.roleChanged(seen.role === 'leader' && (role !== 'leader' || term !== seen.term));
     this.commitWaiters.wakeRole();
     this.options.observer.roleChanged(role, term, leader);
   }

@@ -1,8 +1,10 @@
 /** What a producer is told: certainly not proposed, committed, or unknown; never a failure that may have been a success. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { setImmediate as turn } from 'node:timers/promises';
 import { LIMITS, term } from '../../src/base/index.js';
-import { batch, fateOf, ReplicaCluster } from './replica-cluster.js';
+import type { Proposed } from '../../src/replica/index.js';
+import { batch, type Fate, fateOf, ReplicaCluster } from './replica-cluster.js';
 
 async function elected(leader = 1): Promise<ReplicaCluster> {
   const cluster = new ReplicaCluster();
@@ -18,22 +20,98 @@ async function replaceLeader(cluster: ReplicaCluster, old: number, next: number)
   await cluster.advance(200);
 }
 
-test('beforeTheProposal_aLostLeadershipIsNotLeader', async () => {
+/** Node 1 hears of a later term: it no longer leads, and knows nobody who does. */
+function depose(cluster: ReplicaCluster): void {
+  const { term: current, tail } = cluster.replica(1);
+  const vote = { type: 'vote-request', lastIndex: tail.index, lastTerm: current, preVote: false, leadershipTransfer: true } as const;
+  cluster.replica(1).onMessage(cluster.server(2).actor, { ...vote, term: term(current + 1) }, []);
+}
+
+test('beforeTheProposal_aBatchGoesToTheNextLeader', async () => {
   const cluster = await elected();
-  cluster.server(1).storage.held = true;
   // Taken in, and leadership is lost in the same turn, before it enters the log.
   const fate = fateOf(cluster.replica(1).submit(batch()));
-  const vote = {
-    type: 'vote-request',
-    term: cluster.replica(1).term,
-    lastIndex: cluster.replica(1).tail.index,
-    lastTerm: cluster.replica(1).term,
-    preVote: false,
-    leadershipTransfer: true,
-  } as const;
-  cluster.replica(1).onMessage(cluster.server(2).actor, { ...vote, term: term(vote.term + 1) }, []);
+  const forOther = fateOf(cluster.replica(1).proposeFor(cluster.server(3).actor, batch()));
+  depose(cluster);
   await cluster.settle();
+  assert.equal(fate.state, 'pending');
+  await cluster.elect(2);
+  await cluster.settle();
+  assert.equal(fate.state, 'resolved');
+  assert.equal(forOther.code, 'NOT_LEADER', 'it was passed on once');
+  assert.deepEqual(await cluster.eventsOf(2), ['1.1']);
+});
+
+test('beforeTheProposal_aBatchIsNotLeader_whenNobodyLeadsInTime', async () => {
+  const cluster = await elected();
+  const fate = fateOf(cluster.replica(1).submit(batch()));
+  cluster.cut(1);
+  depose(cluster);
+  await cluster.advance(LIMITS.outcomeWaitMs + 100, 1);
   assert.equal(fate.code, 'NOT_LEADER');
+});
+
+test('beforeTheProposal_aBatchIsNotLeader_whereOneBeforeItIsOpen_whichItWouldOvertake', async () => {
+  const cluster = await elected();
+  cluster.cut(1);
+  const first = fateOf(cluster.replica(1).submit(batch()));
+  cluster.server(1).clock.runSoon();
+  const second = fateOf(cluster.replica(1).submit(batch()));
+  depose(cluster);
+  await cluster.settle();
+  assert.equal(second.code, 'NOT_LEADER');
+  await cluster.elect(2);
+  cluster.heal(1);
+  const other = fateOf(cluster.replica(2).submit(batch()));
+  await cluster.advance(200);
+  assert.equal(other.state, 'resolved');
+  assert.equal(first.code, 'NOT_LEADER');
+  assert.deepEqual(await cluster.eventsOf(1), ['1.2']);
+});
+
+test('whileLeadershipIsHandedOver_batchesWait_andGoToTheSuccessor_inTheirOrder', async () => {
+  const cluster = await elected();
+  const before = fateOf(cluster.replica(1).submit(batch(1)));
+  cluster.server(1).clock.runSoon();
+  void cluster.replica(1).handOver(1000, cluster.server(2).actor);
+  const during = [2, 3].map((count) => fateOf(cluster.replica(1).submit(batch(count))));
+  await cluster.settle();
+  assert.equal(cluster.replica(2).role, 'leader');
+  assert.deepEqual(
+    [before, ...during].map(({ value }) => [value?.firstCounter, value?.actor, value?.term]),
+    [
+      [1, 1, cluster.replica(2).term - 1],
+      [2, 1, cluster.replica(2).term],
+      [4, 1, cluster.replica(2).term],
+    ],
+  );
+});
+
+test('aLeaderThatIsRemoved_leavesNobodyWaitingForASuccessorItNeverHearsOf', async () => {
+  const cluster = await elected();
+  const fates: Fate<Proposed>[] = [];
+  const removed = fateOf(cluster.replica(1).changeMembers([{ actor: cluster.server(1).actor, to: 'removed' }]));
+  for (let turns = 0; cluster.replica(1).role === 'leader' && turns < 200; turns++) {
+    fates.push(fateOf(cluster.replica(1).submit(batch())));
+    cluster.deliver();
+    for (const { clock } of cluster.servers.values()) clock.runSoon();
+    await turn();
+  }
+  await cluster.settle();
+  assert.equal(removed.state, 'resolved');
+  assert.deepEqual(new Set(fates.map(({ state, code }) => code ?? state)), new Set(['resolved', 'NOT_LEADER']));
+});
+
+test('whereNobodyTakesLeadershipOver_whatWaitedGoesIntoTheLogAfterAll', async () => {
+  const cluster = await elected();
+  cluster.cut(2);
+  void cluster.replica(1).handOver(5000, cluster.server(2).actor);
+  const fate = fateOf(cluster.replica(1).submit(batch()));
+  await cluster.settle();
+  assert.equal(fate.state, 'pending');
+  await cluster.advance(1100, 1, 3);
+  assert.equal(cluster.replica(1).role, 'leader');
+  assert.equal(fate.state, 'resolved');
 });
 
 test('aNodeThatKnowsNoLeader_saysSo_andAFollowerPassesNothingOnTwice', async () => {

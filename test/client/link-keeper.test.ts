@@ -1,0 +1,118 @@
+import assert from 'node:assert/strict';
+import { beforeEach, mock, test } from 'node:test';
+import { FlotillaError, LIMITS, present } from '../../src/base/index.js';
+import { Hosts } from '../../src/client/hosts.js';
+import { LinkKeeper } from '../../src/client/link-keeper.js';
+import type { ProduceLink } from '../../src/client/produce-link.js';
+
+const REFUSED = new FlotillaError('SHUTTING_DOWN', 'the node is stopping');
+
+class FakeLink implements ProduceLink {
+  readonly address: string;
+  endedWith: FlotillaError | undefined;
+  closed = false;
+
+  constructor(address: string) {
+    this.address = address;
+  }
+
+  readonly send = (): void => undefined;
+
+  close(): void {
+    this.closed = true;
+  }
+}
+
+/** A keeper whose connections stand when the test says so. */
+class Scene {
+  readonly dialled: { readonly address: string; readonly stand: (link: FakeLink) => void }[] = [];
+  private readonly hosts: Hosts;
+  readonly keeper: LinkKeeper;
+
+  constructor(...hosts: string[]) {
+    this.hosts = new Hosts(hosts);
+    const nothing = (): void => undefined;
+    this.keeper = new LinkKeeper(
+      {
+        hosts: this.hosts,
+        openLink: (address) => new Promise((resolve) => this.dialled.push({ address, stand: resolve })),
+        followLeader: true,
+        connectTimeoutMs: 1000,
+        onReady: () => this.keeper.want(),
+        onFailedAttempt: nothing,
+        onConnected: nothing,
+        onUnreachable: nothing,
+      },
+      { onReceipt: nothing, onFailure: nothing, onLeader: nothing, onEnd: nothing },
+    );
+  }
+
+  get addresses(): string[] {
+    return this.dialled.map(({ address }) => address);
+  }
+
+  /** The latest connection attempt succeeds. */
+  async stands(): Promise<FakeLink> {
+    const { address, stand } = present(this.dialled.at(-1), 'something was dialled');
+    const link = new FakeLink(address);
+    stand(link);
+    for (let turn = 0; turn < 5; turn++) await Promise.resolve();
+    return link;
+  }
+
+  async opened(): Promise<FakeLink> {
+    this.keeper.want();
+    const link = await this.stands();
+    assert.equal(this.keeper.open, link);
+    this.keeper.succeeded();
+    return link;
+  }
+}
+
+beforeEach(() => {
+  mock.timers.reset();
+  mock.timers.enable({ apis: ['setTimeout'] });
+});
+
+test('a node that refuses is left for the next at once, and with patience after that', async () => {
+  const scene = new Scene('a:1', 'b:1', 'c:1');
+  const first = await scene.opened();
+  scene.keeper.leave(first, REFUSED);
+  scene.keeper.changeOver();
+  mock.timers.tick(0);
+  assert.deepEqual(scene.addresses, ['a:1', 'b:1']);
+  const second = await scene.stands();
+  scene.keeper.leave(second, REFUSED);
+  scene.keeper.changeOver();
+  mock.timers.tick(0);
+  assert.deepEqual(scene.addresses, ['a:1', 'b:1']);
+  mock.timers.tick(LIMITS.clientBackoffMaxMs);
+  assert.deepEqual(scene.addresses, ['a:1', 'b:1', 'c:1']);
+});
+
+test('the only node there is gets its pause', async () => {
+  const scene = new Scene('a:1');
+  const link = await scene.opened();
+  scene.keeper.lost(link, REFUSED);
+  mock.timers.tick(0);
+  assert.deepEqual(scene.addresses, ['a:1']);
+  mock.timers.tick(LIMITS.clientBackoffMaxMs);
+  assert.deepEqual(scene.addresses, ['a:1', 'a:1']);
+});
+
+for (const state of ['drains', 'pauses'] as const) {
+  test(`its node refuses while the leader's link is being opened, and it ${state}: that link is taken`, async () => {
+    const scene = new Scene('a:1', 'b:1');
+    const link = await scene.opened();
+    scene.keeper.leaderKnown(link, 'b:1');
+    scene.keeper.leave(link, REFUSED);
+    if (state === 'pauses') scene.keeper.changeOver();
+    const leader = await scene.stands();
+    if (state === 'drains') scene.keeper.changeOver();
+    assert.equal(scene.keeper.open, leader);
+    assert.equal(link.closed, true);
+    mock.timers.tick(LIMITS.clientListenMs);
+    assert.deepEqual(scene.addresses, ['a:1', 'b:1'], 'nothing is dialled twice');
+    assert.equal(leader.closed, false);
+  });
+}
