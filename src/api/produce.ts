@@ -27,6 +27,8 @@ export class ProduceSession {
   private room: (() => void) | undefined;
   private refusal: FlotillaError | undefined;
   private replica: Replica | undefined;
+  /** Who leads, in which term: on another route a batch might overtake those that are open. */
+  private route = '';
   private readonly ending = new AbortController();
   private readonly stopped = rejection();
 
@@ -67,6 +69,9 @@ export class ProduceSession {
       if (this.refusal !== undefined) throw this.refusal;
       const replica = findStream(this.streams, request.stream);
       this.announceLeaderOf(replica);
+      const route = `${replica.term} ${replica.leader}`;
+      if (route !== this.route && this.openBatches > 0) return this.allSettled().then(() => this.onRequest(request));
+      this.route = route;
       void this.append(replica, requestId, takeIn(request, this.limits, replica));
     } catch (error) {
       return this.fail(requestId, error);

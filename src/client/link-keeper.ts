@@ -97,12 +97,8 @@ export class LinkKeeper {
       return;
     }
     link.close();
-    if (next !== undefined && next.endedWith === undefined) {
-      this.options.hosts.prefer(next.address);
-      this.opened(next);
-    } else {
-      this.pause(pauseMs);
-    }
+    if (next !== undefined && next.endedWith === undefined) this.take(next);
+    else this.pause(pauseMs);
   }
 
   /** A node tells who leads: what waits for that goes there at once. */
@@ -121,9 +117,10 @@ export class LinkKeeper {
 
   /** The current link broke off. */
   lost(link: ProduceLink, error: FlotillaError): void {
-    if (this.state.name === 'draining') this.state.next?.close();
+    const next = this.state.name === 'draining' ? this.state.next : undefined;
     this.chooseHost(link.address, error, false);
-    this.pause(this.pauseAfter(link));
+    if (next !== undefined && next.endedWith === undefined) this.take(next);
+    else this.pause(this.pauseAfter(link));
   }
 
   /** Another node is asked at once, the first time; then with patience. */
@@ -154,40 +151,44 @@ export class LinkKeeper {
   private goOver(next: ProduceLink): void {
     const { state } = this;
     if (next.endedWith !== undefined) return;
-    if (state.name === 'open' || (state.name === 'draining' && state.next === undefined)) {
-      this.state = { name: 'draining', link: state.link, next, pauseMs: 0, listens: false };
-    } else if (state.name === 'pausing') {
-      this.options.hosts.prefer(next.address);
-      clearTimeout(state.timer);
-      state.listening?.close();
-      this.opened(next);
-    } else {
+    if (state.name === 'closed' || (state.name === 'open' && state.link.address === next.address) || this.hasNext) {
       next.close();
+    } else if (state.name === 'open' || state.name === 'draining') {
+      this.state = { name: 'draining', link: state.link, next, pauseMs: 0, listens: false };
+    } else {
+      if (state.name === 'pausing') this.stopPausing(state);
+      this.take(next);
     }
+  }
+
+  private get hasNext(): boolean {
+    return this.state.name === 'draining' && this.state.next !== undefined;
   }
 
   close(): void {
     if (this.state.name === 'open' || this.state.name === 'draining') this.state.link.close();
     if (this.state.name === 'draining') this.state.next?.close();
-    if (this.state.name === 'pausing') {
-      clearTimeout(this.state.timer);
-      this.state.listening?.close();
-    }
+    if (this.state.name === 'pausing') this.stopPausing(this.state);
     this.state = { name: 'closed' };
   }
 
   private async connect(): Promise<void> {
     const address = this.options.hosts.preferred;
-    this.state = { name: 'connecting' };
+    const connecting: State = { name: 'connecting' };
+    this.state = connecting;
     this.searchSinceMs ??= performance.now();
     try {
       const link = await this.options.openLink(address, this.events);
-      if (this.isClosed()) link.close();
-      else this.opened(link);
+      if (this.state === connecting) this.opened(link);
+      else link.close();
     } catch (error) {
-      if (this.isClosed()) return;
-      this.failedAttempt(address, asFlotillaError(error));
+      if (this.state === connecting) this.failedAttempt(address, asFlotillaError(error));
     }
+  }
+
+  private take(next: ProduceLink): void {
+    this.options.hosts.prefer(next.address);
+    this.opened(next);
   }
 
   private opened(link: ProduceLink): void {
@@ -223,9 +224,13 @@ export class LinkKeeper {
     this.state = pausing;
   }
 
-  private endPause({ timer, listening }: Extract<State, { name: 'pausing' }>): void {
+  private stopPausing({ timer, listening }: Extract<State, { name: 'pausing' }>): void {
     clearTimeout(timer);
     listening?.close();
+  }
+
+  private endPause(state: Extract<State, { name: 'pausing' }>): void {
+    this.stopPausing(state);
     this.state = { name: 'idle' };
     this.options.onReady();
   }
@@ -254,10 +259,6 @@ export class LinkKeeper {
 
   private isFollowable(address: string): boolean {
     return (this.unfollowableUntilMs.get(address) ?? 0) <= performance.now();
-  }
-
-  private isClosed(): boolean {
-    return this.state.name === 'closed';
   }
 }
 

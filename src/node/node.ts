@@ -139,7 +139,7 @@ export class FlotillaNode {
 
   /** Hands leadership over, finishes what is under way, closes everything. */
   async stop(reason: string): Promise<void> {
-    if (this.phase === 'leaving' || this.phase === 'stopping' || this.phase === 'ended') {
+    if (this.phase !== 'forming' && this.phase !== 'serving') {
       await this.stopped;
       return;
     }
@@ -148,15 +148,14 @@ export class FlotillaNode {
     this.phase = 'leaving';
     this.forming.abort();
     this.server.setServing(false);
-    const { electionTimeoutMs } = this.parts.config;
-    const handedOver = await Promise.all([...(this.host?.all ?? [])].map((replica) => handOver(replica, electionTimeoutMs)));
-    // Producers have just heard who leads, and go there by themselves; until they have, their batches are passed on.
+    const replicas = [...(this.host?.all ?? [])];
+    for (const replica of replicas) replica.leave();
+    const handedOver = await Promise.all(replicas.map((replica) => handOver(replica, this.parts.config.electionTimeoutMs)));
+    // Producers have just heard who leads, and go there by themselves.
     if (handedOver.includes(true)) await within(LIMITS.changeOverMs, this.events.settled());
-    this.phase = 'stopping';
-    await within(
-      LIMITS.drainMs,
-      this.events.drain(new FlotillaError('SHUTTING_DOWN', 'the node is stopping; nothing was proposed: use another node')),
-    );
+    if (this.phase === 'leaving') this.phase = 'stopping';
+    const stopping = new FlotillaError('SHUTTING_DOWN', 'the node is stopping; nothing was proposed: use another node');
+    await within(LIMITS.drainMs, this.events.drain(stopping));
     this.host?.stop();
     await this.server.close(LIMITS.closeMs);
     await this.close();

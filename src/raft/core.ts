@@ -232,10 +232,12 @@ export class RaftCore {
     }
   }
 
-  /**
-   * Appends an entry to the leader's log. Undefined where this server does not
-   * lead, or is handing leadership over: then nothing was proposed.
-   */
+  /** While this is so, nothing is proposed. */
+  get isHandingOver(): boolean {
+    return this.server.role.name === 'leader' && this.server.role.transfer !== undefined;
+  }
+
+  /** Appends an entry to the leader's log. Undefined where this server does not lead, or is handing leadership over: then nothing was proposed. */
   propose(nowMs: number): LogIndex | undefined {
     this.observe(nowMs);
     const { server } = this;
@@ -247,18 +249,16 @@ export class RaftCore {
   }
 
   /**
-   * Begins to change the members: the first configuration of the change is
-   * appended (see the output's `ownEntries`); what follows from it the leader
-   * does by itself. Throws INVALID_ARGUMENT where the change makes no sense.
+   * Begins to change the members: the first configuration of the change is appended (see the output's `ownEntries`); what
+   * follows from it the leader does by itself. Throws INVALID_ARGUMENT where the change makes no sense.
    */
   changeMembers(changes: readonly MemberChange[], nowMs: number): LogIndex | 'not the leader' | ChangeRefusal {
     return this.appendNext((current) => changeConfiguration(current, changes), nowMs);
   }
 
   /**
-   * Appends the configuration once more as it is. Its record tells more of the
-   * members than consensus knows, such as where they are. Takes its turn like a
-   * change of who they are: the latest record is what everybody believes.
+   * Appends the configuration once more as it is. Its record tells more of the members than consensus knows, such as where they
+   * are. Takes its turn like a change of who they are: the latest record is what everybody believes.
    */
   restateConfiguration(nowMs: number): LogIndex | 'not the leader' | ChangeRefusal {
     return this.appendNext((current) => current, nowMs);

@@ -41,17 +41,20 @@ export class PendingProposals {
     this.entries.push(entry);
   }
 
-  /** Everything up to `commitIndex` is committed; `termAt` tells which entry won each place. */
-  settle(commitIndex: LogIndex, termAt: (index: LogIndex) => Term | undefined, onCommitted: (proposal: Proposal) => void): void {
+  /** Everything up to `commitIndex` is committed; `termAt` tells which entry won each place. False where it was not always the one proposed. */
+  settle(commitIndex: LogIndex, termAt: (index: LogIndex) => Term | undefined, onCommitted: (proposal: Proposal) => void): boolean {
     const decided = this.entries.filter(({ index }) => index <= commitIndex);
-    if (decided.length === 0) return;
+    if (decided.length === 0) return true;
     this.entries = this.entries.filter(({ index }) => index > commitIndex);
+    let areAllCommitted = true;
     for (const entry of decided) {
       const term = termAt(entry.index);
       if (term === entry.term) commit(entry, onCommitted);
       else if (term === undefined) unknown(entry);
       else replaced(entry);
+      areAllCommitted &&= term === entry.term;
     }
+    return areAllCommitted;
   }
 
   /** Gives up waiting for what was proposed before `term`. */

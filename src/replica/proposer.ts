@@ -45,6 +45,10 @@ export class Proposer {
   private readonly pending = new PendingProposals();
   /** Batches that can be decided about when a record has taken effect, in the order in which they came. */
   private deferred: { readonly proposal: Proposal; readonly index: LogIndex }[] = [];
+  private isHandingOver = false;
+  /** Leadership was handed over, and it is not known yet who leads: batches of this node wait for that. */
+  awaitsSuccessor = false;
+  private isLeaving = false;
   private stopped = false;
 
   constructor(options: ProposerOptions) {
@@ -61,8 +65,8 @@ export class Proposer {
 
   propose(actor: ActorId, body: PackedBody, stamp: ProducerStamp): Promise<Proposed> {
     return new Promise((resolve, reject) => {
-      if (this.stopped) return reject(new FlotillaError('SHUTTING_DOWN', 'the node is stopping; the batch was not proposed'));
-      if (this.core.role !== 'leader') return reject(notLeader('the batch'));
+      if (this.stopped) return reject(stopping());
+      if (this.core.role !== 'leader' && !(this.awaitsSuccessor && actor === this.self)) return reject(notLeader('the batch'));
       const refusal = this.refusalForRoom();
       if (refusal !== undefined) return reject(refusal);
       const bytes = body.body.byteLength;
@@ -120,20 +124,21 @@ export class Proposer {
 
   /**
    * Turns what waits into entries, as long as the disk keeps up; the rest follows when a write has ended. While leadership is
-   * handed over all of it waits, and then goes to the successor: those who produce hear nothing of a planned change.
+   * handed over all of it waits, and then goes to the successor: who produces by way of this node is not refused.
    */
   flush(): void {
-    if (this.flushPlanned || this.core.role !== 'leader') return;
+    if (this.core.role !== 'leader') return;
+    const wasHandingOver = this.isHandingOver;
+    this.isHandingOver = this.core.isHandingOver;
+    if (this.isHandingOver) return;
+    if (wasHandingOver && this.isLeaving) this.refuseWaiting(stopping());
+    if (this.flushPlanned) return;
     while (this.waiting.length > 0 && this.hasRoom()) {
       const refusal = this.refusalForRoom();
       if (refusal === undefined && this.nextToAppend() === undefined) return;
-      if (refusal !== undefined) {
-        this.refuseWaiting(refusal);
-        return;
-      }
-      const index = this.core.propose(this.clock.nowMs());
-      if (index === undefined) return;
-      this.append(index, this.takeEntry(index));
+      const index = refusal === undefined ? this.core.propose(this.clock.nowMs()) : undefined;
+      if (index === undefined) this.refuseWaiting(refusal ?? notLeader('the batch'));
+      else this.append(index, this.takeEntry(index));
     }
   }
 
@@ -214,55 +219,66 @@ export class Proposer {
 
   committed(index: LogIndex): void {
     const nowMs = this.clock.nowMs();
-    this.pending.settle(
+    const areAllCommitted = this.pending.settle(
       index,
       (place) => this.core.termAt(place),
       (proposal) => this.observer.committed((nowMs - proposal.arrivedMs) / 1000),
     );
+    if (!areAllCommitted) this.refuseWaiting(notLeader('the batch'));
   }
 
   /** `lost`: this node led, and that term is over. */
   roleChanged(lost: boolean): void {
     if (lost) this.leadershipLost();
-    if (this.core.role !== 'leader' && this.core.leader !== undefined) this.passOn();
+    if (this.core.role === 'leader') this.awaitsSuccessor = false;
+    else if (this.awaitsSuccessor && this.core.leader !== undefined) this.passOn();
   }
 
-  /**
-   * What is in the log may still be committed by the next leader, and what is not may be proposed by it: for a while both is
-   * waited for. But nothing may overtake what came before it and may have to be sent again, and who votes no more hears of no
-   * next leader.
-   */
+  /** What is in the log may still be committed by the next leader; for a while that is waited for. What is not, never was proposed. */
   private leadershipLost(): void {
+    // Nothing may overtake what came before it and is open. And who votes no more hears of no successor.
     const isAllSettled = this.pending.isEmpty && this.deferred.length === 0;
-    if (!isAllSettled || !isVoter(this.core.configuration, this.self)) this.refuseWaiting(notLeader('the batch'));
+    this.awaitsSuccessor = this.isHandingOver && isAllSettled && isVoter(this.core.configuration, this.self);
+    this.isHandingOver = false;
+    this.refuseWaiting(notLeader('the batch'), ({ actor }) => !this.awaitsSuccessor || actor !== this.self);
     this.clock.after(LIMITS.outcomeWaitMs, () => {
       if (this.stopped) return;
+      this.awaitsSuccessor = false;
       if (this.core.role !== 'leader') this.refuseWaiting(notLeader('the batch'));
       const unknown = this.pending.giveUpBefore(this.core.role === 'leader' ? this.core.term : Number.POSITIVE_INFINITY);
       if (unknown > 0) this.observer.outcomeUnknown(unknown);
     });
   }
 
-  /** Another node leads: what waits is for that one, but for what was already passed on once. */
   private passOn(): void {
-    for (const { actor, body, stamp, resolve, reject } of this.waiting.drain()) {
-      if (actor === this.self) this.forwarder.forward(body, stamp).then(resolve, reject);
-      else reject(notLeader('the batch'));
-    }
+    this.awaitsSuccessor = false;
+    for (const { body, stamp, resolve, reject } of this.waiting.drain()) this.forwarder.forward(body, stamp).then(resolve, reject);
+  }
+
+  /** The node is about to stop: what waits for a successor that does not come has no other chance here. */
+  leave(): void {
+    this.isLeaving = true;
   }
 
   stop(): void {
     this.stopped = true;
-    this.refuseWaiting(new FlotillaError('SHUTTING_DOWN', 'the node is stopping; the batch was not proposed'));
+    this.refuseWaiting(stopping());
     const unknown = this.pending.giveUpBefore(Number.POSITIVE_INFINITY);
     if (unknown > 0) this.observer.outcomeUnknown(unknown);
   }
 
   /** None of them was proposed: neither those that were not looked at yet, nor those whose answer rests on what may never be committed. */
-  private refuseWaiting(why: FlotillaError): void {
-    const deferred = this.deferred.splice(0).map(({ proposal }) => proposal);
-    for (const { reject } of [...deferred, ...this.waiting.drain()]) reject(why);
+  private refuseWaiting(why: FlotillaError, isRefused: (proposal: Proposal) => boolean = () => true): void {
+    const waiting = [...this.deferred.splice(0).map(({ proposal }) => proposal), ...this.waiting.drain()];
+    for (const proposal of waiting) {
+      if (isRefused(proposal)) proposal.reject(why);
+      else this.enqueue(proposal);
+    }
   }
+}
+
+function stopping(): FlotillaError {
+  return new FlotillaError('SHUTTING_DOWN', 'the node is stopping; the batch was not proposed');
 }
 
 function writeBatches(payload: Buffer, tail: LogTail, proposals: readonly Proposal[], timestampMs: number): void {

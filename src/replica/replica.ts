@@ -192,7 +192,9 @@ export class Replica {
   async submit(body: PackedBody, stamp = NO_PRODUCER): Promise<Proposed> {
     if (this.stopped) throw new FlotillaError('SHUTTING_DOWN', 'the node is stopping; the batch was not proposed');
     requireStamps(stamp, this.members.activeVersion);
-    return await (this.core.role === 'leader' ? this.proposer.propose(this.self, body, stamp) : this.forwarder.forward(body, stamp));
+    return await (this.core.role === 'leader' || this.proposer.awaitsSuccessor
+      ? this.proposer.propose(this.self, body, stamp)
+      : this.forwarder.forward(body, stamp));
   }
 
   /** Appends a batch that another node took in. It is not passed on a second time. */
@@ -275,6 +277,11 @@ export class Replica {
     await over;
     timer.cancel();
     return this.core.role !== 'leader';
+  }
+
+  /** Before the last {@link handOver}, if any: what waits for a successor that does not come is refused. */
+  leave(): void {
+    this.proposer.leave();
   }
 
   /** Takes part no more. What waits is told so; what was proposed has an unknown outcome. */

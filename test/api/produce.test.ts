@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { test } from 'node:test';
+import { type TestContext, test } from 'node:test';
 import { ProduceSession } from '../../src/api/produce.js';
 import { LIMITS } from '../../src/base/index.js';
 import type { DuplexStream } from '../../src/rpc/index.js';
@@ -29,7 +29,16 @@ class FakeStream implements DuplexStream<proto.ProduceRequest, proto.ProduceResp
   }
 }
 
-test('whoever was refused for want of a leader is told when there is one', async (context) => {
+interface Scene {
+  readonly cluster: ReplicaCluster;
+  readonly stream: FakeStream;
+  /** What was answered so far: codes, and kinds of answers. */
+  readonly told: () => (string | undefined)[];
+  ask(requestId: number): void;
+}
+
+/** A producer of node 2. */
+async function withProducer(context: TestContext, play: (scene: Scene) => Promise<void>): Promise<void> {
   const cluster = new ReplicaCluster();
   const metrics = createMetrics();
   context.after(() => metrics.close());
@@ -45,16 +54,40 @@ test('whoever was refused for want of a leader is told when there is one', async
     stream,
   });
   const running = session.run();
-  stream.ask({ requestId: 1, stream: '', events: [], packed: batch(), producer: undefined });
-  await cluster.settle();
-  assert.deepEqual(
-    stream.answers.map((answer) => (answer?.$case === 'failure' ? answer.value.code : answer?.$case)),
-    ['NO_LEADER'],
-  );
-  await cluster.elect(1);
-  assert.deepEqual(stream.answers.slice(1), [
-    { $case: 'leader', value: { actorId: 1, address: 'node1:3000', members: ['node1:3000', 'node2:3000', 'node3:3000'] } },
-  ]);
+  await play({
+    cluster,
+    stream,
+    told: () => stream.answers.map((answer) => (answer?.$case === 'failure' ? answer.value.code : answer?.$case)),
+    ask: (requestId) => void stream.ask({ requestId, stream: '', events: [], packed: batch(), producer: undefined }),
+  });
   stream.end();
   await running;
-});
+}
+
+test('whoever was refused for want of a leader is told when there is one', (context) =>
+  withProducer(context, async ({ cluster, stream, told, ask }) => {
+    ask(1);
+    await cluster.settle();
+    assert.deepEqual(told(), ['NO_LEADER']);
+    await cluster.elect(1);
+    assert.deepEqual(stream.answers.slice(1), [
+      { $case: 'leader', value: { actorId: 1, address: 'node1:3000', members: ['node1:3000', 'node2:3000', 'node3:3000'] } },
+    ]);
+  }));
+
+test('a batch for the next leader waits for what the last one has not answered, and is not taken in behind a refusal', (context) =>
+  withProducer(context, async ({ cluster, told, ask }) => {
+    await cluster.elect(1);
+    // The leader takes it in, and loses the link to the others before they have it.
+    ask(1);
+    cluster.server(1).clock.runSoon();
+    cluster.cut(1);
+    await cluster.elect(3);
+    ask(2);
+    await cluster.settle();
+    assert.deepEqual(told(), ['leader', 'leader']);
+    cluster.heal(1);
+    await cluster.advance(200);
+    assert.deepEqual(told(), ['leader', 'leader', 'NOT_LEADER', 'NOT_LEADER']);
+    assert.deepEqual(await cluster.eventsOf(3), []);
+  }));

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { beforeEach, mock, test } from 'node:test';
+import { type TestContext, test } from 'node:test';
 import { FlotillaError, LIMITS, present } from '../../src/base/index.js';
 import { Hosts } from '../../src/client/hosts.js';
 import { LinkKeeper } from '../../src/client/link-keeper.js';
@@ -23,13 +23,16 @@ class FakeLink implements ProduceLink {
   }
 }
 
-/** A keeper whose connections stand when the test says so. */
+/** A keeper whose connections stand, and whose time passes, when the test says so. */
 class Scene {
   readonly dialled: { readonly address: string; readonly stand: (link: FakeLink) => void }[] = [];
+  readonly tick: (ms: number) => void;
   private readonly hosts: Hosts;
   readonly keeper: LinkKeeper;
 
-  constructor(...hosts: string[]) {
+  constructor({ mock }: TestContext, ...hosts: string[]) {
+    mock.timers.enable({ apis: ['setTimeout'] });
+    this.tick = (ms) => mock.timers.tick(ms);
     this.hosts = new Hosts(hosts);
     const nothing = (): void => undefined;
     this.keeper = new LinkKeeper(
@@ -51,9 +54,9 @@ class Scene {
     return this.dialled.map(({ address }) => address);
   }
 
-  /** The latest connection attempt succeeds. */
-  async stands(): Promise<FakeLink> {
-    const { address, stand } = present(this.dialled.at(-1), 'something was dialled');
+  /** A connection attempt succeeds, the latest where nothing else is said. */
+  async stands(attempt = -1): Promise<FakeLink> {
+    const { address, stand } = present(this.dialled.at(attempt), 'something was dialled');
     const link = new FakeLink(address);
     stand(link);
     for (let turn = 0; turn < 5; turn++) await Promise.resolve();
@@ -69,50 +72,58 @@ class Scene {
   }
 }
 
-beforeEach(() => {
-  mock.timers.reset();
-  mock.timers.enable({ apis: ['setTimeout'] });
-});
-
-test('a node that refuses is left for the next at once, and with patience after that', async () => {
-  const scene = new Scene('a:1', 'b:1', 'c:1');
+test('a node that refuses is left for the next at once, and with patience after that', async (context) => {
+  const scene = new Scene(context, 'a:1', 'b:1', 'c:1');
   const first = await scene.opened();
   scene.keeper.leave(first, REFUSED);
   scene.keeper.changeOver();
-  mock.timers.tick(0);
+  scene.tick(0);
   assert.deepEqual(scene.addresses, ['a:1', 'b:1']);
   const second = await scene.stands();
   scene.keeper.leave(second, REFUSED);
   scene.keeper.changeOver();
-  mock.timers.tick(0);
+  scene.tick(0);
   assert.deepEqual(scene.addresses, ['a:1', 'b:1']);
-  mock.timers.tick(LIMITS.clientBackoffMaxMs);
+  scene.tick(LIMITS.clientBackoffMaxMs);
   assert.deepEqual(scene.addresses, ['a:1', 'b:1', 'c:1']);
 });
 
-test('the only node there is gets its pause', async () => {
-  const scene = new Scene('a:1');
+test('the only node there is gets its pause', async (context) => {
+  const scene = new Scene(context, 'a:1');
   const link = await scene.opened();
   scene.keeper.lost(link, REFUSED);
-  mock.timers.tick(0);
+  scene.tick(0);
   assert.deepEqual(scene.addresses, ['a:1']);
-  mock.timers.tick(LIMITS.clientBackoffMaxMs);
+  scene.tick(LIMITS.clientBackoffMaxMs);
   assert.deepEqual(scene.addresses, ['a:1', 'a:1']);
 });
 
-for (const state of ['drains', 'pauses'] as const) {
-  test(`its node refuses while the leader's link is being opened, and it ${state}: that link is taken`, async () => {
-    const scene = new Scene('a:1', 'b:1');
+for (const state of ['drains', 'pauses', 'connects elsewhere'] as const) {
+  test(`its node refuses while the leader's link is being opened, and it ${state}: the leader's link is taken`, async (context) => {
+    const scene = new Scene(context, 'a:1', 'c:1', 'b:1');
     const link = await scene.opened();
     scene.keeper.leaderKnown(link, 'b:1');
     scene.keeper.leave(link, REFUSED);
-    if (state === 'pauses') scene.keeper.changeOver();
-    const leader = await scene.stands();
+    if (state !== 'drains') scene.keeper.changeOver();
+    if (state === 'connects elsewhere') scene.tick(0);
+    const leader = await scene.stands(1);
     if (state === 'drains') scene.keeper.changeOver();
     assert.equal(scene.keeper.open, leader);
     assert.equal(link.closed, true);
-    mock.timers.tick(LIMITS.clientListenMs);
-    assert.deepEqual(scene.addresses, ['a:1', 'b:1'], 'nothing is dialled twice');
+    scene.tick(LIMITS.clientListenMs);
+    assert.deepEqual(scene.addresses, state === 'connects elsewhere' ? ['a:1', 'b:1', 'c:1'] : ['a:1', 'b:1']);
+    if (state === 'connects elsewhere') assert.equal((await scene.stands(2)).closed, true, 'the other one is of no use any more');
+    assert.equal(scene.keeper.open, leader);
     assert.equal(leader.closed, false);
   });
 }
+
+test('its node is lost while it changes over: the link that stands already is taken', async (context) => {
+  const scene = new Scene(context, 'a:1', 'b:1');
+  const link = await scene.opened();
+  scene.keeper.leaderKnown(link, 'b:1');
+  const leader = await scene.stands();
+  assert.equal(scene.keeper.draining, true);
+  scene.keeper.lost(link, REFUSED);
+  assert.equal(scene.keeper.open, leader);
+});

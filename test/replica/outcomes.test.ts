@@ -27,35 +27,57 @@ function depose(cluster: ReplicaCluster): void {
   cluster.replica(1).onMessage(cluster.server(2).actor, { ...vote, term: term(current + 1) }, []);
 }
 
-test('beforeTheProposal_aBatchGoesToTheNextLeader', async () => {
+test('beforeTheProposal_aLostLeadershipIsNotLeader', async () => {
   const cluster = await elected();
+  cluster.server(1).storage.held = true;
   // Taken in, and leadership is lost in the same turn, before it enters the log.
   const fate = fateOf(cluster.replica(1).submit(batch()));
-  const forOther = fateOf(cluster.replica(1).proposeFor(cluster.server(3).actor, batch()));
   depose(cluster);
   await cluster.settle();
-  assert.equal(fate.state, 'pending');
-  await cluster.elect(2);
-  await cluster.settle();
-  assert.equal(fate.state, 'resolved');
-  assert.equal(forOther.code, 'NOT_LEADER', 'it was passed on once');
-  assert.deepEqual(await cluster.eventsOf(2), ['1.1']);
-});
-
-test('beforeTheProposal_aBatchIsNotLeader_whenNobodyLeadsInTime', async () => {
-  const cluster = await elected();
-  const fate = fateOf(cluster.replica(1).submit(batch()));
-  cluster.cut(1);
-  depose(cluster);
-  await cluster.advance(LIMITS.outcomeWaitMs + 100, 1);
   assert.equal(fate.code, 'NOT_LEADER');
 });
 
-test('beforeTheProposal_aBatchIsNotLeader_whereOneBeforeItIsOpen_whichItWouldOvertake', async () => {
+/** Node 1 is handing over to node 2, and does not yet know that this one leads. */
+async function handingOver(): Promise<ReplicaCluster> {
+  const cluster = await elected();
+  void cluster.replica(1).handOver(1000, cluster.server(2).actor);
+  return cluster;
+}
+
+test('whoeverProducesWhileTheSuccessorIsNotKnown_waits_butNotForOthers', async () => {
+  const cluster = await handingOver();
+  const before = fateOf(cluster.replica(1).submit(batch(1)));
+  const forOther = fateOf(cluster.replica(1).proposeFor(cluster.server(3).actor, batch()));
+  depose(cluster);
+  const between = fateOf(cluster.replica(1).submit(batch(2)));
+  const lateForOther = fateOf(cluster.replica(1).proposeFor(cluster.server(3).actor, batch()));
+  await cluster.elect(2);
+  await cluster.settle();
+  assert.deepEqual([before.value?.firstCounter, between.value?.firstCounter], [1, 2]);
+  assert.deepEqual([forOther.code, lateForOther.code], ['NOT_LEADER', 'NOT_LEADER'], 'they were passed on once');
+  assert.deepEqual(await cluster.eventsOf(2), ['1.1', '2.1', '3.1']);
+});
+
+test('whereNoSuccessorShowsInTime_whatWaitsIsRefused_andWhatComesThenAtOnce', async () => {
+  const cluster = await handingOver();
+  const fate = fateOf(cluster.replica(1).submit(batch()));
+  depose(cluster);
+  cluster.cut(1);
+  await cluster.advance(LIMITS.outcomeWaitMs - 100, 1);
+  assert.equal(fate.state, 'pending');
+  await cluster.advance(200, 1);
+  assert.equal(fate.code, 'NOT_LEADER');
+  const late = fateOf(cluster.replica(1).submit(batch()));
+  await cluster.settle();
+  assert.equal(late.code, 'NO_LEADER');
+});
+
+test('whatWaitsBehindAnOpenBatch_isRefused_becauseItWouldOvertakeThat', async () => {
   const cluster = await elected();
   cluster.cut(1);
   const first = fateOf(cluster.replica(1).submit(batch()));
   cluster.server(1).clock.runSoon();
+  void cluster.replica(1).handOver(1000, cluster.server(2).actor);
   const second = fateOf(cluster.replica(1).submit(batch()));
   depose(cluster);
   await cluster.settle();
@@ -67,6 +89,18 @@ test('beforeTheProposal_aBatchIsNotLeader_whereOneBeforeItIsOpen_whichItWouldOve
   assert.equal(other.state, 'resolved');
   assert.equal(first.code, 'NOT_LEADER');
   assert.deepEqual(await cluster.eventsOf(1), ['1.2']);
+});
+
+test('aNodeThatStops_putsNothingIntoItsLog_becauseNobodyTookLeadershipOver', async () => {
+  const cluster = await elected();
+  cluster.cut(2);
+  cluster.replica(1).leave();
+  void cluster.replica(1).handOver(5000, cluster.server(2).actor);
+  const fate = fateOf(cluster.replica(1).submit(batch()));
+  const { tail } = cluster.replica(1);
+  await cluster.advance(1100, 1, 3);
+  assert.equal(fate.code, 'SHUTTING_DOWN');
+  assert.equal(cluster.replica(1).tail.index, tail.index);
 });
 
 test('whileLeadershipIsHandedOver_batchesWait_andGoToTheSuccessor_inTheirOrder', async () => {
