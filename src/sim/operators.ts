@@ -1,4 +1,4 @@
-import { FlotillaError } from '../base/index.js';
+import { type ActorId, FlotillaError } from '../base/index.js';
 import { NO_BOUND, type SettingsChanges } from '../machine/index.js';
 import { isJoint, type MemberChange, membersOf } from '../raft/index.js';
 import type { Cluster } from './cluster.js';
@@ -24,6 +24,14 @@ export class Operators {
   /** The machine that is not what it was and has to be replaced, if there is one. */
   get broken(): Machine | undefined {
     return [...this.cluster.machines.values()].find(({ condition }) => condition !== 'whole');
+  }
+
+  /** A member that was carried away: a change that was under way when that happened has taken it in again. */
+  private get missing(): ActorId | undefined {
+    const { machines } = this.cluster;
+    const replicas = [...machines.values()].map(({ witness }) => witness.replica);
+    const members = replicas.flatMap((replica) => (replica?.role === 'leader' ? membersOf(replica.membership) : []));
+    return members.find((actor) => !machines.has(actor));
   }
 
   transfer(): void {
@@ -57,7 +65,9 @@ export class Operators {
   private act(): void {
     const { cluster, broken } = this;
     cluster.after(cluster.between(20, cluster.calm ? 100 : this.gapMsMax), () => this.act());
-    if (broken !== undefined) this.attend(broken);
+    const { missing } = this;
+    if (missing !== undefined) this.change([{ actor: missing, to: 'removed' }]);
+    else if (broken !== undefined) this.attend(broken);
     else if (this.busy && !cluster.calm) {
       this.changeAtRandom();
       if (cluster.random() < 0.2) this.changeAtRandom();
