@@ -49,6 +49,8 @@ export class LinkKeeper {
   private searchSinceMs: number | undefined;
   private refusedSinceMs: number | undefined;
   private following = false;
+  /** As a node last told. */
+  private leader: string | undefined;
   private readonly unfollowableUntilMs = new Map<string, number>();
 
   constructor(options: LinkKeeperOptions, events: ProduceLinkEvents) {
@@ -103,6 +105,9 @@ export class LinkKeeper {
 
   /** A node tells who leads: what waits for that goes there at once. */
   leaderKnown(link: ProduceLink, address: string): void {
+    // Who was down when it last led may be followed now that it leads again.
+    if (address !== this.leader) this.unfollowableUntilMs.delete(address);
+    this.leader = address;
     const { state } = this;
     if (state.name === 'draining' && state.link === link && state.listens) {
       this.preferLeader(address);

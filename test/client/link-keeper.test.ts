@@ -25,7 +25,11 @@ class FakeLink implements ProduceLink {
 
 /** A keeper whose connections stand, and whose time passes, when the test says so. */
 class Scene {
-  readonly dialled: { readonly address: string; readonly stand: (link: FakeLink) => void }[] = [];
+  readonly dialled: {
+    readonly address: string;
+    readonly stand: (link: FakeLink) => void;
+    readonly fail: (error: FlotillaError) => void;
+  }[] = [];
   readonly tick: (ms: number) => void;
   private readonly hosts: Hosts;
   readonly keeper: LinkKeeper;
@@ -38,7 +42,7 @@ class Scene {
     this.keeper = new LinkKeeper(
       {
         hosts: this.hosts,
-        openLink: (address) => new Promise((resolve) => this.dialled.push({ address, stand: resolve })),
+        openLink: (address) => new Promise((resolve, reject) => this.dialled.push({ address, stand: resolve, fail: reject })),
         followLeader: true,
         connectTimeoutMs: 1000,
         onReady: () => this.keeper.want(),
@@ -61,6 +65,12 @@ class Scene {
     stand(link);
     for (let turn = 0; turn < 5; turn++) await Promise.resolve();
     return link;
+  }
+
+  /** The latest connection attempt fails. */
+  async fails(): Promise<void> {
+    present(this.dialled.at(-1), 'something was dialled').fail(REFUSED);
+    for (let turn = 0; turn < 5; turn++) await Promise.resolve();
   }
 
   async opened(): Promise<FakeLink> {
@@ -126,4 +136,16 @@ test('its node is lost while it changes over: the link that stands already is ta
   assert.equal(scene.keeper.draining, true);
   scene.keeper.lost(link, REFUSED);
   assert.equal(scene.keeper.open, leader);
+});
+
+test('a leader that could not be reached is not tried again, until it leads anew', async (context) => {
+  const scene = new Scene(context, 'a:1');
+  const link = await scene.opened();
+  scene.keeper.leaderKnown(link, 'b:1');
+  await scene.fails();
+  scene.keeper.leaderKnown(link, 'b:1');
+  assert.deepEqual(scene.addresses, ['a:1', 'b:1']);
+  scene.keeper.leaderKnown(link, 'a:1');
+  scene.keeper.leaderKnown(link, 'b:1');
+  assert.deepEqual(scene.addresses, ['a:1', 'b:1', 'b:1']);
 });
