@@ -5,8 +5,7 @@ import { withReadyCluster } from '../support/cluster.js';
 import type { DumpedEvent } from '../support/cluster-node.js';
 import { RecordedProducers } from '../support/recorded-producers.js';
 
-/** POWER_CUTS=20 is what has been asked for a release. */
-const ROUNDS = Number(process.env['POWER_CUTS'] ?? 12);
+const ROUNDS = 20;
 const WORKERS = 16;
 
 test(
