@@ -2,11 +2,12 @@
  * Runs the tests: `node test/run.mjs [all | unit | PATH …]`, where a path is a
  * test file or a folder of them.
  *
- * Files run side by side, except for those of test/cluster: they start real
- * nodes and measure real time, so each has the machine to itself, at the end;
- * but those that mostly wait go three at a time. A file has a process of its
- * own; with `all` and `unit` the quick ones of a folder share one, because
- * starting it takes longer than they do.
+ * Files run side by side, except for the long simulation, which takes all
+ * processors, and those of test/cluster: they start real nodes and measure real
+ * time, so each has the machine to itself, at the end; but those that mostly
+ * wait go three at a time. A file has a process of its own; with `all` and
+ * `unit` the quick ones of a folder share one, and so do its slow ones, because
+ * loading what they test takes longer than most of them.
  * Ends with 1 where a test failed, where a file holds none, and where there is
  * nothing to run: a test that silently does not run is worse than none.
  */
@@ -64,7 +65,6 @@ const PATIENT = [
   'grpc',
   'many-groups',
   'minority',
-  'partition',
   'paused-leader',
   'producers',
   'read-your-writes',
@@ -73,6 +73,8 @@ const PATIENT = [
   'three-nodes-example',
   'walkthrough',
 ].map((name) => `test/cluster/${name}.test.ts`);
+/** Keeps two processors busy for minutes by itself, in processes of its own. */
+const BUSY = 'test/sim/coverage.test.ts';
 const FILE_TIMEOUT_MS = 10 * 60_000;
 const SIGNAL_NUMBERS = { SIGHUP: 1, SIGINT: 2, SIGTERM: 15 };
 
@@ -100,24 +102,28 @@ async function main(args) {
   if (files.length === 0) return fail(`no test file found${args.length > 0 ? ` for ${args.join(' ')}` : ''}`);
   const folder = mkdtempSync(join(tmpdir(), 'flotilla-tests-'));
   try {
-    await runAll(files, isSelection(args) ? files.filter(isQuick) : [], folder);
+    await runAll(files, isSelection(args), folder);
   } finally {
     rmSync(folder, { recursive: true });
   }
 }
 
-/** Those that are `quick` share processes; `folder` takes the files that gather them. */
-async function runAll(files, quick, folder) {
+/** Where they are `gathered`, the files of a folder share processes; `folder` takes the files that gather them. */
+async function runAll(files, gathered, folder) {
   const patient = PATIENT.filter((file) => files.includes(file));
   const alone = files.filter((file) => file.startsWith('test/cluster/') && !PATIENT.includes(file));
-  const others = files.filter((file) => !file.startsWith('test/cluster/') && !quick.includes(file));
-  const together = [...gather(folder, quick), ...others];
+  const busy = files.filter((file) => file === BUSY);
+  const others = files.filter((file) => !file.startsWith('test/cluster/') && file !== BUSY);
+  const slow = others.filter((file) => !isQuick(file));
+  const together = gathered ? [...gather(folder, 'slow', slow), ...gather(folder, 'quick', others.filter(isQuick))] : others;
   const outcome = { passed: 0, failed: 0, empty: [], withTests: new Set() };
   const reporter = new Spec();
   const shown = Readable.from(
     events(
       [
-        { files: together, concurrency: Math.min(availableParallelism(), 4) },
+        // One more than there are processors: some always wait for a disk.
+        { files: together, concurrency: Math.min(availableParallelism() + 1, 4) },
+        { files: busy, concurrency: 1 },
         { files: patient, concurrency: 3 },
         { files: alone, concurrency: 1 },
       ],
@@ -125,7 +131,8 @@ async function runAll(files, quick, folder) {
     ),
   ).compose(reporter);
   for await (const chunk of shown) process.stdout.write(chunk);
-  const empty = [...outcome.empty, ...quick.filter((file) => !outcome.withTests.has(join(ROOT, file)))];
+  const silent = (gathered ? others : []).filter((file) => !outcome.withTests.has(join(ROOT, file)));
+  const empty = [...outcome.empty, ...silent];
   if (empty.length > 0 && !stop.signal.aborted) return fail(`no test ran in ${empty.join(', ')}`);
   if (outcome.failed > 0 || stop.signal.aborted) process.exitCode ||= 1;
   if (outcome.passed + outcome.failed === 0) fail('no test ran');
@@ -194,7 +201,7 @@ function isQuick(file) {
 }
 
 /** One file for each folder, which imports the folder's; that with the most files first, so that it is not the last one alone. */
-function gather(folder, files) {
+function gather(folder, speed, files) {
   const byFolder = new Map();
   for (const file of files) {
     const name = file.split('/')[1];
@@ -202,7 +209,7 @@ function gather(folder, files) {
   }
   const byLength = [...byFolder].sort(([, a], [, b]) => b.length - a.length);
   return byLength.map(([name, members]) => {
-    const path = join(folder, `${name}.test.mjs`);
+    const path = join(folder, `${speed}-${name}.test.mjs`);
     writeFileSync(path, members.map((file) => `import '${pathToFileURL(join(ROOT, file)).href}';\n`).join(''));
     return path;
   });

@@ -2,8 +2,8 @@ import { type ChildProcessByStdio, spawn } from 'node:child_process';
 import type { Readable, Writable } from 'node:stream';
 import { fileURLToPath } from 'node:url';
 
-const MAIN = fileURLToPath(new URL('../../cli/main.ts', import.meta.url));
-const TSX = import.meta.resolve('tsx');
+/** The built command, as a user has it: to compile it anew for each of a hundred runs takes longer than they do. */
+const COMMAND = fileURLToPath(new URL('../../cli/flotilla.cjs', import.meta.url));
 
 export interface CliResult {
   readonly code: number | null;
@@ -25,7 +25,7 @@ export function startCli(
   return spawn(process.execPath, commandLineOf(args), { env: environmentWith(env), stdio: ['pipe', 'pipe', 'pipe'] });
 }
 
-const commandLineOf = (args: readonly string[]): string[] => ['--import', TSX, MAIN, ...args];
+const commandLineOf = (args: readonly string[]): string[] => [COMMAND, ...args];
 
 function environmentWith(env: Readonly<Record<string, string>>): NodeJS.ProcessEnv {
   const inherited = Object.fromEntries(Object.entries(process.env).filter(([name]) => !name.startsWith('FLOTILLA_')));
