@@ -1,10 +1,11 @@
 // Usage: npm run setup && node bench/large-log.mjs [MILLIONS] [-- SERVER ARGUMENTS]
-// One node with a long log of 128-byte events in batches of 64 KiB (about 300 MB on disk a million, half of it the namespace index): how
-// fast it takes them in at the begin and at the end, how soon it is ready again after SIGTERM and after SIGKILL, how fast it gives them
-// out (all of them, the newest ten, the first of a time, single ones), how soon half of them are gone from the disk (and, after that, how
-// soon a copy of that half is gone with plain rm: file systems differ much in it), and the most that it takes in memory meanwhile. One
-// JSON object a line. The folder is removed.
+// One node with a long log of events of 128 bytes of JSON, hardly two of them alike, in batches of 64 KiB: how fast it takes them in at the begin and
+// at the end, how soon it is ready again after SIGTERM and after SIGKILL, how fast it gives them out (all of them, the newest ten, the
+// first of a time, single ones), how soon half of them are gone from the disk (and, after that, how soon a copy of that half is gone with
+// plain rm: file systems differ much in it), and the most that it takes in memory meanwhile. One JSON object a line. The folder is
+// removed.
 import { execFile, spawn } from 'node:child_process';
+import { randomInt, randomUUID } from 'node:crypto';
 import { once } from 'node:events';
 import { openSync, readFileSync } from 'node:fs';
 import { mkdir, mkdtemp, readdir, rm } from 'node:fs/promises';
@@ -28,7 +29,7 @@ const serverArguments = separator < 0 ? [] : process.argv.slice(separator + 1);
 
 const directory = await mkdtemp(join(tmpdir(), 'flotilla-large-log-'));
 const SEGMENTS = join(directory, 'node-1', 'groups', '1', 'segments');
-const payload = Buffer.alloc(128, 65);
+const ORDERS = Array.from({ length: 100_000 }, order);
 const NAMESPACES = Array.from({ length: 100 }, (_, n) => `/s/a/${n}`);
 const print = (row) => process.stdout.write(`${JSON.stringify(row)}\n`);
 const run = promisify(execFile);
@@ -96,12 +97,22 @@ async function produceMillion() {
       while (produced < goal) {
         const first = produced;
         produced += BATCH_EVENTS;
-        const events = Array.from({ length: BATCH_EVENTS }, (_, n) => ({ namespace: NAMESPACES[(first + n) % 100], data: payload }));
+        const events = Array.from({ length: BATCH_EVENTS }, (_, n) => ({
+          namespace: NAMESPACES[(first + n) % 100],
+          data: ORDERS[(first + n) % ORDERS.length],
+        }));
         await client.append(events);
       }
     }),
   );
   return Math.round((produced - before) / ((performance.now() - begun) / 1000));
+}
+
+/** Ids at random, and fields from small sets, as in most people's events: it can be compressed about as well. */
+function order() {
+  const id = randomUUID();
+  const fields = { order: id, customer: randomInt(1e6), sku: `A-${randomInt(1e4)}`, quantity: 1 + randomInt(9), status: 'placed' };
+  return Buffer.from(JSON.stringify(fields).padEnd(128));
 }
 
 async function take(limit, options) {

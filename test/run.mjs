@@ -125,13 +125,13 @@ async function runAll(files, gathered, folder) {
         { files: together, concurrency: Math.min(availableParallelism() + 1, 4) },
         { files: busy, concurrency: 1 },
         { files: patient, concurrency: 3 },
-        { files: alone, concurrency: 1 },
+        { files: gathered ? gather(folder, 'alone', alone) : alone, concurrency: 1 },
       ],
       outcome,
     ),
   ).compose(reporter);
   for await (const chunk of shown) process.stdout.write(chunk);
-  const silent = (gathered ? others : []).filter((file) => !outcome.withTests.has(join(ROOT, file)));
+  const silent = (gathered ? [...others, ...alone] : []).filter((file) => !outcome.withTests.has(join(ROOT, file)));
   const empty = [...outcome.empty, ...silent];
   if (empty.length > 0 && !stop.signal.aborted) return fail(`no test ran in ${empty.join(', ')}`);
   if (outcome.failed > 0 || stop.signal.aborted) process.exitCode ||= 1;

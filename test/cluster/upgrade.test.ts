@@ -7,12 +7,12 @@ import type { ClusterNode } from '../support/cluster-node.js';
 import { RecordedProducers } from '../support/recorded-producers.js';
 import { until } from '../support/until.js';
 
-const VERSIONED_NODE = fileURLToPath(new URL('../support/versioned-node.ts', import.meta.url));
+const VERSIONED_NODE = fileURLToPath(new URL('../support/versioned-node.mjs', import.meta.url));
 
 const LATEST = SPOKEN_VERSIONS.highest;
 
 /** Runs a node that speaks no version above this one, as an older Flotilla would. */
-const speaking = (highest: number): readonly string[] => ['--import', 'tsx', VERSIONED_NODE, String(highest)];
+const speaking = (highest: number): readonly string[] => [VERSIONED_NODE, String(highest)];
 
 test(
   'nodes are upgraded one after the other while producers write: the new version is active with the last, nothing is lost, and there is no way back',

@@ -2,7 +2,7 @@ import { cp, mkdtemp, readdir, rm, stat } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { TestContext } from 'node:test';
-import { actorId, type GroupId, groupId, type LogIndex, logIndex, term } from '../../src/base/index.js';
+import { actorId, type GroupId, groupId, type LogIndex, logIndex, seededRandom, term } from '../../src/base/index.js';
 import { StreamMachine } from '../../src/machine/index.js';
 import { systemClock } from '../../src/node/clock.js';
 import type { PersistRequest } from '../../src/replica/index.js';
@@ -122,6 +122,17 @@ export async function newNode(t: TestContext, dataDir: string, segmentBytes?: nu
   return node;
 }
 
+interface RecordOptions {
+  readonly kind?: RecordKind;
+  readonly term?: number;
+  readonly events?: number;
+  readonly bytes?: number;
+  readonly membership?: Membership;
+  readonly timestampMs?: number;
+  /** The byte that the payload consists of; without it, it can't be compressed, and lies on the disk as it is. */
+  readonly fill?: number;
+}
+
 /** Seals records one after another, as a leader does. */
 export class RecordChain {
   readonly records: LogRecord[] = [];
@@ -136,12 +147,9 @@ export class RecordChain {
     return last === undefined ? this.origin : tailAfter(last);
   }
 
-  add(
-    options: { kind?: RecordKind; term?: number; events?: number; bytes?: number; membership?: Membership; timestampMs?: number } = {},
-  ): LogRecord {
+  add(options: RecordOptions = {}): LogRecord {
     const kind = options.membership !== undefined ? 'configuration' : (options.kind ?? 'events');
-    const payload =
-      options.membership !== undefined ? encodeMembership(options.membership) : Buffer.alloc(options.bytes ?? 100, this.tail.index + 1);
+    const payload = options.membership !== undefined ? encodeMembership(options.membership) : this.payload(options);
     const record = sealRecord(
       this.tail,
       {
@@ -157,12 +165,18 @@ export class RecordChain {
     return record;
   }
 
-  addMany(count: number, options: { term?: number; events?: number; bytes?: number } = {}): LogRecord[] {
+  addMany(count: number, options: RecordOptions = {}): LogRecord[] {
     return Array.from({ length: count }, () => this.add(options));
   }
 
   truncate(index: number): void {
     this.records.length = index - this.origin.index;
+  }
+
+  private payload({ bytes = 100, fill }: RecordOptions): Uint8Array {
+    if (fill !== undefined) return new Uint8Array(bytes).fill(fill);
+    const random = seededRandom(this.tail.index);
+    return Uint8Array.from({ length: bytes }, () => Math.floor(random() * 256));
   }
 }
 

@@ -1,18 +1,18 @@
-import { runServer } from '../../cli/serve-process.js';
-import { type OptionName, resolveConfig, startNode } from '../../src/node/index.js';
+import { runServer } from '../../dist/cli/serve-process.js';
+import { resolveConfig, startNode } from '../../dist/src/node/index.js';
 
 /*
  * A node that speaks no version above the one that is named first, as an older
  * program would; the further arguments are those of `flotilla`, as ClusterNode
- * writes them.
+ * writes them. It is the built server, as for all other nodes of test/cluster.
  */
-const [highest = '', ...args] = process.argv.slice(2);
-const NAMES: Readonly<Record<string, OptionName>> = { '-d': 'data-dir', '-p': 'port', '--actor-id': 'actor-id' };
+const [highest, ...args] = process.argv.slice(2);
+const NAMES = { '-d': 'data-dir', '-p': 'port', '--actor-id': 'actor-id' };
 
-const flags: { -readonly [Name in OptionName]?: string | readonly string[] } = {};
-const peers: string[] = [];
+const flags = {};
+const peers = [];
 for (let at = 0; at + 1 < args.length; at += 2) {
-  const [name = '', value = ''] = args.slice(at, at + 2);
+  const [name, value] = args.slice(at, at + 2);
   if (name === '--peer-addr') peers.push(value);
   else if (NAMES[name] !== undefined) flags[NAMES[name]] = value;
 }
