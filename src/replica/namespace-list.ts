@@ -25,14 +25,20 @@ export interface NamespaceListing {
  * all parts of the log hold of it: the indexes of sealed segments, and a count of
  * the records that none covers. Of each part a block of rows is in memory.
  */
-export async function* listNamespaces(log: ListedLog, stored: GroupLog, listing: NamespaceListing): AsyncGenerator<NamespaceCount> {
+export async function* listNamespaces(
+  log: ListedLog,
+  stored: Pick<GroupLog, 'namespaces'>,
+  listing: NamespaceListing,
+): AsyncGenerator<NamespaceCount> {
   const { glob } = listing;
   const { commitIndex } = log;
   const { first } = log.stream;
   const after = Buffer.from(listing.after);
   const cursors: NamespaceCursor[] = [];
   const rest: RecordRange[] = [];
-  for (let next = logIndex(first.index + 1); next <= commitIndex; ) {
+  const whole = await firstWhole(log);
+  if (whole > first.index + 1) addRange(rest, logIndex(first.index + 1), logIndex(whole - 1));
+  for (let next = whole; next <= commitIndex; ) {
     const table = await stored.namespaces(next, commitIndex, { prefix: glob.literalPrefix, after: listing.after });
     if (table !== undefined) cursors.push(table.rows);
     const through: LogIndex = table?.through ?? (await log.read(next, commitIndex, LIMITS.readChunkBytes)).at(-1)?.index ?? next;
@@ -46,6 +52,18 @@ export async function* listNamespaces(log: ListedLog, stored: GroupLog, listing:
     const text = name.toString();
     if (Buffer.compare(name, after) > 0 && (glob.everything ? !isSystemNamespace(text) : glob.matches(text))) yield row;
   }
+}
+
+/** The stream may begin within a record, of which an index counts everything. */
+async function firstWhole(log: ListedLog): Promise<LogIndex> {
+  const { first } = log.stream;
+  let next = logIndex(first.index + 1);
+  while (next <= log.commitIndex) {
+    const [record] = await log.read(next, next, LIMITS.readChunkBytes);
+    if (record === undefined || record.firstCounter >= first.firstCounter) break;
+    next = logIndex(next + 1);
+  }
+  return next;
 }
 
 function addRange(ranges: RecordRange[], from: LogIndex, to: LogIndex): void {

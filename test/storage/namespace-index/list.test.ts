@@ -60,6 +60,26 @@ test('listNamespaces_isWhatCountingEveryEventGives', async (t) => {
   );
 });
 
+test('listNamespaces_ofAStreamThatBeginsWithinARecord_leavesOutWhatStandsBefore', async () => {
+  await fc.assert(
+    fc.asyncProperty(anyRecords, fc.nat(), async (records, seed) => {
+      const glob = compileGlob('/**/*');
+      const commitIndex = logIndex(records.length);
+      const read = (from: number, to: number): LogRecord[] => records.slice(from - 1, to);
+      // As the index of a segment: it counts all that stands in its records.
+      const all = { glob, after: Buffer.alloc(0), afterCounter: counter(0) };
+      const rows = new RecordTally([{ from: logIndex(1), to: commitIndex }], read, all);
+      const stored = { namespaces: (from: number) => Promise.resolve(from === 1 ? { rows, through: commitIndex } : undefined) };
+      const afterCounter = seed % ((records[0]?.eventCount ?? 0) + 1);
+      const log = { stream: { first: { index: logIndex(0), firstCounter: counter(afterCounter + 1) } }, commitIndex, read };
+      const found: string[] = [];
+      for await (const row of listNamespaces(log, stored, { glob, after: '' })) found.push(lineOf(row));
+      assert.deepEqual(found, expected(records, glob, '', afterCounter));
+    }),
+    { numRuns: 50 },
+  );
+});
+
 test('recordTally_countsMoreNamespacesThanItHoldsAtATime', async () => {
   await fc.assert(
     fc.asyncProperty(anyRecords, fc.integer({ min: 1, max: 10 }), fc.nat({ max: 30 }), async (records, most, afterCounter) => {
