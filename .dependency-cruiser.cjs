@@ -38,6 +38,8 @@ const OWNERS = {
   '@grpc/reflection': 'src/rpc',
   'grpc-health-check': 'src/rpc',
   'classic-level': 'src/storage',
+  '@node-rs/crc32': 'src/storage',
+  snappyjs: 'src/storage',
   msgpackr: 'src/wire',
   '@bufbuild/protobuf': 'src/wire',
   pino: 'src/telemetry',

@@ -1,8 +1,11 @@
+import { randomBytes } from 'node:crypto';
 import type { FlotillaClient } from '../../src/client/index.js';
 import { counterOf, type KnownEvent } from './answers.js';
 
-/** Of one event: some segments are filled in a moment. */
-const DATA = 'x'.repeat(8 * 1024);
+/** Of one event: some segments are filled in a moment. Half of them can be compressed to nothing, half of them hardly. */
+const DATA_BYTES = 8 * 1024;
+const dataOf = (number: number): string =>
+  number % 2 === 0 ? 'x'.repeat(DATA_BYTES) : randomBytes(DATA_BYTES).toString('base64').slice(0, DATA_BYTES);
 const NAMESPACES = 7;
 /** At once: several are in one record, and of different namespaces, so that the index keeps copies. */
 const TOGETHER = 15;
@@ -34,7 +37,7 @@ export class Ledger {
     for (let left = count; left > 0; left -= TOGETHER) {
       const events = Array.from({ length: Math.min(TOGETHER, left) }, () => {
         const number = this.produced++;
-        return { namespace: `/damage/${number % NAMESPACES}/events`, data: `${number}:${DATA}` };
+        return { namespace: `/damage/${number % NAMESPACES}/events`, data: `${number}:${dataOf(number)}` };
       });
       await Promise.all(
         events.map(async ({ namespace, data }) => {

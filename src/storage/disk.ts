@@ -59,7 +59,7 @@ export interface DiskDatabase {
   write(entries: readonly DatabaseEntry[], deleteFrom: number, deleteTo: number): Promise<void>;
   /** What stands at `from`..`to`, in order, up to what is missing, or until about `maxBytes` or the entries of a chunk are exceeded. */
   read(from: number, to: number, maxBytes: number): Promise<Uint8Array[]>;
-  /** Everything there is, in order, a chunk at a time. */
+  /** Everything there is, in order, a chunk at a time; what is there and can't be read has no bytes. */
   scan(visit: (entries: readonly DatabaseEntry[]) => void): Promise<void>;
   /** Moves what the write-ahead log holds to where opening and reading it costs least. It changes nothing that can be read. */
   settle(): Promise<void>;

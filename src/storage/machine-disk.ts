@@ -1,7 +1,7 @@
 import { writeSync } from 'node:fs';
 import { type FileHandle, mkdir, open, readdir, readFile, rename, rm } from 'node:fs/promises';
 import type { Disk, DiskFile } from './disk.js';
-import { createLevelDatabase, levelDatabaseIsEmpty, openLevelDatabase } from './level-database.js';
+import { createLevelDatabase, levelDatabaseIsEmpty, openLevelDatabase } from './level/index.js';
 import { systemCodeOf } from './system-code.js';
 
 /** The machine's file system, with LevelDB for databases. */

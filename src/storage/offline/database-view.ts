@@ -2,7 +2,7 @@ import { copyFile, mkdir, readdir, rm, symlink } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { FlotillaError, LIMITS, messageOf } from '../../base/index.js';
 import type { DiskDatabase } from '../disk.js';
-import { openLevelDatabase } from '../level-database.js';
+import { openLevelDatabase } from '../level/index.js';
 import { systemCodeOf } from '../system-code.js';
 
 /** A database that is only read. */

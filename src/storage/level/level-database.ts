@@ -1,8 +1,10 @@
 import { readdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { ClassicLevel } from 'classic-level';
-import { FlotillaError, LIMITS, messageOf } from '../base/index.js';
-import type { DatabaseEntry, DatabaseOptions, DiskDatabase } from './disk.js';
+import { FlotillaError, LIMITS, messageOf } from '../../base/index.js';
+import type { DatabaseEntry, DatabaseOptions, DiskDatabase } from '../disk.js';
+import { type LiveTable, liveTables } from './manifest.js';
+import { type Hole, holesIn } from './table-check.js';
 
 type Level = ClassicLevel<Uint8Array, Uint8Array>;
 
@@ -10,9 +12,24 @@ export function createLevelDatabase(path: string, options: DatabaseOptions): Pro
   return openLevel(path, options, { createIfMissing: true, errorIfExists: true });
 }
 
-/** Never makes one: LevelDB takes a directory without `CURRENT` for a new database. */
-export function openLevelDatabase(path: string, options: DatabaseOptions): Promise<DiskDatabase> {
-  return openLevel(path, options, { createIfMissing: false, errorIfExists: false });
+/**
+ * Never makes one: LevelDB takes a directory without `CURRENT` for a new database.
+ *
+ * LevelDB does not look at the checksums of what it reads from tables, and where
+ * keys or lengths are damaged it ends the process (an assertion, or room that
+ * nobody has). So all tables are verified before it sees them, and what stands
+ * in damaged blocks is not looked up.
+ */
+export async function openLevelDatabase(path: string, options: DatabaseOptions): Promise<DiskDatabase> {
+  const tables = (await liveTables(path)) ?? [];
+  const holes: Hole[] = [];
+  for (const table of tables) holes.push(...(await holesIn(table)));
+  holes.sort((one, other) => one.from - other.from);
+  // One more, of the write-ahead log, and it would read them all to make them one.
+  const [hole] = holes;
+  if (hole !== undefined && tables.filter(({ level }) => level === 0).length >= TABLES_TO_COMPACT - 1)
+    throw new FlotillaError('DATA_LOSS', hole.what);
+  return openLevel(path, options, { createIfMissing: false, errorIfExists: false }, { tables, holes });
 }
 
 /** A LevelDB that was written to has a table or a byte of write-ahead log. */
@@ -25,13 +42,21 @@ export async function levelDatabaseIsEmpty(path: string): Promise<boolean> {
   return true;
 }
 
+/** What a database was found to have when it was opened. */
+interface Findings {
+  readonly tables: readonly LiveTable[];
+  readonly holes: readonly Hole[];
+}
+
 class LevelDatabase implements DiskDatabase {
   private readonly level: Level;
+  private readonly findings: Findings;
   /** Of a value, as of the last read; the first one begins with one value. */
   private meanBytes = Number.POSITIVE_INFINITY;
 
-  constructor(level: Level) {
+  constructor(level: Level, findings: Findings) {
     this.level = level;
+    this.findings = findings;
   }
 
   write(entries: readonly DatabaseEntry[], deleteFrom: number, deleteTo: number): Promise<void> {
@@ -50,7 +75,10 @@ class LevelDatabase implements DiskDatabase {
    * until JavaScript's part of them is collected, which knows nothing of those
    * bytes. Readers of a long log would hold a gigabyte.
    */
-  async read(from: number, to: number, maxBytes: number): Promise<Uint8Array[]> {
+  async read(from: number, until: number, maxBytes: number): Promise<Uint8Array[]> {
+    const hole = this.findings.holes.find((each) => each.to >= from && each.from <= until);
+    if (hole !== undefined && hole.from <= from) throw new FlotillaError('DATA_LOSS', hole.what);
+    const to = hole === undefined ? until : hole.from - 1;
     const values: Uint8Array[] = [];
     for (let bytes = 0; bytes < maxBytes && from + values.length <= to; ) {
       const wanted = Math.min(READ_ENTRIES, Math.max(1, Math.ceil((maxBytes - bytes) / this.meanBytes)));
@@ -67,6 +95,7 @@ class LevelDatabase implements DiskDatabase {
   }
 
   async scan(visit: (entries: readonly DatabaseEntry[]) => void): Promise<void> {
+    if (this.findings.holes.length > 0) return this.scanAroundHoles(visit);
     const entries = this.level.iterator({ highWaterMarkBytes: LIMITS.readChunkBytes });
     try {
       for (;;) {
@@ -76,6 +105,22 @@ class LevelDatabase implements DiskDatabase {
       }
     } finally {
       await entries.close();
+    }
+  }
+
+  /** By keys: an iterator looks at the block after the one that it is to end in. */
+  private async scanAroundHoles(visit: (entries: readonly DatabaseEntry[]) => void): Promise<void> {
+    const { tables, holes } = this.findings;
+    const last = Math.max(...tables.map((table) => table.last));
+    for (let at = Math.min(...tables.map((table) => table.first)); ; ) {
+      const hole = holes.find(({ from, to }) => from <= at && at <= to);
+      const values =
+        hole === undefined
+          ? await this.read(at, Number.MAX_SAFE_INTEGER, LIMITS.readChunkBytes)
+          : Array.from({ length: hole.to - at + 1 }, () => UNREADABLE);
+      if (values.length === 0 && at > last) return;
+      visit(values.map((bytes, position) => ({ index: at + position, bytes })));
+      at += Math.max(1, values.length);
     }
   }
 
@@ -96,6 +141,7 @@ async function openLevel(
   path: string,
   { writeBufferBytes }: DatabaseOptions,
   creation: { createIfMissing: boolean; errorIfExists: boolean },
+  findings: Findings = { tables: [], holes: [] },
 ): Promise<DiskDatabase> {
   try {
     const level: Level = new ClassicLevel(path, {
@@ -109,7 +155,7 @@ async function openLevel(
       ...creation,
     });
     await level.open();
-    return new LevelDatabase(level);
+    return new LevelDatabase(level, findings);
   } catch (error) {
     throw openFailure(path, error);
   }
@@ -132,11 +178,17 @@ function openFailure(path: string, error: unknown): unknown {
  */
 const BLOCK_CACHE_BYTES = 256 * 1024;
 
+/** Of tables that may overlap, LevelDB makes one where there are so many. */
+const TABLES_TO_COMPACT = 4;
+
 /** Values that come over in one call of a read: how large they are is known from those before. */
 const READ_ENTRIES = 256;
 
 /** LevelDB's values come over in one call; this bounds how many of the smallest ones. */
 const CHUNK_ENTRIES = 8192;
+
+/** Of what is in a damaged block. */
+const UNREADABLE = new Uint8Array(0);
 
 /** Behind every key that a record can have. */
 const NO_KEY = new Uint8Array(9).fill(0xff);

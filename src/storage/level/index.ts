@@ -1,0 +1,1 @@
+export { createLevelDatabase, levelDatabaseIsEmpty, openLevelDatabase } from './level-database.js';

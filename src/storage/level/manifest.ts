@@ -1,0 +1,102 @@
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { viewOf } from '../../base/index.js';
+import { systemCodeOf } from '../system-code.js';
+import { FormatReader, lastIndexUpTo, maskedChecksum } from './format.js';
+
+/** A table that LevelDB reads: what else lies in the directory, it deletes. */
+export interface LiveTable {
+  readonly path: string;
+  readonly level: number;
+  readonly bytes: number;
+  /** Of the keys in it. */
+  readonly first: number;
+  readonly last: number;
+}
+
+/**
+ * The tables of a closed database, as its manifest names them (LevelDB's
+ * doc/impl.md). Undefined where `CURRENT` or the manifest can't be made out:
+ * LevelDB verifies these itself when it opens, and says what is wrong.
+ */
+export async function liveTables(directory: string): Promise<LiveTable[] | undefined> {
+  try {
+    const manifest = (await readFile(join(directory, 'CURRENT'), 'latin1')).trimEnd();
+    const tables = new Map<number, LiveTable>();
+    for (const edit of logRecords(await readFile(join(directory, manifest)))) applyEdit(directory, tables, new FormatReader(edit));
+    return [...tables.values()];
+  } catch (error) {
+    if (error instanceof RangeError || systemCodeOf(error) === 'ENOENT') return undefined;
+    throw error;
+  }
+}
+
+const LOG_BLOCK_BYTES = 32 * 1024;
+const LOG_HEADER_BYTES = 7;
+/** Zeros, up to the end of the block. */
+const NONE = 0;
+/** All of a record, or its last part; the parts before are 2 and 3. */
+const FULL = 1;
+const LAST = 4;
+
+/** The records of a file in LevelDB's log format (doc/log_format.md); one that was not finished is none. */
+function* logRecords(file: Uint8Array): Generator<Uint8Array> {
+  const view = viewOf(file);
+  let parts: Uint8Array[] = [];
+  for (let at = 0; at + LOG_HEADER_BYTES <= file.byteLength; ) {
+    const left = LOG_BLOCK_BYTES - (at % LOG_BLOCK_BYTES);
+    const kind = view.getUint8(at + 6);
+    if (left < LOG_HEADER_BYTES || kind === NONE) {
+      at += left;
+      continue;
+    }
+    const end = at + LOG_HEADER_BYTES + view.getUint16(at + 4, true);
+    if (end > file.byteLength) return;
+    if (maskedChecksum(file.subarray(at + 6, end)) !== view.getUint32(at, true)) throw new RangeError(`the record at ${at} is damaged`);
+    parts.push(file.subarray(at + LOG_HEADER_BYTES, end));
+    if (kind === FULL || kind === LAST) {
+      yield Buffer.concat(parts);
+      parts = [];
+    }
+    at = end;
+  }
+}
+
+/** Edits are fields behind numbers that say which (db/version_edit.cc). */
+function applyEdit(directory: string, tables: Map<number, LiveTable>, edit: FormatReader): void {
+  while (!edit.isAtEnd) {
+    const field = edit.varint();
+    switch (field) {
+      case 1: // comparator
+        edit.prefixed();
+        break;
+      case 2: // write-ahead log
+      case 3: // next file
+      case 4: // last sequence
+      case 9: // write-ahead log before that
+        edit.varint();
+        break;
+      case 5: // where the next compaction of a level begins
+        edit.varint();
+        edit.prefixed();
+        break;
+      case 6: // deleted table of a level
+        edit.varint();
+        tables.delete(edit.varint());
+        break;
+      case 7:
+        addTable(directory, tables, edit);
+        break;
+      default:
+        throw new RangeError(`an edit has an unknown field ${field}`);
+    }
+  }
+}
+
+function addTable(directory: string, tables: Map<number, LiveTable>, edit: FormatReader): void {
+  const [level, number, bytes] = [edit.varint(), edit.varint(), edit.varint()];
+  const [first, last] = [lastIndexUpTo(edit.prefixed()), lastIndexUpTo(edit.prefixed())];
+  const path = join(directory, `${String(number).padStart(6, '0')}.ldb`);
+  // One that moves to another level is deleted and new in the same edit, deleted first.
+  tables.set(number, { path, level, bytes, first, last });
+}

@@ -1,0 +1,176 @@
+/** LevelDB ends the process where it is shown certain damage: these tests would not fail then, but be gone. */
+import assert from 'node:assert/strict';
+import { randomBytes } from 'node:crypto';
+import { cp, readdir, readFile, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { FlotillaError } from '../../../src/base/index.js';
+import type { DiskDatabase } from '../../../src/storage/index.js';
+import { createLevelDatabase, openLevelDatabase } from '../../../src/storage/level/index.js';
+import { scratchDirectory } from '../fixture.js';
+
+const OPTIONS = { writeBufferBytes: 4 * 1024 * 1024 };
+const FIRST = 1000;
+
+type Values = readonly Uint8Array[];
+
+async function write(database: DiskDatabase, values: Values, first = FIRST): Promise<void> {
+  await database.write(
+    values.map((bytes, at) => ({ index: first + at, bytes })),
+    1,
+    0,
+  );
+}
+
+async function tablesOf(path: string): Promise<string[]> {
+  return (await readdir(path))
+    .filter((name) => name.endsWith('.ldb'))
+    .sort()
+    .map((name) => join(path, name));
+}
+
+/** A closed database with one table of these values. */
+async function settled(path: string, values: Values): Promise<{ table: string; content: Buffer }> {
+  const database = await createLevelDatabase(path, OPTIONS);
+  await write(database, values);
+  await database.settle();
+  await database.close();
+  const [table] = await tablesOf(path);
+  assert.ok(table !== undefined);
+  return { table, content: await readFile(table) };
+}
+
+/** What it gives out is right, whichever way it is asked; how many of the values it refuses. */
+async function refused(path: string, values: Values): Promise<number> {
+  let database: DiskDatabase;
+  try {
+    database = await openLevelDatabase(path, OPTIONS);
+  } catch (error) {
+    assert.ok(error instanceof FlotillaError && error.code === 'DATA_LOSS', String(error));
+    return values.length;
+  }
+  try {
+    const byKey = await readEach(database, values);
+    const scanned = new Set<number>();
+    await database
+      .scan((entries) => {
+        for (const { index, bytes } of entries) {
+          if (bytes.byteLength === 0) continue;
+          assert.deepEqual(bytes, values[index - FIRST]);
+          scanned.add(index - FIRST);
+        }
+      })
+      .catch(dataLoss);
+    assert.deepEqual(byKey, scanned);
+    return values.length - byKey.size;
+  } finally {
+    await database.close();
+  }
+}
+
+async function readEach(database: DiskDatabase, values: Values): Promise<Set<number>> {
+  const found = new Set<number>();
+  for (let at = 0; at < values.length; ) {
+    const read = await database.read(FIRST + at, FIRST + values.length - 1, 64 * 1024).catch(dataLoss);
+    for (const bytes of read) {
+      assert.deepEqual(bytes, values[at]);
+      found.add(at++);
+    }
+    if (read.length === 0) at++;
+  }
+  return found;
+}
+
+function dataLoss(error: unknown): never[] {
+  assert.ok(error instanceof FlotillaError && error.code === 'DATA_LOSS', String(error));
+  return [];
+}
+
+const KINDS: Readonly<Record<string, Values>> = {
+  'small ones that are alike': Array.from({ length: 400 }, (_, at) => Buffer.from(JSON.stringify({ order: at, state: 'placed' }))),
+  'long runs of one byte': Array.from({ length: 30 }, (_, at) => Buffer.alloc(8192, 97 + (at % 26))),
+  'noise, larger than a block': Array.from({ length: 8 }, () => randomBytes(6000)),
+  'noise, of a few bytes': Array.from({ length: 400 }, () => randomBytes(30)),
+};
+
+const DAMAGES: Readonly<Record<string, (content: Buffer, at: number) => Buffer>> = {
+  'a bit flipped': (content, at) => {
+    content[at] = (content[at] ?? 0) ^ (1 << (at % 8));
+    return content;
+  },
+  'zeros for 64 bytes': (content, at) => content.fill(0, at, Math.min(at + 64, content.byteLength)),
+  'noise for 64 bytes': (content, at) => Buffer.concat([content.subarray(0, at), randomBytes(64), content.subarray(at + 64)]),
+  'the rest cut off': (content, at) => content.subarray(0, at),
+};
+
+/** Of a table; the last, of which no checksum is kept, are partly of no use to anybody. */
+const FOOTER_BYTES = 48;
+const PLACES = 20;
+
+for (const [kind, values] of Object.entries(KINDS)) {
+  for (const [name, damage] of Object.entries(DAMAGES)) {
+    test(`${kind}, ${name}: what is read is right, and the rest of the table is read`, async (t) => {
+      const path = join(await scratchDirectory(t), 'db');
+      const { table, content } = await settled(path, values);
+      const sound = `${path}-sound`;
+      await cp(path, sound, { recursive: true });
+      const step = (content.byteLength - FOOTER_BYTES) / PLACES;
+      let fewest = values.length;
+      for (let place = 0; place < PLACES; place++) {
+        await writeFile(table, damage(Buffer.from(content), Math.floor(place * step)));
+        fewest = Math.min(fewest, await refused(path, values));
+        await cp(sound, path, { recursive: true });
+      }
+      // Where the table ends early, so does what leads to the blocks.
+      if (name === 'the rest cut off') assert.equal(fewest, values.length);
+      else assert.ok(fewest > 0 && fewest < values.length / 2, `at least ${fewest} refused`);
+    });
+  }
+}
+
+test('a table that is not LevelDB’s, as a crash leaves one behind, is none', async (t) => {
+  const path = join(await scratchDirectory(t), 'db');
+  const values = KINDS['noise, of a few bytes'] ?? [];
+  const { content } = await settled(path, values);
+  content[content.byteLength >> 1] = (content[content.byteLength >> 1] ?? 0) ^ 1;
+  await writeFile(join(path, '000099.ldb'), content);
+  assert.equal(await refused(path, values), 0);
+  assert.equal((await tablesOf(path)).length, 1);
+});
+
+test('several tables: those of the others are read; as many as LevelDB would put together are refused', async (t) => {
+  const path = join(await scratchDirectory(t), 'db');
+  const values: Buffer[] = [];
+  await (await createLevelDatabase(path, OPTIONS)).close();
+  // Each opening makes a table of what was written since the one before.
+  for (let tables = 1; tables <= 3; tables++) {
+    const more = Array.from({ length: 100 }, () => randomBytes(50));
+    const database = await openLevelDatabase(path, OPTIONS);
+    await write(database, more, FIRST + values.length);
+    await database.close();
+    await (await openLevelDatabase(path, OPTIONS)).close();
+    values.push(...more);
+    const [table] = await tablesOf(path);
+    assert.ok(table !== undefined && (await tablesOf(path)).length === tables);
+    const sound = await readFile(table);
+    await writeFile(table, Buffer.from(sound).fill(0, 0, 64));
+    const lost = await refused(path, values);
+    if (tables < 3) assert.ok(lost > 0 && lost <= 100, `${lost} refused`);
+    else assert.equal(lost, values.length);
+    await writeFile(table, sound);
+  }
+});
+
+test('a database that is sound is read whole, after every number of openings', async (t) => {
+  const path = join(await scratchDirectory(t), 'db');
+  const values: Buffer[] = [];
+  await (await createLevelDatabase(path, OPTIONS)).close();
+  for (let opening = 0; opening < 12; opening++) {
+    const more = Array.from({ length: 50 }, () => randomBytes(300));
+    const database = await openLevelDatabase(path, OPTIONS);
+    await write(database, more, FIRST + values.length);
+    await database.close();
+    values.push(...more);
+    assert.equal(await refused(path, values), 0);
+  }
+});
