@@ -25,6 +25,7 @@ WORKDIR /opt/flotilla
 COPY --from=packages /build/node_modules node_modules
 COPY --from=build /build/dist dist
 COPY package.json LICENSE ./
+COPY cli/flotilla.cjs cli/
 COPY proto proto
 # A new volume takes its owner from the folder that it covers.
 RUN ln -s "/opt/flotilla/$(node -p 'require("./package.json").bin.flotilla')" /usr/local/bin/flotilla \

@@ -10,7 +10,7 @@
 const { existsSync } = require('node:fs');
 const { join } = require('node:path');
 
-const main = join(__dirname, '../dist/cli/main.js');
+const main = join(__dirname, '../dist/bin/main.js');
 if (existsSync(main)) {
   process.env.UV_THREADPOOL_SIZE ??= '8';
   void import(main);

@@ -40,6 +40,7 @@ const SLOW = [
   'test/storage/backup.test.ts',
   'test/storage/crash.test.ts',
   'test/storage/forced-recovery.test.ts',
+  'test/storage/level/',
   'test/storage/log-begin.test.ts',
   'test/storage/model.test.ts',
   'test/storage/namespace-index/',

@@ -1,8 +1,11 @@
 import assert from 'node:assert/strict';
-import { existsSync, readFileSync } from 'node:fs';
-import { join, resolve } from 'node:path';
+import { execFile } from 'node:child_process';
+import { cpSync, existsSync, mkdtempSync, readFileSync, rmSync, symlinkSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { basename, join, resolve } from 'node:path';
 import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
 import * as v from 'valibot';
 import { parse } from 'yaml';
 
@@ -39,6 +42,14 @@ function flags(command: readonly string[]): Map<string, string[]> {
     position += takesValue ? 2 : 1;
   }
   return found;
+}
+
+function lastStage(): string {
+  return (
+    read('Dockerfile')
+      .split(/^FROM /m)
+      .at(-1) ?? ''
+  );
 }
 
 test('compose: three nodes, each the peer of the two others by the name it advertises', () => {
@@ -98,15 +109,34 @@ test('Dockerfile: what it copies exists and is let through by .dockerignore', ()
   assert.ok(copied.length >= 8);
   for (const path of copied) {
     assert.ok(existsSync(join(ROOT, path)), `${path} does not exist`);
-    assert.ok(allowed.includes(`!${path}`), `${path} is left out by .dockerignore`);
+    assert.ok(
+      allowed.some((line) => line === `!${path}` || path.startsWith(`${line.slice(1)}/`)),
+      `${path} is left out by .dockerignore`,
+    );
   }
 });
 
+test('Dockerfile: what is copied into the image is enough to run the command', async (t) => {
+  const image = mkdtempSync(join(tmpdir(), 'flotilla-image-'));
+  t.after(() => rmSync(image, { recursive: true }));
+  for (const [, from, paths = '', to = ''] of lastStage().matchAll(/^COPY (?:--from=(\S+) )?(.+) (\S+)$/gm)) {
+    for (const path of paths.split(' ')) {
+      const source = from === undefined ? path : path.replace(/^\/build\//, '');
+      const target = join(image, to === './' || to.endsWith('/') ? join(to, basename(source)) : to);
+      if (source === 'node_modules') symlinkSync(join(ROOT, source), target);
+      else cpSync(join(ROOT, source), target, { recursive: true });
+    }
+  }
+  const { bin } = v.parse(
+    v.object({ bin: v.object({ flotilla: v.string() }) }),
+    JSON.parse(readFileSync(join(image, 'package.json'), 'utf8')),
+  );
+  const { stdout } = await promisify(execFile)(process.execPath, [join(image, bin.flotilla), '--version']);
+  assert.match(stdout, /^\d+\.\d+\.\d+\n$/);
+});
+
 test('Dockerfile: runs as another user than root, with production packages only, and tells whether it lives', () => {
-  const last =
-    read('Dockerfile')
-      .split(/^FROM /m)
-      .at(-1) ?? '';
+  const last = lastStage();
   assert.match(last, /^USER node$/m);
   assert.match(last, /^HEALTHCHECK [\s\S]*\/livez/m);
   assert.match(last, /COPY --from=packages/);

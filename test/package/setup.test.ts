@@ -18,12 +18,13 @@ const LOCKFILE = {
   packages: {
     '': {},
     'node_modules/one': { version: '1.0.0', integrity: 'sha512-1' },
+    'node_modules/esbuild': { version: '0.28.0', integrity: 'sha512-4', dev: true },
     'node_modules/typescript': { version: '6.0.0', integrity: 'sha512-2', dev: true },
     'node_modules/other-platform': { version: '1.0.0', integrity: 'sha512-3', optional: true, os: ['plan9'] },
   },
 };
 
-/** Notes its arguments, waits while `hold` exists, then "installs": every package that is not optional, and a compiler. */
+/** Notes its arguments, waits while `hold` exists, then "installs": every package that is not optional, a compiler and a bundler. */
 const NPM = `
 import { appendFileSync, existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 appendFileSync('npm.log', process.argv.slice(2).join(' ') + '\\n');
@@ -33,6 +34,8 @@ const { packages } = JSON.parse(readFileSync('package-lock.json', 'utf8'));
 const installed = Object.entries(packages).filter(([path, entry]) => path !== '' && !entry.optional);
 mkdirSync('node_modules/typescript/bin', { recursive: true });
 writeFileSync('node_modules/typescript/bin/tsc', readFileSync('compiler.cjs'));
+mkdirSync('node_modules/esbuild/lib', { recursive: true });
+writeFileSync('node_modules/esbuild/lib/main.js', readFileSync('bundler.cjs'));
 writeFileSync('node_modules/.package-lock.json', JSON.stringify({ packages: Object.fromEntries(installed) }));
 `;
 
@@ -51,13 +54,19 @@ for (const folder of ['src', 'cli']) {
 }
 `;
 
+/** "Bundles" by copying. */
+const BUNDLER = `
+const { cpSync } = require('node:fs');
+exports.build = async ({ entryPoints: [entry], outdir }) => cpSync(entry, outdir + '/main.js');
+`;
+
 test('a fresh checkout is installed, built and executable; the next start is silent and does nothing', async (context) => {
   const checkout = new Checkout(context);
   const first = await checkout.setup();
   assert.equal(first.code, 0, first.output);
   assert.match(first.output, /installing[\s\S]*building[\s\S]*ready/);
   assert.deepEqual(checkout.calls('npm'), ['ci --include=dev --ignore-scripts --no-audit --no-fund --loglevel=error']);
-  assert.equal(statSync(checkout.path('dist/cli/main.js')).mode & 0o111, 0o111);
+  assert.equal(statSync(checkout.path('dist/bin/main.js')).mode & 0o111, 0o111);
   const second = await checkout.setup();
   assert.deepEqual(second, { code: 0, output: '' });
   assert.equal(checkout.calls('npm').length, 1);
@@ -188,12 +197,13 @@ class Checkout {
   constructor(context: TestContext) {
     context.after(() => rmSync(this.#folder, { recursive: true, force: true }));
     cpSync(join(ROOT, 'scripts'), this.path('scripts'), { recursive: true });
-    this.write('package.json', '{"type":"module","bin":{"flotilla":"dist/cli/main.js"}}');
+    this.write('package.json', '{"type":"module","bin":{"flotilla":"dist/bin/main.js"}}');
     this.write('package-lock.json', JSON.stringify(LOCKFILE));
     this.write('tsconfig.json', '{}');
     this.write('tsconfig.build.json', '{}');
     this.write('npm/npm-cli.js', NPM);
     this.write('compiler.cjs', COMPILER);
+    this.write('bundler.cjs', BUNDLER);
     this.write('src/index.ts', 'index');
     this.write('cli/main.ts', 'main');
   }
