@@ -3,8 +3,9 @@ import { join } from 'node:path';
 import { ClassicLevel } from 'classic-level';
 import { FlotillaError, LIMITS, messageOf } from '../../base/index.js';
 import type { DatabaseEntry, DatabaseOptions, DiskDatabase } from '../disk.js';
-import { type LiveTable, liveTables } from './manifest.js';
-import { type Hole, holesIn } from './table-check.js';
+import { inspect } from './inspection.js';
+import { liveTables } from './manifest.js';
+import { type Hole, without } from './table-check.js';
 
 type Level = ClassicLevel<Uint8Array, Uint8Array>;
 
@@ -12,24 +13,10 @@ export function createLevelDatabase(path: string, options: DatabaseOptions): Pro
   return openLevel(path, options, { createIfMissing: true, errorIfExists: true });
 }
 
-/**
- * Never makes one: LevelDB takes a directory without `CURRENT` for a new database.
- *
- * LevelDB does not look at the checksums of what it reads from tables, and where
- * keys or lengths are damaged it ends the process (an assertion, or room that
- * nobody has). So all tables are verified before it sees them, and what stands
- * in damaged blocks is not looked up.
- */
+/** Never makes one: LevelDB takes a directory without `CURRENT` for a new database. See {@link inspect}. */
 export async function openLevelDatabase(path: string, options: DatabaseOptions): Promise<DiskDatabase> {
-  const tables = (await liveTables(path)) ?? [];
-  const holes: Hole[] = [];
-  for (const table of tables) holes.push(...(await holesIn(table)));
-  holes.sort((one, other) => one.from - other.from);
-  // One more, of the write-ahead log, and it would read them all to make them one.
-  const [hole] = holes;
-  if (hole !== undefined && tables.filter(({ level }) => level === 0).length >= TABLES_TO_COMPACT - 1)
-    throw new FlotillaError('DATA_LOSS', hole.what);
-  return openLevel(path, options, { createIfMissing: false, errorIfExists: false }, { tables, holes });
+  const { holes, writeBufferBytes } = await inspect(path, options.writeBufferBytes);
+  return openLevel(path, { writeBufferBytes }, { createIfMissing: false, errorIfExists: false }, holes);
 }
 
 /** A LevelDB that was written to has a table or a byte of write-ahead log. */
@@ -42,24 +29,28 @@ export async function levelDatabaseIsEmpty(path: string): Promise<boolean> {
   return true;
 }
 
-/** What a database was found to have when it was opened. */
-interface Findings {
-  readonly tables: readonly LiveTable[];
-  readonly holes: readonly Hole[];
-}
-
 class LevelDatabase implements DiskDatabase {
+  private readonly path: string;
   private readonly level: Level;
-  private readonly findings: Findings;
+  private holes: readonly Hole[];
   /** Of a value, as of the last read; the first one begins with one value. */
   private meanBytes = Number.POSITIVE_INFINITY;
 
-  constructor(level: Level, findings: Findings) {
+  constructor(path: string, level: Level, holes: readonly Hole[]) {
+    this.path = path;
     this.level = level;
-    this.findings = findings;
+    this.holes = holes;
   }
 
-  write(entries: readonly DatabaseEntry[], deleteFrom: number, deleteTo: number): Promise<void> {
+  async write(entries: readonly DatabaseEntry[], deleteFrom: number, deleteTo: number): Promise<void> {
+    await this.put(entries, deleteFrom, deleteTo);
+    // What was written now is found before what a table has.
+    if (deleteFrom <= deleteTo) this.holes = without(this.holes, deleteFrom, deleteTo);
+    const [first, last] = [entries.at(0), entries.at(-1)];
+    if (first !== undefined && last !== undefined) this.holes = without(this.holes, first.index, last.index);
+  }
+
+  private put(entries: readonly DatabaseEntry[], deleteFrom: number, deleteTo: number): Promise<void> {
     const [first] = entries;
     if (first !== undefined && entries.length === 1 && deleteFrom > deleteTo) {
       return this.level.put(keyOf(first.index), first.bytes, { sync: true });
@@ -76,7 +67,7 @@ class LevelDatabase implements DiskDatabase {
    * bytes. Readers of a long log would hold a gigabyte.
    */
   async read(from: number, until: number, maxBytes: number): Promise<Uint8Array[]> {
-    const hole = this.findings.holes.find((each) => each.to >= from && each.from <= until);
+    const hole = this.holes.find((each) => each.to >= from && each.from <= until);
     if (hole !== undefined && hole.from <= from) throw new FlotillaError('DATA_LOSS', hole.what);
     const to = hole === undefined ? until : hole.from - 1;
     const values: Uint8Array[] = [];
@@ -95,7 +86,7 @@ class LevelDatabase implements DiskDatabase {
   }
 
   async scan(visit: (entries: readonly DatabaseEntry[]) => void): Promise<void> {
-    if (this.findings.holes.length > 0) return this.scanAroundHoles(visit);
+    if (this.holes.length > 0) return this.scanAroundHoles(visit);
     const entries = this.level.iterator({ highWaterMarkBytes: LIMITS.readChunkBytes });
     try {
       for (;;) {
@@ -110,18 +101,25 @@ class LevelDatabase implements DiskDatabase {
 
   /** By keys: an iterator looks at the block after the one that it is to end in. */
   private async scanAroundHoles(visit: (entries: readonly DatabaseEntry[]) => void): Promise<void> {
-    const { tables, holes } = this.findings;
+    // Opening has made tables of what the write-ahead log held.
+    const tables = await liveTables(this.path);
     const last = Math.max(...tables.map((table) => table.last));
-    for (let at = Math.min(...tables.map((table) => table.first)); ; ) {
-      const hole = holes.find(({ from, to }) => from <= at && at <= to);
+    for (let at = Math.min(...tables.map((table) => table.first)); at <= last; ) {
+      const hole = this.holes.find(({ from, to }) => from <= at && at <= to);
       const values =
-        hole === undefined
-          ? await this.read(at, Number.MAX_SAFE_INTEGER, LIMITS.readChunkBytes)
-          : Array.from({ length: hole.to - at + 1 }, () => UNREADABLE);
-      if (values.length === 0 && at > last) return;
+        hole === undefined ? await this.read(at, last, LIMITS.readChunkBytes) : Array.from({ length: hole.to - at + 1 }, () => UNREADABLE);
       visit(values.map((bytes, position) => ({ index: at + position, bytes })));
-      at += Math.max(1, values.length);
+      at = values.length > 0 ? at + values.length : await this.nextFrom(at, last);
     }
+  }
+
+  /** The first index that has a value or begins a hole, of the next few; the one behind them where none does. */
+  private async nextFrom(at: number, last: number): Promise<number> {
+    const hole = this.holes.find(({ to }) => to >= at);
+    const end = Math.min(at + READ_ENTRIES, last + 1, hole?.from ?? last + 1);
+    const values = await this.level.getMany(Array.from({ length: end - at }, (_, position) => keyOf(at + position)));
+    const found = values.findIndex((value) => value !== undefined);
+    return found < 0 ? end : at + found;
   }
 
   /**
@@ -141,7 +139,7 @@ async function openLevel(
   path: string,
   { writeBufferBytes }: DatabaseOptions,
   creation: { createIfMissing: boolean; errorIfExists: boolean },
-  findings: Findings = { tables: [], holes: [] },
+  holes: readonly Hole[] = [],
 ): Promise<DiskDatabase> {
   try {
     const level: Level = new ClassicLevel(path, {
@@ -155,7 +153,7 @@ async function openLevel(
       ...creation,
     });
     await level.open();
-    return new LevelDatabase(level, findings);
+    return new LevelDatabase(path, level, holes);
   } catch (error) {
     throw openFailure(path, error);
   }
@@ -177,9 +175,6 @@ function openFailure(path: string, error: unknown): unknown {
  * block of one large batch is not kept: what is hot is in the node's own cache.
  */
 const BLOCK_CACHE_BYTES = 256 * 1024;
-
-/** Of tables that may overlap, LevelDB makes one where there are so many. */
-const TABLES_TO_COMPACT = 4;
 
 /** Values that come over in one call of a read: how large they are is known from those before. */
 const READ_ENTRIES = 256;

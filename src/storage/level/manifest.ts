@@ -1,6 +1,6 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { viewOf } from '../../base/index.js';
+import { FlotillaError, messageOf, viewOf } from '../../base/index.js';
 import { systemCodeOf } from '../system-code.js';
 import { FormatReader, lastIndexUpTo, maskedChecksum } from './format.js';
 
@@ -15,21 +15,26 @@ export interface LiveTable {
 }
 
 /**
- * The tables of a closed database, as its manifest names them (LevelDB's
- * doc/impl.md). Undefined where `CURRENT` or the manifest can't be made out:
- * LevelDB verifies these itself when it opens, and says what is wrong.
+ * The tables of a database, as its manifest names them (LevelDB's doc/impl.md).
+ * Rejects with DATA_LOSS where `CURRENT` or the manifest can't be made out: of a
+ * database whose tables are not known, nothing is known to be sound.
  */
-export async function liveTables(directory: string): Promise<LiveTable[] | undefined> {
+export async function liveTables(directory: string): Promise<LiveTable[]> {
+  const tables = new Map<number, LiveTable>();
   try {
-    const manifest = (await readFile(join(directory, 'CURRENT'), 'latin1')).trimEnd();
-    const tables = new Map<number, LiveTable>();
-    for (const edit of logRecords(await readFile(join(directory, manifest)))) applyEdit(directory, tables, new FormatReader(edit));
-    return [...tables.values()];
+    const current = await readFile(join(directory, 'CURRENT'), 'latin1');
+    if (!/^MANIFEST-\d+\n$/.test(current)) throw new RangeError('CURRENT does not name a manifest');
+    for (const edit of logRecords(await readFile(join(directory, current.trimEnd())))) applyEdit(directory, tables, new FormatReader(edit));
   } catch (error) {
-    if (error instanceof RangeError || systemCodeOf(error) === 'ENOENT') return undefined;
-    throw error;
+    const code = systemCodeOf(error) ?? '';
+    if (!(error instanceof RangeError) && !UNREADABLE.includes(code)) throw error;
+    throw new FlotillaError('DATA_LOSS', `${directory} can't be opened: ${messageOf(error)}`, { cause: error });
   }
+  return [...tables.values()];
 }
+
+/** Of a file that is not there, or is none, or stands on a part of the disk that can't be read. */
+const UNREADABLE = ['ENOENT', 'EISDIR', 'EIO'];
 
 const LOG_BLOCK_BYTES = 32 * 1024;
 const LOG_HEADER_BYTES = 7;
@@ -47,6 +52,7 @@ function* logRecords(file: Uint8Array): Generator<Uint8Array> {
     const left = LOG_BLOCK_BYTES - (at % LOG_BLOCK_BYTES);
     const kind = view.getUint8(at + 6);
     if (left < LOG_HEADER_BYTES || kind === NONE) {
+      if (file.subarray(at, at + left).some((byte) => byte !== 0)) throw new RangeError(`there is no record at ${at}, and no end`);
       at += left;
       continue;
     }

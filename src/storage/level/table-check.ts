@@ -1,6 +1,6 @@
 import { type FileHandle, open } from 'node:fs/promises';
 import { uncompress } from 'snappyjs';
-import { present, viewOf } from '../../base/index.js';
+import { messageOf, present, viewOf } from '../../base/index.js';
 import { systemCodeOf } from '../system-code.js';
 import { FormatReader, lastIndexUpTo, maskedChecksum } from './format.js';
 import type { LiveTable } from './manifest.js';
@@ -10,6 +10,16 @@ export interface Hole {
   readonly from: number;
   readonly to: number;
   readonly what: string;
+}
+
+/** What is left of holes where `from`..`to` is none. */
+export function without(holes: readonly Hole[], from: number, to: number): Hole[] {
+  return holes
+    .flatMap((hole) => [
+      { ...hole, to: Math.min(hole.to, from - 1) },
+      { ...hole, from: Math.max(hole.from, to + 1) },
+    ])
+    .filter((hole) => hole.from <= hole.to);
 }
 
 /**
@@ -25,10 +35,10 @@ export async function holesIn(table: LiveTable): Promise<Hole[]> {
     const damaged = await damagedBlocks(file, await dataBlocks(file, table));
     return damaged.map((block) => hole(block.from, block.to, `the block at ${block.offset} is damaged`));
   } catch (error) {
-    // Whether it can do without a file, LevelDB knows; one that can't be read at all ends the node as it does elsewhere.
+    // LevelDB itself misses a file before it reads any.
     if (systemCodeOf(error) === 'ENOENT') return [];
-    if (!(error instanceof TableDamage)) throw error;
-    return [hole(table.first, table.last, error.message)];
+    if (error instanceof TableDamage || systemCodeOf(error) === 'EISDIR') return [hole(table.first, table.last, messageOf(error))];
+    throw error;
   } finally {
     await handle?.close();
   }
@@ -51,8 +61,12 @@ class TableFile {
     if (offset < 0 || offset + bytes > this.bytes) return undefined;
     const content = Buffer.allocUnsafeSlow(bytes);
     try {
-      const { bytesRead } = await this.handle.read(content, 0, bytes, offset);
-      return bytesRead === bytes ? content : undefined;
+      for (let done = 0; done < bytes; ) {
+        const { bytesRead } = await this.handle.read(content, done, bytes - done, offset + done);
+        if (bytesRead === 0) return undefined;
+        done += bytesRead;
+      }
+      return content;
     } catch (error) {
       if (systemCodeOf(error) === 'EIO') return undefined;
       throw error;
@@ -124,7 +138,11 @@ async function soundBlock(file: TableFile, { offset, bytes }: Block): Promise<Ui
   const read = await file.read(offset, bytes + TRAILER_BYTES);
   if (read === undefined || !isSound(read, 0, bytes)) throw new TableDamage(`the block at ${offset}, which leads to others, is damaged`);
   const block = read.subarray(0, bytes);
-  return read[bytes] === UNCOMPRESSED ? block : uncompress(block);
+  try {
+    return read[bytes] === UNCOMPRESSED ? block : uncompress(block);
+  } catch (error) {
+    throw new TableDamage(`the block at ${offset} is not what Snappy makes: ${messageOf(error)}`);
+  }
 }
 
 function isSound(content: Buffer, from: number, bytes: number): boolean {

@@ -7,6 +7,8 @@ import { test } from 'node:test';
 import { FlotillaError } from '../../../src/base/index.js';
 import type { DiskDatabase } from '../../../src/storage/index.js';
 import { createLevelDatabase, openLevelDatabase } from '../../../src/storage/level/index.js';
+import { wouldMerge } from '../../../src/storage/level/inspection.js';
+import type { LiveTable } from '../../../src/storage/level/manifest.js';
 import { scratchDirectory } from '../fixture.js';
 
 const OPTIONS = { writeBufferBytes: 4 * 1024 * 1024 };
@@ -155,10 +157,17 @@ test('several tables: those of the others are read; as many as LevelDB would put
     const sound = await readFile(table);
     await writeFile(table, Buffer.from(sound).fill(0, 0, 64));
     const lost = await refused(path, values);
-    if (tables < 3) assert.ok(lost > 0 && lost <= 100, `${lost} refused`);
-    else assert.equal(lost, values.length);
+    assert.ok(lost > 0 && lost <= 100, `${lost} refused`);
     await writeFile(table, sound);
   }
+  const database = await openLevelDatabase(path, OPTIONS);
+  await write(database, [randomBytes(50)], FIRST + values.length);
+  await database.close();
+  const [table] = await tablesOf(path);
+  assert.ok(table !== undefined);
+  await writeFile(table, (await readFile(table)).fill(0, 0, 64));
+  assert.equal(await refused(path, values), values.length);
+  assert.equal((await tablesOf(path)).length, 3);
 });
 
 test('a database that is sound is read whole, after every number of openings', async (t) => {
@@ -173,4 +182,82 @@ test('a database that is sound is read whole, after every number of openings', a
     values.push(...more);
     assert.equal(await refused(path, values), 0);
   }
+});
+
+test('what LevelDB would make several tables of, beside a damaged one, is taken into memory as one', async (t) => {
+  const path = join(await scratchDirectory(t), 'db');
+  const [before, after] = [800, 1200].map((length) => Array.from({ length }, () => Buffer.alloc(3000, 'x')));
+  assert.ok(before !== undefined && after !== undefined);
+  await (await createLevelDatabase(path, OPTIONS)).close();
+  const first = await openLevelDatabase(path, OPTIONS);
+  await write(first, before);
+  await first.close();
+  const second = await openLevelDatabase(path, OPTIONS);
+  for (let at = 0; at < after.length; at += 100) await write(second, after.slice(at, at + 100), FIRST + before.length + at);
+  await second.close();
+  const [table] = await tablesOf(path);
+  assert.ok(table !== undefined);
+  const content = await readFile(table);
+  await writeFile(table, content.fill(0, 1000, 1100));
+  const small = await openLevelDatabase(path, { writeBufferBytes: 128 * 1024 });
+  await small.close();
+  assert.equal((await tablesOf(path)).length, 2);
+  assert.doesNotMatch(await readFile(join(path, 'LOG'), 'latin1'), /Compact/);
+  const lost = await refused(path, [...before, ...after]);
+  assert.ok(lost > 0 && lost <= before.length, `${lost} refused`);
+});
+
+test('what LevelDB would merge as soon as it is open is not opened: four tables with write-ahead logs, or too much over what overlaps', () => {
+  const table = (level: number, megabytes: number, first: number, last: number): LiveTable => ({
+    path: '',
+    level,
+    bytes: megabytes * 2 ** 20,
+    first,
+    last,
+  });
+  const [one, two, three] = [table(0, 1, 1, 9), table(0, 1, 5, 20), table(0, 1, 1, 30)];
+  assert.ok(!wouldMerge([one, two], 1));
+  assert.ok(wouldMerge([one, two], 2));
+  assert.ok(wouldMerge([one, two, three], 1));
+  assert.ok(wouldMerge([table(1, 6, 1, 10), table(1, 6, 11, 20), table(2, 9, 20, 30)], 0));
+  assert.ok(!wouldMerge([table(1, 6, 1, 10), table(1, 6, 11, 20), table(2, 9, 21, 30)], 0));
+  assert.ok(!wouldMerge([table(1, 9, 1, 10), table(2, 90, 1, 30), table(3, 1, 1, 30)], 0));
+});
+
+test('a database that does not name its manifest is damaged, whatever else it says', async (t) => {
+  const path = join(await scratchDirectory(t), 'db');
+  await settled(path, KINDS['noise, of a few bytes'] ?? []);
+  const current = join(path, 'CURRENT');
+  const sound = await readFile(current, 'latin1');
+  for (const content of [
+    '',
+    '\n',
+    '.\n',
+    '\0'.repeat(16),
+    sound.trimEnd(),
+    `${sound.trimEnd()}\0x\n`,
+    'MANIFEST-999999\n',
+    'x'.repeat(4000),
+  ]) {
+    await writeFile(current, content);
+    await assert.rejects(openLevelDatabase(path, OPTIONS), { code: 'DATA_LOSS' }, JSON.stringify(content));
+  }
+});
+
+test('what takes the place of damage is read; what is deleted behind it is none', async (t) => {
+  const path = join(await scratchDirectory(t), 'db');
+  const values = Array.from({ length: 1000 }, () => randomBytes(60));
+  const { table, content } = await settled(path, values);
+  await writeFile(table, content.fill(0, content.byteLength >> 1, (content.byteLength >> 1) + 10));
+  assert.ok((await refused(path, values)) > 0);
+  const database = await openLevelDatabase(path, OPTIONS);
+  const again = Array.from({ length: 400 }, () => randomBytes(60));
+  await database.write(
+    again.map((bytes, at) => ({ index: FIRST + 300 + at, bytes })),
+    FIRST + 300,
+    FIRST + 999,
+  );
+  assert.equal((await readEach(database, [...values.slice(0, 300), ...again])).size, 700);
+  assert.deepEqual(await database.read(FIRST + 700, FIRST + 999, 1000), []);
+  await database.close();
 });
