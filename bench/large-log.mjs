@@ -1,9 +1,9 @@
 // Usage: npm run setup && node bench/large-log.mjs [MILLIONS] [-- SERVER ARGUMENTS]
-// One node with a long log of events of 128 bytes of JSON, hardly two of them alike, in batches of 64 KiB: how fast it takes them in at the begin and
-// at the end, how soon it is ready again after SIGTERM and after SIGKILL, how fast it gives them out (all of them, the newest ten, the
-// first of a time, single ones), how soon half of them are gone from the disk (and, after that, how soon a copy of that half is gone with
-// plain rm: file systems differ much in it), and the most that it takes in memory meanwhile. One JSON object a line. The folder is
-// removed.
+// One node with a long log of events of 128 bytes of JSON, hardly two of them alike, in batches of 64 KiB: how fast it takes them in at
+// the begin and at the end, how soon it is ready again after SIGTERM and after SIGKILL, how fast it gives them out (all of them, the
+// newest ten, the first of a time, single ones), how soon half of them are gone from the disk (and, after that, how soon a copy of that
+// half is gone with plain rm: file systems differ much in it), and the most that it takes in memory meanwhile. One JSON object a line.
+// The folder is removed.
 import { execFile, spawn } from 'node:child_process';
 import { randomInt, randomUUID } from 'node:crypto';
 import { once } from 'node:events';

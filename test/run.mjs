@@ -6,8 +6,9 @@
  * processors, and those of test/cluster: they start real nodes and measure real
  * time, so each has the machine to itself, at the end; but those that mostly
  * wait go three at a time. A file has a process of its own; with `all` and
- * `unit` the quick ones of a folder share one, and so do its slow ones, because
- * loading what they test takes longer than most of them.
+ * `unit` the quick ones of a folder share one, and so do its slow ones, and those
+ * of test/cluster that go alone, because loading what they test takes longer than
+ * most of them.
  * Ends with 1 where a test failed, where a file holds none, and where there is
  * nothing to run: a test that silently does not run is worse than none.
  */

@@ -56,7 +56,7 @@ class TableFile {
     this.bytes = bytes;
   }
 
-  /** Undefined where that is not all within it, or on a part of the disk that can't be read: LevelDB, which maps it, would end the process. */
+  /** Undefined where that is not all within it, or on a part of the disk that can't be read: mapped, as LevelDB has it, that is a SIGBUS. */
   async read(offset: number, bytes: number): Promise<Buffer | undefined> {
     if (offset < 0 || offset + bytes > this.bytes) return undefined;
     const content = Buffer.allocUnsafeSlow(bytes);

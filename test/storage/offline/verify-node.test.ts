@@ -171,7 +171,9 @@ test('damage in the middle is named with its records, and what stands behind it 
       ['damaged', 'refetch'],
     ],
   );
-  // Those of a block of 4 KiB each.
+  // Of each, those that share a block of 4 KiB with the damaged byte, which is one of record 3.
+  const { from, to } = damages[0]?.records ?? { from: 0, to: 0 };
+  assert.ok(from <= 3 && 3 <= to, `${from}..${to}`);
   const lost = damages.map(({ records }) => (records === undefined ? 0 : records.to - records.from + 1));
   assert.ok(
     lost.every((count) => count > 0 && count * 400 <= 4096 + 400),
