@@ -65,6 +65,7 @@ const PATIENT = [
   'bad-requests',
   'damage',
   'grpc',
+  'long-pause',
   'many-groups',
   'minority',
   'paused-leader',

@@ -1,6 +1,7 @@
 import type { ClientDuplexStream, ClientReadableStream, ServiceError } from '@grpc/grpc-js';
 import { FlotillaError } from '../base/index.js';
 import { type Ending, iterate, type OnMessage, receiveAll } from './incoming.js';
+import { offTheStack } from './off-the-stack.js';
 import { Outgoing } from './outgoing.js';
 import { errorFromStatus } from './status.js';
 
@@ -62,7 +63,7 @@ export class ClientReadable<Response> implements AsyncIterable<Response> {
 
   /** Ends the call; what was received and not yet taken is dropped. */
   cancel(): void {
-    this.surface.cancel();
+    offTheStack(() => this.surface.cancel());
     this.stopReceiving?.(new FlotillaError('CANCELLED', 'the call was cancelled here'));
   }
 }

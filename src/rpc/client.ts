@@ -3,6 +3,7 @@ import { FlotillaError, present } from '../base/index.js';
 import { decodeMessage } from '../wire/index.js';
 import { ClientDuplex, ClientReadable } from './client-call.js';
 import { clientOptions, type KeepaliveOptions } from './connections.js';
+import { offTheStack } from './off-the-stack.js';
 import { type MethodNames, methodPath, type RequestOf, type ResponseOf, type RpcMethod, type RpcService, serialise } from './service.js';
 import { errorFromStatus } from './status.js';
 
@@ -59,7 +60,7 @@ export class RpcClient<Service extends RpcService> {
           else resolve(present(response, 'a call without an error has a response'));
         },
       );
-      const cancel = (): void => surface.cancel();
+      const cancel = (): void => offTheStack(() => surface.cancel());
       signal?.addEventListener('abort', cancel, { once: true });
       if (signal?.aborted === true) cancel();
     });
@@ -102,7 +103,7 @@ export class RpcClient<Service extends RpcService> {
   /** Calls that are under way end by themselves; new ones are refused. */
   close(): void {
     this.closed = true;
-    this.client.close();
+    offTheStack(() => this.client.close());
   }
 
   private codec<Request, Response>(
