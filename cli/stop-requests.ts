@@ -19,7 +19,7 @@ export interface StopRequests {
  * Everything that asks a server to stop: SIGTERM and SIGINT alike, SIGHUP
  * (unless `onHangUp` takes it), and the end of the launcher: its IPC channel
  * closes, or npm is no longer the parent. A second signal ends the process at
- * once, with 128 + its number.
+ * once, with 128 + its number. SIGUSR1 asks for nothing.
  */
 export function watchStopRequests(options: { readonly onHangUp?: (() => void) | undefined } = {}): StopRequests {
   const launched = startedByNpm() || process.channel !== undefined;
@@ -35,6 +35,8 @@ export function watchStopRequests(options: { readonly onHangUp?: (() => void) | 
     lastSignalMs ??= nowMs;
     ask(signal);
   };
+  // Node.js opens the port of its debugger at this signal, to whoever is on the machine.
+  process.on('SIGUSR1', () => undefined);
   process.on('SIGTERM', onSignal);
   process.on('SIGINT', onSignal);
   process.on('SIGHUP', options.onHangUp ?? onSignal);

@@ -183,6 +183,19 @@ describe('a server process', { concurrency: 4 }, () => {
     assert.deepEqual((await exited)[0], 0);
   });
 
+  it('does not let the debugger in at SIGUSR1', async () => {
+    const { child, closed, saw } = serve(['runs']);
+    await saw('up');
+    child.kill('SIGUSR1');
+    // A thread of Node's own would open the port: there is nothing to wait for where it does not.
+    await new Promise((resolve) => setTimeout(resolve, 500));
+    child.kill('SIGTERM');
+    const { code, out, err } = await closed;
+    assert.equal(code, 0, err);
+    assert.match(out, /"msg":"stop"/);
+    assert.equal(err, '');
+  });
+
   it('opens its log file anew at SIGHUP and goes on', async () => {
     const file = join(directory, 'node.log');
     const { child, closed } = serve(['runs', file], { ipc: true });
