@@ -75,6 +75,7 @@ const PATIENT = [
   'scrape',
   'three-nodes-example',
   'walkthrough',
+  'watchdog',
 ].map((name) => `test/cluster/${name}.test.ts`);
 /** Keeps two processors busy for minutes by itself, in processes of its own. */
 const BUSY = 'test/sim/coverage.test.ts';

@@ -65,7 +65,9 @@ export async function build(root, children) {
 async function bundleCommand(root, made) {
   const { build: bundle } = await import(pathToFileURL(join(root, 'node_modules', 'esbuild', 'lib', 'main.js')).href);
   await bundle({
-    entryPoints: [join(made, 'cli', 'main.js')],
+    // A thread is a program of its own, found beside the file that starts it.
+    entryPoints: [join(made, 'cli', 'main.js'), join(made, 'src', 'node', 'watchdog-thread.js')],
+    entryNames: '[name]',
     outdir: join(made, 'bin'),
     absWorkingDir: root,
     bundle: true,

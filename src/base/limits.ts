@@ -196,6 +196,10 @@ export const LIMITS = {
   electionTimeoutMsMax: 60_000,
   heartbeatIntervalMs: 100,
   heartbeatIntervalMsMin: 10,
+  /** A node whose main thread has stood still for so long ends itself. */
+  watchdogTimeoutMs: 10_000,
+  watchdogTimeoutMsMin: 1_000,
+  watchdogTimeoutMsMax: 3_600_000,
   /** How long the marker of a write may wait for its fsync. */
   markerSyncMs: 50,
   /** How long a follower may not know of a commit that no append has told it of. */

@@ -4,6 +4,7 @@ import type { Logging, Metrics } from '../telemetry/index.js';
 import type { ServerConfig } from './config/index.js';
 import { Lives, logNewBeginning, type RunningNode } from './lives.js';
 import type { NodeParts } from './node.js';
+import { Watchdog } from './watchdog.js';
 
 /**
  * Starts a node. Resolves once it listens; forming the cluster, or finding its
@@ -15,6 +16,34 @@ export async function startNode(
   logging: Logging,
   metrics: Metrics,
   internals: Pick<NodeParts, 'versions' | 'furtherGroups'> = {},
+): Promise<RunningNode> {
+  const watchdog = await watch(config, logging);
+  try {
+    const node = await startWatched(config, logging, metrics, internals);
+    void node.stopped.then(() => watchdog?.stop());
+    return node;
+  } catch (error) {
+    await watchdog?.stop();
+    throw error;
+  }
+}
+
+/** Undefined where the configuration wants none. */
+async function watch(
+  { watchdogTimeoutMs, actor, logDestination, logLevels }: ServerConfig,
+  logging: Logging,
+): Promise<Watchdog | undefined> {
+  if (watchdogTimeoutMs === undefined) return undefined;
+  const isSilent = (logLevels.modules.node ?? logLevels.default) === 'silent';
+  const options = { timeoutMs: watchdogTimeoutMs, actor, logDestination: isSilent ? undefined : logDestination };
+  return await Watchdog.start(options, logging.logger('node'));
+}
+
+async function startWatched(
+  config: ServerConfig,
+  logging: Logging,
+  metrics: Metrics,
+  internals: Pick<NodeParts, 'versions' | 'furtherGroups'>,
 ): Promise<RunningNode> {
   const logger = logging.logger('storage');
   const nodePath = nodePathOf(config.dataDirectory, config.actor);

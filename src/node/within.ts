@@ -1,9 +1,12 @@
-/** Waits for `work`, but not longer than so. */
-export async function within(timeoutMs: number, work: Promise<void>): Promise<void> {
+/** What `work` resolves to; undefined where it takes longer than so. */
+export async function within<T>(timeoutMs: number, work: Promise<T>): Promise<T | undefined> {
   let timeout: NodeJS.Timeout | undefined;
-  const expired = new Promise<void>((resolve) => {
-    timeout = setTimeout(resolve, timeoutMs);
+  const expired = new Promise<undefined>((resolve) => {
+    timeout = setTimeout(() => resolve(undefined), timeoutMs);
   });
-  await Promise.race([work, expired]);
-  clearTimeout(timeout);
+  try {
+    return await Promise.race([work, expired]);
+  } finally {
+    clearTimeout(timeout);
+  }
 }

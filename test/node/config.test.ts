@@ -56,6 +56,7 @@ describe('configuration: defaults', () => {
       peerAddresses: [],
       electionTimeoutMs: 1000,
       heartbeatIntervalMs: 100,
+      watchdogTimeoutMs: 10_000,
       dataDirectory: resolve('.flotilla'),
       cacheBytes: 64 * 1024 * 1024,
       // An eighth of the cache, which is less than 64 MiB.
@@ -236,6 +237,14 @@ describe('configuration: values', () => {
     }
     for (const text of ['1000', '1.5s', 's', '-1s', '1S', '2h'])
       await refused({ flags: { 'election-timeout': text } }, '--election-timeout');
+  });
+
+  it('the watchdog has a time-out of at least a second, and 0 turns it off', async () => {
+    assert.equal((await resolved({ flags: { 'watchdog-timeout': '1m' } })).watchdogTimeoutMs, 60_000);
+    for (const off of ['0', '0s'])
+      assert.equal((await resolved({ env: { FLOTILLA_SERVER_WATCHDOG_TIMEOUT: off } })).watchdogTimeoutMs, undefined);
+    await refused({ flags: { 'watchdog-timeout': '999ms' } }, '--watchdog-timeout', 'from 1000ms');
+    await refused({ flags: { 'watchdog-timeout': '10' } }, '--watchdog-timeout', 'a duration with its unit');
   });
 
   it('an actor id is 1 to 65535', async () => {

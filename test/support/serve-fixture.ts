@@ -50,6 +50,7 @@ const config: ServerConfig = {
   peerAddresses: [],
   electionTimeoutMs: 1000,
   heartbeatIntervalMs: 100,
+  watchdogTimeoutMs: undefined,
   retention: {},
   dataDirectory: '/nowhere',
   cacheBytes: 1,

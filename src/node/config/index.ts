@@ -25,6 +25,8 @@ export interface ServerConfig {
   readonly electionTimeoutMs: number;
   /** At most half of the election time-out. */
   readonly heartbeatIntervalMs: number;
+  /** A node whose main thread has stood still for so long ends its process; undefined: none is watched. */
+  readonly watchdogTimeoutMs: number | undefined;
   /** Absolute path of what holds the `node-<actor id>` folders. */
   readonly dataDirectory: string;
   readonly cacheBytes: number;

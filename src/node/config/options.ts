@@ -55,6 +55,12 @@ export const SERVER_OPTIONS = {
     default: '1s',
   },
   'heartbeat-interval': { argument: 'DURATION', group: 'Cluster', summary: 'how often a leader is heard of', default: '100ms' },
+  'watchdog-timeout': {
+    argument: 'DURATION',
+    group: 'Cluster',
+    summary: 'a node whose main thread has stood still for so long ends itself; 0 turns that off',
+    default: '10s',
+  },
   'data-dir': {
     short: 'd',
     argument: 'DIR',

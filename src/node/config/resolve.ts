@@ -6,7 +6,7 @@ import { type Address, formatAddress, isLoopback, isWildcard, parseAddress } fro
 import type { ConfigInput, Resolution, ServerConfig } from './index.js';
 import { OPTION_NAMES, type OptionName } from './options.js';
 import { type Settings, settingsOfEnvironment, settingsOfFlags, strayVariables, type Written } from './sources.js';
-import { actor, address, addresses, count, duration, flag, host, logLevels, portOrZero, size, text } from './values.js';
+import { actor, address, addresses, count, duration, durationOrZero, flag, host, logLevels, portOrZero, size, text } from './values.js';
 
 const PORT_MAX = 65535;
 const HTTP_PORT_OFFSET = 1000;
@@ -24,6 +24,7 @@ const SCHEMA = v.object({
   'peer-addr': v.optional(addresses, () => []),
   'election-timeout': v.optional(duration(LIMITS.electionTimeoutMsMin, LIMITS.electionTimeoutMsMax), `${LIMITS.electionTimeoutMs}ms`),
   'heartbeat-interval': v.optional(duration(LIMITS.heartbeatIntervalMsMin, LIMITS.electionTimeoutMsMax), `${LIMITS.heartbeatIntervalMs}ms`),
+  'watchdog-timeout': v.optional(durationOrZero(LIMITS.watchdogTimeoutMsMin, LIMITS.watchdogTimeoutMsMax), `${LIMITS.watchdogTimeoutMs}ms`),
   'data-dir': v.optional(text, '.flotilla'),
   'max-cache-memory': v.optional(size(LIMITS.cacheBytesMin, LIMITS.cacheBytesMax), LIMITS.cacheBytes),
   'segment-bytes': v.optional(size(LIMITS.segmentBytesMin, LIMITS.segmentBytesMax)),
@@ -135,6 +136,7 @@ function configOf(values: Values, env: ConfigInput['env']): ServerConfig {
     peerAddresses: values['peer-addr'],
     electionTimeoutMs: values['election-timeout'],
     heartbeatIntervalMs: values['heartbeat-interval'],
+    watchdogTimeoutMs: values['watchdog-timeout'] === 0 ? undefined : values['watchdog-timeout'],
     dataDirectory: resolve(values['data-dir']),
     cacheBytes: values['max-cache-memory'],
     segmentBytes: values['segment-bytes'] ?? defaultSegmentBytes(values['max-cache-memory']),

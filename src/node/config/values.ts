@@ -83,15 +83,20 @@ export function size(min: number, max: number): Setting<number> {
   return quantity({ units: SIZE_UNITS, what: 'a size, such as 512KiB, 64MiB, 1GiB or a number of bytes', min, max, show: formatSize });
 }
 
+const DURATION = {
+  units: DURATION_UNITS,
+  what: 'a duration with its unit, such as 100ms, 1s, 5m, 2h or 7d',
+  show: (ms: number) => `${ms}ms`,
+};
+
 /** Milliseconds. */
 export function duration(min: number, max: number): Setting<number> {
-  return quantity({
-    units: DURATION_UNITS,
-    what: 'a duration with its unit, such as 100ms, 1s, 5m, 2h or 7d',
-    min,
-    max,
-    show: (ms) => `${ms}ms`,
-  });
+  return quantity({ ...DURATION, min, max });
+}
+
+/** The same, or 0, which needs no unit and turns something off. */
+export function durationOrZero(min: number, max: number): Setting<number> {
+  return quantity({ ...DURATION, min, max, zero: true });
 }
 
 /** LEVEL for all modules, MODULE=LEVEL for one; of several for the same the last one holds. */
@@ -117,12 +122,15 @@ interface Quantity {
   readonly min: number;
   readonly max: number;
   readonly show: (amount: number) => string;
+  /** A bare 0 is taken, too, whatever `min` is. */
+  readonly zero?: true;
 }
 
-function quantity({ units, what, min, max, show }: Quantity): Setting<number> {
+function quantity({ units, what, min, max, show, zero }: Quantity): Setting<number> {
   return word((value) => {
-    const amount = parseQuantity(value, units);
+    const amount = zero && value === '0' ? 0 : parseQuantity(value, units);
     if (amount === undefined) throw new Error(`${JSON.stringify(value)} is not ${what}`);
+    if (zero && amount === 0) return 0;
     if (amount < min || amount > max)
       throw new Error(`${JSON.stringify(value)} is out of range; it must be from ${show(min)} to ${show(max)}`);
     return amount;
