@@ -1,5 +1,5 @@
 import { type ActorId, actorId, FlotillaError, LIMITS } from '../base/index.js';
-import { actorIsTaken, type Predecessor } from '../peer/index.js';
+import { actorIsTaken } from '../peer/index.js';
 import { type Configuration, changeConfiguration, isQuorum } from '../raft/index.js';
 import type { LinkState, Replica } from '../replica/index.js';
 import type { Member, Membership } from '../wire/index.js';
@@ -19,22 +19,19 @@ export interface MembersView {
  * Takes a node in, as a learner; it is made a voter when it has caught up. A
  * node that is a member already is told so again. One that comes anew because
  * its data was damaged takes the seat of its predecessor, which is removed
- * first: it will never speak again. Rejects as `Replica.changeMembers` does, and
+ * first: it will never speak again. `predecessor`: that one's instance, where the joiner has proved to be its successor. Rejects as `Replica.changeMembers` does, and
  * with FOREIGN_NODE where its actor id belongs to another data directory.
  */
-export async function takeInMember(view: MembersView, joiner: Member, predecessor?: Predecessor): Promise<Membership> {
+export async function takeInMember(view: MembersView, joiner: Member, predecessor?: string): Promise<Membership> {
   const replica = leading(view);
-  if (predecessor !== undefined && predecessor.clusterId !== view.clusterId)
-    throw new FlotillaError(
-      'FOREIGN_NODE',
-      `actor ${joiner.actor} was a member of cluster ${predecessor.clusterId}, not of ${view.clusterId}`,
-    );
   const seat = replica.membership.members.find(({ actor }) => actor === joiner.actor);
   if (seat?.instance === joiner.instance) return replica.membership;
   if (seat !== undefined) {
-    if (seat.instance !== predecessor?.instance) throw new FlotillaError('FOREIGN_NODE', actorIsTaken(seat, seat.address));
+    if (seat.instance !== predecessor) throw new FlotillaError('FOREIGN_NODE', actorIsTaken(seat, seat.address));
     await letGo(view, replica, seat);
   }
+  if (replica.membership.learners.length >= LIMITS.learners)
+    throw new FlotillaError('MEMBERSHIP_CHANGING', `${LIMITS.learners} nodes that have joined are still catching up; try again`);
   return await replica.changeMembers([{ actor: joiner.actor, to: 'learner' }], [joiner]);
 }
 

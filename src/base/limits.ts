@@ -101,6 +101,12 @@ export const LIMITS = {
   reconnectBackoffMs: 50,
   reconnectBackoffMsMax: 500,
   peerAddresses: 64,
+  /** Members taken in that a membership vouches for: a node that was away while more than these were does not find back by itself. */
+  vouchers: 64,
+  /** Members that have not caught up yet; further nodes wait for their turn. */
+  learners: 16,
+  /** A message of a term so far ahead is refused: nobody holds four thousand million elections, and terms must not run out. */
+  termsAhead: 2 ** 32,
   /** Small messages to one peer that its connection has not yet taken; further ones are dropped, as a lost packet would be. */
   peerControlBytes: 1 * MiB,
   /** The same for appends and forwarded batches. */

@@ -7,7 +7,7 @@ import type { LinkState, Replica, ReplicaHost } from '../replica/index.js';
 import { RpcServer } from '../rpc/index.js';
 import type { LevelStorage, NodeDirectory, SpaceGuard } from '../storage/index.js';
 import type { Logging, Metrics } from '../telemetry/index.js';
-import { type Member, type Membership, SPOKEN_VERSIONS, type VersionRange } from '../wire/index.js';
+import { type Member, type Membership, NodeKey, SPOKEN_VERSIONS, type VersionRange, type Voucher } from '../wire/index.js';
 import { addClientServices } from './client-services.js';
 import { formatAddress, type ServerConfig } from './config/index.js';
 import { incarnationOf } from './incarnation.js';
@@ -63,6 +63,7 @@ export class FlotillaNode {
   private leaderWatch: NodeJS.Timeout | undefined;
   private farewell: NodeJS.Timeout | undefined;
   private members: readonly Member[] = [];
+  private vouchers: readonly Voucher[] = [];
   private boundHttpPort: number | undefined;
   private settle: ((outcome: { readonly error?: unknown }) => void) | undefined;
 
@@ -117,12 +118,7 @@ export class FlotillaNode {
     const { config, logging } = this.parts;
     const view = (): ClusterView => this.view();
     addClientServices(this.server, { ...this.parts, events: this.events, streams: this.streams, view });
-    addPeerService(this.server, {
-      formation: () => this.requireFormation(),
-      links: () => this.requireLinks(),
-      view,
-      versions: () => this.versions.range,
-    });
+    addPeerService(this.server, { formation: () => this.requireFormation(), links: () => this.requireLinks(), view });
     const port = await this.server.listen(config.host, config.port);
     if (config.advertise.port === 0) this.self = { ...this.self, address: formatAddress({ ...config.advertise, port }) };
     this.formation = new Formation({
@@ -241,6 +237,8 @@ export class FlotillaNode {
       ...this.parts,
       clusterId,
       self: this.self,
+      key: NodeKey.fromSecret(directory.identity.secret),
+      vouchers: () => this.vouchers,
       bootCounter: directory.identity.bootCounter,
       boots: directory.identity.boots,
       memory: directory.known,
@@ -294,16 +292,17 @@ export class FlotillaNode {
    * catches up on memberships before its own, those that took it in stay, too.
    */
   private followMembership(membership: Membership): void {
-    const { members } = membership;
+    const { members, vouchers = [] } = membership;
     this.versions.follow(membership);
     const isMember = members.some(({ instance }) => instance === this.self.instance);
+    if (isMember || vouchers.length > this.vouchers.length) this.vouchers = vouchers;
     const all = bothOf(this.members, members, isMember);
     this.members = isMember ? members : all;
     this.links?.setMembers(all);
     this.formation?.setMembers(this.members);
     const { clusterId } = this.parts.directory.identity;
     if (clusterId !== undefined)
-      this.parts.directory.known.follow(clusterId, this.self, this.members).catch((error: unknown) => this.fail(error));
+      this.parts.directory.follow(clusterId, this.self, this.members).catch((error: unknown) => this.fail(error));
     if (!isMember) return;
     clearTimeout(this.farewell);
     this.farewell = setTimeout(() => this.links?.setMembers(members), LIMITS.farewellMs).unref();

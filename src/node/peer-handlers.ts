@@ -1,7 +1,7 @@
 import { type MembersView, takeInMember } from '../api/index.js';
-import { type Formation, joinHandler, type PeerLinks } from '../peer/index.js';
+import type { Formation, PeerLinks } from '../peer/index.js';
 import type { RpcServer } from '../rpc/index.js';
-import { proto, type VersionRange } from '../wire/index.js';
+import { proto } from '../wire/index.js';
 
 /** What other nodes may call of this one. */
 export interface PeerFace {
@@ -10,18 +10,14 @@ export interface PeerFace {
   /** Throws where the node is not so far. */
   readonly links: () => PeerLinks;
   readonly view: () => MembersView;
-  readonly versions: () => VersionRange;
 }
 
-export function addPeerService(server: RpcServer, { formation, links, view, versions }: PeerFace): void {
+export function addPeerService(server: RpcServer, { formation, links, view }: PeerFace): void {
   server.add(proto.PeerServiceDefinition, {
     introduce: (request) => formation().introduce(request),
-    join: joinHandler(versions, async (joiner, predecessor) => {
-      const { members } = await takeInMember(view(), joiner, predecessor);
-      return { clusterId: view().clusterId, members };
-    }),
+    join: (stream, call) => links().joining(stream, call, (joiner, predecessor) => takeInMember(view(), joiner, predecessor)),
     deliver: (stream, call) => links().deliver(stream, call),
     forward: (stream, call) => links().forwarded(stream, call),
-    fetchRecords: (request, call) => links().fetched(request, call),
+    fetchRecords: (stream, call) => links().fetched(stream, call),
   });
 }

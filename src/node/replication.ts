@@ -4,7 +4,7 @@ import { PeerLinks, type PeerLinksOptions } from '../peer/index.js';
 import { type NodeTransport, type PeerEvents, ReplicaHost } from '../replica/index.js';
 import type { LevelStorage, SpaceGuard } from '../storage/index.js';
 import type { Logging, Metrics } from '../telemetry/index.js';
-import type { Membership } from '../wire/index.js';
+import { checkPackedBody, type Membership, vouch } from '../wire/index.js';
 import { systemClock } from './clock.js';
 import type { ServerConfig } from './config/index.js';
 import { observeReplica } from './replica-metrics.js';
@@ -12,7 +12,7 @@ import { observeReplica } from './replica-metrics.js';
 /** The group of the stream `default`. Group 0 is kept for the cluster's own state. */
 export const DEFAULT_GROUP = groupId(1);
 
-export interface ReplicationOptions extends Omit<PeerLinksOptions, 'events' | 'logger'> {
+export interface ReplicationOptions extends Omit<PeerLinksOptions, 'events' | 'checkBody' | 'logger'> {
   readonly config: ServerConfig;
   readonly logging: Logging;
   readonly metrics: Metrics;
@@ -32,10 +32,16 @@ export interface Replication {
 /** Links to the other members, and a replica of every group that is stored here. Nothing is dialled or decided before both are started. */
 export function createReplication(options: ReplicationOptions): Replication {
   const { config, logging, metrics, storage, space, self } = options;
-  const links: PeerLinks = new PeerLinks({ ...options, events: countedEvents(metrics, () => host), logger: logging.logger('peer') });
+  const links: PeerLinks = new PeerLinks({
+    ...options,
+    events: countedEvents(metrics, () => host),
+    checkBody: (body) => checkPackedBody(body, { eventDataBytes: config.eventDataBytes }),
+    logger: logging.logger('peer'),
+  });
   const host: ReplicaHost = new ReplicaHost({
     self: self.actor,
     instance: self.instance,
+    vouch: (claim) => vouch(options.key, options.clusterId, claim),
     settings: {
       electionTimeoutMs: config.electionTimeoutMs,
       heartbeatIntervalMs: config.heartbeatIntervalMs,

@@ -41,7 +41,6 @@ export async function restoreFrom(options: RestoreFromOptions): Promise<Restored
     backup,
     dataDir: resolve(dataDir),
     actor: actorId(actor),
-    instance: randomBytes(16).toString('hex'),
     clusterId,
     incarnation,
     address,

@@ -1,9 +1,10 @@
-import { type FlotillaError, LIMITS, present } from '../base/index.js';
+import { FlotillaError, LIMITS, present } from '../base/index.js';
 import type { ProducerStamp } from '../event/index.js';
 import type { LinkState } from '../replica/index.js';
 import { type ClientDuplex, type ClientReadable, RpcClient } from '../rpc/index.js';
-import { proto, stampToProto } from '../wire/index.js';
-import { type Hello, helloMetadata } from './hello.js';
+import { type NodeKey, proto, stampToProto } from '../wire/index.js';
+import { CallerHandshake } from './handshake.js';
+import { foreign, type Hello } from './hello.js';
 import { PendingForwards } from './pending-forwards.js';
 import { TurnFrame } from './turn-frame.js';
 
@@ -15,6 +16,9 @@ export interface ConnectionOptions {
   readonly addresses: () => readonly string[];
   /** As it is at the time of an attempt. */
   readonly hello: () => Hello;
+  readonly key: NodeKey;
+  /** By which this node is a member for a peer whose log does not name it yet. */
+  readonly vouchers: () => proto.Voucher[];
   /** Bytes that may wait here for the connection to take them. */
   readonly queueBytes: number;
   readonly onState: (state: LinkState) => void;
@@ -90,7 +94,10 @@ export class PeerConnection {
     const forward = attempt?.forward;
     if (attempt?.standing !== true || forward === undefined) return undefined;
     const producer = stampToProto(stamp);
-    return attempt.forwards.add(packed.body.byteLength, (requestId) => void forward.send({ requestId, group, packed, producer }));
+    return attempt.forwards.add(
+      packed.body.byteLength,
+      (requestId) => void forward.send({ requestId, group, packed, producer, proof: undefined }),
+    );
   }
 
   close(): void {
@@ -114,9 +121,11 @@ export class PeerConnection {
       keepaliveTimeMs: LIMITS.peerKeepaliveMs,
       keepaliveTimeoutMs: LIMITS.peerKeepaliveMs,
     });
-    const call = { metadata: helloMetadata(hello) };
-    const deliver = client.duplex('deliver', call);
-    const forward = hello.link === 'bulk' ? client.duplex('forward', call) : undefined;
+    const { key } = this.options;
+    const deliverHandshake = new CallerHandshake(hello, key, 'Deliver');
+    const forwardHandshake = new CallerHandshake(hello, key, 'Forward');
+    const deliver = client.duplex('deliver', deliverHandshake);
+    const forward = hello.link === 'bulk' ? client.duplex('forward', forwardHandshake) : undefined;
     const frame = new TurnFrame((request, bytes) => {
       // Bounded by queueBytes; whether the stream wants a pause does not matter here.
       void deliver.send(request, () => {
@@ -136,26 +145,34 @@ export class PeerConnection {
       queuedBytes: 0,
     };
     this.attempt = attempt;
-    this.watch(attempt);
+    this.watch(attempt, deliverHandshake, forwardHandshake);
     this.timer = setTimeout(() => this.lost(attempt, undefined), LIMITS.peerDialTimeoutMs).unref();
   }
 
   /** An attempt stands when each of its streams was let in, and is lost with the first that ends. */
-  private watch(attempt: Attempt): void {
-    let awaited = attempt.forward === undefined ? 1 : 2;
-    const letIn = (): void => {
+  private watch(attempt: Attempt, deliverHandshake: CallerHandshake, forwardHandshake: CallerHandshake): void {
+    const { deliver, forward, forwards } = attempt;
+    let awaited = forward === undefined ? 1 : 2;
+    const onLetIn = (): void => {
       awaited--;
       if (awaited === 0) this.stands(attempt);
     };
-    watchStream(attempt.deliver, letIn, (failure) => this.lost(attempt, failure), ignoreAnswer);
-    if (attempt.forward !== undefined) {
-      watchStream(
-        attempt.forward,
-        letIn,
-        (failure) => this.lost(attempt, failure),
-        (response) => attempt.forwards.settle(response),
-      );
-    }
+    const onEnd = (failure: FlotillaError | undefined): void => this.lost(attempt, failure);
+    const proof = (handshake: CallerHandshake): proto.Proof => ({ signature: handshake.signature(), vouchers: this.options.vouchers() });
+    watchStream(deliver, deliverHandshake, {
+      prove: () => void deliver.send({ group: 0, message: { $case: 'proof', value: proof(deliverHandshake) }, more: [] }),
+      onLetIn,
+      onEnd,
+      // Answers to what is delivered travel on the peer's own connection.
+      onResponse: () => undefined,
+    });
+    if (forward === undefined) return;
+    watchStream(forward, forwardHandshake, {
+      prove: () => void forward.send({ requestId: 0, group: 0, packed: undefined, producer: undefined, proof: proof(forwardHandshake) }),
+      onLetIn,
+      onEnd,
+      onResponse: (response) => forwards.settle(response),
+    });
   }
 
   private stands(attempt: Attempt): void {
@@ -197,20 +214,45 @@ export class PeerConnection {
   }
 }
 
+/** Proves to the other side who this node is, once the other side has done so. */
 function watchStream<Response>(
   stream: ClientReadable<Response>,
-  onLetIn: () => void,
-  onEnd: (failure: FlotillaError | undefined) => void,
-  onResponse: (response: Response) => void,
+  handshake: CallerHandshake,
+  on: {
+    readonly prove: () => void;
+    readonly onLetIn: () => void;
+    readonly onEnd: (failure: FlotillaError | undefined) => void;
+    readonly onResponse: (response: Response) => void;
+  },
 ): void {
-  stream.onHeaders(onLetIn);
+  stream.onHeaders((header) => {
+    try {
+      handshake.takeHeaders(header);
+      on.prove();
+    } catch (error) {
+      if (!(error instanceof FlotillaError)) throw error;
+      on.onEnd(error);
+    }
+  });
+  let isLetIn = false;
+  const take = (response: Response): void => {
+    if (isLetIn) {
+      on.onResponse(response);
+      return;
+    }
+    isLetIn = true;
+    on.onLetIn();
+  };
   // The end is told by `ended`, which does not wait for responses that are still to be taken in.
-  stream.receive(onResponse).catch(() => undefined);
-  void stream.ended.then(onEnd);
+  stream.receive(take).catch(() => undefined);
+  void stream.ended.then((failure) => on.onEnd(handshake.isProved ? failure : unproved(failure)));
 }
 
-function ignoreAnswer(): void {
-  // Answers to what is delivered travel on the peer's own connection.
+/** What somebody says that has not proved to be the peer must not make this node set its data aside. */
+function unproved(failure: FlotillaError | undefined): FlotillaError | undefined {
+  return failure?.code === 'ROLLED_BACK'
+    ? foreign(`whoever listens there does not prove who it is, and says: ${failure.message}`)
+    : failure;
 }
 
 /** Whether the peer's machine said that nothing listens there; a lost packet or a pause says nothing. */

@@ -1,6 +1,7 @@
 import { type ErrorCode, FlotillaError, LIMITS, messageOf } from '../base/index.js';
 import type { Logger } from '../replica/index.js';
-import type { Member, proto, VersionRange } from '../wire/index.js';
+import { type Member, NodeKey, type proto, type VersionRange, voucherFromProto } from '../wire/index.js';
+import type { Application } from './application.js';
 import {
   type Founded,
   foundedBy,
@@ -28,10 +29,14 @@ const FINAL: ReadonlySet<ErrorCode> = new Set(['FOREIGN_NODE', 'UPGRADE_NEEDED',
 /** What of the forming must survive a restart. */
 export interface FormationStore {
   readonly identity: {
+    readonly bootCounter: number;
+    readonly boots: readonly string[];
+    /** See `NodeKey`. */
+    readonly secret: string;
     readonly clusterId?: string;
     readonly promised?: readonly Member[];
     /** Set where this node waits to be taken in in the place of the one that it was. */
-    readonly successorOf?: Predecessor & { readonly members: readonly Member[]; readonly reason: string };
+    readonly successorOf?: Predecessor & { readonly members: readonly Member[]; readonly reason: string; readonly secret?: string };
   };
   /** Durable when it resolves. A promise is never replaced by another. */
   promise(members: readonly Member[]): Promise<void>;
@@ -241,13 +246,7 @@ export class Formation {
       if (asked.has(address)) continue;
       asked.add(address);
       try {
-        const { clusterId, members: joined } = await this.introducer.join(
-          address,
-          memberToProto(this.options.self),
-          this.options.versions(),
-          this.options.store.identity.successorOf,
-        );
-        return joinedTo(clusterId, joined.map(memberFromProto));
+        return await this.joinAt(address);
       } catch (error) {
         if (!(error instanceof FlotillaError) || FINAL.has(error.code)) throw error;
         reasons.push(`${address} has not taken this node in: ${error.message}`);
@@ -256,6 +255,25 @@ export class Formation {
     }
     this.waitFor(reasons);
     return undefined;
+  }
+
+  private async joinAt(address: string): Promise<Founded> {
+    const answer = await this.ask(address);
+    if ('reason' in answer) throw new FlotillaError('UNREACHABLE', answer.reason);
+    const { self: member, clusterId } = answer;
+    if (clusterId === '') throw new FlotillaError('NOT_READY', 'it is in no cluster yet');
+    const joined = await this.introducer.join(address, member, this.applicationTo(clusterId));
+    return joinedTo(joined.clusterId, joined.members.map(memberFromProto), joined.vouchers.map(voucherFromProto));
+  }
+
+  private applicationTo(clusterId: string): Application {
+    const { self, versions, store } = this.options;
+    const { bootCounter, boots, secret, successorOf } = store.identity;
+    return {
+      hello: { ...self, clusterId, bootCounter, boots, versions: versions(), link: 'control' },
+      key: NodeKey.fromSecret(secret),
+      predecessor: successorOf?.secret === undefined ? undefined : NodeKey.fromSecret(successorOf.secret),
+    };
   }
 
   /** Asks every address of the closure; what answers may name further ones, which are asked in turn. */

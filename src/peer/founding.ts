@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { type ActorId, FlotillaError } from '../base/index.js';
-import type { Member, Membership, VersionRange } from '../wire/index.js';
+import type { Member, Membership, VersionRange, Voucher } from '../wire/index.js';
 import { requireCommonVersion } from './hello.js';
 
 /** What a node says of itself and of the others while a cluster forms. */
@@ -233,8 +233,8 @@ export function actorIsTaken({ actor }: Member, where: string): string {
 }
 
 /** What a node believes that joins: nobody, until the log tells who the members were, and are. */
-export function joinedTo(clusterId: string, members: readonly Member[]): Founded {
-  return { clusterId, membership: { voters: [], outgoing: [], learners: [], members } };
+export function joinedTo(clusterId: string, members: readonly Member[], vouchers: readonly Voucher[] = []): Founded {
+  return { clusterId, membership: { voters: [], outgoing: [], learners: [], members, vouchers } };
 }
 
 function whyNotPromised(member: Member, nodes: readonly Introduction[], promised: readonly Member[]): string[] {

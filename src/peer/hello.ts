@@ -79,28 +79,21 @@ export interface Boot {
   readonly bootId: string;
 }
 
-/** What this node holds a caller's hello against. */
-export interface Acquaintance {
+/** What this node is, as far as a caller must know. */
+export interface Addressee {
   readonly clusterId: string;
   /** This node. */
   readonly self: Seat;
-  /** The caller's seat in this cluster, if its actor has one. */
-  readonly member: Member | undefined;
-  /** The caller's data directory was a member's, and is not any more. */
-  readonly former: boolean;
-  /** The latest start of that member that was seen; undefined before the first. */
-  readonly lastBoot: Boot | undefined;
   /** What this node speaks, from the cluster's active version on. */
   readonly versions: VersionRange;
 }
 
 /**
- * Throws UPGRADE_NEEDED where the caller or this node is too old to talk to the
- * other, ROLLED_BACK where its data is older than it was when it was last seen, and FOREIGN_NODE unless the caller looks for this node and is that member,
- * as it was last seen or later, or has become one since this node last heard of
- * the members. Changes nothing.
+ * Throws FOREIGN_NODE where the caller looks for another cluster or node than
+ * this, and UPGRADE_NEEDED where the caller or this node is too old to talk to
+ * the other. It has proved nothing yet.
  */
-export function checkHello(hello: Hello, { clusterId, self, member, former, lastBoot, versions }: Acquaintance): void {
+export function checkAddressee(hello: Hello, { clusterId, self, versions }: Addressee): void {
   if (hello.clusterId !== clusterId) throw foreign(`actor ${hello.actor} belongs to cluster ${hello.clusterId}, this node to ${clusterId}`);
   if (hello.wanted.actor !== self.actor || hello.wanted.instance !== self.instance) {
     throw foreign(
@@ -109,21 +102,13 @@ export function checkHello(hello: Hello, { clusterId, self, member, former, last
     );
   }
   requireCommonVersion(`actor ${hello.actor}`, hello.versions, versions);
-  if (former) throw foreign(`actor ${hello.actor} is no member of cluster ${clusterId} any more: it was removed`);
-  if (member !== undefined && hello.instance !== member.instance) {
-    throw foreign(
-      `actor ${hello.actor} has another data directory (instance ${hello.instance}) than the member of that name (${member.instance}): ` +
-        'start it on its own directory; a node that lost its data must not come back under the same name',
-    );
-  }
-  if (lastBoot !== undefined) requireLaterBoot(hello, lastBoot);
 }
 
 /**
- * A folder that was put back counts its starts on from an older number, so that
- * the start that was seen here is ahead of it, or is another one of that number.
+ * Throws ROLLED_BACK where the caller's data is older than it was when it was last seen. A folder that was put back
+ * counts its starts on from an older number, so that the start that was seen here is ahead of it, or is another one of that number.
  */
-function requireLaterBoot({ actor, bootCounter, boots }: Hello, lastBoot: Boot): void {
+export function requireLaterBoot({ actor, bootCounter, boots }: Hello, lastBoot: Boot): void {
   const seen = boots.at(lastBoot.bootCounter - bootCounter - 1);
   const isLater = bootCounter >= lastBoot.bootCounter && (seen === undefined || seen === lastBoot.bootId);
   if (isLater) return;
@@ -164,6 +149,6 @@ function bootIds(call: CallContext): string[] {
   return ids;
 }
 
-function foreign(message: string): FlotillaError {
+export function foreign(message: string): FlotillaError {
   return new FlotillaError('FOREIGN_NODE', message);
 }

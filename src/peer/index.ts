@@ -1,6 +1,6 @@
 export { Formation, type FormationOptions, type FormationStore } from './formation.js';
 export { actorIsTaken, type Founded, type Predecessor } from './founding.js';
-export { type Introducer, joinHandler } from './introducer.js';
+export type { Introducer } from './introducer.js';
 export { PeerLinks, type PeerLinksOptions } from './links.js';
 export { MemberSearch } from './member-search.js';
 export { PeerRecords } from './peer-records.js';

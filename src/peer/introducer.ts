@@ -1,8 +1,9 @@
-import { actorId, FlotillaError, LIMITS } from '../base/index.js';
+import { actorId, FlotillaError, LIMITS, messageOf } from '../base/index.js';
 import { RpcClient } from '../rpc/index.js';
 import { type Member, proto, type VersionRange } from '../wire/index.js';
-import type { Introduction, Predecessor } from './founding.js';
-import { isAddress, requireCommonVersion } from './hello.js';
+import { type Application, apply } from './application.js';
+import type { Introduction } from './founding.js';
+import { isAddress } from './hello.js';
 
 /** How long one introduction may take. */
 const INTRODUCE_TIMEOUT_MS = 1000;
@@ -15,11 +16,10 @@ export interface Introducer {
   /** Rejects where nobody answers. */
   introduce(address: string, request: proto.IntroduceRequest): Promise<proto.IntroduceResponse>;
   /**
-   * Asks to be taken into the cluster, in the place of `predecessor` where that
-   * is still a member. Rejects with NOT_LEADER and the leader's address where
-   * another is to be asked.
+   * Asks `member`, who is at `address`, to be taken into its cluster. Rejects with NOT_LEADER and the leader's address
+   * where another is to be asked.
    */
-  join(address: string, self: proto.Member, versions: VersionRange, predecessor?: Predecessor): Promise<proto.JoinResponse>;
+  join(address: string, member: Member, application: Application): Promise<proto.JoinResponse>;
   /** Lets go of every address but these. */
   keep(addresses: ReadonlySet<string>): void;
 }
@@ -32,15 +32,9 @@ export class RpcIntroducer implements Introducer {
     return await this.clientOf(address).unary('introduce', request, { timeoutMs: INTRODUCE_TIMEOUT_MS });
   }
 
-  async join(
-    address: string,
-    self: proto.Member,
-    { lowest, highest }: VersionRange,
-    predecessor?: Predecessor,
-  ): Promise<proto.JoinResponse> {
-    const { clusterId = '', instance: predecessorInstance = '' } = predecessor ?? {};
-    const request = { self, protocolVersion: lowest, highestVersion: highest, clusterId, predecessorInstance };
-    return await this.clientOf(address).unary('join', request, { timeoutMs: JOIN_TIMEOUT_MS });
+  async join(address: string, member: Member, application: Application): Promise<proto.JoinResponse> {
+    const client = this.clientOf(address);
+    return await apply(application, member, (metadata) => client.duplex('join', { metadata, timeoutMs: JOIN_TIMEOUT_MS }));
   }
 
   private clientOf(address: string): RpcClient<typeof proto.PeerServiceDefinition> {
@@ -58,21 +52,23 @@ export class RpcIntroducer implements Introducer {
   }
 }
 
-/** The server's side of Join. `versions`: what this node speaks, from the active version on. */
-export function joinHandler(
-  versions: () => VersionRange,
-  takeIn: (
-    joiner: Member,
-    predecessor: Predecessor | undefined,
-  ) => Promise<{ readonly clusterId: string; readonly members: readonly Member[] }>,
-): (request: proto.JoinRequest) => Promise<proto.JoinResponse> {
-  return async ({ self, protocolVersion, highestVersion, clusterId, predecessorInstance }) => {
-    const joiner = memberFromProto(self);
-    requireCommonVersion(joiner.address, versionsFromProto(protocolVersion, highestVersion), versions());
-    const predecessor = predecessorInstance === '' ? undefined : { clusterId, instance: predecessorInstance };
-    const taken = await takeIn(joiner, predecessor);
-    return { clusterId: taken.clusterId, members: taken.members.map(memberToProto) };
-  };
+/** Throws NOT_READY unless this node reaches `joiner` where it says that it is. */
+export async function requireReachable(joiner: Member, self: Member): Promise<void> {
+  const introducer = new RpcIntroducer();
+  try {
+    const response = await introducer.introduce(joiner.address, { self: memberToProto(self), clusterId: '' });
+    if (response.self?.instanceId === joiner.instance) return;
+    throw new FlotillaError('UNREACHABLE', 'another node listens there');
+  } catch (cause) {
+    throw new FlotillaError(
+      'NOT_READY',
+      `actor ${joiner.actor} can't be reached at ${joiner.address} from ${self.address} (${messageOf(cause)}), so it was not taken in: ` +
+        'look at its --advertise, and at what lies between',
+      { cause },
+    );
+  } finally {
+    introducer.keep(new Set());
+  }
 }
 
 /** Checks what an address answered. Throws INVALID_ARGUMENT where it is no introduction that can be used. */

@@ -1,4 +1,3 @@
-import { crc32 } from 'node:zlib';
 import {
   type ActorId,
   assert,
@@ -17,6 +16,7 @@ import { type CallContext, type DuplexStream, RpcClient } from '../rpc/index.js'
 import {
   type LogRecord,
   type Member,
+  type Membership,
   nodeHeartbeat,
   openRecord,
   type PackedBody,
@@ -26,32 +26,31 @@ import {
   proto,
   requestsOf,
   stampFromProto,
-  type VersionRange,
+  voucherToProto,
 } from '../wire/index.js';
 
 import { Acceptances } from './acceptances.js';
 import { AddressBook } from './address-book.js';
+import { readApplication } from './application.js';
 import { PeerConnection } from './connection.js';
-import { type Hello, helloMetadata, type LinkKind } from './hello.js';
-import { type BootMemory, type Visit, Visitors } from './visitors.js';
+import { askOnce, firstOf } from './exchange.js';
+import { CallerHandshake, proofIn, required } from './handshake.js';
+import type { Hello, LinkKind } from './hello.js';
+import { memberToProto, requireReachable } from './introducer.js';
+import { type Visit, Visitors, type VisitorsOptions } from './visitors.js';
 
-export interface PeerLinksOptions {
-  readonly clusterId: string;
-  readonly self: Member;
+export interface PeerLinksOptions extends VisitorsOptions {
   /** Counts this node's starts, durably; at least 1. */
   readonly bootCounter: number;
   /** Ids of the latest of them, this one's last. */
   readonly boots: readonly string[];
-  readonly memory: BootMemory;
   /** The cluster's members, this node among them. */
   readonly members: readonly Member[];
-  /** Instances that were members once, as far as this node's log tells. */
-  readonly former: Iterable<string>;
   readonly events: PeerEvents;
+  /** Throws INVALID_ARGUMENT or MESSAGE_TOO_LARGE where a client's batch would be refused for it. */
+  readonly checkBody: (body: PackedBody) => void;
   /** Called when a peer has opened a link to this node: it says who and where it is. */
   readonly onCaller: () => void;
-  /** What this node speaks, from the cluster's active version on. */
-  readonly versions: () => VersionRange;
   /** Called with what this node can't survive: a peer sends what only a newer version knows, or says that this node's data is older than it was. */
   readonly onFatal: (error: FlotillaError) => void;
   readonly logger: Logger;
@@ -84,8 +83,6 @@ export class PeerLinks implements NodeTransport {
   private readonly links = new Map<ActorId, Link>();
   private readonly addresses = new AddressBook();
   private readonly acceptances = new Acceptances();
-  /** Who has called and is no member that this node has heard of: it may have been away while they changed. */
-  private guests: readonly Member[] = [];
   private readonly refusals = new Set<string>();
   private state: 'made' | 'started' | 'closed' = 'made';
 
@@ -106,9 +103,7 @@ export class PeerLinks implements NodeTransport {
   setMembers(members: readonly Member[]): void {
     this.visitors.setMembers(members);
     this.visitors.endOutdated();
-    const seated = new Set(members.map(({ actor }) => actor));
-    this.guests = this.guests.filter((guest) => !seated.has(guest.actor) && !this.visitors.isFormer(guest));
-    this.follow([...members, ...this.guests]);
+    this.follow(this.visitors.peers);
   }
 
   /** Has links to exactly these, but for this node itself. */
@@ -182,8 +177,9 @@ export class PeerLinks implements NodeTransport {
 
   /** The server's side of Deliver: ends when the caller's stream does, or a newer one takes its place. */
   async deliver(stream: DuplexStream<proto.DeliverRequest, proto.DeliverResponse>, call: CallContext): Promise<void> {
-    const visit = await this.letIn(call, 'Deliver');
+    const visit = await this.greet(call, 'Deliver');
     const received = stream.receive((frame) => {
+      if (!visit.current) return this.letIn(visit, 'Deliver', proofIn(frame), call, () => stream.send({}));
       const accepted = this.acceptances.of(visit.visitor.instance);
       return accepted === undefined ? this.take(visit, frame) : accepted.then(() => this.take(visit, frame));
     });
@@ -211,10 +207,10 @@ export class PeerLinks implements NodeTransport {
 
   /** The server's side of Forward. */
   async forwarded(stream: DuplexStream<proto.ForwardRequest, proto.ForwardResponse>, call: CallContext): Promise<void> {
-    const visit = await this.letIn(call, 'Forward');
+    const visit = await this.greet(call, 'Forward');
     let underWay = 0;
     const received = stream.receive((request) => {
-      if (!visit.current) return;
+      if (!visit.current) return this.letIn(visit, 'Forward', request.proof, call, () => stream.send({ requestId: 0, outcome: undefined }));
       if (underWay >= LIMITS.pendingProposals)
         throw new FlotillaError('TOO_MANY_REQUESTS', 'more batches are under way than a node may forward');
       underWay++;
@@ -225,6 +221,7 @@ export class PeerLinks implements NodeTransport {
         },
         (error: unknown) => visit.end(error),
       );
+      return undefined;
     });
     await this.lasting(visit, received);
   }
@@ -244,8 +241,8 @@ export class PeerLinks implements NodeTransport {
   ): Promise<NonNullable<proto.ForwardResponse['outcome']>> {
     try {
       if (packed === undefined) throw new FlotillaError('INVALID_ARGUMENT', 'packed: is missing');
-      // The node that took it in has checked the body; this says that these are still its bytes.
-      if (crc32(packed.body) !== packed.checksum) throw new FlotillaError('INVALID_ARGUMENT', 'packed: the body was damaged on its way');
+      // The node that took it in has done so, too; but what enters the log here stays there, whatever that node is.
+      this.options.checkBody(packed);
       const stamp = stampFromProto(producer);
       const { firstCounter, actor, index, term } = await this.options.events.onForward(visit.from, groupId(group), packed, stamp);
       return { $case: 'proposed', value: { firstCounter, logIndex: index, term, actorId: actor } };
@@ -256,10 +253,12 @@ export class PeerLinks implements NodeTransport {
   }
 
   /** The server's side of FetchRecords. */
-  async fetched({ group, fromIndex, toIndex }: proto.FetchRecordsRequest, call: CallContext): Promise<proto.FetchRecordsResponse> {
-    await this.recognised(call, () => this.visitors.recognise(call));
+  async fetched(stream: DuplexStream<proto.FetchRecordsRequest, proto.FetchRecordsResponse>, call: CallContext): Promise<void> {
+    const visit = await this.greet(call, 'FetchRecords');
+    const { group, fromIndex, toIndex, proof } = await firstOf(stream);
+    await this.recognised(call, () => this.visitors.recognise(visit, required(proof)));
     const records = await this.options.events.onFetch(groupId(group), logIndex(fromIndex), logIndex(toIndex));
-    return { records: records.map(({ bytes }) => bytes) };
+    await stream.send({ records: records.map(({ bytes }) => bytes) });
   }
 
   /** Committed records as another member holds them; none where it does not. Throws where it can't be asked. */
@@ -269,13 +268,38 @@ export class PeerLinks implements NodeTransport {
     // A connection of its own: records that are sought again must not hold up those that are new.
     const client = new RpcClient(proto.PeerServiceDefinition, this.located(link.member).address);
     try {
-      const metadata = helloMetadata(this.helloTo(link.member, 'bulk'));
-      const request = { group, fromIndex: range.from, toIndex: range.to };
-      const { records } = await client.unary('fetchRecords', request, { metadata, timeoutMs: LIMITS.repairFetchMs });
+      const handshake = new CallerHandshake(this.helloTo(link.member, 'bulk'), this.options.key, 'FetchRecords');
+      const call = client.duplex('fetchRecords', { metadata: handshake.metadata, timeoutMs: LIMITS.repairFetchMs });
+      const { records } = await askOnce(call, handshake, () => ({
+        group,
+        fromIndex: range.from,
+        toIndex: range.to,
+        proof: { signature: handshake.signature(), vouchers: this.ownVouchers() },
+      }));
       return records.map(openRecord);
     } finally {
       client.close();
     }
+  }
+
+  /** The server's side of Join: `takeIn` is told who has proved to be who asks, can be reached, and in whose place it asks. */
+  async joining(
+    stream: DuplexStream<proto.JoinRequest, proto.JoinResponse>,
+    call: CallContext,
+    takeIn: (joiner: Member, predecessor: string | undefined) => Promise<Pick<Membership, 'members' | 'vouchers'>>,
+  ): Promise<void> {
+    const { handshake } = await this.greet(call, 'Join');
+    const request = await firstOf(stream);
+    const { members, vouchers = [] } = await this.recognised(call, async () => {
+      const { joiner, predecessor } = readApplication(handshake, request);
+      await requireReachable(joiner, this.options.self);
+      return await takeIn(joiner, predecessor);
+    });
+    await stream.send({ clusterId: this.options.clusterId, members: members.map(memberToProto), vouchers: vouchers.map(voucherToProto) });
+  }
+
+  private async greet(call: CallContext, method: string): Promise<Visit> {
+    return await this.recognised(call, async () => this.visitors.greet(call, method));
   }
 
   private async recognised<Result>(call: CallContext, recognise: () => Promise<Result>): Promise<Result> {
@@ -288,23 +312,21 @@ export class PeerLinks implements NodeTransport {
     }
   }
 
-  private async letIn(call: CallContext, method: string): Promise<Visit> {
-    const visit = await this.recognised(call, () => this.visitors.admit(call, method));
-    // The caller takes these for the news that the link stands.
-    call.sendHeaders();
+  private async letIn(
+    visit: Visit,
+    method: string,
+    proof: proto.Proof | undefined,
+    call: CallContext,
+    welcome: () => unknown,
+  ): Promise<void> {
+    await this.recognised(call, () => this.visitors.admit(visit, method, required(proof)));
+    // The caller takes it for the news that the link stands.
+    welcome();
+    this.follow(this.visitors.peers);
     // Who dials is there to be dialled, and where it says.
-    const link = this.links.get(visit.from) ?? this.welcome(visit.visitor);
+    const link = this.links.get(visit.from);
     if (link !== undefined) this.addresses.hear(visit.visitor) ? readdress(link) : dial(link);
     this.options.onCaller();
-    return visit;
-  }
-
-  /** A guest is answered, too. */
-  private welcome(guest: Member): Link | undefined {
-    if (this.guests.length >= LIMITS.peerAddresses) return undefined;
-    this.guests = [...this.guests, guest];
-    this.follow([...[...this.links.values()].map(({ member }) => member), guest]);
-    return this.links.get(guest.actor);
   }
 
   private async lasting(visit: Visit, received: Promise<void>): Promise<void> {
@@ -322,6 +344,8 @@ export class PeerLinks implements NodeTransport {
     return new PeerConnection({
       addresses: () => this.addresses.addressesOf(member.instance),
       hello: () => this.helloTo(member, kind),
+      key: this.options.key,
+      vouchers: () => this.ownVouchers(),
       queueBytes: kind === 'control' ? LIMITS.peerControlBytes : LIMITS.peerBulkBytes,
       onState: (state) => {
         logger.debug({ peer: member.actor, link: kind, state }, 'a link has changed');
@@ -341,6 +365,10 @@ export class PeerLinks implements NodeTransport {
           );
       },
     });
+  }
+
+  private ownVouchers(): proto.Voucher[] {
+    return this.options.vouchers().map(voucherToProto);
   }
 
   private helloTo(wanted: Member, link: LinkKind): Hello {

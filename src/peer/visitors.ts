@@ -1,20 +1,23 @@
-import { type ActorId, FlotillaError } from '../base/index.js';
+import { type ActorId, FlotillaError, LIMITS } from '../base/index.js';
 import type { CallContext } from '../rpc/index.js';
-import type { Member, VersionRange } from '../wire/index.js';
-import { type Boot, checkHello, type Hello, readHello } from './hello.js';
+import { findVoucher, type Member, type NodeKey, type proto, type VersionRange, type Voucher, voucherFromProto } from '../wire/index.js';
+import { CalleeHandshake } from './handshake.js';
+import { type Boot, checkAddressee, foreign, type Hello, readHello, requireLaterBoot } from './hello.js';
 
 /** A stream that a peer has opened here. */
 export class Visit {
   readonly from: ActorId;
-  /** Who it says it is. */
+  /** Who it says it is; to be believed once it is let in. */
   readonly visitor: Hello;
+  readonly handshake: CalleeHandshake;
   private readonly interrupted: Promise<never>;
   private interrupt: (error: unknown) => void = () => undefined;
-  private over = false;
+  private state: 'greeted' | 'let in' | 'over' = 'greeted';
 
-  constructor(visitor: Hello) {
-    this.from = visitor.actor;
-    this.visitor = visitor;
+  constructor(handshake: CalleeHandshake) {
+    this.from = handshake.hello.actor;
+    this.visitor = handshake.hello;
+    this.handshake = handshake;
     this.interrupted = new Promise((_resolve, reject) => {
       this.interrupt = reject;
     });
@@ -22,23 +25,31 @@ export class Visit {
     this.interrupted.catch(() => undefined);
   }
 
-  /** False from the moment on at which nothing that comes by this stream counts any more. */
+  /** Nothing that comes by this stream counts before, or from its end on. */
   get current(): boolean {
-    return !this.over;
+    return this.state === 'let in';
   }
 
-  /** Waits for the stream's end, or for {@link end}. */
+  letIn(): void {
+    if (this.state === 'greeted') this.state = 'let in';
+  }
+
+  /** Waits for the stream's end, or for {@link end}. Who proves nothing in time is not waited for. */
   async lasting(received: Promise<void>): Promise<void> {
+    const timer = setTimeout(() => {
+      if (this.state === 'greeted') this.end(foreign(`${this.visitor.address} did not prove in time that it is actor ${this.from}`));
+    }, LIMITS.peerDialTimeoutMs);
     try {
       await Promise.race([received, this.interrupted]);
     } finally {
-      this.over = true;
+      clearTimeout(timer);
+      this.state = 'over';
     }
   }
 
   /** Ends the stream with `error`. */
   end(error: unknown): void {
-    this.over = true;
+    this.state = 'over';
     this.interrupt(error);
   }
 }
@@ -51,89 +62,125 @@ export interface BootMemory {
   saw(instance: string, boot: Boot): Promise<void>;
 }
 
-/** Lets peers in, each stream of a peer once: a newer one takes the place of the older. */
+export interface VisitorsOptions {
+  readonly clusterId: string;
+  readonly self: Member;
+  readonly key: NodeKey;
+  readonly versions: () => VersionRange;
+  /** Of the latest membership in this node's log. */
+  readonly vouchers: () => readonly Voucher[];
+  /** Instances that were members once, as far as this node's log tells. */
+  readonly former: Iterable<string>;
+  readonly memory: BootMemory;
+}
+
+/** A member that this node's log does not name yet. */
+interface Newcomer extends Member {
+  /** Log index of the configuration that took it in. */
+  readonly index: number;
+}
+
+/**
+ * Lets peers in, each stream of a peer once: a newer one takes the place of the
+ * older. The log says who the members are. A node that was away while others
+ * were taken in believes the vouchers of those it knows, until its log tells.
+ */
 export class Visitors {
-  private readonly clusterId: string;
-  private readonly self: Member;
-  private readonly versions: () => VersionRange;
-  private readonly memory: BootMemory;
+  private readonly options: VisitorsOptions;
   private readonly visits = new Map<string, Visit>();
   private members = new Map<ActorId, Member>();
+  private readonly newcomers = new Map<ActorId, Newcomer>();
   /** Instances that were members once. */
   private readonly former: Set<string>;
 
-  constructor(options: {
-    clusterId: string;
-    self: Member;
-    versions: () => VersionRange;
-    former: Iterable<string>;
-    memory: BootMemory;
-  }) {
-    this.versions = options.versions;
+  constructor(options: VisitorsOptions) {
+    this.options = options;
     this.former = new Set(options.former);
-    this.clusterId = options.clusterId;
-    this.self = options.self;
-    this.memory = options.memory;
   }
 
   setMembers(members: readonly Member[]): void {
     for (const { instance } of this.members.values()) this.former.add(instance);
     for (const { instance } of members) this.former.delete(instance);
     this.members = new Map(members.map((member) => [member.actor, member]));
+    // The log has come to where they were taken in: from here on it tells of them.
+    for (const { actor, index } of this.newcomers.values()) if (index <= this.vouchedThrough) this.newcomers.delete(actor);
     for (const visit of this.visits.values()) {
-      if (this.isFormer(visit.visitor)) visit.end(new FlotillaError('FOREIGN_NODE', `actor ${visit.from} is no longer a member`));
+      if (this.former.has(visit.visitor.instance)) visit.end(foreign(`actor ${visit.from} is no longer a member`));
     }
   }
 
-  isFormer({ instance }: Member): boolean {
-    return this.former.has(instance);
+  /** The members by this node's log, and those in whose place or beside whom others have come since. */
+  get peers(): Member[] {
+    return [...new Map([...this.members, ...this.newcomers]).values()];
   }
 
-  /** Ends the visits of those who are too old for the version that is active now. */
+  /** Ends the visits of those that are too old for the version that is active now. */
   endOutdated(): void {
-    const ours = this.versions();
+    const ours = this.options.versions();
     for (const visit of this.visits.values()) {
       if (visit.visitor.versions.highest < ours.lowest)
         visit.end(new FlotillaError('UPGRADE_NEEDED', `version ${ours.lowest} is active now`));
     }
   }
 
-  /**
-   * Throws FOREIGN_NODE, ROLLED_BACK or UPGRADE_NEEDED where the caller is not a
-   * member as it was last seen or later. A start that was not seen before is
-   * noted durably before the caller is let in: whatever it promises from then on,
-   * it will be known to have promised.
-   */
-  async admit(call: CallContext, method: string): Promise<Visit> {
-    const hello = await this.recognise(call);
-    const key = `${hello.actor}/${hello.link}/${method}`;
-    this.visits.get(key)?.end(new FlotillaError('CANCELLED', 'the same node has opened a newer stream'));
-    const visit = new Visit(hello);
-    this.visits.set(key, visit);
-    return visit;
-  }
-
-  /** As {@link admit}, for a call that is no lasting stream. */
-  async recognise(call: CallContext): Promise<Hello> {
+  /** Proves to a caller who this node is. Throws FOREIGN_NODE or UPGRADE_NEEDED where it looks for somebody else. */
+  greet(call: CallContext, method: string): Visit {
     const hello = readHello(call);
-    this.check(hello);
-    const { instance, bootCounter, boots } = hello;
-    await this.memory.saw(instance, { bootCounter, bootId: boots.at(-1) ?? '' });
-    // Who the members are may have changed, or a later start have called meanwhile.
-    this.check(hello);
-    return hello;
+    const { clusterId, self, versions, key } = this.options;
+    checkAddressee(hello, { clusterId, self, versions: versions() });
+    return new Visit(new CalleeHandshake(call, hello, key, method));
   }
 
-  private check(hello: Hello): void {
-    const lastBoot = this.memory.lastBoot(hello.instance);
-    checkHello(hello, {
-      clusterId: this.clusterId,
-      self: this.self,
-      member: this.members.get(hello.actor),
-      former: this.former.has(hello.instance),
-      lastBoot: lastBoot?.bootCounter === 0 ? undefined : lastBoot,
-      versions: this.versions(),
-    });
+  /**
+   * Lets the caller in as a member. Throws FOREIGN_NODE where it does not prove
+   * to be one, and ROLLED_BACK where its data is older than it was. A start that
+   * was not seen before is noted durably before the caller is let in: whatever it
+   * promises from then on, it will be known to have promised.
+   */
+  async recognise({ handshake }: Visit, proof: proto.Proof): Promise<void> {
+    const { hello } = handshake;
+    handshake.requireProof(proof.signature);
+    this.check(hello, proof);
+    const { instance, bootCounter, boots } = hello;
+    await this.options.memory.saw(instance, { bootCounter, bootId: boots.at(-1) ?? '' });
+    // Who the members are may have changed, or a later start have called meanwhile.
+    this.check(hello, proof);
+  }
+
+  /** As {@link recognise}, for a stream that lasts. */
+  async admit(visit: Visit, method: string, proof: proto.Proof): Promise<void> {
+    await this.recognise(visit, proof);
+    const key = `${visit.from}/${visit.visitor.link}/${method}`;
+    this.visits.get(key)?.end(new FlotillaError('CANCELLED', 'the same node has opened a newer stream'));
+    this.visits.set(key, visit);
+    visit.letIn();
+  }
+
+  private check(hello: Hello, { vouchers }: proto.Proof): void {
+    const { memory } = this.options;
+    this.requireSeat(hello, vouchers.map(voucherFromProto));
+    const lastBoot = memory.lastBoot(hello.instance);
+    if (lastBoot !== undefined && lastBoot.bootCounter > 0) requireLaterBoot(hello, lastBoot);
+  }
+
+  private requireSeat({ actor, instance, address }: Hello, vouchers: readonly Voucher[]): void {
+    const { clusterId, self } = this.options;
+    if (this.former.has(instance)) throw foreign(`actor ${actor} is no member of cluster ${clusterId} any more: it was removed`);
+    const newcomer = this.newcomers.get(actor);
+    const holder = newcomer ?? this.members.get(actor);
+    if (holder?.instance === instance) return;
+    const trusted = [self, ...this.peers].map((member) => member.instance);
+    const voucher = actor === self.actor ? undefined : findVoucher(vouchers, { actor, instance }, { clusterId, trusted });
+    const isLatest = voucher !== undefined && voucher.index > Math.max(this.vouchedThrough, newcomer?.index ?? 0);
+    if (!isLatest) throw foreign(holder === undefined ? noMember(actor, clusterId) : anotherHolds(holder, instance));
+    if (newcomer === undefined && this.newcomers.size >= LIMITS.peerAddresses)
+      throw foreign(`more than ${LIMITS.peerAddresses} nodes have joined since this one was away`);
+    this.newcomers.set(actor, { actor, instance, address, index: voucher.index });
+  }
+
+  /** This node's log tells of everybody that was taken in up to here. */
+  private get vouchedThrough(): number {
+    return this.options.vouchers().at(-1)?.index ?? 0;
   }
 
   /** Those whose visit lasts, each once, as they were last started. */
@@ -147,4 +194,15 @@ export class Visitors {
     for (const visit of this.visits.values()) visit.end(error);
     this.visits.clear();
   }
+}
+
+function noMember(actor: ActorId, clusterId: string): string {
+  return `actor ${actor} is no member of cluster ${clusterId}, as far as this node's log tells, and nobody that this node knows vouches for it`;
+}
+
+function anotherHolds({ actor, instance }: Member, theirs: string): string {
+  return (
+    `actor ${actor} comes with the data directory ${theirs}, and the member of that name has ${instance}: ` +
+    'only the one that was taken in last may take part'
+  );
 }

@@ -24,6 +24,7 @@ import { changeConfiguration, type MemberChange } from './membership-change.js';
 import { type Append, isPreVote, leaderOf, type Message } from './messages.js';
 import { type LinkChange, linkChanged, peerPresenceChanged, rouseByMessage } from './peers.js';
 import { isQuiet, restsWith, rouseFollower, rouseLeader } from './quiescence.js';
+import { requirePlausible } from './refusal.js';
 import { Admission } from './room.js';
 import { emptyOutput, type Output, type Role, ServerState, type Settings } from './server-state.js';
 import { cutThrough, handleSnapshotChunk, handleSnapshotResult, installSnapshot, type SnapshotPlan, takeSnapshotPlan } from './snapshot.js';
@@ -56,6 +57,7 @@ export interface CoreOptions {
 export class RaftCore {
   private readonly server: ServerState;
   readonly admission: Admission;
+  readonly requirePlausible = (from: ActorId, message: Message): void => requirePlausible(this.server, from, message);
 
   constructor(options: CoreOptions) {
     this.server = new ServerState({
@@ -65,10 +67,7 @@ export class RaftCore {
     });
     this.admission = new Admission(this.server);
     const { settings, begin, commitIndex, lastIndex } = options;
-    assert(
-      commitIndex >= begin.index && commitIndex <= lastIndex,
-      `the commit index ${commitIndex} lies outside the log, ${begin.index} to ${lastIndex}`,
-    );
+    assert(commitIndex >= begin.index && commitIndex <= lastIndex, `commit index ${commitIndex} outside the log`);
     // Nobody is known to lead. A running leader is heard long before this, and pre-vote keeps an early campaign harmless.
     this.server.resetElectionDeadline(settings.electionTimeoutMs / 4, settings.electionTimeoutMs / 2);
     if (this.server.mayCampaign && isOnlyVoter(this.configuration, this.server.self)) this.server.electionDeadlineMs = options.nowMs;
@@ -117,9 +116,9 @@ export class RaftCore {
     return this.server.role.name === 'leader' ? this.server.role.noopIndex : undefined;
   }
 
-  /** Whether the configurations mean another server by this one's name; see `ServerState.mayCampaign`. */
-  set isNamesake(isNamesake: boolean) {
-    this.server.isNamesake = isNamesake;
+  /** See `ServerState.isUnseated`. */
+  set isUnseated(isUnseated: boolean) {
+    this.server.isUnseated = isUnseated;
   }
 
   /** What the leader knows each other member to hold; undefined where this server does not lead. */
@@ -161,7 +160,7 @@ export class RaftCore {
     else if (this.server.mayCampaign && nowMs >= this.server.electionDeadlineMs) startPreVote(this.server);
   }
 
-  /** Takes in a message of another member. */
+  /** Takes in a message of another member; which {@link requirePlausible} has let through. */
   step(from: ActorId, message: Message, nowMs: number): void {
     this.observe(nowMs);
     const { server } = this;

@@ -1,4 +1,4 @@
-import { type ActorId, FlotillaError, LIMITS, type LogIndex, logIndex, type Term } from '../base/index.js';
+import { FlotillaError, LIMITS, type LogIndex, logIndex, type Term } from '../base/index.js';
 import { type ChangeRefusal, type Configuration, isJoint, type MemberChange, type RaftCore } from '../raft/index.js';
 import {
   decodeMembership,
@@ -14,12 +14,13 @@ import type { HotLog } from './hot-log.js';
 import { activeVersionOf, requireKind } from './kind-versions.js';
 import { type MemberNews, Memberships } from './memberships.js';
 import type { Clock } from './ports.js';
+import type { ReplicaOptions } from './replica-options.js';
 
 export interface MembersOptions {
   readonly core: RaftCore;
   readonly log: HotLog;
   readonly clock: Clock;
-  readonly node: { readonly self: ActorId; readonly instance?: string };
+  readonly node: Pick<ReplicaOptions, 'self' | 'instance' | 'vouch'>;
   readonly commitWaiters: CommitWaiters;
   readonly recovered: readonly PlacedMembership[];
   readonly onChanged: (membership: Membership) => void;
@@ -77,7 +78,7 @@ export class Members {
 
   /** Makes the record of a configuration that consensus has just appended. */
   seal(index: LogIndex, configuration: Configuration): void {
-    const membership = this.memberships.membershipOf(configuration, this.news);
+    const membership = this.memberships.membershipOf(configuration, index, this.news, this.node.vouch);
     const body = encodeMembership(membership);
     this.log.seal({ kind: 'configuration', term: this.core.term, eventCount: 0, payloadBytes: body.byteLength }, (payload) =>
       payload.set(body),
@@ -112,11 +113,15 @@ export class Members {
     this.commitWaiters.wakeRole();
   }
 
-  /** An actor id may be given to another data directory, which then catches up on the time of the one before. */
+  /**
+   * A node that joins begins with a membership without voters and catches up on times at which it had no seat, and its
+   * actor id perhaps belonged to another data directory.
+   */
   private findSeat(): void {
     const { self, instance } = this.node;
-    const seat = this.latest.members.find((member) => member.actor === self);
-    this.core.isNamesake = instance !== undefined && seat !== undefined && seat.instance !== instance;
+    const { members, voters } = this.latest;
+    const seat = members.find((member) => member.actor === self);
+    this.core.isUnseated = voters.length === 0 || (instance !== undefined && seat !== undefined && seat.instance !== instance);
   }
 
   /** See `Replica.changeMembers`. */

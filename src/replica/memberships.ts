@@ -1,6 +1,6 @@
-import { present } from '../base/index.js';
+import { LIMITS, type LogIndex, present } from '../base/index.js';
 import { type Configuration, membersOf, PlacedHistory } from '../raft/index.js';
-import type { Member, Membership, PlacedMembership } from '../wire/index.js';
+import type { Member, Membership, PlacedMembership, Voucher, VoucherClaim } from '../wire/index.js';
 
 /** What a record of a configuration says that none before it has said. */
 export interface MemberNews {
@@ -16,15 +16,29 @@ export class Memberships extends PlacedHistory<PlacedMembership> {
     return !names(this.latest) && this.placed.some((placed) => placed.index > 0 && names(placed));
   }
 
-  /** The membership of a new configuration: its members as they are known, those in the news as these say. */
+  /**
+   * The membership of a new configuration, which stands at `index`: its members as they are known, those in the news as
+   * these say. For whoever comes in with it `vouch` is asked.
+   */
   membershipOf(
     configuration: Configuration,
+    index: LogIndex,
     { members: news = [], activeVersion = this.latest.membership.activeVersion }: MemberNews,
+    vouch: ((claim: VoucherClaim) => Voucher) | undefined,
   ): Membership {
-    const known = new Map([...this.latest.membership.members, ...news].map((member) => [member.actor, member]));
+    const { members: before, vouchers: earlier = [] } = this.latest.membership;
+    const known = new Map([...before, ...news].map((member) => [member.actor, member]));
     const members = membersOf(configuration)
       .sort((a, b) => a - b)
       .map((actor) => present(known.get(actor), `nobody has said where actor ${actor} is`));
-    return { ...configuration, members, ...(activeVersion === undefined ? {} : { activeVersion }) };
+    const newcomers = members.filter(({ instance }) => !before.some((member) => member.instance === instance));
+    const fresh = vouch === undefined ? [] : newcomers.map(({ actor, instance }) => vouch({ actor, instance, index }));
+    const vouchers = [...earlier, ...fresh].slice(-LIMITS.vouchers);
+    return {
+      ...configuration,
+      members,
+      ...(activeVersion === undefined ? {} : { activeVersion }),
+      ...(vouchers.length === 0 ? {} : { vouchers }),
+    };
   }
 }

@@ -9,7 +9,7 @@ import type { Clock, LinkState, NodeTransport, PeerEvents, Proposed, Storage } f
 import { Replica } from './replica.js';
 import type { ReplicaOptions } from './replica-options.js';
 
-export interface ReplicaHostOptions extends Required<Pick<ReplicaOptions, 'self' | 'instance' | 'onFatal'>> {
+export interface ReplicaHostOptions extends Required<Pick<ReplicaOptions, 'self' | 'instance' | 'onFatal'>>, Pick<ReplicaOptions, 'vouch'> {
   readonly settings: Settings;
   /** Bound of the hot tails of all groups, in memory together. */
   readonly cacheBytes: number;

@@ -1,7 +1,7 @@
 import type { ActorId, GroupId, Random } from '../base/index.js';
 import type { StreamSettings } from '../machine/index.js';
 import type { Settings } from '../raft/index.js';
-import type { Membership } from '../wire/index.js';
+import type { Membership, Voucher, VoucherClaim } from '../wire/index.js';
 import type { CacheBudget } from './cache-budget.js';
 import type { Deadlines } from './deadlines.js';
 import type { ReplicaObserver } from './observer.js';
@@ -12,6 +12,8 @@ export interface ReplicaOptions {
   readonly self: ActorId;
   /** Tells this node's data directory from an earlier one under its actor id; absent: they are not told apart. */
   readonly instance?: string;
+  /** Signs for a member that this node takes in as leader; absent: nobody does. */
+  readonly vouch?: (claim: VoucherClaim) => Voucher;
   readonly settings: Settings;
   readonly cache: CacheBudget;
   /** Which the first leader gives a stream that has none yet; absent: it gets none. */

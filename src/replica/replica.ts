@@ -202,8 +202,6 @@ export class Replica {
     return this.proposer.propose(actor, body, stamp);
   }
 
-  // Members
-
   /**
    * Changes the members, through a joint configuration where that is needed. `introduced`: who the actors are that were no
    * members before. Resolves with what came of it when all of the change is committed; a learner that is to vote does so
@@ -253,7 +251,9 @@ export class Replica {
 
   // What comes in
 
+  /** Throws INVALID_ARGUMENT, and changes nothing, where no member can have sent it. */
   onMessage(from: ActorId, message: Message, records: readonly LogRecord[]): void {
+    this.core.requirePlausible(from, message);
     this.input(() => this.core.step(from, message, this.clock.nowMs()), records);
   }
 

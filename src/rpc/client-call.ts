@@ -1,4 +1,4 @@
-import type { ClientDuplexStream, ClientReadableStream, ServiceError } from '@grpc/grpc-js';
+import type { ClientDuplexStream, ClientReadableStream, Metadata, ServiceError } from '@grpc/grpc-js';
 import { FlotillaError } from '../base/index.js';
 import { type Ending, iterate, type OnMessage, receiveAll } from './incoming.js';
 import { offTheStack } from './off-the-stack.js';
@@ -33,9 +33,14 @@ export class ClientReadable<Response> implements AsyncIterable<Response> {
     if (signal?.aborted === true) cancel();
   }
 
-  /** Runs when the server's headers arrive: it has let the call in. */
-  onHeaders(listener: () => void): void {
-    this.surface.once('metadata', listener);
+  /** Runs when the server's headers arrive; `header` has their text values. */
+  onHeaders(listener: (header: (key: string) => string | undefined) => void): void {
+    this.surface.once('metadata', (headers: Metadata) =>
+      listener((key) => {
+        const value = headers.get(key)[0];
+        return typeof value === 'string' ? value : undefined;
+      }),
+    );
   }
 
   /**

@@ -17,7 +17,6 @@ export interface RestoreOptions {
   readonly dataDir: string;
   readonly actor: ActorId;
   /** Random; 32 hexadecimal digits each. */
-  readonly instance: string;
   readonly clusterId: string;
   readonly incarnation: string;
   /** HOST:PORT that others are told. */
@@ -72,12 +71,12 @@ export async function restoreNode(options: RestoreOptions): Promise<RestoredNode
 }
 
 async function fill(path: string, options: RestoreOptions): Promise<Omit<RestoredNode, 'path'>> {
-  const { actor, instance, clusterId, address, clock, disk = machineDisk } = options;
+  const { actor, clusterId, address, clock, disk = machineDisk } = options;
   await disk.remove(groupsPathOf(path));
   await disk.makeDirectory(groupsPathOf(path));
-  const identity: NodeIdentity = { ...newIdentity(actor), instance, clusterId };
+  const identity: NodeIdentity = { ...newIdentity(actor), clusterId };
   const restored = await restoreLog(path, identity, options);
-  await appendSoleMember({ path, identity, clock, disk }, () => ({ actor, instance, address }));
+  await appendSoleMember({ path, identity, clock, disk }, () => ({ actor, instance: identity.instance, address }));
   await writeIdentity(path, identity, disk);
   await disk.syncDirectory(path);
   return restored;

@@ -37,11 +37,13 @@ export function formerSelfOf(
   const clusterId = found?.clusterId ?? noted?.clusterId;
   const instance = found?.instance ?? noted?.self.instance;
   if (clusterId === undefined || instance === undefined) return undefined;
+  const secret = found?.secret ?? noted?.self.secret;
   const members = noted?.others ?? (found?.promised ?? []).filter((founder) => founder.instance !== instance);
   if (members.length === 0 && (noted !== undefined || !hasPeers)) return undefined;
   return {
     clusterId,
     instance,
+    ...(secret === undefined ? {} : { secret }),
     members: members.map(({ actor: other, instance: its, address }) => ({ actor: other, instance: its, address })),
     reason,
   };

@@ -1,17 +1,19 @@
 import { randomBytes } from 'node:crypto';
 import { join } from 'node:path';
 import { type ActorId, LIMITS } from '../base/index.js';
-import type { Member } from '../wire/index.js';
+import { type Member, NodeKey } from '../wire/index.js';
 import { readCheckedFile, replaceCheckedFile } from './checked-file.js';
 import type { Disk } from './disk.js';
 import { machineDisk } from './machine-disk.js';
 
-const IDENTITY_FORMAT = 1;
+const IDENTITY_FORMAT = 2;
 
 /** Whom a node was before its data was damaged, and by whom it is to be taken in again. */
 export interface FormerSelf {
   readonly clusterId: string;
   readonly instance: string;
+  /** By which it proves that it was that one; absent where that is lost: then somebody has to remove that one. */
+  readonly secret?: string;
   /** The other members, as they were last known; none where only addresses given at start are left. */
   readonly members: readonly Member[];
   /** What was wrong with the data: a sentence. */
@@ -22,8 +24,10 @@ export interface FormerSelf {
 export interface NodeIdentity {
   readonly format: typeof IDENTITY_FORMAT;
   readonly actor: ActorId;
-  /** Random, made with the directory; 32 hexadecimal digits. */
+  /** Fingerprint of the directory's key, with which it was made; 32 hexadecimal digits. */
   readonly instance: string;
+  /** That key: see `NodeKey`. A copy stands in the file of known members. */
+  readonly secret: string;
   /** Starts so far; peers that remember a greater one know that the disk was rolled back. */
   readonly bootCounter: number;
   /** Random ids of the latest starts, this one's last: of two starts with one number peers know which one they have seen. */
@@ -39,7 +43,8 @@ export interface NodeIdentity {
 }
 
 export function newIdentity(actor: ActorId): NodeIdentity {
-  return { format: IDENTITY_FORMAT, actor, instance: randomBytes(16).toString('hex'), bootCounter: 0, boots: [] };
+  const { instance, secret } = NodeKey.generate();
+  return { format: IDENTITY_FORMAT, actor, instance, secret, bootCounter: 0, boots: [] };
 }
 
 /** The same node, started once more. */

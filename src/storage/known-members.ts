@@ -18,7 +18,8 @@ export interface KnownMember extends Member, Boot {}
 /** A node's cluster and its own seat in it, as they were last noted. */
 export interface KnownCluster {
   readonly clusterId: string;
-  readonly self: Member;
+  /** With a copy of the directory's key: see `NodeKey`. */
+  readonly self: Member & { readonly secret: string };
   /** The other members. */
   readonly others: readonly KnownMember[];
 }
@@ -64,7 +65,7 @@ export class KnownMembers {
   }
 
   /** Who the members are by this node's log. Durable when it resolves; what was seen of those who stay is kept. */
-  async follow(clusterId: string, self: Member, members: readonly Member[]): Promise<void> {
+  async follow(clusterId: string, self: KnownCluster['self'], members: readonly Member[]): Promise<void> {
     const others = members
       .filter(({ actor }) => actor !== self.actor)
       .map(({ actor, instance, address }) => {

@@ -126,6 +126,11 @@ export class NodeDirectory {
     await this.change({ ...this.current, stampedBoot: this.current.bootCounter });
   }
 
+  /** Who the members are by this node's log: see {@link KnownMembers.follow}. */
+  async follow(clusterId: string, self: Member, members: readonly Member[]): Promise<void> {
+    await this.known.follow(clusterId, { ...self, secret: this.current.secret }, members);
+  }
+
   /**
    * The groups can't be relied on: they are set aside, and from here on this is
    * another node, which waits to be taken in in the place of the one it was; see

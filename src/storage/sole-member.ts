@@ -62,5 +62,5 @@ function isSoleMember(membership: Membership, identity: NodeIdentity): boolean {
 }
 
 function soleMembership(latest: Membership, self: Member): Membership {
-  return { ...latest, voters: [self.actor], outgoing: [], learners: [], members: [self] };
+  return { ...latest, voters: [self.actor], outgoing: [], learners: [], members: [self], vouchers: [] };
 }

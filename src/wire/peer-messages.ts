@@ -75,6 +75,7 @@ export function peerMessageFromProto(request: proto.DeliverRequest): PeerMessage
   const wire = request.message;
   if (wire === undefined) throw new FlotillaError('INVALID_ARGUMENT', 'message: is of a kind that this version does not know');
   if (wire.$case === 'nodeHeartbeat') throw new FlotillaError('INVALID_ARGUMENT', 'message: a node heartbeat belongs to no group');
+  if (wire.$case === 'proof') throw new FlotillaError('INVALID_ARGUMENT', 'message: a proof comes first, and once');
   if (wire.$case === 'append') {
     const records = openRecords(wire.value);
     return { group, message: appendFromWire(wire.value, records), records };
@@ -82,7 +83,7 @@ export function peerMessageFromProto(request: proto.DeliverRequest): PeerMessage
   return { group, message: fromWire(wire), records: [] };
 }
 
-function fromWire(wire: Exclude<WireMessage, { $case: 'append' | 'nodeHeartbeat' }>): Message {
+function fromWire(wire: Exclude<WireMessage, { $case: 'append' | 'nodeHeartbeat' | 'proof' }>): Message {
   switch (wire.$case) {
     case 'voteRequest': {
       const { lastIndex, lastTerm, preVote, leadershipTransfer } = wire.value;

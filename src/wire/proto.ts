@@ -70,11 +70,13 @@ export {
   JoinResponse,
   Member,
   PeerServiceDefinition,
+  Proof,
   ReadIndexRequest,
   ReadIndexResponse,
   TimeoutNow,
   VoteRequest,
   VoteResponse,
+  Voucher,
 } from './gen/flotilla/v1/peer_service.js';
 export {
   GetStreamRequest,

@@ -15,6 +15,7 @@ import {
 } from '../base/index.js';
 import { readBatch, type StoredBatch } from '../event/index.js';
 import type { Configuration, EntryInfo } from '../raft/index.js';
+import type { Voucher } from './voucher.js';
 
 /**
  * A log record: one Raft entry in the envelope in which it travels and is stored.
@@ -200,7 +201,7 @@ export function batchesOf(record: LogRecord): StoredBatch[] {
 /** A member as configurations name it. */
 export interface Member {
   readonly actor: ActorId;
-  /** Random, made with the node's data directory; 32 hexadecimal digits. */
+  /** Fingerprint of the key that was made with the node's data directory; 32 hexadecimal digits. */
   readonly instance: string;
   /** HOST:PORT that others are told. */
   readonly address: string;
@@ -211,6 +212,8 @@ export interface Membership extends Configuration {
   readonly members: readonly Member[];
   /** The version whose kinds of records may be in the log; absent: the first. Never goes back. */
   readonly activeVersion?: number;
+  /** For those that were taken in last, ascending by index; absent: nobody has joined the founders. */
+  readonly vouchers?: readonly Voucher[];
 }
 
 /** A membership and the index of the record that put it in force; 0 for the one that the group was created with. */
@@ -220,8 +223,8 @@ export interface PlacedMembership {
 }
 
 export function encodeMembership(membership: Membership): Buffer {
-  const { voters, outgoing, learners, members, activeVersion } = membership;
-  return Buffer.from(JSON.stringify({ voters, outgoing, learners, members, activeVersion }));
+  const { voters, outgoing, learners, members, activeVersion, vouchers } = membership;
+  return Buffer.from(JSON.stringify({ voters, outgoing, learners, members, activeVersion, vouchers }));
 }
 
 export function decodeMembership(payload: Uint8Array): Membership {

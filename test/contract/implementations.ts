@@ -94,7 +94,7 @@ async function openLevel(
 ): Promise<StorageUnderTest> {
   const { disk, breakDisk } = below;
   const groupsPath = join(path, 'groups');
-  const identity = { format: 1, actor: actorId(1), instance: 'a'.repeat(32), bootCounter: 1, boots: [] } as const;
+  const identity = { format: 2, actor: actorId(1), instance: 'a'.repeat(32), secret: '', bootCounter: 1, boots: [] } as const;
   if (isNew) {
     if (path === '/node') await disk.makeDirectory(path);
     await disk.makeDirectory(groupsPath);

@@ -2,13 +2,16 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { actorId, FlotillaError, type Random, seededRandom } from '../../src/base/index.js';
 import { Formation, type Founded, type Introducer } from '../../src/peer/index.js';
-import { type Member, SPOKEN_VERSIONS } from '../../src/wire/index.js';
+import { type Member, NodeKey, SPOKEN_VERSIONS } from '../../src/wire/index.js';
 import { silentLogger } from './peer-fixture.js';
 
 const ROUND_MS = 4;
 const SCENARIOS = 120;
 /** What a network that falls in two lasts at most. */
 const STEPS = 400;
+
+/** Which node has it does not matter: nobody asks for a proof here. */
+const KEY = NodeKey.generate();
 
 interface World {
   readonly random: Random;
@@ -44,7 +47,8 @@ class Node {
       versions: () => SPOKEN_VERSIONS,
       store: {
         get identity() {
-          return node.promised === undefined ? {} : { promised: node.promised };
+          const own = { bootCounter: 1, boots: ['0'.repeat(16)], secret: KEY.secret };
+          return node.promised === undefined ? own : { ...own, promised: node.promised };
         },
         promise: async (members) => {
           assert.equal(node.promised, undefined, 'a promise is never replaced');

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import type { TestContext } from 'node:test';
-import { actorId, counter, type FlotillaError, groupId, logIndex, term } from '../../src/base/index.js';
+import { actorId, counter, FlotillaError, groupId, logIndex, term } from '../../src/base/index.js';
 import { type BootMemory, PeerLinks } from '../../src/peer/index.js';
 import type { Message } from '../../src/raft/index.js';
 import type { LinkState, Logger, PeerEvents } from '../../src/replica/index.js';
@@ -9,11 +9,14 @@ import {
   EMPTY_LOG_TAIL,
   type LogRecord,
   type Member,
+  NodeKey,
+  type PackedBody,
   proto,
   SPOKEN_VERSIONS,
   sealRecord,
   tailAfter,
   type VersionRange,
+  type Voucher,
 } from '../../src/wire/index.js';
 
 export const GROUP = groupId(1);
@@ -56,6 +59,10 @@ export interface TestNodeOptions {
   readonly bootCounter?: number;
   readonly boots?: readonly string[];
   readonly memory?: BootMemory;
+  /** Default: that with which its instance was made. */
+  readonly key?: NodeKey;
+  readonly vouchers?: readonly Voucher[];
+  readonly checkBody?: (body: PackedBody) => void;
   readonly onFetch?: PeerEvents['onFetch'];
   readonly versions?: VersionRange;
   readonly logger?: Logger;
@@ -64,6 +71,33 @@ export interface TestNodeOptions {
   readonly onHeard?: PeerEvents['onHeard'];
   /** Called when a peer opens a Deliver stream, whether it is let in or not. */
   readonly onCall?: () => void;
+  readonly takeIn?: Parameters<PeerLinks['joining']>[2];
+}
+
+const NO_INTRODUCTION = {
+  clusterId: '',
+  clusterMembers: [],
+  peerAddresses: [],
+  known: [],
+  promised: [],
+  protocolVersion: 1,
+  highestVersion: 1,
+  withoutAddresses: [],
+};
+
+const keys = new Map<string, NodeKey>();
+
+/** The instance of a new data directory; its key is found by {@link keyOf}. */
+export function newInstance(): string {
+  const key = NodeKey.generate();
+  keys.set(key.instance, key);
+  return key.instance;
+}
+
+export function keyOf({ instance }: Pick<Member, 'instance'>): NodeKey {
+  const key = keys.get(instance);
+  assert.ok(key !== undefined, `the key of ${instance} is known`);
+  return key;
 }
 
 /** In memory. */
@@ -90,6 +124,9 @@ export async function startNode(context: TestContext, options: TestNodeOptions):
     bootCounter: options.bootCounter ?? 1,
     boots: options.boots ?? ['0123456789abcdef'],
     memory: options.memory ?? new RememberedBoots(),
+    key: options.key ?? keyOf(options.self),
+    vouchers: () => options.vouchers ?? [],
+    checkBody: options.checkBody ?? (() => undefined),
     members: options.members,
     former: options.former ?? [],
     events: {
@@ -106,14 +143,18 @@ export async function startNode(context: TestContext, options: TestNodeOptions):
   });
   const server = new RpcServer({ onInternalError: (error) => internalErrors.push(error) });
   server.add(proto.PeerServiceDefinition, {
-    introduce: () => Promise.reject(new Error('not in this test')),
-    join: () => Promise.reject(new Error('not in this test')),
+    introduce: async () => ({
+      ...NO_INTRODUCTION,
+      self: { actorId: options.self.actor, instanceId: options.self.instance, address: options.self.address },
+    }),
+    join: (stream, call) =>
+      links.joining(stream, call, options.takeIn ?? (() => Promise.reject(new FlotillaError('NOT_READY', 'nobody joins in this test')))),
     deliver: (stream, call) => {
       options.onCall?.();
       return links.deliver(stream, call);
     },
     forward: (stream, call) => links.forwarded(stream, call),
-    fetchRecords: (request, call) => links.fetched(request, call),
+    fetchRecords: (stream, call) => links.fetched(stream, call),
   });
   await server.listen('127.0.0.1', portOf(options.self));
   let killed = false;
@@ -128,14 +169,21 @@ export async function startNode(context: TestContext, options: TestNodeOptions):
   return { member: options.self, links, received, linkStates, internalErrors, fatal, kill };
 }
 
+/** Both connections of a node to a peer stand: a heartbeat and an empty append get through. */
+export async function linked(node: TestNode, peer: Member): Promise<void> {
+  const isOpen = (): boolean => node.links.states().get(peer.actor) === 'open';
+  await until(
+    () => isOpen() && node.links.send(peer.actor, GROUP, makeAppend(0).message, []),
+    `actor ${node.member.actor} is linked to ${peer.actor}`,
+  );
+}
+
 /** Members on ports that were free a moment ago. */
 export async function makeMembers(count: number): Promise<Member[]> {
   const ports = await freePorts(count);
   return ports.map((port, index) => ({
     actor: actorId(index + 1),
-    instance: String(index + 1)
-      .repeat(32)
-      .slice(0, 32),
+    instance: newInstance(),
     address: `127.0.0.1:${port}`,
   }));
 }

@@ -3,17 +3,9 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { logIndex } from '../../src/base/index.js';
 import type { Member } from '../../src/wire/index.js';
-import { GROUP, heartbeat, makeAppend, makeMembers, RememberedBoots, startNode, type TestNode, until } from './peer-fixture.js';
+import { GROUP, heartbeat, linked, makeAppend, makeMembers, RememberedBoots, startNode, type TestNode, until } from './peer-fixture.js';
 
 const isOpen = (node: TestNode, peer: Member): boolean => node.links.states().get(peer.actor) === 'open';
-
-/** Both connections of a node to a peer stand: a heartbeat and an empty append get through. */
-async function linked(node: TestNode, peer: Member): Promise<void> {
-  await until(
-    () => isOpen(node, peer) && node.links.send(peer.actor, GROUP, makeAppend(0).message, []),
-    `actor ${node.member.actor} is linked to ${peer.actor}`,
-  );
-}
 
 const BOOTS = ['a', 'b', 'c', 'd'].map((id) => id.repeat(16));
 

@@ -104,7 +104,7 @@ test('duplex_headersAreSeenBeforeAnyMessage', async (context) => {
     },
   });
   const call = client.duplex('produce');
-  await new Promise<void>((resolve) => call.onHeaders(resolve));
+  await new Promise<void>((resolve) => call.onHeaders(() => resolve()));
   call.end();
   await call.receive(() => undefined);
 });

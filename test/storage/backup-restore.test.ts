@@ -7,7 +7,7 @@ import { parseEventId } from '../../src/event/index.js';
 import { systemClock } from '../../src/node/clock.js';
 import type { Disk } from '../../src/storage/disk.js';
 import { BackupFolder, type RestoredNode, type RestorePoint, restoreNode } from '../../src/storage/index.js';
-import { batchesOf, type LogRecord } from '../../src/wire/index.js';
+import { batchesOf, type LogRecord, NodeKey } from '../../src/wire/index.js';
 import { until } from '../support/until.js';
 import { backUpRecords, StreamLog } from './backup-fixture.js';
 import { FailingDisk } from './failing-disk.js';
@@ -15,7 +15,6 @@ import { checksums, copyOf, GROUP, openNode, RecordChain, readAll, scratchDirect
 
 const NEW_CLUSTER = 'd'.repeat(32);
 const NEW_INCARNATION = 'e'.repeat(32);
-const INSTANCE = 'f'.repeat(32);
 
 /** A log of three nodes, with a change of members in it, backed up. */
 async function backedUp(t: TestContext, earlier?: readonly LogRecord[]): Promise<{ log: StreamLog; backup: string }> {
@@ -39,7 +38,6 @@ async function restore(
     backup: await BackupFolder.open(backup),
     dataDir,
     actor: actorId(1),
-    instance: INSTANCE,
     clusterId: NEW_CLUSTER,
     incarnation: NEW_INCARNATION,
     address: 'node9:3000',
@@ -52,7 +50,7 @@ async function restore(
 async function heldBy(t: TestContext, dataDir: string): Promise<{ records: LogRecord[]; begin: number }> {
   const { storage, directory, close } = await openNode(t, dataDir);
   assert.equal(directory.identity.clusterId, NEW_CLUSTER);
-  assert.equal(directory.identity.instance, INSTANCE);
+  assert.equal(directory.identity.instance, NodeKey.fromSecret(directory.identity.secret).instance);
   const { recovered } = storage.group(GROUP);
   assert.equal(recovered.incarnation, NEW_INCARNATION);
   assert.equal(recovered.commitIndex, recovered.tail.index);
@@ -61,7 +59,7 @@ async function heldBy(t: TestContext, dataDir: string): Promise<{ records: LogRe
   assert.ok(last.kind === 'configuration' && last.term > (records.at(-1)?.term ?? 0) && recovered.hardState.term === last.term);
   const membership = recovered.memberships.at(-1)?.membership;
   assert.deepEqual(membership?.voters, [1]);
-  assert.deepEqual(membership.members, [{ actor: 1, instance: INSTANCE, address: 'node9:3000' }]);
+  assert.deepEqual(membership.members, [{ actor: 1, instance: directory.identity.instance, address: 'node9:3000' }]);
   await close();
   return { records, begin: recovered.begin.index };
 }

@@ -18,27 +18,27 @@ function open(dataDir: string, hasPeers = false): Promise<NodeDirectory> {
 }
 
 /** A stopped member of a cluster of three; it has seen the others. */
-async function memberOfThree(t: TestContext): Promise<{ dir: string; path: string; instance: string }> {
+async function memberOfThree(t: TestContext): Promise<{ dir: string; path: string; instance: string; secret: string }> {
   const dir = await scratchDirectory(t);
   const node = await newNode(t, dir);
   await node.storage.persist(append(new RecordChain().addMany(3)));
-  const { identity, known } = node.directory;
+  const { identity } = node.directory;
   const self: Member = { actor: actorId(1), instance: identity.instance, address: '127.0.0.1:3001' };
-  await known.follow(CLUSTER, self, [self, ...others]);
+  await node.directory.follow(CLUSTER, self, [self, ...others]);
   await node.directory.noteStamped();
   await node.close();
-  return { dir, path: join(dir, 'node-1'), instance: identity.instance };
+  return { dir, path: join(dir, 'node-1'), instance: identity.instance, secret: identity.secret };
 }
 
 test('beginAnew_setsTheGroupsAside_andMakesTheNodeItsOwnSuccessor', async (t) => {
-  const { dir, path, instance } = await memberOfThree(t);
+  const { dir, path, instance, secret } = await memberOfThree(t);
   const directory = await open(dir);
   const aside = await directory.beginAnew(new FlotillaError('DATA_LOSS', 'the marker is gone'));
   assert.equal(aside, join(path, 'damaged-1'));
   const { identity } = directory;
   assert.notEqual(identity.instance, instance);
   assert.equal(identity.clusterId, undefined);
-  assert.deepEqual(identity.successorOf, { clusterId: CLUSTER, instance, members: others, reason: 'the marker is gone' });
+  assert.deepEqual(identity.successorOf, { clusterId: CLUSTER, instance, secret, members: others, reason: 'the marker is gone' });
   assert.deepEqual(await readdir(join(path, 'groups')), []);
   await directory.close();
   const again = await open(dir);
@@ -55,7 +55,7 @@ test('beginAnew_keepsOnlyTheLatestDamagedData', async (t) => {
   const node = await newNode(t, dir);
   assert.equal(node.directory.identity.successorOf, undefined, 'it has joined');
   const self = { actor: actorId(1), instance: node.directory.identity.instance, address: '127.0.0.1:3001' };
-  await node.directory.known.follow(CLUSTER, self, [self, ...others]);
+  await node.directory.follow(CLUSTER, self, [self, ...others]);
   await node.close();
   const again = await open(dir);
   await again.beginAnew(new FlotillaError('DATA_LOSS', 'twice'));
@@ -71,7 +71,7 @@ test('beginAnew_aloneChangesNothing_andNamesTheTools', async (t) => {
   const node = await newNode(t, dir);
   const { directory } = node;
   const self = { actor: actorId(1), instance: directory.identity.instance, address: '127.0.0.1:3001' };
-  await directory.known.follow(CLUSTER, self, [self]);
+  await directory.follow(CLUSTER, self, [self]);
   const before = directory.identity;
   await assert.rejects(directory.beginAnew(new FlotillaError('DATA_LOSS', 'record 7 is missing')), {
     code: 'DATA_LOSS',
@@ -88,10 +88,11 @@ test('open_identityAndGroupsThatAreGone_areBegunAnewWhereOthersAreKnown', async 
     'group removed': (path) => rm(join(path, 'groups', '1'), { recursive: true }),
   };
   for (const [name, damage] of Object.entries(damages)) {
-    const { dir, path, instance } = await memberOfThree(t);
+    const { dir, path, instance, secret } = await memberOfThree(t);
     await damage(path);
     const { identity, close } = await opened(dir);
     assert.equal(identity.successorOf?.instance, instance, name);
+    assert.equal(identity.successorOf?.secret, secret, `${name}: it can prove who it was`);
     assert.equal(identity.successorOf?.clusterId, CLUSTER, name);
     await close();
   }
@@ -135,13 +136,13 @@ test('openStorage_anOlderCopyOfTheHardStateIsRefused', async (t) => {
 });
 
 test('known_startsThatWereSeenOutliveTheProcess_andADamagedFileIsNone', async (t) => {
-  const { path, instance } = await memberOfThree(t);
+  const { path, instance, secret } = await memberOfThree(t);
   const [two, three] = others;
   assert.ok(two !== undefined && three !== undefined);
   const known = await KnownMembers.open(machineDisk, path);
   assert.equal(known.lastBoot(two.instance)?.bootCounter, 0);
   await known.saw(two.instance, BOOT);
-  const self = { actor: actorId(1), instance, address: '127.0.0.1:3001' };
+  const self = { actor: actorId(1), instance, secret, address: '127.0.0.1:3001' };
   await known.saw('f'.repeat(32), { ...BOOT, bootCounter: 9 });
   const newcomer = { actor: actorId(4), instance: 'f'.repeat(32), address: '127.0.0.1:3004' };
   await known.follow(CLUSTER, self, [self, ...others, newcomer]);

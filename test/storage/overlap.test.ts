@@ -38,7 +38,7 @@ async function openNode(t: TestContext, disk: HoldingDisk, isNew = false): Promi
   const indexing = new Promise<void>((resolve) => {
     beginIndexing = resolve;
   });
-  const identity = { format: 1, actor: actorId(1), instance: 'a'.repeat(32), bootCounter: 1, boots: [] } as const;
+  const identity = { format: 2, actor: actorId(1), instance: 'a'.repeat(32), secret: '', bootCounter: 1, boots: [] } as const;
   const storage = await openStorage({
     directory: { path: '/node', groupsPath: '/node/groups', identity: isNew ? identity : { ...identity, clusterId: CLUSTER } },
     clock: {

@@ -5,7 +5,7 @@ import type { HardState, TermStart } from '../../raft/index.js';
 import type { LogTail, Membership } from '../../wire/index.js';
 import { checkpointPath, readCheckpoint } from '../checkpoint-file.js';
 import { groupIdOf } from '../group-files.js';
-import { type NodeIdentity, readIdentity } from '../identity-file.js';
+import { type FormerSelf, type NodeIdentity, readIdentity } from '../identity-file.js';
 import { machineDisk } from '../machine-disk.js';
 import type { Marker } from '../marker-file.js';
 import { groupsPathOf } from '../node-directory.js';
@@ -20,7 +20,7 @@ export interface InspectedNode {
   readonly path: string;
   readonly actor: ActorId;
   /** In words, where it can't be read. */
-  readonly identity: NodeIdentity | string;
+  readonly identity: ShownIdentity | string;
   readonly groups: readonly InspectedGroup[];
   readonly bytes: number;
 }
@@ -71,12 +71,23 @@ export async function inspectNode(dataDir: string, actor: ActorId): Promise<Insp
   });
 }
 
-async function identityOf(path: string): Promise<NodeIdentity | string> {
+/** Without the keys: what is shown must not let anybody pass for this node. */
+export type ShownIdentity = Omit<NodeIdentity, 'secret' | 'successorOf'> & { readonly successorOf?: Omit<FormerSelf, 'secret'> };
+
+async function identityOf(path: string): Promise<ShownIdentity | string> {
   try {
-    return (await readIdentity(path)) ?? 'missing';
+    return withoutSecrets(await readIdentity(path)) ?? 'missing';
   } catch (error) {
     return messageOf(error);
   }
+}
+
+function withoutSecrets(identity: NodeIdentity | undefined): ShownIdentity | undefined {
+  if (identity === undefined) return undefined;
+  const { secret: _, successorOf, ...shown } = identity;
+  if (successorOf === undefined) return shown;
+  const { secret: __, ...former } = successorOf;
+  return { ...shown, successorOf: former };
 }
 
 async function inspectGroup(path: string, group: GroupId, scratchPath: string): Promise<InspectedGroup> {

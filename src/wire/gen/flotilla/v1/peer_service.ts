@@ -18,6 +18,19 @@ export enum Room {
   FULL = 2,
 }
 
+export interface Proof {
+  signature: Uint8Array;
+  vouchers: Voucher[];
+}
+
+export interface Voucher {
+  actorId: number;
+  instanceId: string;
+  index: number;
+  by: Uint8Array;
+  signature: Uint8Array;
+}
+
 export interface Member {
   actorId: number;
   instanceId: string;
@@ -42,16 +55,16 @@ export interface IntroduceResponse {
 }
 
 export interface JoinRequest {
-  self: Member | undefined;
-  protocolVersion: number;
-  highestVersion: number;
-  clusterId: string;
+  proof: Proof | undefined;
   predecessorInstance: string;
+  predecessorKey: Uint8Array;
+  predecessorSignature: Uint8Array;
 }
 
 export interface JoinResponse {
   clusterId: string;
   members: Member[];
+  vouchers: Voucher[];
 }
 
 export interface DeliverRequest {
@@ -69,6 +82,7 @@ export interface DeliverRequest {
     | { $case: "snapshot"; value: Snapshot }
     | { $case: "snapshotResult"; value: SnapshotResult }
     | { $case: "nodeHeartbeat"; value: NodeHeartbeat }
+    | { $case: "proof"; value: Proof }
     | undefined;
   more: DeliverRequest[];
 }
@@ -143,6 +157,7 @@ export interface ForwardRequest {
   group: number;
   packed: PackedBody | undefined;
   producer: ProducerStamp | undefined;
+  proof: Proof | undefined;
 }
 
 export interface ForwardResponse {
@@ -179,6 +194,7 @@ export interface FetchRecordsRequest {
   group: number;
   fromIndex: number;
   toIndex: number;
+  proof: Proof | undefined;
 }
 
 export interface FetchRecordsResponse {
@@ -190,6 +206,153 @@ export interface SnapshotResult {
   index: number;
   receivedBytes: number;
 }
+
+function createBaseProof(): Proof {
+  return { signature: new Uint8Array(0), vouchers: [] };
+}
+
+export const Proof: MessageFns<Proof> = {
+  encode(message: Proof, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.signature.length !== 0) {
+      writer.uint32(10).bytes(message.signature);
+    }
+    for (const v of message.vouchers) {
+      Voucher.encode(v!, writer.uint32(18).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): Proof {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseProof();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.signature = reader.bytes();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.vouchers.push(Voucher.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseVoucher(): Voucher {
+  return { actorId: 0, instanceId: "", index: 0, by: new Uint8Array(0), signature: new Uint8Array(0) };
+}
+
+export const Voucher: MessageFns<Voucher> = {
+  encode(message: Voucher, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.actorId !== 0) {
+      writer.uint32(8).uint32(message.actorId);
+    }
+    if (message.instanceId !== "") {
+      writer.uint32(18).string(message.instanceId);
+    }
+    if (message.index !== 0) {
+      writer.uint32(24).uint64(message.index);
+    }
+    if (message.by.length !== 0) {
+      writer.uint32(34).bytes(message.by);
+    }
+    if (message.signature.length !== 0) {
+      writer.uint32(42).bytes(message.signature);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): Voucher {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseVoucher();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.actorId = reader.uint32();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.instanceId = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.index = longToNumber(reader.uint64());
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.by = reader.bytes();
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.signature = reader.bytes();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
 
 function createBaseMember(): Member {
   return { actorId: 0, instanceId: "", address: "" };
@@ -461,25 +624,27 @@ export const IntroduceResponse: MessageFns<IntroduceResponse> = {
 };
 
 function createBaseJoinRequest(): JoinRequest {
-  return { self: undefined, protocolVersion: 0, highestVersion: 0, clusterId: "", predecessorInstance: "" };
+  return {
+    proof: undefined,
+    predecessorInstance: "",
+    predecessorKey: new Uint8Array(0),
+    predecessorSignature: new Uint8Array(0),
+  };
 }
 
 export const JoinRequest: MessageFns<JoinRequest> = {
   encode(message: JoinRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
-    if (message.self !== undefined) {
-      Member.encode(message.self, writer.uint32(10).fork()).join();
-    }
-    if (message.protocolVersion !== 0) {
-      writer.uint32(16).uint32(message.protocolVersion);
-    }
-    if (message.highestVersion !== 0) {
-      writer.uint32(24).uint32(message.highestVersion);
-    }
-    if (message.clusterId !== "") {
-      writer.uint32(34).string(message.clusterId);
+    if (message.proof !== undefined) {
+      Proof.encode(message.proof, writer.uint32(10).fork()).join();
     }
     if (message.predecessorInstance !== "") {
-      writer.uint32(42).string(message.predecessorInstance);
+      writer.uint32(18).string(message.predecessorInstance);
+    }
+    if (message.predecessorKey.length !== 0) {
+      writer.uint32(26).bytes(message.predecessorKey);
+    }
+    if (message.predecessorSignature.length !== 0) {
+      writer.uint32(34).bytes(message.predecessorSignature);
     }
     return writer;
   },
@@ -502,23 +667,23 @@ export const JoinRequest: MessageFns<JoinRequest> = {
               break;
             }
 
-            message.self = Member.decode(reader, reader.uint32());
+            message.proof = Proof.decode(reader, reader.uint32());
             continue;
           }
           case 2: {
-            if (tag !== 16) {
+            if (tag !== 18) {
               break;
             }
 
-            message.protocolVersion = reader.uint32();
+            message.predecessorInstance = reader.string();
             continue;
           }
           case 3: {
-            if (tag !== 24) {
+            if (tag !== 26) {
               break;
             }
 
-            message.highestVersion = reader.uint32();
+            message.predecessorKey = reader.bytes();
             continue;
           }
           case 4: {
@@ -526,15 +691,7 @@ export const JoinRequest: MessageFns<JoinRequest> = {
               break;
             }
 
-            message.clusterId = reader.string();
-            continue;
-          }
-          case 5: {
-            if (tag !== 42) {
-              break;
-            }
-
-            message.predecessorInstance = reader.string();
+            message.predecessorSignature = reader.bytes();
             continue;
           }
         }
@@ -551,7 +708,7 @@ export const JoinRequest: MessageFns<JoinRequest> = {
 };
 
 function createBaseJoinResponse(): JoinResponse {
-  return { clusterId: "", members: [] };
+  return { clusterId: "", members: [], vouchers: [] };
 }
 
 export const JoinResponse: MessageFns<JoinResponse> = {
@@ -561,6 +718,9 @@ export const JoinResponse: MessageFns<JoinResponse> = {
     }
     for (const v of message.members) {
       Member.encode(v!, writer.uint32(18).fork()).join();
+    }
+    for (const v of message.vouchers) {
+      Voucher.encode(v!, writer.uint32(26).fork()).join();
     }
     return writer;
   },
@@ -592,6 +752,14 @@ export const JoinResponse: MessageFns<JoinResponse> = {
             }
 
             message.members.push(Member.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.vouchers.push(Voucher.decode(reader, reader.uint32()));
             continue;
           }
         }
@@ -652,6 +820,9 @@ export const DeliverRequest: MessageFns<DeliverRequest> = {
         break;
       case "nodeHeartbeat":
         NodeHeartbeat.encode(message.message.value, writer.uint32(114).fork()).join();
+        break;
+      case "proof":
+        Proof.encode(message.message.value, writer.uint32(130).fork()).join();
         break;
     }
     for (const v of message.more) {
@@ -775,6 +946,14 @@ export const DeliverRequest: MessageFns<DeliverRequest> = {
             }
 
             message.message = { $case: "nodeHeartbeat", value: NodeHeartbeat.decode(reader, reader.uint32()) };
+            continue;
+          }
+          case 16: {
+            if (tag !== 130) {
+              break;
+            }
+
+            message.message = { $case: "proof", value: Proof.decode(reader, reader.uint32()) };
             continue;
           }
           case 15: {
@@ -1536,7 +1715,7 @@ export const ReadIndexResponse: MessageFns<ReadIndexResponse> = {
 };
 
 function createBaseForwardRequest(): ForwardRequest {
-  return { requestId: 0, group: 0, packed: undefined, producer: undefined };
+  return { requestId: 0, group: 0, packed: undefined, producer: undefined, proof: undefined };
 }
 
 export const ForwardRequest: MessageFns<ForwardRequest> = {
@@ -1552,6 +1731,9 @@ export const ForwardRequest: MessageFns<ForwardRequest> = {
     }
     if (message.producer !== undefined) {
       ProducerStamp.encode(message.producer, writer.uint32(34).fork()).join();
+    }
+    if (message.proof !== undefined) {
+      Proof.encode(message.proof, writer.uint32(42).fork()).join();
     }
     return writer;
   },
@@ -1599,6 +1781,14 @@ export const ForwardRequest: MessageFns<ForwardRequest> = {
             }
 
             message.producer = ProducerStamp.decode(reader, reader.uint32());
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.proof = Proof.decode(reader, reader.uint32());
             continue;
           }
         }
@@ -1933,7 +2123,7 @@ export const Snapshot: MessageFns<Snapshot> = {
 };
 
 function createBaseFetchRecordsRequest(): FetchRecordsRequest {
-  return { group: 0, fromIndex: 0, toIndex: 0 };
+  return { group: 0, fromIndex: 0, toIndex: 0, proof: undefined };
 }
 
 export const FetchRecordsRequest: MessageFns<FetchRecordsRequest> = {
@@ -1946,6 +2136,9 @@ export const FetchRecordsRequest: MessageFns<FetchRecordsRequest> = {
     }
     if (message.toIndex !== 0) {
       writer.uint32(24).uint64(message.toIndex);
+    }
+    if (message.proof !== undefined) {
+      Proof.encode(message.proof, writer.uint32(34).fork()).join();
     }
     return writer;
   },
@@ -1985,6 +2178,14 @@ export const FetchRecordsRequest: MessageFns<FetchRecordsRequest> = {
             }
 
             message.toIndex = longToNumber(reader.uint64());
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.proof = Proof.decode(reader, reader.uint32());
             continue;
           }
         }
@@ -2130,9 +2331,9 @@ export const PeerServiceDefinition = {
     join: {
       name: "Join",
       requestType: JoinRequest as typeof JoinRequest,
-      requestStream: false,
+      requestStream: true,
       responseType: JoinResponse as typeof JoinResponse,
-      responseStream: false,
+      responseStream: true,
       options: {},
     },
     deliver: {
@@ -2154,9 +2355,9 @@ export const PeerServiceDefinition = {
     fetchRecords: {
       name: "FetchRecords",
       requestType: FetchRecordsRequest as typeof FetchRecordsRequest,
-      requestStream: false,
+      requestStream: true,
       responseType: FetchRecordsResponse as typeof FetchRecordsResponse,
-      responseStream: false,
+      responseStream: true,
       options: {},
     },
   },

@@ -1,0 +1,64 @@
+/** A server that has only just joined: as of its log the configurations mean nobody, or another server by its name. */
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { LIMITS, logIndex, term } from '../../src/base/index.js';
+import type { Message } from '../../src/raft/index.js';
+import { Cluster } from './cluster.js';
+
+const vote = (preVote: boolean): Message => ({
+  type: 'vote-request',
+  term: term(5),
+  lastIndex: logIndex(9),
+  lastTerm: term(4),
+  preVote,
+  leadershipTransfer: false,
+});
+
+for (const isUnseated of [true, false]) {
+  test(`a server ${isUnseated ? 'without a seat of its own votes for nobody' : 'with a seat votes for a log like this'}`, () => {
+    const cluster = new Cluster([1, 2, 3]);
+    cluster.node(2).core.isUnseated = isUnseated;
+    const votes: boolean[] = [];
+    cluster.onSent = ({ from, message }) => {
+      if (from === 2 && message.type === 'vote-response') votes.push(message.granted);
+    };
+    for (const preVote of [true, false]) {
+      cluster.inject(1, 2, vote(preVote));
+      cluster.settle();
+    }
+    assert.deepEqual(votes, isUnseated ? [false, false] : [true, true]);
+  });
+}
+
+test('a server without a seat of its own does not believe that it has acknowledged what a heartbeat names', () => {
+  const cluster = new Cluster([1, 2, 3]);
+  cluster.elect(1);
+  const { core } = cluster.node(3);
+  const { commitIndex } = core;
+  core.isUnseated = true;
+  cluster.inject(1, 3, { type: 'heartbeat', term: term(1), commitIndex: logIndex(9), round: 7, quiesce: false });
+  assert.equal(core.commitIndex, commitIndex);
+});
+
+test('a message of a term that no elections can have led to is refused, and so is the acknowledgement of what is not there', () => {
+  const cluster = new Cluster([1, 2, 3]);
+  cluster.elect(1);
+  const { core } = cluster.node(1);
+  const ahead = (terms: number): Message => ({ ...vote(false), term: term(core.term + terms) }) as Message;
+  const acknowledged = (index: number): Message => ({
+    type: 'append-result',
+    term: core.term,
+    accepted: true,
+    index: logIndex(index),
+    hintIndex: logIndex(0),
+    hintTerm: term(0),
+  });
+  const from = cluster.node(2).self;
+  core.requirePlausible(from, ahead(LIMITS.termsAhead));
+  assert.throws(() => core.requirePlausible(from, ahead(LIMITS.termsAhead + 1)), { code: 'INVALID_ARGUMENT', message: /term 4294967298/ });
+  core.requirePlausible(from, acknowledged(core.lastIndex));
+  assert.throws(() => core.requirePlausible(from, acknowledged(core.lastIndex + 1)), {
+    code: 'INVALID_ARGUMENT',
+    message: /is not in this/,
+  });
+});
