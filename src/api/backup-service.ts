@@ -1,4 +1,4 @@
-import { FlotillaError, LIMITS, type LogIndex, logIndex } from '../base/index.js';
+import { advanced, FlotillaError, LIMITS, type LogIndex, logIndex } from '../base/index.js';
 import type { GroupLog, Replica, Storage } from '../replica/index.js';
 import type { Handlers, ServerStream } from '../rpc/index.js';
 import { encodeCheckpoint, type LogTail, type proto, tailAfter } from '../wire/index.js';
@@ -45,7 +45,7 @@ async function sendRecords(replica: Replica, after: LogIndex, through: LogIndex,
   for (let next = logIndex(after + 1); next <= through; ) {
     const records = await replica.read(next, through, LIMITS.readChunkBytes);
     await sink.send({ content: { $case: 'records', value: { records: records.map(({ bytes }) => bytes) } } });
-    next = logIndex(next + records.length);
+    next = advanced(next, logIndex(next + records.length), 'copying the log');
   }
 }
 

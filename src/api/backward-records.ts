@@ -1,4 +1,4 @@
-import { FlotillaError, LIMITS, type LogIndex, logIndex } from '../base/index.js';
+import { assert, FlotillaError, LIMITS, type LogIndex, logIndex } from '../base/index.js';
 import type { Replica } from '../replica/index.js';
 import type { LogRecord } from '../wire/index.js';
 
@@ -22,6 +22,11 @@ export async function* backwardRecords(
     const from = logIndex(Math.max(range.first, replica.begin.index + 1, to - size + 1));
     const window = await readWindow(replica, from, to).catch((error: unknown) => withoutDamage(error, from, to));
     if (window === undefined) {
+      // A single record that is still there is always had: asking for it again and again would go on for ever.
+      assert(
+        from < to || to <= replica.begin.index,
+        `record ${to} could not be read alone, and the log begins after ${replica.begin.index}`,
+      );
       size = Math.max(1, Math.floor(size / 4));
       continue;
     }

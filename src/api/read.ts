@@ -1,4 +1,4 @@
-import { FlotillaError, type LogIndex, logIndex } from '../base/index.js';
+import { advanced, FlotillaError, type LogIndex, logIndex } from '../base/index.js';
 import { formatEventId } from '../event/index.js';
 import type { GlobReads, Replica } from '../replica/index.js';
 import type { CallContext, ServerStream } from '../rpc/index.js';
@@ -92,7 +92,7 @@ export class ReadSession {
       if (found.kind === 'records') for (const record of found.records) await this.sendRecord(range, record);
       else if (found.ordered) for (const pack of found.gathered) await this.sendPacks(range, [pack]);
       else await this.sendPacks(range, found.gathered);
-      next = logIndex(found.through + 1);
+      next = advanced(next, logIndex(found.through + 1), 'a read');
     }
     await this.chunks.flush();
     return next;
@@ -112,7 +112,8 @@ export class ReadSession {
     let next = first;
     while (!this.chunks.isDone) {
       await this.replica.waitCommitted(next, this.call.signal);
-      next = await this.sendThrough(range, next, this.replica.commitIndex);
+      const behind = await this.sendThrough(range, next, this.replica.commitIndex);
+      if (!this.chunks.isDone) next = advanced(next, behind, 'a tail');
     }
   }
 

@@ -17,6 +17,15 @@ export function present<T>(value: T | undefined | null, message: string): T {
   return value;
 }
 
+/**
+ * Where a loop that goes through something goes on: behind where it was. One that does not move would hold the event loop, and with it the
+ * node, for ever; the process ends instead, and says which.
+ */
+export function advanced<Position extends number>(from: Position, to: Position, what: string): Position {
+  if (to > from) return to;
+  throw new AssertionFailure(`${what} got no further: from ${from} it would go on at ${to}, over and over`);
+}
+
 /** Marks a branch that the types rule out. */
 export function unreachable(value: never): never {
   throw new AssertionFailure(`unreachable: ${String(value)}`);

@@ -1,4 +1,4 @@
-import { LIMITS, type LogIndex, logIndex, present } from '../base/index.js';
+import { assert, LIMITS, type LogIndex, logIndex, present } from '../base/index.js';
 import type { LogRecord } from '../wire/index.js';
 import type { GlobSearch, LogMatches } from './ports.js';
 
@@ -39,6 +39,10 @@ export class GlobReads {
       const records = await this.log.read(from, through, LIMITS.readChunkBytes);
       return { kind: 'records', records, through: present(records.at(-1), 'a read returns at least one record').index };
     }
+    assert(
+      found.through >= from && found.through <= through,
+      `what matches was looked for from record ${from} through ${through}, and the index answered through ${found.through}`,
+    );
     const behind = logIndex(found.through + 1);
     if (from === this.expected && behind <= through) this.lookAhead(behind, through);
     this.expected = behind;

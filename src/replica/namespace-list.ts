@@ -1,4 +1,4 @@
-import { counter, LIMITS, type LogIndex, logIndex, MinHeap } from '../base/index.js';
+import { advanced, counter, LIMITS, type LogIndex, logIndex, MinHeap, present } from '../base/index.js';
 import { type Glob, isSystemNamespace } from '../event/index.js';
 import type { LogBegin } from '../machine/index.js';
 import type { LogRecord } from '../wire/index.js';
@@ -41,9 +41,9 @@ export async function* listNamespaces(
   for (let next = whole; next <= commitIndex; ) {
     const table = await stored.namespaces(next, commitIndex, { prefix: glob.literalPrefix, after: listing.after });
     if (table !== undefined) cursors.push(table.rows);
-    const through: LogIndex = table?.through ?? (await log.read(next, commitIndex, LIMITS.readChunkBytes)).at(-1)?.index ?? next;
+    const through: LogIndex = table?.through ?? (await lastRead(log, next, commitIndex));
     if (table === undefined) addRange(rest, next, through);
-    next = logIndex(through + 1);
+    next = advanced(next, logIndex(through + 1), 'listing namespaces');
   }
   const afterCounter = counter(first.firstCounter - 1);
   cursors.push(new RecordTally(rest, (from, to, maxBytes) => log.read(from, to, maxBytes), { glob, after, afterCounter }));
@@ -52,6 +52,11 @@ export async function* listNamespaces(
     const text = name.toString();
     if (Buffer.compare(name, after) > 0 && (glob.everything ? !isSystemNamespace(text) : glob.matches(text))) yield row;
   }
+}
+
+async function lastRead(log: ListedLog, from: LogIndex, to: LogIndex): Promise<LogIndex> {
+  const records = await log.read(from, to, LIMITS.readChunkBytes);
+  return present(records.at(-1), 'a read returns at least one record').index;
 }
 
 /** The stream may begin within a record, of which an index counts everything. */

@@ -1,4 +1,4 @@
-import { type Counter, counter, LIMITS, type LogIndex, logIndex, MinHeap } from '../base/index.js';
+import { advanced, type Counter, counter, LIMITS, type LogIndex, logIndex, MinHeap } from '../base/index.js';
 import type { EventId, Glob } from '../event/index.js';
 import { isSystemNamespace } from '../event/index.js';
 import { batchesOf, type LogRecord, openStoredBatch } from '../wire/index.js';
@@ -59,7 +59,7 @@ export class RecordTally implements NamespaceCursor {
       for (let next = from; next <= to; ) {
         const records = await this.read(next, to, LIMITS.readChunkBytes);
         for (const record of records) if (record.kind === 'events') this.count(record, window);
-        next = logIndex(next + records.length);
+        next = advanced(next, logIndex(next + records.length), 'counting namespaces');
       }
     }
     this.ended = window.isWhole;

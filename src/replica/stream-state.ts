@@ -1,4 +1,4 @@
-import { FlotillaError, LIMITS, type LogIndex, logIndex } from '../base/index.js';
+import { advanced, FlotillaError, LIMITS, type LogIndex, logIndex } from '../base/index.js';
 import {
   checkSettingsChanges,
   encodeSettings,
@@ -9,7 +9,7 @@ import {
   type StreamSettings,
 } from '../machine/index.js';
 import type { RaftCore } from '../raft/index.js';
-import type { Checkpoint, RecordKind } from '../wire/index.js';
+import type { Checkpoint, LogRecord, RecordKind } from '../wire/index.js';
 import { CommitWaiters } from './commit-waiters.js';
 import type { HotLog } from './hot-log.js';
 import type { Members } from './members.js';
@@ -187,7 +187,7 @@ export class StreamState {
     const from = logIndex(this.machine.appliedIndex + 1);
     const records = this.options.log.hot(from, this.nextStop(), LIMITS.readChunkBytes);
     if (records === undefined) void this.applyStored(from);
-    else for (const record of records) this.machine.apply(record);
+    else this.apply(records);
   }
 
   /** Stores the state where that is due here; how far to go until it may be due again. */
@@ -213,7 +213,7 @@ export class StreamState {
       const records = await log.read(from, this.nextStop(), LIMITS.readChunkBytes);
       const { firstCounter } = machine.begin;
       // Unless a snapshot has taken its place.
-      if (machine === this.machine) for (const record of records) machine.apply(record);
+      if (machine === this.machine) this.apply(records);
       this.isReading = false;
       this.noticeEffects(firstCounter);
       drive();
@@ -221,6 +221,12 @@ export class StreamState {
       this.isReading = false;
       if (machine === this.machine) onError(error);
     }
+  }
+
+  private apply(records: readonly LogRecord[]): void {
+    const { appliedIndex } = this.machine;
+    for (const record of records) this.machine.apply(record);
+    advanced(appliedIndex, this.machine.appliedIndex, 'applying committed records');
   }
 
   private noticeEffects(firstCounterBefore: number): void {

@@ -1,4 +1,4 @@
-import { FlotillaError, type LogIndex } from '../base/index.js';
+import { AssertionFailure, FlotillaError, type LogIndex } from '../base/index.js';
 import type { Glob } from '../event/index.js';
 import type { GlobSearch, LogMatches } from '../replica/index.js';
 import { type IndexFile, type NamespaceIndexer, SegmentMatch } from './namespace-index/index.js';
@@ -42,6 +42,7 @@ export class IndexSearch implements GlobSearch {
           : await segment.namespaces.using((file) => this.searchFirst(segment, from, file));
       if (matches !== undefined) return matches;
     } catch (error) {
+      if (error instanceof AssertionFailure) throw error;
       // The records say what is in them; where they are what is damaged, reading them without an index tells so.
       if (error instanceof FlotillaError && error.code !== 'DATA_LOSS') throw error;
       this.found = undefined;

@@ -103,11 +103,12 @@ export class GroupStore implements GroupLog {
       );
     }
     await this.log.stage(checkpoint);
+    await this.markerSync;
+    await this.marker.lower({ ...this.markerAt(before), commitIndex: before.index, beginIndex: before.index });
+    await this.log.swap(checkpoint);
+    // Not before: what the old log holds behind what was committed in it may be another history, and readers would be given that.
     this.committed = before.index;
     this.begin = before.index;
-    await this.markerSync;
-    await this.marker.lower(this.markerAt(before));
-    await this.log.swap(checkpoint);
   }
 
   private async cut(through: LogIndex): Promise<void> {

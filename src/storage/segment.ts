@@ -1,5 +1,5 @@
 import { join } from 'node:path';
-import { assert, type Counter, FlotillaError, type GroupId, type LogIndex, logIndex, messageOf } from '../base/index.js';
+import { advanced, assert, type Counter, FlotillaError, type GroupId, type LogIndex, logIndex, messageOf } from '../base/index.js';
 import { follows, type LogRecord, type LogTail, openRecord, tailAfter } from '../wire/index.js';
 import type { Disk } from './disk.js';
 import { removeDirectory } from './durable-files.js';
@@ -196,7 +196,7 @@ export class Segment implements Indexable {
       const records = await this.read(from, range.to, SEARCH_BYTES);
       const found = records.find(isSought);
       if (found !== undefined) return found.index;
-      from = logIndex(from + records.length);
+      from = advanced(from, logIndex(from + records.length), 'a search in a segment');
     }
     return undefined;
   }

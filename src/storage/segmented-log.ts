@@ -213,7 +213,10 @@ export class SegmentedLog {
     });
   }
 
-  /** Runs `action` on the segment that holds `from`; undefined unless that is sealed, with nothing in it behind `through`. */
+  /**
+   * Runs `action` on the segment that holds `from`; undefined unless that is sealed, with nothing in it behind `through`. A record that is
+   * not stored yet is in no segment: between a seal and the next header the youngest is a sealed one, and knows nothing of what will follow.
+   */
   async inSealed<Result>(
     from: LogIndex,
     through: LogIndex,
@@ -222,7 +225,8 @@ export class SegmentedLog {
     return this.mending(async () => {
       this.requireHeld(from);
       const segment = this.row.holding(from);
-      return segment.isSealed && segment.tail.index <= through ? action(segment) : undefined;
+      const isInSealed = segment.isSealed && from <= segment.tail.index;
+      return isInSealed && segment.tail.index <= through ? action(segment) : undefined;
     });
   }
 

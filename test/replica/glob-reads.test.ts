@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { it } from 'node:test';
-import { type LogIndex, logIndex, present } from '../../src/base/index.js';
+import { AssertionFailure, type LogIndex, logIndex, present } from '../../src/base/index.js';
 import { GlobReads } from '../../src/replica/glob-reads.js';
 import type { LogMatches } from '../../src/replica/index.js';
 
@@ -95,4 +95,14 @@ it('nothing is taken ahead behind the end of what is committed', async () => {
   step(1).resolve(nothingThrough(20));
   await second;
   assert.equal(steps.length, 2);
+});
+
+it('an index that answers for less than it was asked, or for more, breaks an invariant and is not asked again', async () => {
+  for (const through of [10, 91]) {
+    const { reads, step, steps } = searched();
+    const found = reads.next(logIndex(11), logIndex(90));
+    step(0).resolve(nothingThrough(through));
+    await assert.rejects(found, AssertionFailure);
+    assert.equal(steps.length, 1);
+  }
 });

@@ -1,6 +1,6 @@
 import { dirname } from 'node:path';
 import { crc32 } from 'node:zlib';
-import { FlotillaError, LIMITS, type LogIndex, logIndex, MinHeap } from '../../base/index.js';
+import { assert, FlotillaError, LIMITS, type LogIndex, logIndex, MinHeap } from '../../base/index.js';
 import { follows, type LogRecord, type LogTail, tailAfter } from '../../wire/index.js';
 import type { Disk, DiskFile } from '../disk.js';
 import { ByteSink } from './byte-sink.js';
@@ -97,6 +97,7 @@ async function gatherRuns(segment: IndexedSegment, writer: IndexWriter, pace: Pa
   };
   while (last.index < tail.index) {
     const records = await segment.read(logIndex(last.index + 1), tail.index, LIMITS.readChunkBytes);
+    assert(records.length > 0, `record ${last.index + 1} of a segment that ends with ${tail.index} is read, or damaged`);
     for (const record of records) {
       if (!follows(last, record)) throw new FlotillaError('DATA_LOSS', `record ${record.index} does not continue the one before it`);
       run.add(record);

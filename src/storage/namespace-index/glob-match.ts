@@ -1,4 +1,4 @@
-import { LIMITS, type LogIndex, logIndex, present } from '../../base/index.js';
+import { advanced, assert, LIMITS, type LogIndex, logIndex, present } from '../../base/index.js';
 import type { Glob } from '../../event/index.js';
 import type { LogMatches } from '../../replica/index.js';
 import { type GatheredEvents, type LogRecord, openAllGathered } from '../../wire/index.js';
@@ -56,6 +56,10 @@ export class SegmentMatch {
 
   /** The first of what matches at `from` or behind it; `from` is of this segment. */
   async read(from: LogIndex, segment: IndexedSegment, withIndex: WithIndex): Promise<LogMatches | undefined> {
+    assert(
+      from > segment.before.index && from <= segment.tail.index,
+      `record ${from} is not of a segment that ends with ${segment.tail.index}`,
+    );
     let next = from;
     for (const [position, run] of this.runs.entries()) {
       if (run.last < next) continue;
@@ -137,7 +141,7 @@ async function readRecords(run: RunMatch, from: LogIndex, segment: IndexedSegmen
       records.push(record);
       bytes += record.bytes.byteLength;
     }
-    at += part.length;
+    at = advanced(at, at + part.length, 'reading the records that match');
   }
   return { kind: 'records', records, through: run.last };
 }
