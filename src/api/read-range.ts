@@ -42,7 +42,7 @@ export async function resolveRange(replica: Replica, plan: ReadPlan, end: LogInd
     sinceMs,
     untilMs,
   };
-  if (plan.fromNow) return { ...range, afterCounter: Math.max(range.afterCounter, await lastCounterAt(replica, end)) };
+  if (plan.fromNow) return await behindEnd(replica, range, end);
   return plan.last === Number.POSITIVE_INFINITY ? range : await lastOf(replica, range, plan.last, signal);
 }
 
@@ -55,6 +55,12 @@ export function batchesIn(range: ReadRange, record: LogRecord): StoredBatch[] {
 /** A batch's events that are of the range. */
 export function selectOf(range: ReadRange, batch: StoredBatch): Selection {
   return selectEvents(batch, range.glob, range.afterCounter, range.beforeCounter);
+}
+
+/** What comes from now on: nothing of what there is has to be looked at for it. */
+async function behindEnd(replica: Replica, range: ReadRange, end: LogIndex): Promise<ReadRange> {
+  const first = logIndex(Math.max(range.first, end + 1));
+  return { ...range, first, afterCounter: Math.max(range.afterCounter, await lastCounterAt(replica, end)) };
 }
 
 /** The end of a range: it begins with the last `count` of its events. */

@@ -169,6 +169,13 @@ test('a tail from now on leaves out what there is', async () => {
   assert.deepEqual((await readWith(replica, { tail: true, fromNow: true })).counters, []);
 });
 
+test('a tail from now on begins at the end, and reads nothing of what stands before it', async (t) => {
+  const { replica } = await streamOf(Array.from({ length: 50 }, () => ({ namespaces: ['/a', '/b'], movesMs: 0, joins: false })));
+  const reads = t.mock.method(replica, 'read');
+  assert.deepEqual((await readWith(replica, { tail: true, fromNow: true, glob: '/a' })).counters, []);
+  for (const { arguments: read } of reads.mock.calls) assert.equal(read[0], replica.commitIndex);
+});
+
 test('bounds that contradict each other, and times and counts that are none, are refused by the name of their field', async () => {
   const { replica } = await streamOf([{ namespaces: ['/a', '/b'], movesMs: 0, joins: false }]);
   const refused: readonly (readonly [Partial<proto.ReadRequest>, ErrorCode, RegExp])[] = [
