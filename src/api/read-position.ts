@@ -77,13 +77,33 @@ export async function eventAt(replica: Replica, id: EventId, field: string): Pro
   return found;
 }
 
-async function requireEvent(replica: Replica, { id, field }: EventBound): Promise<StoredEvent> {
-  const found = await locate(replica, id.counter);
+/** That there is no such event is final, so it is said only where a majority has confirmed that this node is not behind. */
+async function requireEvent(replica: Replica, bound: EventBound): Promise<StoredEvent> {
+  const { id, field } = bound;
+  let found = await locate(replica, id.counter);
   if (found === undefined) {
+    await confirmEnd(replica, bound);
+    found = await locate(replica, id.counter);
+  }
+  if (found === undefined) {
+    if (id.counter <= firstPosition(replica).afterCounter) throw await removed(replica, `${field}: ${formatEventId(id)}`);
     throw new FlotillaError('POSITION_MISMATCH', `${field}: the stream has no event ${formatEventId(id)}; is it the id of another stream?`);
   }
   requireActor(found, id, field);
   return found;
+}
+
+async function confirmEnd(replica: Replica, { id, field }: EventBound): Promise<void> {
+  try {
+    await replica.confirmReadIndex();
+  } catch (cause) {
+    if (!(cause instanceof FlotillaError) || cause.code !== 'NO_LEADER') throw cause;
+    throw new FlotillaError(
+      'NO_LEADER',
+      `${field}: this node does not know of event ${formatEventId(id)} yet, and waits for a majority to say where the stream ends; try again`,
+      { cause },
+    );
+  }
 }
 
 function requireActor(found: StoredEvent, id: EventId, field: string): void {

@@ -2,9 +2,10 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import { getEvent } from '../../src/api/get.js';
-import { counter, type ErrorCode, FlotillaError, logIndex } from '../../src/base/index.js';
+import { counter, type ErrorCode, FlotillaError, LIMITS, logIndex } from '../../src/base/index.js';
 import { compileGlob } from '../../src/event/index.js';
 import { packBody, type proto } from '../../src/wire/index.js';
+import { ReplicaCluster } from '../replica/replica-cluster.js';
 import { eventsIn, type ModelBatch, type ModelEvent, type ReadResult, readWith, streamOf } from './read-fixture.js';
 
 const BEGIN_MS = 1_700_000_000_000;
@@ -242,6 +243,32 @@ test('a backwards read that retention overtakes ends where the stream begins by 
     if (!backwards) await assert.rejects(reading, code('POSITION_REMOVED', /0000000000000000016000001/));
     else assert.deepEqual((await reading).counters, [...Array.from({ length: 41 }, (_, position) => 200 - position)]);
   }
+});
+
+test('that there is no such event is said only where a majority confirms it, and until then what is waited for', async () => {
+  const cluster = new ReplicaCluster([1, 2, 3]);
+  await cluster.elect(1);
+  cluster.cut(3);
+  void cluster.replica(1).submit(packBody([{ namespace: '/a', data: new Uint8Array(0) }]));
+  await cluster.commitIsKnown();
+  for (const actor of [1, 2]) cluster.cut(actor);
+  const replica = cluster.replica(3);
+  for (const bound of ['startAfter', 'startAt', 'endAt'] as const) {
+    const alone = assert.rejects(
+      readWith(replica, { [bound]: '1.1' }),
+      code('NO_LEADER', /: this node does not know of event .*1 yet, and waits/),
+    );
+    await cluster.advance(LIMITS.readIndexTimeoutMs + 500);
+    await alone;
+  }
+  for (const actor of [1, 2, 3]) cluster.heal(actor);
+  await cluster.elect(1);
+  const reading = readWith(replica, { startAt: '1.1' });
+  await cluster.advance(500);
+  assert.deepEqual((await reading).counters, [1]);
+  const beyond = assert.rejects(readWith(replica, { startAt: '2.1' }), code('POSITION_MISMATCH', /no event/));
+  await cluster.advance(500);
+  await beyond;
 });
 
 test('get gives the event of an id, and says what is wrong with another', async () => {
