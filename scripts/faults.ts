@@ -5,6 +5,8 @@
  *   disk  a small tmpfs that fills under load and is freed, ROUNDS times (default 10), in turn with and without restarts on the full disk,
  *         three in a row, and up to the threshold or up to the last byte. Needs root. NODES: 1, 3, or 3-one: one of three has the small disk
  *   sync  fdatasync and fsync of one node fail from a random moment on, ROUNDS times (default 10). Needs Debian's fiu-utils
+ *   slow-sync  every seventh sync of a thread takes 100 to 400 ms longer, for half a minute ROUNDS times (default 10), under load and
+ *         with a consumer at each node that tails by a glob; before that, which syncs a receipt waits for. Needs Debian's strace
  *
  * Each ends with what the producers were told held against what every node gives out: nothing acknowledged is lost, nothing is there that
  * was refused, and all nodes' dumps are equal. Prints one JSON object a round.
@@ -19,6 +21,7 @@ import type { ClusterNode } from '../test/support/cluster-node.js';
 import { flotilla } from '../test/support/command-process.js';
 import { RecordedProducers } from '../test/support/recorded-producers.js';
 import { until } from '../test/support/until.js';
+import { slowSync } from './faults/slow-sync.js';
 
 /** Of the small disk, which holds what all the rounds write: where one of three has it, the other two go on taking events while it is full. */
 const TMPFS_BYTES = { '1': 160 * 2 ** 20, '3': 160 * 2 ** 20, '3-one': 2 ** 30 };
@@ -32,7 +35,12 @@ const STARTS_WHILE_FULL = 3;
 type Shape = keyof typeof TMPFS_BYTES;
 
 const [kind = '', shapeName = '3', times] = process.argv.slice(2);
-const KINDS: Readonly<Record<string, (cluster: Cluster, rounds: number) => Promise<void>>> = { kill, disk, sync };
+const KINDS: Readonly<Record<string, (cluster: Cluster, rounds: number) => Promise<void>>> = {
+  kill,
+  disk,
+  sync,
+  'slow-sync': (all, rounds) => slowSync(all, rounds, print),
+};
 const run = KINDS[kind];
 if (run === undefined || !isShape(shapeName)) {
   process.stderr.write(`usage: npm run faults -- ${Object.keys(KINDS).join('|')} [1|3|3-one] [ROUNDS]\n`);
