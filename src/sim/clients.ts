@@ -10,6 +10,8 @@ import { Violation } from './violation.js';
 
 const READ_BYTES = 2048;
 const NAMES = ['first', 'second'];
+/** The last letters of the namespaces; a batch has one of them. */
+const NAMESPACES = 'abcdefgh';
 
 /** Producers and consumers, at whichever node they like. What they are told is held to the ledger. */
 export class Clients {
@@ -71,7 +73,8 @@ export class Clients {
     for (;;) {
       const text = `event ${this.nonce++}`;
       const data = Buffer.alloc(text.length + this.cluster.between(0, 40), text);
-      const body = packBody(Array.from({ length: this.cluster.between(1, 3) }, () => ({ namespace: '/simulated', data })));
+      const namespace = `/w/plain/${NAMESPACES[this.nonce % NAMESPACES.length]}`;
+      const body = packBody(Array.from({ length: this.cluster.between(1, 3) }, () => ({ namespace, data })));
       if (this.cluster.ledger.isNew(body)) return body;
     }
   }

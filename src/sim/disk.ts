@@ -18,9 +18,11 @@ export interface DiskTroubles {
   slowRate: number;
   /** Nothing is finished before this time has passed. */
   stallMs: number;
+  /** How much longer the next sync takes than others; undefined where all are alike. */
+  syncDelayMs: (() => number) | undefined;
 }
 
-export const NO_TROUBLES: DiskTroubles = { syncFails: false, full: false, slowRate: 0, stallMs: 0 };
+export const NO_TROUBLES: DiskTroubles = { syncFails: false, full: false, slowRate: 0, stallMs: 0, syncDelayMs: undefined };
 
 /** Between its call and its end an operation may have reached the disk, or not: only a crash asks. */
 interface Underway {
@@ -87,7 +89,7 @@ export class SimulatedDisk implements Disk {
   }
 
   writeFile(path: string, content: Uint8Array): Promise<void> {
-    return this.write(() => {
+    return this.sync(() => {
       this.requireSpace();
       const file = new SimulatedFile(content);
       this.parentOf(path).make(basename(path), file);
@@ -131,7 +133,7 @@ export class SimulatedDisk implements Disk {
   syncDirectory(path: string): Promise<void> {
     const inode = this.find(path);
     const changes = inode?.kind === 'directory' ? inode.changes : 0;
-    return this.write(() => {
+    return this.sync(() => {
       const directory = this.directoryAt(path);
       this.syncOf(undefined);
       directory.sync(changes);
@@ -139,7 +141,7 @@ export class SimulatedDisk implements Disk {
   }
 
   createDatabase(path: string): Promise<DiskDatabase> {
-    return this.write(() => {
+    return this.sync(() => {
       const database = new SimulatedDatabase();
       this.makeName(path, database);
       this.requireSpace();
@@ -150,7 +152,7 @@ export class SimulatedDisk implements Disk {
   }
 
   openDatabase(path: string): Promise<DiskDatabase> {
-    return this.write(() => {
+    return this.sync(() => {
       const inode = this.find(path);
       if (inode?.kind !== 'database' || !inode.hasCurrent)
         throw new FlotillaError('DATA_LOSS', `${path} can't be opened: it does not exist`);
@@ -177,6 +179,11 @@ export class SimulatedDisk implements Disk {
     return this.operate(action, { carryOut: action });
   }
 
+  /** @internal The same, where what is changed is also synced. */
+  sync<Result>(action: () => Result): Promise<Result> {
+    return this.operate(action, { carryOut: action }, this.troubles.syncDelayMs?.() ?? 0);
+  }
+
   /** @internal Throws where no space is left. */
   requireSpace(): void {
     if (this.troubles.full) throw systemError('ENOSPC', 'write');
@@ -190,10 +197,10 @@ export class SimulatedDisk implements Disk {
     throw systemError('EIO', 'fsync');
   }
 
-  private operate<Result>(action: () => Result, underway: Underway | undefined): Promise<Result> {
+  private operate<Result>(action: () => Result, underway: Underway | undefined, delayMs = 0): Promise<Result> {
     if (underway !== undefined) this.underway.add(underway);
     return new Promise((resolve, reject) => {
-      this.schedule(this.latencyMs(underway !== undefined), () => {
+      this.schedule(this.latencyMs(underway !== undefined, delayMs), () => {
         if (underway !== undefined) this.underway.delete(underway);
         try {
           resolve(action());
@@ -204,11 +211,12 @@ export class SimulatedDisk implements Disk {
     });
   }
 
-  private latencyMs(writes: boolean): number {
+  private latencyMs(writes: boolean, delayMs: number): number {
     const { slowRate, stallMs } = this.troubles;
     const slow = stallMs > 0 || (slowRate > 0 && this.random() < slowRate);
-    if (!slow) return writes ? 0.2 + 3 * this.random() : 0.05;
-    const latencyMs = stallMs + 50 + 750 * this.random();
+    const othersMs = slow ? stallMs + 50 + 750 * this.random() : writes ? 0.2 + 3 * this.random() : 0.05;
+    const latencyMs = othersMs + delayMs;
+    if (!slow && delayMs === 0) return latencyMs;
     this.busyUntilMs = Math.max(this.busyUntilMs, this.queue.nowMs + latencyMs);
     return latencyMs;
   }
@@ -257,7 +265,7 @@ class OpenFile implements DiskFile {
 
   sync(): Promise<void> {
     const { writes } = this.file;
-    return this.disk.write(() => {
+    return this.disk.sync(() => {
       this.disk.syncOf(this.file);
       this.file.sync(writes);
     });
@@ -283,7 +291,7 @@ class OpenDatabase implements DiskDatabase {
 
   write(entries: readonly DatabaseEntry[], deleteFrom: number, deleteTo: number): Promise<void> {
     const batch = { entries, deleteFrom, deleteTo };
-    return this.disk.write(() => {
+    return this.disk.sync(() => {
       if (this.state === 'fails') throw systemError('EIO', 'write');
       if (this.state === 'sound') this.log(batch);
       carryOut(batch, this.values);

@@ -33,6 +33,12 @@ export interface Figures {
   producersOpened: number;
   readsConfirmed: number;
   recordsRead: number;
+  /** Syncs that took long, among others that did not. */
+  slowSyncs: number;
+  /** Events that tails with a glob were given … */
+  globEvents: number;
+  /** … and times that an index told them what matches, or that nothing does. */
+  indexAnswers: number;
 }
 
 export function noFigures(): Figures {
@@ -60,6 +66,9 @@ export function noFigures(): Figures {
     producersOpened: 0,
     readsConfirmed: 0,
     recordsRead: 0,
+    slowSyncs: 0,
+    globEvents: 0,
+    indexAnswers: 0,
   };
 }
 

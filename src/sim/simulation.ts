@@ -6,10 +6,16 @@ import { Clients } from './clients.js';
 import { Cluster, NOBODY, SETTINGS } from './cluster.js';
 import { Disasters } from './disasters.js';
 import { noFigures } from './figures.js';
+import { GlobTails } from './glob-tails.js';
 import type { Machine } from './machine.js';
 import { Operators } from './operators.js';
 import type { PlantedBug } from './process.js';
+import { SlowDisks } from './slow-disks.js';
 import { Violation } from './violation.js';
+
+/** What happens beside the rest draws from a source of its own: it comes and goes without another history for all others. */
+const GLOB_TAILS = 0x676c6f62;
+const SLOW_DISKS = 0x736c6f77;
 
 /** So many events are given to the event loop at once; promises settle after each of them. */
 const EVENTS_PER_TURN = 256;
@@ -26,6 +32,7 @@ export class Simulation {
   private readonly random: Random;
   private readonly quiescence: boolean;
   private readonly clients: Clients;
+  private readonly globTails: GlobTails;
 
   constructor({ seed, bug }: SimulationOptions) {
     this.random = seededRandom(seed);
@@ -57,6 +64,9 @@ export class Simulation {
     this.clients.begin();
     operators.begin();
     disasters.begin();
+    this.globTails = new GlobTails(cluster, seededRandom(seed ^ GLOB_TAILS));
+    this.globTails.begin();
+    new SlowDisks(cluster, seededRandom(seed ^ SLOW_DISKS)).begin();
   }
 
   get steps(): number {
@@ -90,6 +100,8 @@ export class Simulation {
     await this.within(10, 'a leader after the faults have ended', () => this.leader !== undefined);
     await this.within(50, 'equal logs after the faults have ended', () => this.logsAreEqual());
     await this.readEverything();
+    await this.within(50, 'every tail with a glob gets what is committed', () => this.globTails.haveAll);
+    this.globTails.end();
     if (this.quiescence) await this.restAndWake();
   }
 

@@ -27,6 +27,9 @@ const SHARES: Partial<Record<keyof Figures, number>> = {
   cuts: 0.6,
   snapshots: 0.25,
   rests: 0.3,
+  slowSyncs: 0.5,
+  globEvents: 0.9,
+  indexAnswers: 0.5,
 };
 const ELECTIONS_LEAST = 3;
 

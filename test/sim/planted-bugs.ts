@@ -12,9 +12,10 @@ import type { PlantedBug } from '../../src/sim/index.js';
 import { GROUP } from '../../src/sim/process.js';
 import { GroupStore, type GroupWrite } from '../../src/storage/group-store.js';
 import { MarkerFile } from '../../src/storage/marker-file.js';
+import { PLANTED_READ_BUGS } from './planted-read-bugs.js';
 
 /** A bug, and the seed that found it last: it is tried first, and a change of the code may make another one find it. */
-interface Planted {
+export interface Planted {
   readonly foundWith: number;
   readonly bug: PlantedBug;
 }
@@ -308,6 +309,7 @@ export const PLANTED_BUGS: Readonly<Record<string, Planted>> = {
       },
     },
   },
+  ...PLANTED_READ_BUGS,
 };
 
 function coreOf(replica: Replica): RaftCore {
