@@ -16,6 +16,14 @@ const TABLE: readonly (readonly [pattern: string, matching: readonly string[], o
   ['**/foo', ['/foo', 'foo', 'a/foo', '/a/b/foo', '//foo'], ['/foo/', 'xfoo', '/.a/foo', '/foo/a']],
   ['/**/**/', ['/', '/a/', '/a/b/'], ['/a', 'a/', '', '/.a/']],
   ['/**/', ['/', '/a/', '/a/b/'], ['/a', 'a/', '', '/.a/']],
+  // A pattern that ends in a slash matches only names that do.
+  ['**/', ['/', 'a/', 'a/b/', '/a/', '//'], ['a', '/a', '.a/', '/.a/', 'a/b']],
+  ['**/**/', ['/', 'a/', 'a/b/', '/a/'], ['a', '/a', '.a/']],
+  ['/**/**/**/', ['/', '/a/', '/a/b/', '//'], ['/a', 'a/', '/.a/', '/a/.b/']],
+  ['/foo/**/', ['/foo/', '/foo/a/', '/foo//', '/foo/a/b/'], ['/foo', '/foo/a', '/foo/.a/', '/foobar/']],
+  ['/*/', ['/a/', '//'], ['/a', '/', '/.a/', '/a/b/']],
+  ['/foo/', ['/foo/'], ['/foo', '/foo//', '/foo/a']],
+  ['/$a/**/', ['/$a/', '/$a/b/'], ['/$a', '/$a/b', '/a/']],
   ['/*.x', ['/.x', '/a.x', '/a.b.x'], ['/.a.x', '/x', '/.xy']],
   ['[*]', ['*'], ['a', '']],
   ['[]]', [']'], ['[', '[]]']],
@@ -184,10 +192,35 @@ describe('glob', () => {
       assert.equal(glob.matches(subject), false);
       assert.ok(processorMs(() => glob.matches(subject)) < 300, pattern.slice(0, 20));
     }
-    // The contract's figure, for the contract's pattern.
-    const glob = compileGlob(`${'a*'.repeat(511)}b`);
-    assert.ok(processorMs(() => glob.matches(name)) < 5);
   });
+
+  // Where a match fails at its last character, whatever the pattern consists of: the contract's figure holds for each.
+  const letters = (count: number): string => 'a'.repeat(count);
+  const rare = (count: number): string => Array.from({ length: count }, (_, at) => String.fromCodePoint(0x100 + at)).join('');
+  const hostile: readonly (readonly [pattern: string, name: string])[] = [
+    [`*${letters(500)}b`, letters(1024)],
+    [`*${letters(1022)}b`, letters(1024)],
+    [`${'a*'.repeat(511)}b`, letters(1024)],
+    [`${'?*'.repeat(511)}b`, letters(1024)],
+    [`*${'a?'.repeat(500)}b`, letters(1024)],
+    [`*${'[a-b]'.repeat(200)}c`, letters(1024)],
+    [`*${'[!b]'.repeat(250)}/`, rare(512)],
+    [`*${[...rare(195)].map((member) => `[!${member}]`).join('')}/`, rare(512)],
+    [`*[${rare(500)}]/`, rare(512)],
+    [`*${letters(1000)}b`, rare(512)],
+    [`${'**/a/'.repeat(204)}b`, 'a/'.repeat(512)],
+    [`${'**/*a*/'.repeat(146)}b`, 'a/'.repeat(512)],
+    [`${'**/*a*/'.repeat(146)}b`, letters(1024)],
+    [`${'**/*/'.repeat(204)}b`, '/'.repeat(1024)],
+    [`${'.*/**/'.repeat(170)}b`, './'.repeat(512)],
+  ];
+  for (const [pattern, name] of hostile) {
+    test(`${pattern.slice(0, 12)}… of ${pattern.length} takes less than 5 ms on a name of ${name.length}`, () => {
+      const glob = compileGlob(pattern);
+      assert.equal(glob.matches(name), false);
+      assert.ok(processorMs(() => glob.matches(name)) < 5);
+    });
+  }
 });
 
 /** Processor time, the least of three: the machine may be busy with other tests. */
@@ -240,6 +273,52 @@ describe('glob against the reference', () => {
           assert.fail(`${JSON.stringify(pattern)} on ${JSON.stringify(name)}: ${glob.matches(name)}`);
       }
     }
+  });
+
+  // The states of a long pattern fill several words, between which each step carries.
+  test('agrees on long patterns and names', () => {
+    const part = fc.constantFrom('?', '[a-c]', '[!b]', '/', '.', 'b', 'é', '😀', 'a'.repeat(29), 'ab'.repeat(16), '/b'.repeat(15));
+    const wild = fc.constantFrom('*', '/**/', '');
+    fc.assert(
+      fc.property(
+        fc.array(part, { minLength: 1, maxLength: 8 }),
+        fc.array(wild, { maxLength: 3 }),
+        fc.infiniteStream(fc.nat()),
+        (parts, wilds, choices) => {
+          const choose = (count: number): number => (choices.next().value ?? 0) % count;
+          const units = [...parts];
+          for (const each of wilds) units.splice(choose(units.length + 1), 0, each);
+          const pattern = units.join('');
+          const reference = referenceGlob(pattern);
+          if (reference === undefined) return;
+          // Names that nearly match: what stands for each unit, or for a moment something else.
+          const standIns: Record<string, readonly string[]> = {
+            '*': ['', 'ab', 'a'.repeat(40)],
+            '/**/': ['/', '/b/', `/${'b/'.repeat(20)}`],
+          };
+          for (let round = 0; round < 8; round++) {
+            const name = units
+              .map((unit) => {
+                const choicesOf =
+                  standIns[unit] ?? (unit === '?' || unit.startsWith('[') ? ['a', 'c', 'b', '😀'] : [unit, unit, unit, `${unit}a`]);
+                return choicesOf[choose(choicesOf.length)] ?? '';
+              })
+              .join('');
+            assert.equal(compileGlob(pattern).matches(name), reference(name), `${pattern} on ${name}`);
+          }
+        },
+      ),
+      { numRuns: 400 },
+    );
+  });
+
+  test('agrees that a pattern which ends in a slash matches only names that do', () => {
+    fc.assert(
+      fc.property(patternText, nameText, (pattern, name) => {
+        fc.pre(name !== '' && referenceGlob(`${pattern}/`) !== undefined);
+        if (compileGlob(`${pattern}/`).matches(name)) assert.ok(name.endsWith('/'), `${pattern}/ on ${name}`);
+      }),
+    );
   });
 
   test('agrees on paths with several recursive parts and leading dots', () => {
