@@ -56,6 +56,24 @@ export const LIMITS = {
   /** Batches of one produce stream that were taken in and not yet answered. */
   produceStreamInFlight: 1024,
   produceStreamInFlightBytes: 8 * MiB,
+  /** Reads, lists of namespaces and backups that are open at once on one node. */
+  openReads: 8192,
+  /** What may wait for the next turn of readers' work, or for their memory … */
+  waitingReaders: 65536,
+  /** … and how long for memory, before it is refused. */
+  readWaitMs: 10_000,
+  /** Log records that a node holds for its readers while it goes through them. */
+  readRecordsBytes: 64 * MiB,
+  /** A reader that takes nothing for so long gives up the records that it holds, and reads them again. */
+  readStallMs: 250,
+  /** Responses that were encoded for one call and not yet taken by its connection … */
+  unsentBytesPerStream: 4 * MiB,
+  /** … and for all calls of a node: where they are more, each gets a smaller part. */
+  unsentBytes: 64 * MiB,
+  /** Lists of namespaces that are being made at once … */
+  namespaceLists: 16,
+  /** … and the names that one of them counts at a time, see talliedNamespaces. */
+  talliedNamespaceBytes: 4 * MiB,
   /** One read response message ends with the batch that reaches this: its buffers, twice that, are few and small enough for the C library to give back. */
   readResponseBytes: 128 * KiB,
 

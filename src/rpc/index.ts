@@ -1,3 +1,4 @@
+export { Allowance } from './allowance.js';
 export { type CallOptions, type ConnectionState, RpcClient, type RpcClientOptions } from './client.js';
 export { ClientDuplex, ClientReadable } from './client-call.js';
 export { MESSAGE_BYTES_MAX } from './connections.js';

@@ -9,6 +9,7 @@ import {
 import { FlotillaError } from '../base/index.js';
 import { iterate, type OnMessage, receiveAll } from './incoming.js';
 import { Outgoing } from './outgoing.js';
+import { ResponseSender, type UnsentResponses } from './response-sender.js';
 import { Malformed } from './service.js';
 import { statusFromError } from './status.js';
 
@@ -166,13 +167,16 @@ export function unaryCall(handler: UnaryHandler<unknown, unknown>, onInternalErr
 export function serverStreamCall(
   handler: ServerStreamHandler<unknown, unknown>,
   onInternalError: OnInternalError,
+  encoding: { readonly encode: (response: unknown) => Uint8Array; readonly unsent: UnsentResponses },
 ): handleServerStreamingCall<unknown, unknown> {
   return (surface) => {
     const call = new Call(surface, onInternalError);
     const { request } = surface;
-    const outgoing = new Outgoing<unknown>(surface);
-    call.onGone((error) => outgoing.break(error));
-    const stream: ServerStream<unknown> = { send: sender(call, outgoing) };
+    const responses = new ResponseSender<unknown>({ ...encoding, sink: surface, signal: () => call.signal });
+    call.onGone((error) => responses.break(error));
+    // Emitted after every end: a call that was answered may still have something that its connection has not taken.
+    surface.once('cancelled', () => responses.release());
+    const stream: ServerStream<unknown> = { send: sender(call, responses) };
     settle(call, surface, async () => {
       if (request instanceof Malformed) throw request.error;
       await handler(request, stream, call);
@@ -199,7 +203,7 @@ export function duplexCall(
   };
 }
 
-function sender(call: Call, outgoing: Outgoing<unknown>): ServerStream<unknown>['send'] {
+function sender(call: Call, outgoing: Pick<ServerStream<unknown>, 'send'>): ServerStream<unknown>['send'] {
   return (message) => {
     call.flushHeaders();
     return outgoing.send(message);

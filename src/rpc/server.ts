@@ -4,6 +4,7 @@ import { assert, present } from '../base/index.js';
 import { type KeepaliveOptions, serverOptions } from './connections.js';
 import { Listener } from './listener.js';
 import { addReflection } from './reflection.js';
+import { UnsentResponses } from './response-sender.js';
 import {
   type DuplexHandler,
   duplexCall,
@@ -14,7 +15,7 @@ import {
   unaryCall,
 } from './server-call.js';
 import { raiseConnectionWindows, raiseServerWindows } from './server-windows.js';
-import { type RequestOf, type ResponseOf, type RpcMethod, type RpcService, toServiceDefinition } from './service.js';
+import { type RequestOf, type ResponseOf, type RpcMethod, type RpcService, serialise, toServiceDefinition } from './service.js';
 
 export interface RpcServerOptions extends KeepaliveOptions {
   /**
@@ -44,6 +45,7 @@ export class RpcServer {
   private readonly health = new HealthImplementation({ '': 'NOT_SERVING' });
   private readonly options: RpcServerOptions;
   private readonly services: string[] = [];
+  private readonly unsent = new UnsentResponses();
   private listener: Listener | undefined;
 
   constructor(options: RpcServerOptions) {
@@ -63,7 +65,7 @@ export class RpcServer {
     const { onInternalError } = this.options;
     const implementation: Record<string, UntypedHandleCall> = {};
     for (const [key, method] of Object.entries(service.methods)) {
-      implementation[key] = wrap(method, handlers[key], onInternalError);
+      implementation[key] = wrap(method, handlers[key], onInternalError, this.unsent);
     }
     this.server.addService(toServiceDefinition(service, onInternalError), implementation);
     this.services.push(service.fullName);
@@ -103,11 +105,12 @@ export class RpcServer {
 
 type ErasedHandler = UnaryHandler<unknown, unknown> & ServerStreamHandler<unknown, unknown> & DuplexHandler<unknown, unknown>;
 
-function wrap(method: RpcMethod, handler: unknown, onInternalError: OnInternalError): UntypedHandleCall {
+function wrap(method: RpcMethod, handler: unknown, onInternalError: OnInternalError, unsent: UnsentResponses): UntypedHandleCall {
   assert(typeof handler === 'function', `${method.name} has no handler`);
   assert(method.responseStream || !method.requestStream, `${method.name} streams only requests: no service of ours does`);
   // `Handlers` has checked that this function suits its method's kind; the three branches below are those kinds.
   const erased = present(handler, method.name) as ErasedHandler;
   if (!method.responseStream) return unaryCall(erased, onInternalError);
-  return method.requestStream ? duplexCall(erased, onInternalError) : serverStreamCall(erased, onInternalError);
+  if (method.requestStream) return duplexCall(erased, onInternalError);
+  return serverStreamCall(erased, onInternalError, { encode: (response) => serialise(method.responseType, response), unsent });
 }

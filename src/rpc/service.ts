@@ -92,6 +92,8 @@ export function toServiceDefinition(service: RpcService, onFailedEncoding: (erro
       requestSerialize: (message: unknown) => serialise(method.requestType, message),
       requestDeserialize: (bytes: Buffer) => deserialiseRequest(method.requestType, bytes),
       responseSerialize: (message: unknown) => {
+        // The responses of a server stream come encoded: see response-sender.ts.
+        if (Buffer.isBuffer(message)) return message;
         try {
           return serialise(method.responseType, message);
         } catch (error) {

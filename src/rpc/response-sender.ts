@@ -1,0 +1,126 @@
+import { LIMITS } from '../base/index.js';
+import { Allowance } from './allowance.js';
+
+/** The part of a grpc-js stream that sends. */
+interface ResponseSink {
+  write(message: unknown, written: () => void): unknown;
+}
+
+const clock = {
+  after: (delayMs: number, run: () => void) => {
+    const timeout = setTimeout(run, delayMs);
+    return { cancel: () => clearTimeout(timeout) };
+  },
+};
+
+/**
+ * What all calls of a server have encoded and their connections have not yet
+ * taken. Each call may have a fair part of the whole.
+ */
+export class UnsentResponses {
+  readonly room = new Allowance({
+    clock,
+    amount: LIMITS.unsentBytes,
+    refusal:
+      'this node holds as much for readers as it may, and they do not take it: use another node, or try again; whoever reads slowly should ask for less at a time',
+  });
+  /** Calls that have something unsent. */
+  holders = 0;
+
+  /** What one call may have unsent before it waits. */
+  get bytesPerCall(): number {
+    return Math.min(LIMITS.unsentBytesPerStream, LIMITS.unsentBytes / Math.max(1, this.holders));
+  }
+}
+
+/**
+ * Sends the responses of one call under flow control. grpc-js and Node.js queue
+ * without bound what they are given, and the first of them counts messages
+ * where bytes matter: so each response is encoded here, and none is handed over
+ * while too much of what was has not been taken.
+ */
+export class ResponseSender<Message> {
+  private readonly sink: ResponseSink;
+  private readonly encode: (message: Message) => Uint8Array;
+  private readonly unsent: UnsentResponses;
+  private readonly signal: () => AbortSignal;
+  private messages = 0;
+  private bytes = 0;
+  private state: 'open' | 'released' = 'open';
+  private onTaken: (() => void) | undefined;
+  private onBroken: ((error: Error) => void) | undefined;
+  private broken: Error | undefined;
+
+  /** `signal` is aborted when the caller goes away. */
+  constructor(options: {
+    sink: ResponseSink;
+    encode: (message: Message) => Uint8Array;
+    unsent: UnsentResponses;
+    signal: () => AbortSignal;
+  }) {
+    this.sink = options.sink;
+    this.encode = options.encode;
+    this.unsent = options.unsent;
+    this.signal = options.signal;
+  }
+
+  /** Undefined where the next response may follow at once, else a promise of that; one at a time. Rejects once the call is broken. */
+  send(message: Message): Promise<void> | undefined {
+    if (this.broken !== undefined) return observed(Promise.reject(this.broken));
+    const room = this.unsent.room.take(0, this.unsent.room.isOpen ? undefined : this.signal());
+    if (room === undefined) return this.write(message);
+    return observed(room.then(() => (this.broken === undefined ? this.write(message) : Promise.reject(this.broken))));
+  }
+
+  /** From now on nothing can be sent; whoever waits hears why. */
+  break(error: Error): void {
+    this.broken ??= error;
+    this.onBroken?.(this.broken);
+    this.release();
+  }
+
+  /** The connection will take no more of it: it is gone, or the call is over. */
+  release(): void {
+    if (this.state === 'released') return;
+    this.state = 'released';
+    if (this.messages > 0) this.unsent.holders--;
+    this.unsent.room.give(this.bytes);
+    this.messages = 0;
+    this.bytes = 0;
+  }
+
+  private write(message: Message): Promise<void> | undefined {
+    const encoded = this.encode(message);
+    const { byteLength } = encoded;
+    if (this.messages++ === 0) this.unsent.holders++;
+    this.bytes += byteLength;
+    this.unsent.room.takeMore(byteLength);
+    this.sink.write(encoded, () => this.taken(byteLength));
+    if (this.mayGoOn) return undefined;
+    return observed(
+      new Promise((resolve, reject) => {
+        this.onTaken = resolve;
+        this.onBroken = reject;
+      }),
+    );
+  }
+
+  private get mayGoOn(): boolean {
+    return this.messages < LIMITS.unsentMessagesPerStream && this.bytes < this.unsent.bytesPerCall;
+  }
+
+  private taken(bytes: number): void {
+    if (this.state === 'released') return;
+    this.messages--;
+    this.bytes -= bytes;
+    if (this.messages === 0) this.unsent.holders--;
+    this.unsent.room.give(bytes);
+    if (this.mayGoOn || this.messages === 0) this.onTaken?.();
+  }
+}
+
+/** A sender that does not wait learns of the break in another way: a promise it drops must not end the process. */
+function observed(promise: Promise<void>): Promise<void> {
+  promise.catch(() => undefined);
+  return promise;
+}
