@@ -7,3 +7,4 @@ export * from './limits.js';
 export * from './min-heap.js';
 export * from './quantities.js';
 export * from './random.js';
+export * from './work.js';

@@ -1,4 +1,4 @@
-import { actorId, counter, LIMITS, present, readUint64, viewOf } from '../base/index.js';
+import { actorId, counter, finish, LIMITS, present, readUint64, viewOf, type Work } from '../base/index.js';
 import type { EventId } from '../event/index.js';
 import { BodyCursor, malformed } from './body-cursor.js';
 import { BODY_COLUMNS, BODY_VERSION, PARENT_BYTES } from './body-format.js';
@@ -42,6 +42,11 @@ export interface BodyReader {
  * business of `checkPackedBody`, where a body enters.
  */
 export function openBody(body: Uint8Array): BodyReader {
+  return finish(openingBody(body));
+}
+
+/** {@link openBody}, with places to interrupt it. */
+export function* openingBody(body: Uint8Array): Work<BodyReader> {
   const cursor = new BodyCursor(body);
   if (cursor.array('it', BODY_COLUMNS) !== BODY_COLUMNS) throw malformed(`it does not have ${BODY_COLUMNS} columns`);
   const version = cursor.number('version');
@@ -49,24 +54,64 @@ export function openBody(body: Uint8Array): BodyReader {
   const count = cursor.number('count');
   if (count < 1 || count > LIMITS.eventsPerBatch) throw malformed(`it has ${count} events, where 1 to ${LIMITS.eventsPerBatch} may be`);
   const namespaces = readTexts(cursor, count, 'namespaces');
+  while (readMore(namespaces, cursor)) yield;
   const { offsets, uniformLength } = readLengths(cursor, count);
   const data = cursor.binary('data');
   const dataBytes = uniformLength === undefined ? (offsets?.[count] ?? 0) : uniformLength * count;
   if (data.byteLength !== dataBytes) throw malformed(`it has ${data.byteLength} bytes of data where the lengths add up to ${dataBytes}`);
   const parents = readParents(cursor, count);
   const types = readOptionalTexts(cursor, count, 'types');
+  while (readMore(types, cursor)) yield;
   const contentTypes = readOptionalTexts(cursor, count, 'content types');
-  const metadata = readMetadata(cursor, count);
+  while (readMore(contentTypes, cursor)) yield;
+  const metadata = cursor.skipNil() ? undefined : yield* readMetadata(cursor, count);
   cursor.end();
-  return new Columns({ count, namespaces, offsets, uniformLength, data, parents, types, contentTypes, metadata });
+  return new Columns({
+    count,
+    namespaces: columnOf(namespaces),
+    offsets,
+    uniformLength,
+    data,
+    parents,
+    types: types && columnOf(types),
+    contentTypes: contentTypes && columnOf(contentTypes),
+    metadata,
+  });
 }
 
-function readTexts(cursor: BodyCursor, count: number, what: string): TextColumn {
+/** So many texts are read without an interruption. */
+const TEXTS_AT_ONCE = 256;
+
+/** A column of which the first texts have been read. */
+interface UnreadTexts {
+  readonly what: string;
+  /** Number of events. */
+  readonly count: number;
+  /** Number of texts. */
+  readonly length: number;
+  readonly distinct: string[];
+  index: TextColumn['index'];
+}
+
+function readTexts(cursor: BodyCursor, count: number, what: string): UnreadTexts {
   const length = cursor.array(what, count);
   if (length === 0) throw malformed(`${what} is empty`);
-  const distinct: string[] = [];
-  for (let at = 0; at < length; at++) distinct.push(cursor.text(what));
-  return { distinct, index: length === 1 ? readNoIndex(cursor, what) : readIndex(cursor, count, length, what) };
+  return { what, count, length, distinct: [], index: undefined };
+}
+
+/** Reads some texts, and the index behind the last; whether there are more. */
+function readMore(texts: UnreadTexts | undefined, cursor: BodyCursor): boolean {
+  if (texts === undefined) return false;
+  const { what, count, length, distinct } = texts;
+  const end = Math.min(length, distinct.length + TEXTS_AT_ONCE);
+  while (distinct.length < end) distinct.push(cursor.text(what));
+  if (end < length) return true;
+  texts.index = length === 1 ? readNoIndex(cursor, what) : readIndex(cursor, count, length, what);
+  return false;
+}
+
+function columnOf({ distinct, index }: UnreadTexts): TextColumn {
+  return { distinct, index };
 }
 
 function readNoIndex(cursor: BodyCursor, what: string): undefined {
@@ -124,7 +169,7 @@ function readParents(cursor: BodyCursor, count: number): DataView | undefined {
   return view;
 }
 
-function readOptionalTexts(cursor: BodyCursor, count: number, what: string): TextColumn | undefined {
+function readOptionalTexts(cursor: BodyCursor, count: number, what: string): UnreadTexts | undefined {
   if (cursor.skipNil()) return undefined;
   if (cursor.array(what, 2) !== 2) throw malformed(`${what} is not a pair`);
   return readTexts(cursor, count, what);
@@ -132,11 +177,18 @@ function readOptionalTexts(cursor: BodyCursor, count: number, what: string): Tex
 
 type Metadata = readonly (readonly string[] | undefined)[];
 
-function readMetadata(cursor: BodyCursor, count: number): Metadata | undefined {
-  if (cursor.skipNil()) return undefined;
+function* readMetadata(cursor: BodyCursor, count: number): Work<Metadata> {
   if (cursor.array('metadata', count) !== count) throw malformed(`metadata is not that of ${count} events`);
   const events: (readonly string[] | undefined)[] = [];
-  for (let at = 0; at < count; at++) events.push(cursor.skipNil() ? undefined : readPairs(cursor));
+  let texts = 0;
+  for (let at = 0; at < count; at++) {
+    const pairs = cursor.skipNil() ? undefined : readPairs(cursor);
+    events.push(pairs);
+    texts += 1 + (pairs?.length ?? 0);
+    if (texts < TEXTS_AT_ONCE) continue;
+    texts = 0;
+    yield;
+  }
   return events;
 }
 

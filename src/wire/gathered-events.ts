@@ -133,22 +133,28 @@ export class GatheredEvents {
     }
   }
 
-  toEvents(): Event[] {
+  /** One after the other, each decoded when it is asked for. */
+  *events(): Generator<Event, void, void> {
     const { body } = this;
-    const events: Event[] = [];
-    this.forEach((position, eventCounter, actor, timestampMs) => {
-      events.push({
-        id: { counter: eventCounter, actor },
-        parentId: body.parentOf(position),
-        namespace: body.namespaceOf(position),
-        timestampMs,
-        data: body.dataOf(position),
-        type: body.typeOf(position),
-        contentType: body.contentTypeOf(position),
-        metadata: body.metadataOf(position),
-      });
-    });
-    return events;
+    let position = 0;
+    for (const { end, actor, timestampMs } of this.stamps) {
+      for (; position < end; position++) {
+        yield {
+          id: { counter: this.counterOf(position), actor },
+          parentId: body.parentOf(position),
+          namespace: body.namespaceOf(position),
+          timestampMs,
+          data: body.dataOf(position),
+          type: body.typeOf(position),
+          contentType: body.contentTypeOf(position),
+          metadata: body.metadataOf(position),
+        };
+      }
+    }
+  }
+
+  toEvents(): Event[] {
+    return [...this.events()];
   }
 }
 

@@ -1,8 +1,9 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import fc from 'fast-check';
+import { finish } from '../../src/base/index.js';
 import { compileGlob, formatEventId, type NewEvent } from '../../src/event/index.js';
-import { eventsOf, packBody, selectEvents } from '../../src/wire/index.js';
+import { eventsOf, openingStoredBatch, packBody, selectEvents, selectingEvents } from '../../src/wire/index.js';
 import { anyBatch, normalised, storedBatch } from './event-arbitrary.js';
 
 const event = (namespace: string): NewEvent => ({ namespace, data: Buffer.from(namespace) });
@@ -80,4 +81,26 @@ describe('events of a stored batch', () => {
   test('a batch with unknown flags asks for a newer version', () => {
     assert.throws(() => eventsOf(storedBatch(packBody([event('/a')]), { flags: 1 })), { code: 'FOREIGN_NODE', message: /newer/ });
   });
+});
+
+test('work that may be interrupted comes to the same, and says so often where a batch has many long names', () => {
+  fc.assert(
+    fc.property(
+      anyBatch,
+      fc.constantFrom('/**/*', '/*', '/a/**', '/none'),
+      fc.nat({ max: 30 }),
+      fc.nat({ max: 60 }),
+      (events, pattern, after, before) => {
+        const batch = storedBatch(packBody(events));
+        const glob = compileGlob(pattern);
+        assert.deepEqual(finish(selectingEvents(batch, glob, after, before)), selectEvents(batch, glob, after, before));
+      },
+    ),
+  );
+  const many = Array.from({ length: 4000 }, (_, at) => event(`/${'a'.repeat(900)}${at}`));
+  const places = [...selectingEvents(storedBatch(packBody(many)), compileGlob('/*b'), 0, Number.POSITIVE_INFINITY)].length;
+  assert.ok(places >= 4000 / 16, `${places} places to interrupt it`);
+  const metadata = new Map(Array.from({ length: 500 }, (_, at) => [`key ${at}`, 'value']));
+  const described = Array.from({ length: 100 }, () => ({ ...event('/a'), metadata }));
+  assert.ok([...openingStoredBatch(storedBatch(packBody(described)))].length >= 100);
 });
