@@ -3,6 +3,8 @@ import type { GroupLog, Replica, Storage } from '../replica/index.js';
 import type { Handlers, ServerStream } from '../rpc/index.js';
 import { encodeCheckpoint, type LogTail, type proto, tailAfter } from '../wire/index.js';
 import { type CommittedEnd, committedEnd } from './committed-end.js';
+import { HeldRecords } from './held-records.js';
+import type { Reader, Reading } from './reading.js';
 import { findStream, requireIncarnation, type Streams } from './streams.js';
 
 /** What the backup service needs to know of its node. */
@@ -11,16 +13,26 @@ export interface BackupSource {
   /** Empty while the cluster is still forming. */
   readonly clusterId: () => string;
   readonly storage: Pick<Storage, 'group'>;
+  readonly reading: Reading;
 }
 
 type LogSink = ServerStream<proto.ReadLogResponse>;
 
 /** proto/flotilla/v1/backup_service.proto. Each reader has a cursor of its own, and goes at its own pace. */
 export function backupHandlers(source: BackupSource): Handlers<typeof proto.BackupServiceDefinition> {
-  return { readLog: (request, sink) => readLog(source, request, sink) };
+  const { reading } = source;
+  return {
+    readLog: (request, sink, { signal }) =>
+      reading.admit(() => readLog(source, request, sink, { reading, signal, turns: reading.turnsOf(signal) })),
+  };
 }
 
-async function readLog(source: BackupSource, { stream, after, incarnation }: proto.ReadLogRequest, sink: LogSink): Promise<void> {
+async function readLog(
+  source: BackupSource,
+  { stream, after, incarnation }: proto.ReadLogRequest,
+  sink: LogSink,
+  reader: Reader,
+): Promise<void> {
   const replica = findStream(source.streams, stream);
   requireIncarnation(replica, incarnation);
   const end = await committedEnd(replica);
@@ -38,14 +50,35 @@ async function readLog(source: BackupSource, { stream, after, incarnation }: pro
     const piece = checkpoint.bytes.subarray(offset, offset + LIMITS.snapshotChunkBytes);
     await sink.send({ content: { $case: 'checkpoint', value: piece } });
   }
-  await sendRecords(replica, logIndex(after?.index ?? checkpoint.index), end.index, sink);
+  await sendRecords(replica, { after: logIndex(after?.index ?? checkpoint.index), through: end.index }, sink, reader);
 }
 
-async function sendRecords(replica: Replica, after: LogIndex, through: LogIndex, sink: LogSink): Promise<void> {
-  for (let next = logIndex(after + 1); next <= through; ) {
-    const records = await replica.read(next, through, LIMITS.readChunkBytes);
-    await sink.send({ content: { $case: 'records', value: { records: records.map(({ bytes }) => bytes) } } });
-    next = advanced(next, logIndex(next + records.length), 'copying the log');
+async function sendRecords(replica: Replica, range: { after: LogIndex; through: LogIndex }, sink: LogSink, reader: Reader): Promise<void> {
+  for (let next = logIndex(range.after + 1); next <= range.through; ) {
+    if (reader.turns.isDue) await reader.turns.next();
+    const { count, taken } = await sendSomeRecords(replica, next, range.through, sink, reader);
+    await taken;
+    next = advanced(next, logIndex(next + count), 'copying the log');
+  }
+}
+
+/** They are not held while the reader's pace is waited for. */
+async function sendSomeRecords(
+  replica: Replica,
+  from: LogIndex,
+  through: LogIndex,
+  sink: LogSink,
+  { reading, signal }: Reader,
+): Promise<{ count: number; taken: Promise<void> | undefined }> {
+  const held = new HeldRecords(reading.records);
+  try {
+    await held.reserve(signal);
+    const records = await replica.read(from, through, LIMITS.readChunkBytes);
+    const taken = sink.send({ content: { $case: 'records', value: { records: records.map(({ bytes }) => bytes) } } });
+    taken?.catch(() => undefined);
+    return { count: records.length, taken };
+  } finally {
+    held.release();
   }
 }
 

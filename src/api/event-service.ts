@@ -8,11 +8,14 @@ import { receiptFor, takeIn } from './ingest.js';
 import { ProduceSession } from './produce.js';
 import { ReadSession } from './read.js';
 import { planRead } from './read-plan.js';
+import { Reading } from './reading.js';
 import { findStream, type Streams, withLeader } from './streams.js';
 
 /** Append, Produce, Read, Get and OpenProducer of proto/flotilla/v1/event_service.proto. */
 export class EventService {
   readonly handlers: Handlers<typeof proto.EventServiceDefinition>;
+  /** What this node's readers share. */
+  readonly reading = new Reading();
   private readonly streams: Streams;
   private readonly limits: EventLimits;
   private readonly metrics: Metrics;
@@ -29,7 +32,7 @@ export class EventService {
       append: (request) => this.track(this.append(request)),
       produce: (stream) => this.track(this.produce(new ProduceSession({ ...options, stream }))),
       read: (request, stream, call) => this.read(request, stream, call),
-      get: (request) => this.get(request),
+      get: (request, call) => this.get(request, call),
       openProducer: (request) => this.openProducer(request),
     };
   }
@@ -94,11 +97,11 @@ export class EventService {
     }
   }
 
-  private async get(request: proto.GetRequest): Promise<proto.GetResponse> {
+  private async get(request: proto.GetRequest, call: CallContext): Promise<proto.GetResponse> {
     if (this.stopping !== undefined) throw this.stopping;
     const replica = findStream(this.streams, request.stream);
     try {
-      return await getEvent(request, replica);
+      return await getEvent(request, replica, this.reading, call.signal);
     } catch (error) {
       throw withLeader(error, this.streams.leaderAddress(replica));
     }
@@ -114,7 +117,8 @@ export class EventService {
     };
     this.metrics.readStreams.inc();
     try {
-      await new ReadSession({ replica, plan, stream, call, onSent }).run();
+      const { reading } = this;
+      await reading.admit(() => new ReadSession({ replica, plan, stream, call, reading, onSent }).run());
     } catch (error) {
       throw withLeader(error, this.streams.leaderAddress(replica));
     } finally {

@@ -3,5 +3,6 @@ export { type ClusterView, clusterHandlers } from './cluster-service.js';
 export { EventService } from './event-service.js';
 export { handOver, type MembersView, takeInMember } from './members.js';
 export { namespaceHandlers } from './namespace-service.js';
+export { Reading } from './reading.js';
 export { streamHandlers } from './stream-service.js';
 export type { Streams } from './streams.js';

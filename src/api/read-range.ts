@@ -1,10 +1,12 @@
-import { type LogIndex, logIndex } from '../base/index.js';
+import { type LogIndex, logIndex, type Work } from '../base/index.js';
 import type { Glob, StoredBatch } from '../event/index.js';
-import type { Replica } from '../replica/index.js';
-import { batchesOf, type LogRecord, type Selection, selectEvents } from '../wire/index.js';
+import { inTurns, type Replica } from '../replica/index.js';
+import { batchesOf, type LogRecord, type Selection, selectEvents, selectingEvents } from '../wire/index.js';
 import { backwardRecords } from './backward-records.js';
+import { HeldRecords } from './held-records.js';
 import type { ReadPlan } from './read-plan.js';
 import { endPosition, firstPosition, lastCounterAt, startPosition } from './read-position.js';
+import type { Reader } from './reading.js';
 
 /** Which events a read is about: those between its bounds that have a namespace which the glob matches. */
 export interface ReadRange {
@@ -26,7 +28,7 @@ export interface ReadRange {
  * that are events must be events of this stream: a position of another history
  * would silently skip or repeat some.
  */
-export async function resolveRange(replica: Replica, plan: ReadPlan, end: LogIndex, signal: AbortSignal): Promise<ReadRange> {
+export async function resolveRange(replica: Replica, plan: ReadPlan, end: LogIndex, reader: Reader): Promise<ReadRange> {
   const { glob, sinceMs, untilMs } = plan;
   const start = plan.start === undefined ? firstPosition(replica) : await startPosition(replica, plan.start);
   const stop = plan.end === undefined ? undefined : await endPosition(replica, plan.end);
@@ -43,7 +45,7 @@ export async function resolveRange(replica: Replica, plan: ReadPlan, end: LogInd
     untilMs,
   };
   if (plan.fromNow) return await behindEnd(replica, range, end);
-  return plan.last === Number.POSITIVE_INFINITY ? range : await lastOf(replica, range, plan.last, signal);
+  return plan.last === Number.POSITIVE_INFINITY ? range : await lastOf(replica, range, plan.last, reader);
 }
 
 /** A record's batches that may hold events of the range. */
@@ -57,6 +59,11 @@ export function selectOf(range: ReadRange, batch: StoredBatch): Selection {
   return selectEvents(batch, range.glob, range.afterCounter, range.beforeCounter);
 }
 
+/** {@link selectOf}, with places to interrupt it. */
+export function selectingOf(range: ReadRange, batch: StoredBatch): Work<Selection> {
+  return selectingEvents(batch, range.glob, range.afterCounter, range.beforeCounter);
+}
+
 /** What comes from now on: nothing of what there is has to be looked at for it. */
 async function behindEnd(replica: Replica, range: ReadRange, end: LogIndex): Promise<ReadRange> {
   const first = logIndex(Math.max(range.first, end + 1));
@@ -64,11 +71,22 @@ async function behindEnd(replica: Replica, range: ReadRange, end: LogIndex): Pro
 }
 
 /** The end of a range: it begins with the last `count` of its events. */
-async function lastOf(replica: Replica, range: ReadRange, count: number, signal: AbortSignal): Promise<ReadRange> {
+async function lastOf(replica: Replica, range: ReadRange, count: number, reader: Reader): Promise<ReadRange> {
+  const held = new HeldRecords(reader.reading.records);
+  try {
+    await held.reserve(reader.signal);
+    return await searchLast(replica, range, count, reader);
+  } finally {
+    held.release();
+  }
+}
+
+async function searchLast(replica: Replica, range: ReadRange, count: number, { signal, turns }: Reader): Promise<ReadRange> {
   let missing = count;
   for await (const record of backwardRecords(replica, range, signal)) {
     for (const batch of batchesIn(range, record).reverse()) {
-      const selection = selectOf(range, batch);
+      if (turns.isDue) await turns.next();
+      const selection = await inTurns(turns, selectingOf(range, batch));
       const { baseCounter, count: events } = batch.header;
       const selected = selection === 'all' ? events : selection === 'none' ? 0 : selection.length;
       if (selected < missing) {

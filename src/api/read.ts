@@ -1,14 +1,16 @@
-import { advanced, FlotillaError, type LogIndex, logIndex } from '../base/index.js';
-import { formatEventId } from '../event/index.js';
-import type { GlobReads, Replica } from '../replica/index.js';
+import { advanced, FlotillaError, LIMITS, type LogIndex, logIndex, MinHeap } from '../base/index.js';
+import { type Event, formatEventId } from '../event/index.js';
+import { type GlobReads, inTurns, type LogMatches, type Replica, type Turns } from '../replica/index.js';
 import type { CallContext, ServerStream } from '../rpc/index.js';
 import { type GatheredEvents, type LogRecord, proto } from '../wire/index.js';
 import { backwardRecords } from './backward-records.js';
 import { type CommittedEnd, committedEnd } from './committed-end.js';
-import { ReadChunks } from './read-chunks.js';
+import { HeldRecords } from './held-records.js';
+import { ReadChunks, ReaderStalled } from './read-chunks.js';
 import type { ReadPlan } from './read-plan.js';
 import { keptFrom, lastCounterAt, locate } from './read-position.js';
-import { batchesIn, type ReadRange, resolveRange, selectOf } from './read-range.js';
+import { batchesIn, type ReadRange, resolveRange, selectingOf, selectOf } from './read-range.js';
+import type { Reading } from './reading.js';
 
 /** Sends what a plan asks for, at the reader's pace; each reader has a cursor of its own. */
 export class ReadSession {
@@ -17,25 +19,34 @@ export class ReadSession {
   private readonly call: CallContext;
   private readonly chunks: ReadChunks;
   private readonly matching: GlobReads;
+  private readonly reading: Reading;
+  private readonly turns: Turns;
+  /** Bytes of batches since the last look at the time. */
+  private worked = 0;
 
   constructor(options: {
     replica: Replica;
     plan: ReadPlan;
     stream: ServerStream<proto.ReadResponse>;
     call: CallContext;
+    reading: Reading;
     onSent: (events: number, bytes: number) => void;
   }) {
     this.replica = options.replica;
     this.plan = options.plan;
     this.call = options.call;
-    this.matching = this.replica.byNamespace().matching(this.plan.glob);
-    this.chunks = new ReadChunks({ ...options.plan, stream: options.stream, onSent: options.onSent });
+    this.reading = options.reading;
+    this.turns = this.reading.turnsOf(this.call.signal);
+    this.matching = this.replica.byNamespace(this.turns).matching(this.plan.glob);
+    this.chunks = new ReadChunks({ ...options.plan, stream: options.stream, turns: this.turns, onSent: options.onSent });
   }
 
   async run(): Promise<void> {
     const { plan, replica, call } = this;
+    if (this.turns.isDue) await this.turns.next();
     const end = await this.findEnd();
-    const range = await resolveRange(replica, plan, end.index, call.signal);
+    if (this.turns.isDue) await this.turns.next();
+    const range = await resolveRange(replica, plan, end.index, { signal: call.signal, reading: this.reading, turns: this.turns });
     await this.chunks.sendStarted({ incarnation: replica.incarnation, endId: await this.endId(end.index), confirmed: end.confirmed });
     try {
       await this.send(range);
@@ -86,26 +97,81 @@ export class ReadSession {
     let next = first;
     while (next <= last && !this.chunks.isDone) {
       if (this.call.signal.aborted) throw new FlotillaError('CANCELLED', 'the reader is gone');
-      next = await keptFrom(this.replica, next, range.afterCounter);
+      if (this.turns.isDue) await this.turns.next();
+      const rest = this.restOf(range);
+      next = await keptFrom(this.replica, next, rest.afterCounter);
       if (next > last) break;
-      const found = await this.matching.next(next, last);
-      if (found.kind === 'records') for (const record of found.records) await this.sendRecord(range, record);
-      else if (found.ordered) for (const pack of found.gathered) await this.sendPacks(range, [pack]);
-      else await this.sendPacks(range, found.gathered);
-      next = advanced(next, logIndex(found.through + 1), 'a read');
+      next = await this.sendSome(rest, next, last);
     }
     await this.chunks.flush();
     return next;
   }
 
-  private async sendBackwards(range: ReadRange): Promise<void> {
-    for await (const record of backwardRecords(this.replica, range, this.call.signal)) {
-      // What retention has removed meanwhile is not there any more: the read ends where the stream begins by now.
-      const { firstCounter } = this.replica.stream.first;
-      await this.sendRecord({ ...range, afterCounter: Math.max(range.afterCounter, firstCounter - 1) }, record);
-      if (this.chunks.isDone) break;
+  /** One step; returns the index to go on from, which is the same one where the reader stalled within its record. */
+  private async sendSome(range: ReadRange, next: LogIndex, last: LogIndex): Promise<LogIndex> {
+    let at = next;
+    const held = new HeldRecords(this.reading.records);
+    try {
+      await held.reserve(this.call.signal);
+      const found = await this.matching.next(next, last);
+      held.hold(bytesOf(found));
+      if (found.kind === 'records') {
+        for (const record of found.records) {
+          at = record.index;
+          await this.sendRecord(range, record);
+        }
+      } else if (found.ordered) for (const pack of found.gathered) await this.sendPacks(range, [pack]);
+      else await this.sendPacks(range, found.gathered);
+      return advanced(next, logIndex(found.through + 1), 'a read');
+    } catch (error) {
+      if (!(error instanceof ReaderStalled)) throw error;
+      await this.matching.forget();
+      held.release();
+      await error.taken;
+      return at;
+    } finally {
+      held.release();
     }
+  }
+
+  /** What is still to be sent of a range. */
+  private restOf(range: ReadRange): ReadRange {
+    const { lastCounter } = this.chunks;
+    if (lastCounter === undefined) return range;
+    return this.plan.backwards
+      ? { ...range, beforeCounter: Math.min(range.beforeCounter, lastCounter) }
+      : { ...range, afterCounter: Math.max(range.afterCounter, lastCounter) };
+  }
+
+  private async sendBackwards(range: ReadRange): Promise<void> {
+    let last: LogIndex | undefined = range.last;
+    while (last !== undefined) last = await this.sendSomeBackwards({ ...this.restOf(range), last });
     await this.chunks.flush();
+  }
+
+  /** Where to go on; undefined at the end. */
+  private async sendSomeBackwards(range: ReadRange): Promise<LogIndex | undefined> {
+    let at = range.last;
+    const held = new HeldRecords(this.reading.records);
+    try {
+      await held.reserve(this.call.signal);
+      for await (const record of backwardRecords(this.replica, range, this.call.signal)) {
+        at = record.index;
+        held.hold(Math.max(LIMITS.readChunkBytes, record.bytes.byteLength));
+        // What retention has removed meanwhile is not there any more: the read ends where the stream begins by now.
+        const { firstCounter } = this.replica.stream.first;
+        await this.sendRecord({ ...range, afterCounter: Math.max(range.afterCounter, firstCounter - 1) }, record);
+        if (this.chunks.isDone) break;
+      }
+      return undefined;
+    } catch (error) {
+      if (!(error instanceof ReaderStalled)) throw error;
+      held.release();
+      await error.taken;
+      return at;
+    } finally {
+      held.release();
+    }
   }
 
   private async follow(range: ReadRange, first: LogIndex): Promise<void> {
@@ -123,10 +189,7 @@ export class ReadSession {
     if (pack !== undefined && packs.length === 1 && pack.firstCounter > range.afterCounter && pack.lastCounter < range.beforeCounter) {
       return await this.chunks.addPack(pack);
     }
-    const events = packs
-      .flatMap((each) => each.toEvents())
-      .filter(({ id }) => id.counter > range.afterCounter && id.counter < range.beforeCounter);
-    await this.chunks.addSingly(events.sort((left, right) => left.id.counter - right.id.counter));
+    await this.chunks.addSingly(eventsOfPacks(range, packs));
   }
 
   private async sendRecord(range: ReadRange, record: LogRecord): Promise<void> {
@@ -134,8 +197,40 @@ export class ReadSession {
     if (this.plan.backwards) batches.reverse();
     for (const batch of batches) {
       if (this.chunks.isDone) return;
-      const pending = this.chunks.add(batch, selectOf(range, batch));
+      this.worked += batch.bytes.byteLength;
+      if (this.worked >= BYTES_AT_ONCE) {
+        this.worked = 0;
+        if (this.turns.isDue) await this.turns.next();
+      }
+      const small = batch.bytes.byteLength <= BYTES_AT_ONCE;
+      const selection = small ? selectOf(range, batch) : await inTurns(this.turns, selectingOf(range, batch));
+      const pending = this.chunks.add(batch, selection);
       if (pending !== undefined) await pending;
     }
+  }
+}
+
+/** So much of a log is selected from between two looks at the time; the worst glob takes a millisecond for it. */
+const BYTES_AT_ONCE = 8 * 1024;
+
+function bytesOf(found: LogMatches): number {
+  const parts = found.kind === 'records' ? found.records : found.gathered;
+  return parts.reduce((sum, { bytes }) => sum + bytes.byteLength, 0);
+}
+
+/** Of several packs, the events of a range by their counters; undefined for one that is not of it. */
+function* eventsOfPacks(range: ReadRange, packs: readonly GatheredEvents[]): Generator<Event | undefined, void, void> {
+  const heads = new MinHeap<{ readonly event: Event; readonly rest: Iterator<Event> }>(
+    (left, right) => left.event.id.counter - right.event.id.counter,
+  );
+  const push = (rest: Iterator<Event>): void => {
+    const { value: event, done } = rest.next();
+    if (done !== true) heads.push({ event, rest });
+  };
+  for (const pack of packs) push(pack.events());
+  for (let head = heads.pop(); head !== undefined; head = heads.pop()) {
+    const { counter } = head.event.id;
+    yield counter > range.afterCounter && counter < range.beforeCounter ? head.event : undefined;
+    push(head.rest);
   }
 }

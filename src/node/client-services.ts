@@ -22,7 +22,10 @@ export interface ClientFace {
 export function addClientServices(server: RpcServer, { events, streams, storage, view }: ClientFace): void {
   server.add(proto.EventServiceDefinition, events.handlers);
   server.add(proto.StreamServiceDefinition, streamHandlers(streams));
-  server.add(proto.NamespaceServiceDefinition, namespaceHandlers(streams));
+  server.add(proto.NamespaceServiceDefinition, namespaceHandlers(streams, events.reading));
   server.add(proto.ClusterServiceDefinition, clusterHandlers(view));
-  server.add(proto.BackupServiceDefinition, backupHandlers({ streams, storage, clusterId: () => view().clusterId }));
+  server.add(
+    proto.BackupServiceDefinition,
+    backupHandlers({ streams, storage, reading: events.reading, clusterId: () => view().clusterId }),
+  );
 }

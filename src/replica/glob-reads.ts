@@ -49,6 +49,14 @@ export class GlobReads {
     return found;
   }
 
+  /** Gives up what was looked for ahead: nobody takes it for now. */
+  async forget(): Promise<void> {
+    const { ahead } = this;
+    this.ahead = undefined;
+    this.expected = undefined;
+    await ahead?.found.catch(() => undefined);
+  }
+
   private async find(from: LogIndex, through: LogIndex): Promise<LogMatches | undefined> {
     const { ahead } = this;
     this.ahead = undefined;

@@ -8,6 +8,7 @@ export type { NamespaceCount, NamespaceCursor } from './namespace-tally.js';
 export type { ReplicaObserver } from './observer.js';
 export * from './ports.js';
 export type { OpenedProducer } from './producer-openings.js';
+export { inTurns, ReadTurns } from './read-turns.js';
 export { Replica } from './replica.js';
 export { type HostedGroup, ReplicaHost, type ReplicaHostOptions } from './replica-host.js';
 export type { ReplicaOptions } from './replica-options.js';

@@ -1,9 +1,9 @@
 import { advanced, counter, LIMITS, type LogIndex, logIndex, MinHeap, present } from '../base/index.js';
-import { type Glob, isSystemNamespace } from '../event/index.js';
+import type { Glob } from '../event/index.js';
 import type { LogBegin } from '../machine/index.js';
 import type { LogRecord } from '../wire/index.js';
 import { type NamespaceCount, type NamespaceCursor, type RecordRange, RecordTally } from './namespace-tally.js';
-import type { GroupLog } from './ports.js';
+import { type GroupLog, type Turns, UNDIVIDED } from './ports.js';
 
 /** What is listed of: the committed records of a log. */
 export interface ListedLog {
@@ -29,6 +29,7 @@ export async function* listNamespaces(
   log: ListedLog,
   stored: Pick<GroupLog, 'namespaces'>,
   listing: NamespaceListing,
+  turns: Turns = UNDIVIDED,
 ): AsyncGenerator<NamespaceCount> {
   const { glob } = listing;
   const { commitIndex } = log;
@@ -44,13 +45,15 @@ export async function* listNamespaces(
     const through: LogIndex = table?.through ?? (await lastRead(log, next, commitIndex));
     if (table === undefined) addRange(rest, next, through);
     next = advanced(next, logIndex(through + 1), 'listing namespaces');
+    if (turns.isDue) await turns.next();
   }
   const afterCounter = counter(first.firstCounter - 1);
-  cursors.push(new RecordTally(rest, (from, to, maxBytes) => log.read(from, to, maxBytes), { glob, after, afterCounter }));
+  cursors.push(new RecordTally(rest, (from, to, maxBytes) => log.read(from, to, maxBytes), { glob, after, afterCounter, turns }));
   for await (const row of merged(cursors)) {
+    if (turns.isDue) await turns.next();
     const name = Buffer.from(row.name);
     const text = name.toString();
-    if (Buffer.compare(name, after) > 0 && (glob.everything ? !isSystemNamespace(text) : glob.matches(text))) yield row;
+    if (Buffer.compare(name, after) > 0 && glob.matches(text)) yield row;
   }
 }
 

@@ -1,7 +1,8 @@
-import { advanced, type Counter, counter, LIMITS, type LogIndex, logIndex, MinHeap } from '../base/index.js';
-import type { EventId, Glob } from '../event/index.js';
-import { isSystemNamespace } from '../event/index.js';
-import { batchesOf, type LogRecord, openStoredBatch } from '../wire/index.js';
+import { advanced, type Counter, counter, LIMITS, type LogIndex, logIndex, MinHeap, type Work } from '../base/index.js';
+import type { EventId, Glob, StoredBatch } from '../event/index.js';
+import { batchesOf, type LogRecord, openingStoredBatch } from '../wire/index.js';
+import { type Turns, UNDIVIDED } from './ports.js';
+import { inTurns } from './read-turns.js';
 
 /** What a part of a log holds of one namespace. */
 export interface NamespaceCount {
@@ -36,13 +37,14 @@ export class RecordTally implements NamespaceCursor {
   private readonly glob: Glob;
   private readonly afterCounter: number;
   private readonly most: number;
+  private readonly turns: Turns;
   private after: Buffer;
   private ended = false;
 
   constructor(
     ranges: readonly RecordRange[],
     read: ReadRecords,
-    options: { glob: Glob; after: Buffer; afterCounter: Counter; most?: number },
+    options: { glob: Glob; after: Buffer; afterCounter: Counter; most?: number; turns?: Turns },
   ) {
     this.ranges = ranges;
     this.read = read;
@@ -50,6 +52,7 @@ export class RecordTally implements NamespaceCursor {
     this.after = options.after;
     this.afterCounter = options.afterCounter;
     this.most = options.most ?? LIMITS.talliedNamespaces;
+    this.turns = options.turns ?? UNDIVIDED;
   }
 
   async next(): Promise<readonly NamespaceCount[]> {
@@ -58,37 +61,47 @@ export class RecordTally implements NamespaceCursor {
     for (const { from, to } of this.ranges) {
       for (let next = from; next <= to; ) {
         const records = await this.read(next, to, LIMITS.readChunkBytes);
-        for (const record of records) if (record.kind === 'events') this.count(record, window);
+        for (const record of records) {
+          if (record.kind !== 'events') continue;
+          for (const batch of batchesOf(record)) {
+            await inTurns(this.turns, this.counting(batch, window));
+            if (this.turns.isDue) await this.turns.next();
+          }
+        }
         next = advanced(next, logIndex(next + records.length), 'counting namespaces');
       }
     }
     this.ended = window.isWhole;
-    const counted = window.ascending();
+    const counted = await inTurns(this.turns, window.ascending());
     this.after = Buffer.from(counted.at(-1)?.name ?? this.after);
     return counted;
   }
 
-  private count(record: LogRecord, window: Window): void {
-    for (const batch of batchesOf(record)) {
-      const { baseCounter, actor, count } = batch.header;
-      const first = Math.max(0, this.afterCounter + 1 - baseCounter);
-      if (first >= count) continue;
-      const body = openStoredBatch(batch);
-      // A name of earlier events only has no place in the window.
-      const met = new Set<number>();
-      for (let position = first; position < count; position++) met.add(body.namespaceIndexOf(position));
-      const tallies = body.namespaces.map((name, at) => (met.has(at) && wants(this.glob, name) ? window.tallyOf(name) : undefined));
-      if (tallies.every((tally) => tally === undefined)) continue;
-      for (let position = first; position < count; position++) {
-        tallies[body.namespaceIndexOf(position)]?.add({ counter: counter(baseCounter + position), actor });
-      }
+  private *counting(batch: StoredBatch, window: Window): Work<void> {
+    const { baseCounter, actor, count } = batch.header;
+    const first = Math.max(0, this.afterCounter + 1 - baseCounter);
+    if (first >= count) return;
+    const body = yield* openingStoredBatch(batch);
+    // A name of earlier events only has no place in the window.
+    const met = new Set<number>();
+    for (let position = first; position < count; position++) met.add(body.namespaceIndexOf(position));
+    const tallies: (Tally | undefined)[] = [];
+    for (const [at, name] of body.namespaces.entries()) {
+      tallies.push(met.has(at) && this.glob.matches(name) ? window.tallyOf(name) : undefined);
+      if (at % NAMES_AT_ONCE === 0) yield;
+    }
+    if (tallies.every((tally) => tally === undefined)) return;
+    for (let position = first; position < count; position++) {
+      tallies[body.namespaceIndexOf(position)]?.add({ counter: counter(baseCounter + position), actor });
     }
   }
 }
 
-function wants(glob: Glob, name: string): boolean {
-  return glob.everything ? !isSystemNamespace(name) : glob.matches(name);
-}
+/** So many names are looked at without an interruption. */
+const NAMES_AT_ONCE = 16;
+
+/** What a name takes in memory beside its text, about. */
+const NAME_OVERHEAD_BYTES = 400;
 
 class Tally {
   count = 0;
@@ -102,13 +115,20 @@ class Tally {
   }
 }
 
-/** The tallies of the first names behind one, so many at most. */
+interface NamedTally {
+  readonly text: string;
+  readonly name: Buffer;
+  readonly tally: Tally;
+}
+
+/** The tallies of the first names behind one, so many at most, and so many bytes of them. */
 class Window {
   isWhole = true;
   private readonly after: Buffer;
   private readonly most: number;
-  private readonly tallies = new Map<string, { readonly name: Buffer; readonly tally: Tally }>();
-  private readonly greatest = new MinHeap<Buffer>((left, right) => Buffer.compare(right, left));
+  private bytes = 0;
+  private readonly tallies = new Map<string, Tally>();
+  private readonly greatest = new MinHeap<NamedTally>((left, right) => Buffer.compare(right.name, left.name));
 
   constructor(after: Buffer, most: number) {
     this.after = after;
@@ -118,28 +138,36 @@ class Window {
   /** Undefined where the name is not of this window. */
   tallyOf(text: string): Tally | undefined {
     const known = this.tallies.get(text);
-    if (known !== undefined) return known.tally;
+    if (known !== undefined) return known;
     const name = Buffer.from(text);
     if (Buffer.compare(name, this.after) <= 0) return undefined;
-    if (!this.isWhole && Buffer.compare(name, this.greatest.least ?? name) > 0) return undefined;
+    if (!this.isWhole && Buffer.compare(name, this.greatest.least?.name ?? name) > 0) return undefined;
     const tally = new Tally();
-    this.tallies.set(text, { name, tally });
-    this.greatest.push(name);
-    if (this.tallies.size > this.most) {
-      // Those that are behind the window now never come back into it: what has been counted of the others is whole.
-      this.isWhole = false;
-      this.tallies.delete(this.greatest.pop()?.toString() ?? '');
-      return this.tallies.has(text) ? tally : undefined;
-    }
-    return tally;
+    this.tallies.set(text, tally);
+    this.greatest.push({ text, name, tally });
+    this.bytes += 2 * name.byteLength + NAME_OVERHEAD_BYTES;
+    while (this.tallies.size > this.most || (this.bytes > LIMITS.talliedNamespaceBytes && this.tallies.size > 1)) this.dropGreatest();
+    return this.tallies.has(text) ? tally : undefined;
   }
 
-  ascending(): NamespaceCount[] {
+  /** Those that are behind the window then never come back into it: what has been counted of the others is whole. */
+  private dropGreatest(): void {
+    this.isWhole = false;
+    const dropped = this.greatest.pop();
+    if (dropped === undefined) return;
+    this.tallies.delete(dropped.text);
+    this.bytes -= 2 * dropped.name.byteLength + NAME_OVERHEAD_BYTES;
+  }
+
+  /** Empties the window. */
+  *ascending(): Work<NamespaceCount[]> {
     const counted: NamespaceCount[] = [];
-    for (const { name, tally } of this.tallies.values()) {
+    for (let next = this.greatest.pop(); next !== undefined; next = this.greatest.pop()) {
+      const { name, tally } = next;
       if (tally.first !== undefined && tally.last !== undefined)
         counted.push({ name, count: tally.count, first: tally.first, last: tally.last });
+      if (counted.length % NAMES_AT_ONCE === 0) yield;
     }
-    return counted.sort((left, right) => Buffer.compare(left.name, right.name));
+    return counted.reverse();
   }
 }

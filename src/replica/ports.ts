@@ -78,7 +78,7 @@ export interface GroupLog {
    */
   cutPoint(index: LogIndex): LogIndex;
   /** Goes through the log by what is known of its records without reading them. */
-  search(glob: Glob): GlobSearch;
+  search(glob: Glob, turns?: Turns): GlobSearch;
   /**
    * All that a log which begins after `index` builds on. `index` is where this
    * log begins, or a cut point of it; POSITION_REMOVED where it was given up.
@@ -209,6 +209,17 @@ export interface Clock {
   /** Runs once the input that has already arrived was taken in. */
   soon(run: () => void): void;
 }
+
+/** The share of the event loop's time that work for readers takes; see `ReadTurns`. */
+export interface Turns {
+  /** Whether others are to go first: await {@link next}, and go on then. */
+  readonly isDue: boolean;
+  /** Resolves when there is time again. */
+  next(): Promise<void>;
+}
+
+/** For whoever has the process to itself: all the time there is. */
+export const UNDIVIDED: Turns = { isDue: false, next: () => Promise.resolve() };
 
 export interface Timer {
   cancel(): void;

@@ -10,7 +10,7 @@ import { HotLog } from './hot-log.js';
 import { Members } from './members.js';
 import { NamespaceReads } from './namespace-reads.js';
 import { Persister } from './persister.js';
-import type { Clock, GroupLog, LinkState, Proposed, RecoveredGroup } from './ports.js';
+import type { Clock, GroupLog, LinkState, Proposed, RecoveredGroup, Turns } from './ports.js';
 import { ProducerDesk, requireStamps } from './producer-desk.js';
 import { ProducerOpenings } from './producer-openings.js';
 import { Proposer } from './proposer.js';
@@ -49,7 +49,7 @@ export class Replica {
   readonly producers: ProducerOpenings;
   private readonly persister: Persister;
   private stopped = false;
-  readonly byNamespace = (): NamespaceReads => new NamespaceReads(this, this.stored);
+  readonly byNamespace = (turns?: Turns): NamespaceReads => new NamespaceReads(this, this.stored, turns);
 
   constructor(options: ReplicaOptions) {
     this.options = options;

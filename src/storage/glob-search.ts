@@ -1,7 +1,7 @@
 import { AssertionFailure, FlotillaError, type LogIndex } from '../base/index.js';
 import type { Glob } from '../event/index.js';
-import type { GlobSearch, LogMatches } from '../replica/index.js';
-import { type IndexFile, type NamespaceIndexer, SegmentMatch } from './namespace-index/index.js';
+import type { GlobSearch, LogMatches, Turns } from '../replica/index.js';
+import { type IndexFile, MatchSearch, type NamespaceIndexer, type SegmentMatch } from './namespace-index/index.js';
 import type { Segment } from './segment.js';
 import type { SegmentedLog } from './segmented-log.js';
 
@@ -17,22 +17,31 @@ export class IndexSearch implements GlobSearch {
   private readonly log: SegmentedLog;
   private readonly glob: Glob;
   private readonly indexer: NamespaceIndexer | undefined;
+  private readonly turns: Turns;
+  /** Under way. */
+  private searching: { readonly segment: Segment; readonly search: MatchSearch } | undefined;
   private found: { readonly segment: Segment; readonly match: SegmentMatch } | undefined;
   /** No index of it is of use. */
   private useless: Segment | undefined;
 
-  constructor(log: SegmentedLog, glob: Glob, indexer: NamespaceIndexer | undefined) {
+  constructor(log: SegmentedLog, glob: Glob, options: { indexer: NamespaceIndexer | undefined; turns: Turns }) {
     this.log = log;
     this.glob = glob;
-    this.indexer = indexer;
+    this.indexer = options.indexer;
+    this.turns = options.turns;
   }
 
   async next(from: LogIndex, through: LogIndex): Promise<LogMatches | undefined> {
     if (this.glob.literalPrefix === '') return undefined;
-    return this.log.inSealed(from, through, (segment) => this.search(segment, from));
+    // Whoever removes segments waits for an action on one of them: none of these waits for the turns of other readers.
+    for (;;) {
+      const matches = await this.log.inSealed(from, through, (segment) => this.search(segment, from));
+      if (matches !== 'unfinished') return matches;
+      await this.turns.next();
+    }
   }
 
-  private async search(segment: Segment, from: LogIndex): Promise<LogMatches | undefined> {
+  private async search(segment: Segment, from: LogIndex): Promise<LogMatches | 'unfinished' | undefined> {
     if (segment === this.useless) return undefined;
     try {
       const { found } = this;
@@ -46,14 +55,19 @@ export class IndexSearch implements GlobSearch {
       // The records say what is in them; where they are what is damaged, reading them without an index tells so.
       if (error instanceof FlotillaError && error.code !== 'DATA_LOSS') throw error;
       this.found = undefined;
+      this.searching = undefined;
       segment.namespaces.noteDamage();
     }
     if (segment.namespaces.isMissing) this.indexer?.want(segment);
     return undefined;
   }
 
-  private async searchFirst(segment: Segment, from: LogIndex, file: IndexFile): Promise<LogMatches | undefined> {
-    const match = await SegmentMatch.find(file, segment, this.glob);
+  private async searchFirst(segment: Segment, from: LogIndex, file: IndexFile): Promise<LogMatches | 'unfinished' | undefined> {
+    if (this.searching?.segment !== segment) this.searching = { segment, search: new MatchSearch(segment, this.glob, this.turns) };
+    const { search } = this.searching;
+    const match = await search.goOn(file);
+    if (!search.hasEnded) return 'unfinished';
+    this.searching = undefined;
     this.found = match && { segment, match };
     if (match === undefined) this.useless = segment;
     // What matches here may match behind it, too, and to open LevelDB takes longer than all of this.

@@ -1,7 +1,17 @@
 import { assert, type Counter, FlotillaError, LIMITS, type LogIndex, logIndex } from '../base/index.js';
 import type { Glob } from '../event/index.js';
 import type { HardState } from '../raft/index.js';
-import type { Clock, GlobSearch, GroupLog, NamespaceRange, NamespaceTable, PlacedState, RecoveredGroup, Timer } from '../replica/index.js';
+import type {
+  Clock,
+  GlobSearch,
+  GroupLog,
+  NamespaceRange,
+  NamespaceTable,
+  PlacedState,
+  RecoveredGroup,
+  Timer,
+  Turns,
+} from '../replica/index.js';
 import type { Checkpoint, LogRecord, LogTail } from '../wire/index.js';
 import type { HardStateFile } from './hard-state-file.js';
 import type { Marker, MarkerFile } from './marker-file.js';
@@ -157,8 +167,8 @@ export class GroupStore implements GroupLog {
     return this.log.checkpoints.at(index);
   }
 
-  search(glob: Glob): GlobSearch {
-    const search = this.log.search(glob);
+  search(glob: Glob, turns?: Turns): GlobSearch {
+    const search = this.log.search(glob, turns);
     return { next: (from, through) => search.next(from, logIndex(Math.min(through, this.committed))) };
   }
 

@@ -2,7 +2,7 @@ import { join } from 'node:path';
 import { assert, type Counter, FlotillaError, type GroupId, type LogIndex, logIndex, present } from '../base/index.js';
 import type { Glob } from '../event/index.js';
 import { PlacedHistory } from '../raft/index.js';
-import type { NamespaceRange, NamespaceTable } from '../replica/index.js';
+import { type NamespaceRange, type NamespaceTable, type Turns, UNDIVIDED } from '../replica/index.js';
 import {
   type Checkpoint,
   decodeMembership,
@@ -199,8 +199,8 @@ export class SegmentedLog {
     following?.warm().catch(() => undefined);
   }
 
-  search(glob: Glob): IndexSearch {
-    return new IndexSearch(this, glob, this.settings.indexer);
+  search(glob: Glob, turns: Turns = UNDIVIDED): IndexSearch {
+    return new IndexSearch(this, glob, { indexer: this.settings.indexer, turns });
   }
 
   /** See `GroupLog.namespaces`: those of a whole sealed segment. */

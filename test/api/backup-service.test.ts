@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { backupHandlers } from '../../src/api/index.js';
+import { backupHandlers, Reading } from '../../src/api/index.js';
 import { logIndex } from '../../src/base/index.js';
 import type { CallContext, ServerStream } from '../../src/rpc/index.js';
 import { decodeCheckpoint, type LogTail, openRecord, type proto, tailAfter } from '../../src/wire/index.js';
@@ -38,6 +38,7 @@ async function readLog(cluster: ReplicaCluster, actor: number, request: Partial<
     streams: { find: () => replica, leaderAddress: () => undefined, memberAddresses: () => [] },
     clusterId: () => CLUSTER_ID,
     storage,
+    reading: new Reading(),
   });
   const fate = fateOf(handlers.readLog({ stream: '', after: undefined, incarnation: '', ...request }, sink, CALL));
   await cluster.settle();

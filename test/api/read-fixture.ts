@@ -1,5 +1,6 @@
 import { ReadSession } from '../../src/api/read.js';
 import { planRead } from '../../src/api/read-plan.js';
+import { Reading } from '../../src/api/reading.js';
 import { parseEventId, readBatch } from '../../src/event/index.js';
 import type { Replica } from '../../src/replica/index.js';
 import { eventsOf, packBody, proto } from '../../src/wire/index.js';
@@ -63,6 +64,7 @@ export async function readWith(
   messages: ReadResult['messages'] = [],
   /** The reader is as slow as this. */
   onMessage: () => Promise<void> | undefined = () => undefined,
+  reading = new Reading(),
 ): Promise<ReadResult> {
   const stop = new AbortController();
   const session = new ReadSession({
@@ -82,6 +84,7 @@ export async function readWith(
       setHeader: () => undefined,
       sendHeaders: () => undefined,
     },
+    reading,
     onSent: () => undefined,
   });
   const running = session.run();

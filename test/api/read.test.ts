@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import { getEvent } from '../../src/api/get.js';
+import { Reading } from '../../src/api/reading.js';
 import { counter, type ErrorCode, FlotillaError, LIMITS, logIndex } from '../../src/base/index.js';
 import { compileGlob } from '../../src/event/index.js';
 import { packBody, type proto } from '../../src/wire/index.js';
@@ -276,11 +277,54 @@ test('get gives the event of an id, and says what is wrong with another', async 
     { namespaces: ['/a', '/b'], movesMs: 0, joins: false },
     { namespaces: ['/c'], movesMs: 0, joins: false },
   ]);
-  const get = (id: string, incarnation = ''): Promise<proto.GetResponse> => getEvent({ stream: '', id, incarnation }, replica);
+  const get = (id: string, incarnation = ''): Promise<proto.GetResponse> =>
+    getEvent({ stream: '', id, incarnation }, replica, new Reading(), new AbortController().signal);
   assert.equal((await get('2.1')).event?.namespace, '/b');
   assert.equal((await get('0000000000000000000300001')).event?.namespace, '/c');
   await assert.rejects(get('4.1'), code('NOT_FOUND', /^id: the stream has no event/));
   await assert.rejects(get('2.7'), code('POSITION_MISMATCH', /^id: /));
   await assert.rejects(get('7654'), code('INVALID_ARGUMENT', /^id: /));
   await assert.rejects(get('1.1', 'f'.repeat(32)), code('POSITION_MISMATCH', /^incarnation: /));
+});
+
+test('a reader that stalls holds nothing meanwhile, and gets every event once', async () => {
+  const { cluster, replica } = await streamOf([{ namespaces: ['/a'], movesMs: 0, joins: false }]);
+  const data = Buffer.alloc(50 * 1024);
+  for (let at = 0; at < 12; at++) {
+    void replica.submit(packBody(['/a', '/b', '/a/c'].map((namespace) => ({ namespace, data }))));
+    if (at % 3 === 0) await cluster.settle();
+  }
+  await cluster.settle();
+  const asks = [
+    { packed: true },
+    { packed: false },
+    { packed: false, backwards: true },
+    { packed: true, backwards: true },
+    { packed: false, glob: '/a/*' },
+  ];
+  await Promise.all(
+    asks.map(async (ask) => {
+      const reading = new Reading();
+      let messages = 0;
+      const onMessage = (): Promise<void> | undefined => {
+        if (messages++ === 0 || messages > 4) return undefined;
+        // Once the reader counts as stalled, its records are not held any more: all of the memory is there.
+        return new Promise((resolve, reject) => {
+          setTimeout(() => {
+            const all = reading.records.take(LIMITS.readRecordsBytes);
+            reading.records.give(LIMITS.readRecordsBytes);
+            const rest = reading.records.take(0);
+            if (all === undefined && rest === undefined) resolve();
+            else reject(new Error('a stalled reader holds records'));
+          }, 2 * LIMITS.readStallMs);
+        });
+      };
+      const { counters } = await readWith(replica, ask, [], onMessage, reading);
+      const wanted = Array.from({ length: 37 }, (_, at) => at + 1).filter(
+        (each) => ask.glob === undefined || (each > 1 && (each - 1) % 3 === 0),
+      );
+      assert.deepEqual(counters, ask.backwards === true ? wanted.reverse() : wanted, JSON.stringify(ask));
+      assert.ok(messages > 4, `${messages} messages`);
+    }),
+  );
 });

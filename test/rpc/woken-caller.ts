@@ -16,7 +16,7 @@ const [port] = await once(server, 'message');
 const client = new RpcClient(proto.EventServiceDefinition, `127.0.0.1:${Number(port)}`);
 const first = client.duplex('produce');
 const second = client.duplex('produce');
-const letIn = [first, second].map((call) => new Promise<void>((resolve) => call.onHeaders(resolve)));
+const letIn = [first, second].map((call) => new Promise<void>((resolve) => call.onHeaders(() => resolve())));
 for (const call of [first, second]) call.receive(() => undefined).catch(() => undefined);
 await Promise.all(letIn);
 void first.ended.then(() => {

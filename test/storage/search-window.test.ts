@@ -38,7 +38,7 @@ async function emptyNode(t: TestContext): Promise<Node> {
     directory: {
       path: '/node',
       groupsPath: '/node/groups',
-      identity: { format: 1, actor: actorId(1), instance: 'a'.repeat(32), bootCounter: 1, boots: [] },
+      identity: { format: 2, actor: actorId(1), instance: 'a'.repeat(32), secret: '', bootCounter: 1, boots: [] },
     },
     clock: systemClock,
     disk,

@@ -1,11 +1,11 @@
 import { advanced, assert, LIMITS, type LogIndex, logIndex, present } from '../../base/index.js';
 import type { Glob } from '../../event/index.js';
-import type { LogMatches } from '../../replica/index.js';
+import { type LogMatches, type Turns, UNDIVIDED } from '../../replica/index.js';
 import { type GatheredEvents, type LogRecord, openAllGathered } from '../../wire/index.js';
 import type { IndexedSegment } from './build-index.js';
 import { blocksFor, hasPrefix, type IndexFile, type WithIndex } from './index-file.js';
-import type { IndexTop } from './index-layout.js';
-import { type Extent, type NamespacePlace, readPlaces } from './namespace-row.js';
+import type { DirectoryBlock, IndexTop } from './index-layout.js';
+import { type Extent, type NamespacePlace, type NamespaceRow, readPlaces } from './namespace-row.js';
 
 /** Copies are read where they are smaller by this factor than the records, which come in order and need no encoding, or are few. */
 const COPY_GAIN = 2;
@@ -24,29 +24,13 @@ interface RunMatch {
 export class SegmentMatch {
   private readonly runs: readonly RunMatch[];
 
-  private constructor(runs: readonly RunMatch[]) {
+  constructor(runs: readonly RunMatch[]) {
     this.runs = runs;
   }
 
   /** Undefined where so many namespaces may match that looking each of them up saves nothing. */
   static async find(file: IndexFile, segment: IndexedSegment, glob: Glob): Promise<SegmentMatch | undefined> {
-    const top = await file.top();
-    const prefix = Buffer.from(glob.literalPrefix);
-    const blocks = blocksFor(top, prefix);
-    if (blocks.reduce((sum, { length }) => sum + length, 0) > LIMITS.namespaceLookupBytes) return undefined;
-    const places = new Map<number, NamespacePlace[]>();
-    for (const block of blocks) {
-      for (const row of await file.rows(block)) {
-        if (!hasPrefix(row.name, prefix)) continue;
-        if (!glob.matches(row.name.toString())) continue;
-        for (const place of readPlaces(row, segment.before.index)) {
-          const others = places.get(place.run);
-          if (others === undefined) places.set(place.run, [place]);
-          else others.push(place);
-        }
-      }
-    }
-    return new SegmentMatch(top.runs.map((_, run) => runMatch(top, run, segment.tail.index, places.get(run) ?? [])));
+    return new MatchSearch(segment, glob, UNDIVIDED).goOn(file);
   }
 
   /** Whether some of it stands in no copy. */
@@ -86,6 +70,68 @@ export class SegmentMatch {
       copied.push({ copies, last });
     }
     return copied;
+  }
+}
+
+/** The search for a {@link SegmentMatch}, in as many steps as readers' turns allow: the index is open during one of them only. */
+export class MatchSearch {
+  private readonly segment: IndexedSegment;
+  private readonly glob: Glob;
+  private readonly turns: Turns;
+  private readonly prefix: Buffer;
+  private readonly places = new Map<number, NamespacePlace[]>();
+  private readonly runs: RunMatch[] = [];
+  private top: IndexTop | undefined;
+  private blocks: readonly DirectoryBlock[] = [];
+  private nextBlock = 0;
+  private ended = false;
+
+  constructor(segment: IndexedSegment, glob: Glob, turns: Turns) {
+    this.segment = segment;
+    this.glob = glob;
+    this.turns = turns;
+    this.prefix = Buffer.from(glob.literalPrefix);
+  }
+
+  /** Whether it has ended; where it has not, others are to go first. */
+  get hasEnded(): boolean {
+    return this.ended;
+  }
+
+  /** What was found, once it has ended; undefined also where looking it up saves nothing. */
+  async goOn(file: IndexFile): Promise<SegmentMatch | undefined> {
+    const top = this.top ?? (await this.begin(file));
+    if (this.ended) return undefined;
+    // Each step does something, however little time there is.
+    for (let block = this.blocks[this.nextBlock]; block !== undefined; block = this.blocks[this.nextBlock]) {
+      for (const row of await file.rows(block)) this.take(row);
+      this.nextBlock++;
+      if (this.turns.isDue) return undefined;
+    }
+    while (this.runs.length < top.runs.length) {
+      const run = this.runs.length;
+      this.runs.push(runMatch(top, run, this.segment.tail.index, this.places.get(run) ?? []));
+      if (this.turns.isDue && this.runs.length < top.runs.length) return undefined;
+    }
+    this.ended = true;
+    return new SegmentMatch(this.runs);
+  }
+
+  private async begin(file: IndexFile): Promise<IndexTop> {
+    const top = await file.top();
+    this.top = top;
+    this.blocks = blocksFor(top, this.prefix);
+    this.ended = this.blocks.reduce((sum, { length }) => sum + length, 0) > LIMITS.namespaceLookupBytes;
+    return top;
+  }
+
+  private take(row: NamespaceRow): void {
+    if (!hasPrefix(row.name, this.prefix) || !this.glob.matches(row.name.toString())) return;
+    for (const place of readPlaces(row, this.segment.before.index)) {
+      const others = this.places.get(place.run);
+      if (others === undefined) this.places.set(place.run, [place]);
+      else others.push(place);
+    }
   }
 }
 

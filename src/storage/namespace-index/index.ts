@@ -1,4 +1,4 @@
-export { SegmentMatch } from './glob-match.js';
+export { MatchSearch, SegmentMatch } from './glob-match.js';
 export { blocksFor, hasPrefix, IndexFile, verifyIndex } from './index-file.js';
 export { IndexRows } from './index-rows.js';
 export { type Indexable, NamespaceIndexer } from './indexer.js';
