@@ -46,3 +46,40 @@ export class EventLoopDelayMonitor {
     this.histogram.disable();
   }
 }
+
+/** How often the stalls are looked at; what stood still for less may not be seen. */
+const LOOK_MS = 50;
+
+/**
+ * The longest that the event loop stood still for work of this process. A loop
+ * that is late because the machine gave the process no processor does not count:
+ * of each delay counts what the process was at work for meanwhile.
+ */
+export class EventLoopStalls {
+  private readonly timer: NodeJS.Timeout;
+  private longestMs = 0;
+  private lookedMs = performance.now();
+  private cpu = process.cpuUsage();
+
+  constructor() {
+    this.timer = setInterval(() => this.look(), LOOK_MS).unref();
+  }
+
+  /** Since the process started. */
+  get longestSeconds(): number {
+    return this.longestMs / 1000;
+  }
+
+  close(): void {
+    clearInterval(this.timer);
+  }
+
+  private look(): void {
+    const nowMs = performance.now();
+    const lateMs = nowMs - this.lookedMs - LOOK_MS;
+    const { user, system } = process.cpuUsage(this.cpu);
+    this.longestMs = Math.max(this.longestMs, Math.min(lateMs, (user + system) / 1000));
+    this.lookedMs = nowMs;
+    this.cpu = process.cpuUsage();
+  }
+}

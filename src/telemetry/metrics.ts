@@ -2,7 +2,7 @@ import { collectDefaultMetrics, Registry } from 'prom-client';
 import { ERRORS, type ErrorCode, isErrorCode } from '../base/index.js';
 import type { Message, Room } from '../raft/index.js';
 import type { LinkState } from '../replica/index.js';
-import { EventLoopDelayMonitor } from './event-loop-delay.js';
+import { EventLoopDelayMonitor, EventLoopStalls } from './event-loop-delay.js';
 import { type Instruments, instrumentsOf } from './instruments.js';
 
 export const RAFT_ROLES = ['leader', 'follower', 'candidate', 'learner'] as const;
@@ -58,11 +58,13 @@ export function createMetrics(): Metrics {
   const callbacks: (() => void)[] = [];
   const processGauges = processMetrics(instruments);
   const delay = new EventLoopDelayMonitor();
+  const stalls = new EventLoopStalls();
   callbacks.push(() => {
     const { p50Seconds, p99Seconds, maxSeconds } = delay.read();
     processGauges.eventLoopDelayP50.set(p50Seconds);
     processGauges.eventLoopDelayP99.set(p99Seconds);
     processGauges.eventLoopDelayMax.set(maxSeconds);
+    processGauges.eventLoopStallMax.set(stalls.longestSeconds);
   });
   addDefaultMetrics(registry);
   return {
@@ -78,7 +80,10 @@ export function createMetrics(): Metrics {
       for (const callback of callbacks) callback();
       return { contentType: registry.contentType, body: await registry.metrics() };
     },
-    close: () => delay.close(),
+    close: () => {
+      delay.close();
+      stalls.close();
+    },
   };
 }
 
@@ -177,6 +182,10 @@ function processMetrics({ counter, gauge }: Instruments) {
       '99th percentile of the delay of the event loop over the last ten seconds or more.',
     ),
     eventLoopDelayMax: gauge('flotilla_event_loop_delay_max_seconds', 'Longest delay of the event loop over the last ten seconds or more.'),
+    eventLoopStallMax: gauge(
+      'flotilla_event_loop_stall_max_seconds',
+      'Longest time since the start for which the event loop stood still while the process was at work: what waits for the processor does not count.',
+    ),
     logLinesDropped: counter('flotilla_log_lines_dropped_total', 'Log lines lost because they could not be written.'),
   };
 }

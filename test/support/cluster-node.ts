@@ -139,6 +139,13 @@ export class ClusterNode {
     }
   }
 
+  /** How long its event loop stood still at most, for work; undefined where nobody answers. */
+  async longestStallMs(): Promise<number | undefined> {
+    const answer = await this.http('/metrics');
+    const found = /^flotilla_event_loop_stall_max_seconds (\S+)$/m.exec(answer?.text ?? '')?.[1];
+    return found === undefined ? undefined : Math.round(Number(found) * 1000);
+  }
+
   async readiness(): Promise<Health | undefined> {
     const answer = await this.http('/readyz');
     if (answer === undefined) return undefined;

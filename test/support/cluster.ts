@@ -143,6 +143,14 @@ export class Cluster {
     return await flotilla([...args, '-p', String(node.port)], options);
   }
 
+  /** None of the nodes that run has let work for anybody stop its event loop. */
+  async requireMovingLoops(): Promise<void> {
+    for (const node of this.running) {
+      const stallMs = await node.longestStallMs();
+      assert.ok(stallMs === undefined || stallMs < STALL_MAX_MS, `the event loop of node ${node.actor} stood still for ${stallMs} ms`);
+    }
+  }
+
   logs(): string {
     return this.nodes
       .filter(({ pid }) => pid !== 0)
@@ -160,6 +168,12 @@ export class Cluster {
   }
 }
 
+/**
+ * Of work, not of waiting for a processor. What readers may take is a part of
+ * 20 ms; a start, the compiler and the garbage collector of a small machine take more.
+ */
+const STALL_MAX_MS = 500;
+
 type Body = (cluster: Cluster, context: TestContext) => Promise<void>;
 
 /** A test with a cluster of its own, not yet started; where it fails, the nodes' logs are shown. */
@@ -168,6 +182,7 @@ export function withCluster(options: ClusterOptions, body: Body): (context: Test
     const cluster = await Cluster.plan(options);
     try {
       await body(cluster, context);
+      await cluster.requireMovingLoops();
     } catch (error) {
       context.diagnostic(cluster.logs());
       throw error;
