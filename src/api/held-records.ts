@@ -10,9 +10,9 @@ export class HeldRecords {
     this.allowance = allowance;
   }
 
-  /** Takes what one read usually needs; a promise where that is to be waited for. */
+  /** Takes what one read may need, which is known once it has ended; a promise where that is to be waited for. */
   reserve(signal: AbortSignal): Promise<void> | undefined {
-    const pending = this.allowance.take(LIMITS.readChunkBytes, signal);
+    const pending = this.allowance.take(LIMITS.readReservationBytes, signal);
     if (pending !== undefined) return pending.then(() => this.reserved());
     this.reserved();
     return undefined;
@@ -30,6 +30,6 @@ export class HeldRecords {
   }
 
   private reserved(): void {
-    this.bytes = LIMITS.readChunkBytes;
+    this.bytes = LIMITS.readReservationBytes;
   }
 }

@@ -64,12 +64,16 @@ export const LIMITS = {
   readWaitMs: 10_000,
   /** Log records that a node holds for its readers while it goes through them. */
   readRecordsBytes: 64 * MiB,
+  /** What one read takes of that until it is known how large the records are: so few go on at once. */
+  readReservationBytes: 8 * MiB,
   /** A reader that takes nothing for so long gives up the records that it holds, and reads them again. */
   readStallMs: 250,
   /** Responses that were encoded for one call and not yet taken by its connection … */
   unsentBytesPerStream: 4 * MiB,
   /** … and for all calls of a node: where they are more, each gets a smaller part. */
   unsentBytes: 64 * MiB,
+  /** While others wait for that, a call of which the connection has taken nothing for so long is ended. */
+  unsentStallMs: 5_000,
   /** Lists of namespaces that are being made at once … */
   namespaceLists: 16,
   /** … and the names that one of them counts at a time, see talliedNamespaces. */

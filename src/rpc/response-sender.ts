@@ -1,4 +1,4 @@
-import { LIMITS } from '../base/index.js';
+import { FlotillaError, LIMITS } from '../base/index.js';
 import { Allowance } from './allowance.js';
 
 /** The part of a grpc-js stream that sends. */
@@ -24,13 +24,49 @@ export class UnsentResponses {
     refusal:
       'this node holds as much for readers as it may, and they do not take it: use another node, or try again; whoever reads slowly should ask for less at a time',
   });
+  /** Calls that have something unsent: that of which something was taken last comes last. */
+  private readonly senders = new Map<Stallable, number>();
+
   /** Calls that have something unsent. */
-  holders = 0;
+  get holders(): number {
+    return this.senders.size;
+  }
 
   /** What one call may have unsent before it waits. */
   get bytesPerCall(): number {
-    return Math.min(LIMITS.unsentBytesPerStream, LIMITS.unsentBytes / Math.max(1, this.holders));
+    return Math.min(LIMITS.unsentBytesPerStream, LIMITS.unsentBytes / Math.max(1, this.senders.size));
   }
+
+  /** A call has something unsent; its connection took something just now, or had nothing to take. */
+  moved(sender: Stallable): void {
+    this.senders.delete(sender);
+    this.senders.set(sender, performance.now());
+  }
+
+  emptied(sender: Stallable): void {
+    this.senders.delete(sender);
+  }
+
+  /** While `waiting` is, calls of which nothing is taken any more are ended: else a few could keep out everybody for ever. */
+  async makeRoom(waiting: Promise<void>): Promise<void> {
+    const timer = setInterval(() => this.endStalled(), LIMITS.unsentStallMs / 5);
+    try {
+      await waiting;
+    } finally {
+      clearInterval(timer);
+    }
+  }
+
+  private endStalled(): void {
+    for (const [sender, movedMs] of this.senders) {
+      if (this.room.isOpen || performance.now() - movedMs < LIMITS.unsentStallMs) return;
+      sender.endStalled();
+    }
+  }
+}
+
+interface Stallable {
+  endStalled(): void;
 }
 
 /**
@@ -39,11 +75,12 @@ export class UnsentResponses {
  * where bytes matter: so each response is encoded here, and none is handed over
  * while too much of what was has not been taken.
  */
-export class ResponseSender<Message> {
+export class ResponseSender<Message> implements Stallable {
   private readonly sink: ResponseSink;
   private readonly encode: (message: Message) => Uint8Array;
   private readonly unsent: UnsentResponses;
   private readonly signal: () => AbortSignal;
+  private readonly reset: () => void;
   private messages = 0;
   private bytes = 0;
   private state: 'open' | 'released' = 'open';
@@ -51,17 +88,19 @@ export class ResponseSender<Message> {
   private onBroken: ((error: Error) => void) | undefined;
   private broken: Error | undefined;
 
-  /** `signal` is aborted when the caller goes away. */
+  /** `signal` is aborted when the caller goes away; `reset` ends the call with what was handed over and not taken. */
   constructor(options: {
     sink: ResponseSink;
     encode: (message: Message) => Uint8Array;
     unsent: UnsentResponses;
     signal: () => AbortSignal;
+    reset: () => void;
   }) {
     this.sink = options.sink;
     this.encode = options.encode;
     this.unsent = options.unsent;
     this.signal = options.signal;
+    this.reset = options.reset;
   }
 
   /** Undefined where the next response may follow at once, else a promise of that; one at a time. Rejects once the call is broken. */
@@ -69,7 +108,7 @@ export class ResponseSender<Message> {
     if (this.broken !== undefined) return observed(Promise.reject(this.broken));
     const room = this.unsent.room.take(0, this.unsent.room.isOpen ? undefined : this.signal());
     if (room === undefined) return this.write(message);
-    return observed(room.then(() => (this.broken === undefined ? this.write(message) : Promise.reject(this.broken))));
+    return observed(this.unsent.makeRoom(room).then(() => (this.broken === undefined ? this.write(message) : Promise.reject(this.broken))));
   }
 
   /** From now on nothing can be sent; whoever waits hears why. */
@@ -79,11 +118,21 @@ export class ResponseSender<Message> {
     this.release();
   }
 
+  endStalled(): void {
+    this.reset();
+    this.break(
+      new FlotillaError(
+        'TOO_MANY_REQUESTS',
+        'nothing of this call was taken for long while others waited for the memory that it held: read on behind the last event, and faster, or from another node',
+      ),
+    );
+  }
+
   /** The connection will take no more of it: it is gone, or the call is over. */
   release(): void {
     if (this.state === 'released') return;
     this.state = 'released';
-    if (this.messages > 0) this.unsent.holders--;
+    this.unsent.emptied(this);
     this.unsent.room.give(this.bytes);
     this.messages = 0;
     this.bytes = 0;
@@ -92,7 +141,7 @@ export class ResponseSender<Message> {
   private write(message: Message): Promise<void> | undefined {
     const encoded = this.encode(message);
     const { byteLength } = encoded;
-    if (this.messages++ === 0) this.unsent.holders++;
+    if (this.messages++ === 0) this.unsent.moved(this);
     this.bytes += byteLength;
     this.unsent.room.takeMore(byteLength);
     this.sink.write(encoded, () => this.taken(byteLength));
@@ -113,7 +162,8 @@ export class ResponseSender<Message> {
     if (this.state === 'released') return;
     this.messages--;
     this.bytes -= bytes;
-    if (this.messages === 0) this.unsent.holders--;
+    if (this.messages === 0) this.unsent.emptied(this);
+    else this.unsent.moved(this);
     this.unsent.room.give(bytes);
     if (this.mayGoOn || this.messages === 0) this.onTaken?.();
   }

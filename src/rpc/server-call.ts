@@ -1,3 +1,5 @@
+import { constants } from 'node:http2';
+import { Duplex } from 'node:stream';
 import {
   type handleBidiStreamingCall,
   type handleServerStreamingCall,
@@ -172,7 +174,12 @@ export function serverStreamCall(
   return (surface) => {
     const call = new Call(surface, onInternalError);
     const { request } = surface;
-    const responses = new ResponseSender<unknown>({ ...encoding, sink: surface, signal: () => call.signal });
+    const responses = new ResponseSender<unknown>({
+      ...encoding,
+      sink: surface,
+      signal: () => call.signal,
+      reset: () => resetStream(surface),
+    });
     call.onGone((error) => responses.break(error));
     // Emitted after every end: a call that was answered may still have something that its connection has not taken.
     surface.once('cancelled', () => responses.release());
@@ -201,6 +208,19 @@ export function duplexCall(
     };
     settle(call, surface, async () => await handler(stream, call));
   };
+}
+
+/**
+ * Ends a call whose answer could never leave behind what its connection does
+ * not take. grpc-js has no way to do so; a caller reads this code as
+ * RESOURCE_EXHAUSTED. Where a later grpc-js has no such private field, the call
+ * ends when its caller goes away, and a test says so.
+ */
+function resetStream(surface: object): void {
+  const call: unknown = Reflect.get(surface, 'call');
+  const stream: unknown = typeof call === 'object' && call !== null ? Reflect.get(call, 'stream') : undefined;
+  if (stream instanceof Duplex && 'close' in stream && typeof stream.close === 'function')
+    stream.close(constants.NGHTTP2_ENHANCE_YOUR_CALM);
 }
 
 function sender(call: Call, outgoing: Pick<ServerStream<unknown>, 'send'>): ServerStream<unknown>['send'] {

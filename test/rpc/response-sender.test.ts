@@ -1,7 +1,12 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { Client, credentials, status as GrpcStatus, type ServiceError } from '@grpc/grpc-js';
 import { FlotillaError, LIMITS } from '../../src/base/index.js';
+import { RpcClient } from '../../src/rpc/index.js';
 import { ResponseSender, UnsentResponses } from '../../src/rpc/response-sender.js';
+import { proto } from '../../src/wire/index.js';
+import { readRequest } from '../support/read-request.js';
+import { readResponse, startFixture } from './rpc-fixture.js';
 
 /** A call whose connection takes what the test says. */
 class Call {
@@ -23,6 +28,7 @@ class Call {
       encode: (length) => new Uint8Array(length),
       unsent,
       signal: () => this.leaving.signal,
+      reset: () => this.leave(),
     });
   }
 
@@ -126,4 +132,36 @@ test('a call that is over gives back what its connection never took, once', () =
   const other = new Call(unsent);
   void other.fill(1 * MiB);
   assert.equal(other.bytes, LIMITS.unsentBytesPerStream);
+});
+
+test('a server ends a call of which nothing is taken while others wait for what it holds', async (context) => {
+  const large = new Uint8Array(15 * MiB);
+  const { address } = await startFixture(context, {
+    read: async (_request, stream) => {
+      for (let sent = 0; sent < 3; sent++) await stream.send(readResponse(large));
+    },
+  });
+  const stalled = Array.from(
+    { length: 6 },
+    () => new Client(address, credentials.createInsecure(), { 'grpc.use_local_subchannel_pool': 1 }),
+  );
+  const client = new RpcClient(proto.EventServiceDefinition, address);
+  context.after(() => {
+    for (const each of [client, ...stalled]) each.close();
+  });
+  const ends = stalled.map((each) => {
+    const call = each.makeServerStreamRequest(
+      '/flotilla.v1.EventService/Read',
+      (bytes: Buffer) => bytes,
+      (bytes: Buffer) => bytes,
+      Buffer.alloc(0),
+    );
+    // Nobody reads what comes; the end is heard of all the same.
+    return new Promise<ServiceError>((resolve) => call.on('error', resolve));
+  });
+  let messages = 0;
+  for await (const { content } of client.serverStream('read', readRequest({}), { timeoutMs: 30_000 }))
+    if (content !== undefined) messages++;
+  assert.equal(messages, 3, 'one that reads is served');
+  assert.equal((await Promise.race(ends)).code, GrpcStatus.RESOURCE_EXHAUSTED);
 });
