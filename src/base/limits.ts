@@ -119,6 +119,8 @@ export const LIMITS = {
   keepaliveTimeoutMs: 5_000,
   /** A connection without a call is closed after this time. */
   connectionIdleMs: 300_000,
+  /** How long the socket of a connection that was given up waits for its peer to close as well. */
+  connectionFarewellMs: 200,
   /** First wait before a lost connection is dialled again; it grows up to the maximum. */
   reconnectBackoffMs: 50,
   reconnectBackoffMsMax: 500,

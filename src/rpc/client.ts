@@ -1,8 +1,9 @@
 import { Client, connectivityState, credentials, type CallOptions as GrpcCallOptions, Metadata } from '@grpc/grpc-js';
-import { FlotillaError, present } from '../base/index.js';
+import { FlotillaError, LIMITS, present } from '../base/index.js';
 import { decodeMessage } from '../wire/index.js';
 import { ClientDuplex, ClientReadable } from './client-call.js';
 import { clientOptions, type KeepaliveOptions } from './connections.js';
+import { Dialling } from './dialling.js';
 import { offTheStack } from './off-the-stack.js';
 import { type MethodNames, methodPath, type RequestOf, type ResponseOf, type RpcMethod, type RpcService, serialise } from './service.js';
 import { errorFromStatus } from './status.js';
@@ -30,13 +31,17 @@ export class RpcClient<Service extends RpcService> {
   readonly address: string;
   private readonly service: Service;
   private readonly client: Client;
+  private readonly dialling = new Dialling();
+  /** Calls that have not ended. */
+  private calls = 0;
   private closed = false;
 
   /** `address` is HOST:PORT. */
   constructor(service: Service, address: string, options: RpcClientOptions = {}) {
     this.service = service;
     this.address = address;
-    this.client = new Client(`dns:${address}`, credentials.createInsecure(), clientOptions(options));
+    const channel = this.dialling.channelTo(address);
+    this.client = new Client(channel.target, credentials.createInsecure(), { ...clientOptions(options), ...channel.options });
   }
 
   async unary<Name extends MethodNames<Service, false, false>>(
@@ -46,6 +51,7 @@ export class RpcClient<Service extends RpcService> {
   ): Promise<ResponseOf<Service, Name>> {
     const { path, encode, decode } = this.codec<RequestOf<Service, Name>, ResponseOf<Service, Name>>(name);
     const { signal } = options;
+    this.calls++;
     return await new Promise((resolve, reject) => {
       const surface = this.client.makeUnaryRequest(
         path,
@@ -56,6 +62,7 @@ export class RpcClient<Service extends RpcService> {
         toGrpc(options),
         (error, response) => {
           signal?.removeEventListener('abort', cancel);
+          this.callEnded();
           if (error !== null) reject(errorFromStatus(error, { address: this.address }));
           else resolve(present(response, 'a call without an error has a response'));
         },
@@ -73,7 +80,7 @@ export class RpcClient<Service extends RpcService> {
   ): ClientReadable<ResponseOf<Service, Name>> {
     const { path, encode, decode } = this.codec<RequestOf<Service, Name>, ResponseOf<Service, Name>>(name);
     const surface = this.client.makeServerStreamRequest(path, encode, decode, request, toMetadata(options), toGrpc(options));
-    return new ClientReadable(surface, this.address, options.signal);
+    return this.counted(new ClientReadable(surface, this.address, options.signal));
   }
 
   duplex<Name extends MethodNames<Service, true, true>>(
@@ -82,28 +89,62 @@ export class RpcClient<Service extends RpcService> {
   ): ClientDuplex<RequestOf<Service, Name>, ResponseOf<Service, Name>> {
     const { path, encode, decode } = this.codec<RequestOf<Service, Name>, ResponseOf<Service, Name>>(name);
     const surface = this.client.makeBidiStreamRequest(path, encode, decode, toMetadata(options), toGrpc(options));
-    return new ClientDuplex(surface, this.address, options.signal);
+    return this.counted(new ClientDuplex(surface, this.address, options.signal));
   }
 
   get state(): ConnectionState {
     return this.closed ? 'closed' : STATES[this.client.getChannel().getConnectivityState(false)];
   }
 
-  /** Dials, and again after failures, until the connection stands. Rejects with UNREACHABLE after `timeoutMs`. */
+  /** Dials, and again after failures, until the connection stands. Rejects with UNREACHABLE after `timeoutMs`, and when this is closed. */
   async waitForReady(timeoutMs: number): Promise<void> {
     this.assertOpen();
+    const channel = this.client.getChannel();
+    const deadline = Date.now() + timeoutMs;
     await new Promise<void>((resolve, reject) => {
-      this.client.waitForReady(Date.now() + timeoutMs, (error) => {
-        if (error === undefined) resolve();
-        else reject(new FlotillaError('UNREACHABLE', `${this.address} can't be reached within ${timeoutMs} ms`, { cause: error }));
-      });
+      // The channel's own way to wait asks a closed one to connect, which revives it.
+      const look = (late?: Error): void => {
+        if (this.closed) {
+          reject(this.closedError());
+        } else if (late !== undefined) {
+          reject(new FlotillaError('UNREACHABLE', `${this.address} can't be reached within ${timeoutMs} ms`, { cause: late }));
+        } else {
+          const state = channel.getConnectivityState(true);
+          if (state === connectivityState.READY) resolve();
+          else channel.watchConnectivityState(state, deadline, look);
+        }
+      };
+      look();
     });
   }
 
-  /** Calls that are under way end by themselves; new ones are refused. */
+  /**
+   * Calls that are under way end by themselves; new ones are refused. With the
+   * last of them everything goes that this client holds, whether its peer
+   * answers or not.
+   */
   close(): void {
+    if (this.closed) return;
     this.closed = true;
+    this.dialling.stop();
     offTheStack(() => this.client.close());
+    this.releaseWhenIdle();
+  }
+
+  private counted<Call extends { readonly ended: Promise<unknown> }>(call: Call): Call {
+    this.calls++;
+    void call.ended.then(() => this.callEnded());
+    return call;
+  }
+
+  private callEnded(): void {
+    this.calls--;
+    this.releaseWhenIdle();
+  }
+
+  /** A peer that lives is told first, and closes its side; one that is mute is waited for no longer. */
+  private releaseWhenIdle(): void {
+    if (this.closed && this.calls === 0) setTimeout(() => this.dialling.destroySockets(), LIMITS.connectionFarewellMs).unref();
   }
 
   private codec<Request, Response>(
@@ -120,7 +161,11 @@ export class RpcClient<Service extends RpcService> {
   }
 
   private assertOpen(): void {
-    if (this.closed) throw new FlotillaError('UNREACHABLE', `the connection to ${this.address} has been closed`);
+    if (this.closed) throw this.closedError();
+  }
+
+  private closedError(): FlotillaError {
+    return new FlotillaError('UNREACHABLE', `the connection to ${this.address} has been closed`);
   }
 }
 

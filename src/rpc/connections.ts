@@ -33,7 +33,6 @@ export function clientOptions(options: KeepaliveOptions): ChannelOptions {
     'grpc.initial_reconnect_backoff_ms': LIMITS.reconnectBackoffMs,
     'grpc.min_reconnect_backoff_ms': LIMITS.reconnectBackoffMs,
     'grpc.max_reconnect_backoff_ms': LIMITS.reconnectBackoffMsMax,
-    'grpc.dns_min_time_between_resolutions_ms': LIMITS.reconnectBackoffMsMax,
     'grpc.keepalive_time_ms': options.keepaliveTimeMs ?? LIMITS.keepaliveTimeMs,
     'grpc.keepalive_timeout_ms': options.keepaliveTimeoutMs ?? LIMITS.keepaliveTimeoutMs,
     'grpc.keepalive_permit_without_calls': 1,
@@ -44,7 +43,6 @@ export function clientOptions(options: KeepaliveOptions): ChannelOptions {
     // grpc-js calls a message sent once it lies in this buffer; without it `send` obeys the connection.
     'grpc.per_rpc_retry_buffer_size': 0,
     'grpc.enable_http_proxy': 0,
-    'grpc.service_config_disable_resolution': 1,
     'grpc.enable_channelz': 0,
   };
 }

@@ -37,7 +37,9 @@ export type FailedCall = Readonly<StatusObject>;
 export function mayHaveBeenSent(failed: FailedCall): boolean {
   const { code, details } = failed;
   if (code === GrpcStatus.UNAVAILABLE) {
-    return !/^(No connection established|Name resolution failed|Resolved|Channel has been shut down)/.test(details);
+    return !/^(No connection established|Name resolution failed|Resolved|Channel has been shut down|Channel closed before call started)/.test(
+      details,
+    );
   }
   if (code === GrpcStatus.DEADLINE_EXCEEDED)
     return !/Waiting for LB pick|waiting for name resolution|waiting for metadata filters/.test(details);
