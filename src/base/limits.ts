@@ -107,9 +107,13 @@ export const LIMITS = {
   /** Messages of one stream that were handed over and not yet taken by the connection. */
   unsentMessagesPerStream: 8,
   metadataBytes: 16 * KiB,
-  /** What a connection may have under way towards its reader … */
+  /** Of a stream of responses: what the connection may hold for it … */
+  readWindowBytes: 3 * MiB,
+  /** … and what is decoded and not taken; the message that reaches this may be the largest. */
+  readAheadBytes: 1 * MiB,
+  /** What a server's connection may have under way from its caller … */
   flowControlWindowBytes: 8 * MiB,
-  /** … and one stream of a server's: a caller that sends more is held back. */
+  /** … and one stream of it: a caller that sends more is held back. */
   streamWindowBytes: 1 * MiB,
   /** Beyond it a connection is given no further streams. */
   sessionMemoryBytes: 256 * MiB,

@@ -3,6 +3,7 @@ import { FlotillaError } from '../base/index.js';
 import { type Ending, iterate, type OnMessage, receiveAll } from './incoming.js';
 import { offTheStack } from './off-the-stack.js';
 import { Outgoing } from './outgoing.js';
+import type { ReadAhead } from './read-ahead.js';
 import { errorFromStatus } from './status.js';
 
 /** A stream of responses, as the caller sees it. */
@@ -13,11 +14,14 @@ export class ClientReadable<Response> implements AsyncIterable<Response> {
    */
   readonly ended: Promise<FlotillaError | undefined>;
   protected readonly surface: ClientReadableStream<Response>;
+  private readonly readAhead: ReadAhead;
   private failed: FlotillaError | undefined;
   private stopReceiving: ((error: Error) => void) | undefined;
 
-  constructor(surface: ClientReadableStream<Response>, address: string, signal?: AbortSignal) {
+  constructor(surface: ClientReadableStream<Response>, address: string, readAhead: ReadAhead, signal?: AbortSignal) {
     this.surface = surface;
+    this.readAhead = readAhead;
+    readAhead.hold(surface);
     const cancel = (): void => this.cancel();
     this.ended = new Promise((resolve) => {
       surface.on('error', (error: ServiceError) => {
@@ -49,6 +53,24 @@ export class ClientReadable<Response> implements AsyncIterable<Response> {
    * the call's failure, after the responses that came before it.
    */
   receive(onMessage: OnMessage<Response>): Promise<void> {
+    return this.receiveAll((message) => {
+      const pending = onMessage(message);
+      if (pending === undefined) this.readAhead.taken();
+      else return pending.then(() => this.readAhead.taken());
+      return undefined;
+    });
+  }
+
+  /** The same for `for await`; leaving the loop early cancels the call. Use it or `receive`, once. */
+  [Symbol.asyncIterator](): AsyncIterator<Response> {
+    return iterate<Response>(
+      (onMessage) => this.receiveAll(onMessage),
+      () => this.cancel(),
+      () => this.readAhead.taken(),
+    );
+  }
+
+  private receiveAll(onMessage: OnMessage<Response>): Promise<void> {
     const ending: Ending = {
       onBroken: (listener) => {
         this.stopReceiving = listener;
@@ -56,14 +78,6 @@ export class ClientReadable<Response> implements AsyncIterable<Response> {
       failure: () => this.failed,
     };
     return receiveAll(this.surface, ending, onMessage);
-  }
-
-  /** The same for `for await`; leaving the loop early cancels the call. Use it or `receive`, once. */
-  [Symbol.asyncIterator](): AsyncIterator<Response> {
-    return iterate<Response>(
-      (onMessage) => this.receive(onMessage),
-      () => this.cancel(),
-    );
   }
 
   /** Ends the call; what was received and not yet taken is dropped. */
@@ -78,8 +92,8 @@ export class ClientDuplex<Request, Response> extends ClientReadable<Response> {
   private readonly outgoing: Outgoing<Request>;
   private readonly duplex: ClientDuplexStream<Request, Response>;
 
-  constructor(surface: ClientDuplexStream<Request, Response>, address: string, signal?: AbortSignal) {
-    super(surface, address, signal);
+  constructor(surface: ClientDuplexStream<Request, Response>, address: string, readAhead: ReadAhead, signal?: AbortSignal) {
+    super(surface, address, readAhead, signal);
     this.duplex = surface;
     this.outgoing = new Outgoing<Request>(surface);
     surface.on('error', (error: ServiceError) => this.outgoing.break(errorFromStatus(error, { address })));

@@ -5,6 +5,7 @@ import { ClientDuplex, ClientReadable } from './client-call.js';
 import { clientOptions, type KeepaliveOptions } from './connections.js';
 import { Dialling } from './dialling.js';
 import { offTheStack } from './off-the-stack.js';
+import { ReadAhead } from './read-ahead.js';
 import { type MethodNames, methodPath, type RequestOf, type ResponseOf, type RpcMethod, type RpcService, serialise } from './service.js';
 import { errorFromStatus } from './status.js';
 
@@ -79,8 +80,10 @@ export class RpcClient<Service extends RpcService> {
     options: CallOptions = {},
   ): ClientReadable<ResponseOf<Service, Name>> {
     const { path, encode, decode } = this.codec<RequestOf<Service, Name>, ResponseOf<Service, Name>>(name);
-    const surface = this.client.makeServerStreamRequest(path, encode, decode, request, toMetadata(options), toGrpc(options));
-    return this.counted(new ClientReadable(surface, this.address, options.signal));
+    const ahead = new ReadAhead();
+    const metered = meter(decode, ahead);
+    const surface = this.client.makeServerStreamRequest(path, encode, metered, request, toMetadata(options), toGrpc(options));
+    return this.counted(new ClientReadable(surface, this.address, ahead, options.signal));
   }
 
   duplex<Name extends MethodNames<Service, true, true>>(
@@ -88,8 +91,9 @@ export class RpcClient<Service extends RpcService> {
     options: CallOptions = {},
   ): ClientDuplex<RequestOf<Service, Name>, ResponseOf<Service, Name>> {
     const { path, encode, decode } = this.codec<RequestOf<Service, Name>, ResponseOf<Service, Name>>(name);
-    const surface = this.client.makeBidiStreamRequest(path, encode, decode, toMetadata(options), toGrpc(options));
-    return this.counted(new ClientDuplex(surface, this.address, options.signal));
+    const ahead = new ReadAhead();
+    const surface = this.client.makeBidiStreamRequest(path, encode, meter(decode, ahead), toMetadata(options), toGrpc(options));
+    return this.counted(new ClientDuplex(surface, this.address, ahead, options.signal));
   }
 
   get state(): ConnectionState {
@@ -176,6 +180,13 @@ const STATES: Readonly<Record<connectivityState, ConnectionState>> = {
   [connectivityState.TRANSIENT_FAILURE]: 'failing',
   [connectivityState.SHUTDOWN]: 'closed',
 };
+
+function meter<Response>(decode: (bytes: Buffer) => Response, ahead: ReadAhead): (bytes: Buffer) => Response {
+  return (bytes) => {
+    ahead.arrived(bytes.byteLength);
+    return decode(bytes);
+  };
+}
 
 function toMetadata(options: CallOptions): Metadata {
   const metadata = new Metadata();

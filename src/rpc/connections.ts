@@ -36,7 +36,7 @@ export function clientOptions(options: KeepaliveOptions): ChannelOptions {
     'grpc.keepalive_time_ms': options.keepaliveTimeMs ?? LIMITS.keepaliveTimeMs,
     'grpc.keepalive_timeout_ms': options.keepaliveTimeoutMs ?? LIMITS.keepaliveTimeoutMs,
     'grpc.keepalive_permit_without_calls': 1,
-    'grpc-node.flow_control_window': LIMITS.flowControlWindowBytes,
+    'grpc-node.flow_control_window': LIMITS.readWindowBytes,
     'grpc.max_receive_message_length': MESSAGE_BYTES_MAX,
     'grpc.max_send_message_length': MESSAGE_BYTES_MAX,
     'grpc.enable_retries': 0,

@@ -57,10 +57,11 @@ export function receiveAll<Message>(source: Readable, ending: Ending, onMessage:
 /** Messages that wait between a stream and a slower `for await`. */
 const ITERATOR_QUEUE_LENGTH = 16;
 
-/** The same as {@link receiveAll}, for `for await`. `onReturn` runs where the loop is left early. */
+/** The same as {@link receiveAll}, for `for await`. `onReturn` runs where the loop is left early, `onTaken` with each message that it takes. */
 export async function* iterate<Message>(
   receive: (onMessage: OnMessage<Message>) => Promise<void>,
   onReturn: () => void,
+  onTaken: () => void = () => undefined,
 ): AsyncGenerator<Message, void, void> {
   const queue: Message[] = [];
   let wake: (() => void) | undefined;
@@ -82,7 +83,12 @@ export async function* iterate<Message>(
   let returned = true;
   try {
     while (true) {
-      while (queue.length > 0) yield* queue.splice(0);
+      while (queue.length > 0) {
+        for (const message of queue.splice(0)) {
+          onTaken();
+          yield message;
+        }
+      }
       makeRoom?.();
       if (outcome !== undefined) break;
       await new Promise<void>((resolve) => {
