@@ -28,6 +28,7 @@ const SLOW = [
   'test/client/log-reader.test.ts',
   'test/client/produce.test.ts',
   'test/client/read.test.ts',
+  'test/client/released.test.ts',
   'test/cluster/',
   'test/contract/',
   'test/house/',

@@ -1,3 +1,4 @@
+import { setMaxListeners } from 'node:events';
 import { FlotillaError, LIMITS } from '../base/index.js';
 import { checkStreamName, DEFAULT_STREAM, type EventLimits, type NewEvent } from '../event/index.js';
 import { RpcClient, type RpcService } from '../rpc/index.js';
@@ -11,6 +12,7 @@ import { getEvent } from './get-event.js';
 import { Hosts } from './hosts.js';
 import { IdempotentProducer } from './idempotent-producer.js';
 import { unreachableError } from './link-keeper.js';
+import { withSignals } from './linked-signal.js';
 import { listNamespaces, type NamespaceSummary, type NamespacesOptions } from './list-namespaces.js';
 import { type LogOptions, type LogPart, readLog } from './log-reader.js';
 import { type NodeStatus, nodeStatusFrom } from './node-status.js';
@@ -72,6 +74,8 @@ export class FlotillaClient implements AsyncDisposable {
   constructor(options: ClientOptions = {}) {
     const { hosts = 'localhost', stream = DEFAULT_STREAM, followLeader = true, onUnknown = 'retry' } = options;
     checkStreamName(stream, 'stream');
+    // Each call that is under way listens.
+    setMaxListeners(0, this.closing.signal);
     this.hosts = new Hosts(hosts);
     this.streamName = stream;
     this.timeoutMs = positive(options.timeoutMs ?? LIMITS.clientTimeoutMs, 'timeoutMs');
@@ -87,7 +91,8 @@ export class FlotillaClient implements AsyncDisposable {
       onUnknown,
       timeoutMs: this.timeoutMs,
       connectTimeoutMs: this.connectTimeoutMs,
-      onRetry: options.onRetry ?? (() => undefined),
+      // In a turn of its own: what it throws is the application's, and no failure of the events.
+      onRetry: (retry) => queueMicrotask(() => options.onRetry?.(retry)),
       onConnected: (address) => void this.learnMembers(address),
     });
   }
@@ -169,12 +174,14 @@ export class FlotillaClient implements AsyncDisposable {
 
   /** Copies the log as it is stored, up to what is committed: what a backup consists of. Fails like {@link read}. */
   readLog(options: LogOptions = {}): AsyncGenerator<LogPart, void, undefined> {
-    return readLog(this.readerContext(), options, this.readSignal(options.signal));
+    return withSignals([this.closing.signal, options.signal], (signal) => readLog(this.readerContext(), options, signal));
   }
 
   /** The namespaces that a glob matches, ascending by bytes, with what the stream holds of each; as one node knows it. */
   namespaces(glob?: string, options: NamespacesOptions = {}): AsyncGenerator<NamespaceSummary, void, undefined> {
-    return listNamespaces(this.readerContext(), glob, { ...options, signal: this.readSignal(options.signal) });
+    return withSignals([this.closing.signal, options.signal], (signal) =>
+      listNamespaces(this.readerContext(), glob, { ...options, signal }),
+    );
   }
 
   /** The cluster's members as one of them sees them. */
@@ -187,7 +194,8 @@ export class FlotillaClient implements AsyncDisposable {
         return status.nodes.map(nodeStatusFrom);
       } catch (error) {
         if (!(error instanceof FlotillaError) || !GOES_ON.has(error.code)) throw error;
-        if (performance.now() >= giveUpMs || this.closing.signal.aborted) throw unreachableError(this.hosts, error);
+        if (this.closing.signal.aborted) throw new FlotillaError('CANCELLED', 'the client is closed', { cause: error });
+        if (performance.now() >= giveUpMs) throw unreachableError(this.hosts, error);
       }
       await sleep(backOff.nextMs(), this.closing.signal);
     }
@@ -271,11 +279,7 @@ export class FlotillaClient implements AsyncDisposable {
   }
 
   private batches(options: ReadOptions, stop?: AbortSignal): AsyncGenerator<Event[], void, undefined> {
-    return readBatches(this.readerContext(), options, this.readSignal(options.signal, stop));
-  }
-
-  private readSignal(...further: (AbortSignal | undefined)[]): AbortSignal {
-    return AbortSignal.any([this.closing.signal, ...further].filter((signal) => signal !== undefined));
+    return withSignals([this.closing.signal, options.signal, stop], (signal) => readBatches(this.readerContext(), options, signal));
   }
 
   private readerContext(): ReaderContext {

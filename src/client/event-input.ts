@@ -24,6 +24,7 @@ const NO_DATA = new Uint8Array(0);
 
 /** Checks an event and makes it ready to be encoded. Throws INVALID_ARGUMENT or MESSAGE_TOO_LARGE, which name `field`. */
 export function toNewEvent(input: EventInput, limits: EventLimits, field: string): NewEvent {
+  checkInput(input, field);
   const event: NewEvent = {
     namespace: input.namespace,
     data: dataOf(input.data, field),
@@ -39,15 +40,15 @@ export function toNewEvent(input: EventInput, limits: EventLimits, field: string
 
 /** {@link toNewEvent} for each; an error names the event as `events[3]`. */
 export function toNewEvents(inputs: readonly EventInput[], limits: EventLimits): NewEvent[] {
+  if (!Array.isArray(inputs)) throw new FlotillaError('INVALID_ARGUMENT', 'events: they must be an array');
   const events: NewEvent[] = [];
   try {
     for (const input of inputs) events.push(toNewEvent(input, limits, 'event'));
   } catch {
     // The name with its number is made only for the one event that needs it: this throws the same again.
     const position = events.length;
-    const input = inputs[position];
-    if (input !== undefined) toNewEvent(input, limits, `events[${position}]`);
-    throw new FlotillaError('INVALID_ARGUMENT', `events[${position}]: it is no event`);
+    toNewEvent(inputs[position], limits, `events[${position}]`);
+    throw new FlotillaError('INTERNAL', `events[${position}]: refused once, and not again`);
   }
   return events;
 }
@@ -77,7 +78,16 @@ export function checkCallSize(count: number, bytes: number): void {
   }
 }
 
-/** Programs without types hand in anything. */
+/** Programs without types hand in anything: what would throw an error that is none of ours is refused first. */
+function checkInput(input: unknown, field: string): void {
+  if (typeof input !== 'object' || input === null) throw new FlotillaError('INVALID_ARGUMENT', `${field}: it must be an object`);
+  const { parentId, metadata }: { readonly parentId?: unknown; readonly metadata?: unknown } = input;
+  if (parentId !== undefined) checkText(parentId, field, 'parentId');
+  if (metadata !== undefined && (typeof metadata !== 'object' || metadata === null))
+    throw new FlotillaError('INVALID_ARGUMENT', `${field}.metadata: it must be an object or a Map`);
+}
+
+/** The same for what can be looked at afterwards. */
 function checkTypes(event: NewEvent, field: string): void {
   checkText(event.namespace, field, 'namespace');
   if (event.type !== undefined) checkText(event.type, field, 'type');

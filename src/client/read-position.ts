@@ -2,6 +2,7 @@ import { crc32 } from 'node:zlib';
 import { FlotillaError } from '../base/index.js';
 import { parseEventId, readBatch } from '../event/index.js';
 import { eventFromProto, GatheredEvents, openStoredBatch, proto } from '../wire/index.js';
+import { callBack } from './call-back.js';
 import { Event, PlainEvents } from './event.js';
 import type { CheckedReadOptions } from './read-options.js';
 
@@ -89,7 +90,8 @@ export class ReadPosition {
         this.lastCounter = end;
         this.lastId = started.endId;
       }
-      this.options.onStarted?.({ confirmed: started.confirmed, endId: started.endId || undefined, incarnation: started.incarnation });
+      const { confirmed, endId, incarnation } = started;
+      callBack(() => this.options.onStarted?.({ confirmed, endId: endId || undefined, incarnation }));
     } else if (this.endCounter !== undefined && end < this.endCounter) {
       throw new FlotillaError('NOT_READY', `${address} is behind: it knows of ${end} events, and the read goes to ${this.endCounter}`);
     }

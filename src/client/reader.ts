@@ -2,6 +2,7 @@ import { type ErrorCode, FlotillaError, messageOf } from '../base/index.js';
 import { RpcClient } from '../rpc/index.js';
 import { proto } from '../wire/index.js';
 import { BackOff } from './back-off.js';
+import { CallbackFailure, callBack } from './call-back.js';
 import { connected, KEEPALIVE, sleep } from './connect.js';
 import type { Event } from './event.js';
 import type { Hosts } from './hosts.js';
@@ -59,6 +60,7 @@ export async function* readBatches(
       }
       failure = new FlotillaError('UNREACHABLE', `${address} ended the read`);
     } catch (error) {
+      if (error instanceof CallbackFailure) throw error.cause;
       throwIfAborted(signal);
       failure = error instanceof FlotillaError ? error : new FlotillaError('INTERNAL', messageOf(error), { cause: error });
     }
@@ -90,7 +92,7 @@ async function* readFrom(
           yield [];
           break;
         case 'caughtUp':
-          options.onCaughtUp?.();
+          callBack(() => options.onCaughtUp?.());
           break;
         case 'events':
         case 'batches':

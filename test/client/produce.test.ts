@@ -165,6 +165,25 @@ test('when the node dies, it goes on with another; what was unanswered is sent a
   assert.deepEqual(log.texts(), ['0', '1', '2', '2', '3', '4']);
 });
 
+test('what onRetry throws is uncaught, and no failure of the events', async (context) => {
+  const { nodes, log } = await cluster(2);
+  const mine = new Error('mine');
+  const client = clientOf(nodes, {
+    onRetry: () => {
+      throw mine;
+    },
+  });
+  const [first] = nodes;
+  assert.ok(first !== undefined);
+  const uncaught: unknown[] = [];
+  process.setUncaughtExceptionCaptureCallback((error) => uncaught.push(error));
+  context.after(() => process.setUncaughtExceptionCaptureCallback(null));
+  first.onBatch = (_packed, position) => (position === 0 ? { failure: { code: 'OUTCOME_UNKNOWN' } } : 'append');
+  assert.equal((await client.produce({ namespace: '/a', data: '1' })).retriedAfterUnknown, true);
+  assert.deepEqual(uncaught, [mine]);
+  assert.deepEqual(log.texts(), ['1']);
+});
+
 test('with onUnknown "fail" an unknown outcome rejects with OUTCOME_UNKNOWN, and nothing is sent twice', async () => {
   const { nodes, log } = await cluster(2);
   const client = clientOf(nodes, { onUnknown: 'fail', followLeader: false });
@@ -309,6 +328,12 @@ test('bad events are refused at once, with the field', async () => {
   await assert.rejects(client.append([{ namespace: '/a' }, { namespace: '/a', parentId: '4.' }]), refused(/events\[1\]\.parentId/));
   await assert.rejects(client.produce({ namespace: '/a', data: '\ud800' }), refused(/lone surrogate/));
   await assert.rejects(client.append([]), refused(/at least one/));
+  const untyped = client as unknown as { produce(event: unknown): Promise<unknown>; append(events: unknown): Promise<unknown> };
+  for (const input of [undefined, null, 'text']) await assert.rejects(untyped.produce(input), refused(/^event: it must be an object/));
+  await assert.rejects(untyped.produce({ namespace: '/a', metadata: null }), refused(/^event\.metadata: it must be an object/));
+  await assert.rejects(untyped.produce({ namespace: '/a', parentId: 4 }), refused(/^event\.parentId: it must be a string/));
+  await assert.rejects(untyped.append(undefined), refused(/^events: they must be an array/));
+  await assert.rejects(untyped.append([{ namespace: '/a' }, undefined]), refused(/^events\[1\]: it must be an object/));
   await assert.rejects(client.produce({ namespace: '/a', data: new Uint8Array(LIMITS.eventDataBytes + 1) }), code('MESSAGE_TOO_LARGE'));
   assert.throws(() => new FlotillaClient({ hosts: 'localhost:70000' }), refused(/port/));
   assert.throws(() => new FlotillaClient({ stream: 'no such/name' }), refused(/stream/));

@@ -364,3 +364,27 @@ test('get gives one event, asks on where a node fails, and says NOT_FOUND where 
   await assert.rejects(client.get('4.1'), code('NOT_FOUND'));
   await assert.rejects(client.get('4.'), code('INVALID_ARGUMENT'));
 });
+
+test('what a callback throws comes out of the read as it is', async () => {
+  const nodes = await cluster(1, filledLog(3));
+  const client = clientOf(nodes);
+  const mine = new Error('mine');
+  const fail = (): never => {
+    throw mine;
+  };
+  const isMine = (error: unknown): boolean => error === mine;
+  await assert.rejects(counters(client.read({ onStarted: fail })), isMine);
+  // One of our errors, too, is no failure of the connection here.
+  const busy = new FlotillaError('TOO_MANY_REQUESTS', 'mine');
+  const refuse = (): never => {
+    throw busy;
+  };
+  await assert.rejects(counters(client.read({ onStarted: refuse })), (error) => error === busy);
+  assert.deepEqual(await counters(client.read()), upTo(3));
+});
+
+test('status says CANCELLED once the client is closed', async () => {
+  const client = clientOf(await cluster(1, filledLog(1)));
+  await client.close();
+  await assert.rejects(client.status(), code('CANCELLED'));
+});
