@@ -12,12 +12,12 @@ export function held(): Record<string, number> {
   return counts;
 }
 
-/** Waits, a second at most, until this process holds no more than `before` of anything. */
+/** Waits, for a moment only, until this process holds no more than `before` of anything. It takes a fraction of a second where the machine is not busy. */
 export async function untilReleased(before: Readonly<Record<string, number>>): Promise<void> {
   // What dials only in a later turn of the event loop has had its chance then.
   for (let turns = 0; turns < 20; turns++) await turn();
   await until('all is released', () => Object.entries(held()).every(([kind, count]) => count <= (before[kind] ?? 0)), {
-    timeoutMs: 1000,
+    timeoutMs: 5000,
     state: () => `before: ${JSON.stringify(before)}, now: ${JSON.stringify(held())}`,
   });
 }
