@@ -1,5 +1,5 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
-import { type AddressInfo, isIPv6 } from 'node:net';
+import { type AddressInfo, isIPv6, type Socket } from 'node:net';
 import { FlotillaError, LIMITS, messageOf } from '../base/index.js';
 import type { Logger } from '../replica/index.js';
 
@@ -119,13 +119,42 @@ function boundedServer(handler: (request: IncomingMessage, response: ServerRespo
     },
     handler,
   );
-  server.maxConnections = LIMITS.httpConnections;
+  boundConnections(server);
   server.maxHeadersCount = LIMITS.httpHeaders;
   // Ends a reader that takes nothing of its answer, too.
   server.timeout = LIMITS.httpIdleMs;
   // Nobody is told to go on with a body that nobody reads.
   server.on('checkContinue', handler);
   return server;
+}
+
+/**
+ * A connection that has no request under way may go when another comes and there
+ * are as many as may be: the one that has been so for longest. Node itself would
+ * turn the newcomer away, and whoever opens connections and says nothing on them
+ * would keep probes out; a probe sends its request at once.
+ */
+function boundConnections(server: Server): void {
+  /** Open connections without a request that has arrived; the oldest first. */
+  const waiting = new Set<Socket>();
+  let open = 0;
+  server.on('connection', (socket: Socket) => {
+    open++;
+    waiting.add(socket);
+    socket.once('close', () => {
+      open--;
+      waiting.delete(socket);
+    });
+    if (open <= LIMITS.httpConnections) return;
+    const [longest] = waiting;
+    longest?.destroy();
+  });
+  server.on('request', ({ socket }: IncomingMessage, response: ServerResponse) => {
+    waiting.delete(socket);
+    response.once('close', () => {
+      if (!socket.destroyed) waiting.add(socket);
+    });
+  });
 }
 
 function readinessAnswer({ ready, reasons, warnings = [] }: Readiness): Answer {

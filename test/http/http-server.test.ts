@@ -133,20 +133,59 @@ describe('HTTP server', () => {
     assert.deepEqual(logged, ['an HTTP request failed']);
   });
 
-  it('a connection above the limit is closed, the others are served', async () => {
+  it('above the limit the connection goes that has said nothing whole for longest, and the newcomer is served', async () => {
     const port = await start();
-    const sockets = await Promise.all(
-      Array.from({ length: LIMITS.httpConnections }, async () => {
-        const socket = connect(port, '127.0.0.1');
-        await once(socket, 'connect');
-        return socket;
-      }),
-    );
-    assert.equal(await raw(port, 'GET /livez HTTP/1.1\r\nHost: a\r\n\r\n'), '');
-    sockets[0]?.write('GET /livez HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n');
-    assert.ok(sockets[0] !== undefined);
-    assert.match(await received(sockets[0]), /^HTTP\/1\.1 200 /);
+    const sockets: Socket[] = [];
+    for (let at = 0; at < LIMITS.httpConnections; at++) {
+      const socket = connect(port, '127.0.0.1');
+      await once(socket, 'connect');
+      // Each is alive, and none of them ever gets to the end of its headers.
+      socket.on('error', () => undefined).write('GET /livez HTTP/1.1\r\nX: ');
+      sockets.push(socket);
+    }
+    const [first, second] = sockets;
+    assert.ok(first !== undefined && second !== undefined);
+    const gone = received(first);
+    assert.match(await raw(port, 'GET /readyz HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n'), /^HTTP\/1\.1 200 /);
+    assert.equal(await gone, '');
+    second.write('y\r\nHost: a\r\nConnection: close\r\n\r\n');
+    assert.match(await received(second), /^HTTP\/1\.1 200 /);
     for (const socket of sockets) socket.destroy();
+  });
+
+  it('a flood of slow headers does not keep probes out, nor is a request under way given up for it', async () => {
+    let answer: () => void = () => undefined;
+    const asked = new Promise<void>((resolve) => {
+      answer = resolve;
+    });
+    let arrived: () => void = () => undefined;
+    const underWay = new Promise<void>((resolve) => {
+      arrived = resolve;
+    });
+    const port = await start({
+      exposition: async () => {
+        arrived();
+        await asked;
+        return { contentType: 'text/plain', body: 'figures\n' };
+      },
+    });
+    const scrape = raw(port, 'GET /metrics HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n');
+    await underWay;
+    const flood: Socket[] = [];
+    const more = (): void => {
+      const socket = connect(port, '127.0.0.1', () => socket.write('GET /livez HTTP/1.1\r\nX: '));
+      socket.on('error', () => undefined).on('close', () => flooding && more());
+      flood.push(socket);
+    };
+    let flooding = true;
+    for (let at = 0; at < 2 * LIMITS.httpConnections; at++) more();
+    for (let probe = 0; probe < 20; probe++) {
+      assert.match(await raw(port, 'GET /readyz HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n'), /^HTTP\/1\.1 200 /, `probe ${probe}`);
+    }
+    flooding = false;
+    answer();
+    assert.match(await scrape, /^HTTP\/1\.1 200 [\s\S]*figures\n$/);
+    for (const socket of flood) socket.destroy();
   });
 
   it('a taken port is named, with what to do', async () => {
