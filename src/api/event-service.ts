@@ -1,8 +1,9 @@
 import type { FlotillaError } from '../base/index.js';
 import { checkProducerName, type EventLimits } from '../event/index.js';
-import type { CallContext, Handlers, ServerStream } from '../rpc/index.js';
+import { type CallContext, type Handlers, MESSAGE_BYTES_MAX, type ServerStream } from '../rpc/index.js';
 import type { Metrics } from '../telemetry/index.js';
 import type { proto } from '../wire/index.js';
+import { BatchThread } from './batch-thread.js';
 import { getEvent } from './get.js';
 import { receiptFor, takeIn } from './ingest.js';
 import { ProduceSession } from './produce.js';
@@ -16,6 +17,8 @@ export class EventService {
   readonly handlers: Handlers<typeof proto.EventServiceDefinition>;
   /** What this node's readers share. */
   readonly reading = new Reading();
+  /** Decodes the large ones of Append and Produce. */
+  readonly batches: BatchThread;
   private readonly streams: Streams;
   private readonly limits: EventLimits;
   private readonly metrics: Metrics;
@@ -28,6 +31,7 @@ export class EventService {
     this.streams = options.streams;
     this.limits = options.limits;
     this.metrics = options.metrics;
+    this.batches = new BatchThread({ event: options.limits, messageBytesMax: MESSAGE_BYTES_MAX });
     this.handlers = {
       append: (request) => this.track(this.append(request)),
       produce: (stream) => this.track(this.produce(new ProduceSession({ ...options, stream }))),
@@ -42,6 +46,11 @@ export class EventService {
     this.stopping = error;
     for (const session of this.sessions) session.stop(error);
     await this.settled();
+  }
+
+  /** To be called once no call is under way. */
+  async close(): Promise<void> {
+    await this.batches.close();
   }
 
   /** Resolves when every producer's call that is under way now has ended. */

@@ -1,15 +1,9 @@
-import { counter, FlotillaError, LIMITS } from '../base/index.js';
-import { checkNewEvent, type EventId, type EventLimits, formatEventId, type ProducerStamp } from '../event/index.js';
+import { counter } from '../base/index.js';
+import { type EventId, type EventLimits, formatEventId, type ProducerStamp } from '../event/index.js';
 import type { Proposed, Replica } from '../replica/index.js';
-import { checkPackedBody, newEventFromProto, type PackedBody, packBody, type proto, stampFromProto } from '../wire/index.js';
+import { type PackedBody, type proto, stampFromProto } from '../wire/index.js';
 import { requireIncarnation } from './streams.js';
-
-/** A batch as a request carries it. */
-export interface BatchRequest {
-  readonly events: readonly proto.NewEvent[];
-  readonly packed: proto.PackedBody | undefined;
-  readonly producer: proto.ProducerStamp | undefined;
-}
+import { type BatchRequest, takeBody } from './take-body.js';
 
 /** A batch on its way in, and by what the stream knows it again. */
 export interface IncomingBatch {
@@ -25,28 +19,6 @@ export interface IncomingBatch {
 export function takeIn(request: BatchRequest, limits: EventLimits, replica: Replica): IncomingBatch {
   requireIncarnation(replica, request.producer?.incarnation ?? '', 'producer.incarnation');
   return { stamp: stampFromProto(request.producer), body: takeBody(request, limits) };
-}
-
-function takeBody({ events, packed }: BatchRequest, limits: EventLimits): PackedBody {
-  if (packed !== undefined) {
-    if (events.length > 0) throw new FlotillaError('INVALID_ARGUMENT', 'events and packed: send one of them, not both');
-    checkPackedBody(packed, limits);
-    return packed;
-  }
-  if (events.length === 0) throw new FlotillaError('INVALID_ARGUMENT', 'events: a batch has at least one event');
-  if (events.length > LIMITS.eventsPerBatch) {
-    throw new FlotillaError(
-      'INVALID_ARGUMENT',
-      `events: ${events.length} are more than the ${LIMITS.eventsPerBatch} that one batch may have`,
-    );
-  }
-  return packBody(
-    events.map((message, position) => {
-      const event = newEventFromProto(message, `events[${position}]`);
-      checkNewEvent(event, limits, `events[${position}]`);
-      return event;
-    }),
-  );
 }
 
 /** What the producer holds once its batch is durable. */

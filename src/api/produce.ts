@@ -6,6 +6,7 @@ import type { Metrics } from '../telemetry/index.js';
 import type { proto } from '../wire/index.js';
 import { type IncomingBatch, receiptFor, takeIn } from './ingest.js';
 import { findStream, type Streams, withLeader } from './streams.js';
+import type { BatchRequest } from './take-body.js';
 
 type ProduceStream = DuplexStream<proto.ProduceRequest, proto.ProduceResponse>;
 
@@ -15,7 +16,8 @@ type ProduceStream = DuplexStream<proto.ProduceRequest, proto.ProduceResponse>;
  *
  * Batches keep their order. So once one was refused that might have gone in
  * later, those behind it are refused as well: the producer opens a new stream
- * and sends them all again.
+ * and sends them all again. It is told so by the end of this one, as soon as
+ * every batch is answered and a leader is known who would take them.
  */
 export class ProduceSession {
   private readonly streams: Streams;
@@ -29,6 +31,8 @@ export class ProduceSession {
   private replica: Replica | undefined;
   /** Who leads, in which term: on another route a batch might overtake those that are open. */
   private route = '';
+  /** What the producer was told last of the leader and the members. */
+  private told = '';
   private readonly ending = new AbortController();
   private readonly stopped = rejection();
 
@@ -44,6 +48,10 @@ export class ProduceSession {
     try {
       await Promise.race([this.stream.receive((request) => this.onRequest(request)), this.stopped.promise]);
       await this.allSettled();
+    } catch (error) {
+      // A message that is refused with the whole stream says nothing of the batches before it: they are answered first.
+      if (!isCancelled(error)) await this.allSettled();
+      throw error;
     } finally {
       this.ending.abort();
     }
@@ -62,10 +70,11 @@ export class ProduceSession {
     while (this.openBatches > 0) await this.settled();
   }
 
-  private onRequest(request: proto.ProduceRequest): Promise<void> | undefined {
-    const { requestId } = request;
+  private onRequest(request: proto.ProduceRequest & Pick<BatchRequest, 'taken'>): Promise<void> | undefined {
+    const { requestId, taken } = request;
     try {
-      if (requestId === 0) throw new FlotillaError('INVALID_ARGUMENT', 'request_id: number the requests from 1 on');
+      if (taken instanceof FlotillaError) throw taken;
+      if (requestId === '0') throw new FlotillaError('INVALID_ARGUMENT', 'request_id: number the requests from 1 on');
       if (this.refusal !== undefined) throw this.refusal;
       const replica = findStream(this.streams, request.stream);
       this.announceLeaderOf(replica);
@@ -79,7 +88,7 @@ export class ProduceSession {
     return this.isFull() ? this.settled() : undefined;
   }
 
-  private async append(replica: Replica, requestId: number, { body, stamp }: IncomingBatch): Promise<void> {
+  private async append(replica: Replica, requestId: string, { body, stamp }: IncomingBatch): Promise<void> {
     this.openBatches++;
     this.openBytes += body.body.byteLength;
     try {
@@ -95,6 +104,7 @@ export class ProduceSession {
       this.openBytes -= body.body.byteLength;
       this.room?.();
       this.room = undefined;
+      this.endBehindRefusal();
     }
   }
 
@@ -113,12 +123,22 @@ export class ProduceSession {
     });
   }
 
-  private fail(requestId: number, error: unknown): Promise<void> | undefined {
+  private fail(requestId: string, error: unknown): Promise<void> | undefined {
     if (!(error instanceof FlotillaError)) throw error;
-    if (error.retryable || error.code === 'OUTCOME_UNKNOWN') this.refusal ??= behind(error);
+    if (error.retryable || error.code === 'OUTCOME_UNKNOWN') {
+      this.refusal ??= behind(error);
+      setImmediate(() => this.endBehindRefusal());
+    }
     this.metrics.refusals.inc({ code: error.code });
     const failure = { code: error.code, message: messageOf(error), leader: error.leader ?? '' };
     return this.send({ requestId, outcome: { $case: 'failure', value: failure } });
+  }
+
+  /** Nothing more can come of this stream, and the producer knows of a leader: it can open another. */
+  private endBehindRefusal(): void {
+    if (this.refusal === undefined || this.openBatches > 0 || this.replica === undefined) return;
+    if (this.replica.leader === undefined || this.newsOf(this.replica) !== this.told) return;
+    this.stopped.reject(this.refusal);
   }
 
   /**
@@ -132,18 +152,22 @@ export class ProduceSession {
   }
 
   private async announceLeaders(replica: Replica): Promise<void> {
-    let told = '';
     while (!this.ending.signal.aborted && this.replica === replica) {
       const { leader } = replica;
       const address = this.streams.leaderAddress(replica);
-      const members = this.streams.memberAddresses();
-      const news = [leader, address, ...members].join(' ');
-      if (leader !== undefined && address !== undefined && news !== told) {
-        told = news;
-        await this.send({ requestId: 0, outcome: { $case: 'leader', value: { actorId: leader, address, members } } });
+      const news = this.newsOf(replica);
+      if (leader !== undefined && address !== undefined && news !== this.told) {
+        this.told = news;
+        const members = this.streams.memberAddresses();
+        await this.send({ requestId: '0', outcome: { $case: 'leader', value: { actorId: leader, address, members } } });
+        this.endBehindRefusal();
       }
       await replica.roleChanged(this.ending.signal);
     }
+  }
+
+  private newsOf(replica: Replica): string {
+    return [replica.leader, this.streams.leaderAddress(replica), ...this.streams.memberAddresses()].join(' ');
   }
 
   /** A producer that is gone needs no answer: its stream has ended by itself. */
@@ -152,10 +176,14 @@ export class ProduceSession {
     try {
       await this.stream.send(response);
     } catch (error) {
-      if (!(error instanceof FlotillaError && error.code === 'CANCELLED')) throw error;
+      if (!isCancelled(error)) throw error;
       this.ending.abort();
     }
   }
+}
+
+function isCancelled(error: unknown): boolean {
+  return error instanceof FlotillaError && error.code === 'CANCELLED';
 }
 
 /** What the batches behind a failed one are told: they were not proposed. */

@@ -1,6 +1,7 @@
 export * from './assert.js';
 export * from './bounded-queue.js';
 export * from './brand.js';
+export * from './byte-budget.js';
 export * from './bytes.js';
 export * from './errors.js';
 export * from './limits.js';

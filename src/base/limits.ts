@@ -24,6 +24,21 @@ export const LIMITS = {
 
   // Batches and messages
   eventsPerBatch: 65536,
+  /** Pairs of metadata of all events of a batch together: what is made of each takes many times its bytes. */
+  metadataPairsPerBatch: 262_144,
+  /** Fields of one request, nested ones included: what is made of each takes many times its bytes … */
+  requestFields: 65_536,
+  /** … and of one that has events; more than the largest batch of the fullest events has. */
+  batchRequestFields: 2_097_152,
+  /** With more fields than this, or more bytes of a body, a batch goes through a thread of its own: here it would hold everything else up. */
+  inlineRequestFields: 8192,
+  inlineBodyBytes: 512 * KiB,
+  /** The heap of that thread; what the largest batch takes there is some 200 MiB … */
+  batchThreadBytes: 384 * MiB,
+  /** … and how long it is kept for the next one. */
+  batchThreadIdleMs: 30_000,
+  /** Memory beside a message that may change threads with it. */
+  messageSlackBytes: 4 * KiB,
   /** An encoded batch on its way in: the client closes a batch that waits at this size. */
   clientBatchBytes: 256 * KiB,
   /** One log entry collects waiting batches up to this size; a larger single batch has an entry of its own. */
@@ -99,6 +114,20 @@ export const LIMITS = {
 
   /** Stretches of ids that an import remembers, to find the new ids of parents: those it met last. */
   importedStretches: 262_144,
+
+  // What comes in
+  /** What a node holds of requests: arriving, waiting for a handler, and of calls with one message until they are answered … */
+  inboundBytes: 128 * MiB,
+  /** … from one address … */
+  inboundBytesPerAddress: 96 * MiB,
+  /** … and on one connection; more than the largest message. */
+  inboundBytesPerConnection: 32 * MiB,
+  /** With so much handed over that it has not taken, a handler is given no further message. */
+  handedOverBytes: 256 * KiB,
+  /** A request of a call without events, or of health and reflection, inflates to this at most. */
+  inflatedBytes: 256 * KiB,
+  /** The largest request of health and reflection. */
+  standardRequestBytes: 64 * KiB,
 
   // Connections
   /** Open connections of one node's port. */

@@ -47,7 +47,7 @@ export class RpcProduceLink implements ProduceLink {
     // The window of batches in flight bounds what waits here, so the answer of send() is not needed;
     // a stream that breaks is told by its end.
     void this.call.send({
-      requestId,
+      requestId: String(requestId),
       stream: this.stream,
       events: [],
       packed: { body: body.body, count: body.count, checksum: body.checksum },
@@ -83,7 +83,8 @@ export class RpcProduceLink implements ProduceLink {
   }
 
   private onResponse(response: proto.ProduceResponse): void {
-    const { requestId, outcome } = response;
+    const { outcome } = response;
+    const requestId = Number(response.requestId);
     switch (outcome?.$case) {
       case 'receipt':
         this.events.onReceipt(this, requestId, outcome.value);

@@ -76,16 +76,13 @@ export class FlotillaNode {
     });
     this.versions = new SpokenVersions(parts.versions ?? SPOKEN_VERSIONS, logging.logger('node'));
     const logger = logging.logger('api');
+    this.events = new EventService({ streams: this.streams, limits: { eventDataBytes: config.eventDataBytes }, metrics });
     this.server = new RpcServer({
+      largeRequests: this.events.batches,
       onInternalError: (error, method) => {
         logger.error({ error, method }, 'a call failed inside');
         if (error instanceof AssertionFailure) this.fail(error);
       },
-    });
-    this.events = new EventService({
-      streams: this.streams,
-      limits: { eventDataBytes: config.eventDataBytes },
-      metrics,
     });
     this.http = new HttpServer({
       readiness: () => this.readiness(),
@@ -175,11 +172,13 @@ export class FlotillaNode {
     this.phase = 'ended';
     this.care?.stop();
     await this.server.close(0);
+    await this.events.close();
     await this.http.close();
     await this.links?.close();
   }
 
   private async close(): Promise<void> {
+    await this.events.close();
     await this.http.close();
     await this.links?.close();
     await this.parts.space.stop();

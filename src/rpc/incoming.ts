@@ -1,5 +1,4 @@
 import type { Readable } from 'node:stream';
-import { Malformed } from './service.js';
 
 /** Called for each message in turn; while the promise that it may return is pending, no further one is taken in. */
 export type OnMessage<Message> = (message: Message) => Promise<void> | undefined | void;
@@ -31,12 +30,8 @@ export function receiveAll<Message>(source: Readable, ending: Ending, onMessage:
         reject(error);
       }
     };
-    const onData = (message: Message | Malformed): void => {
+    const onData = (message: Message): void => {
       if (settled) return;
-      if (message instanceof Malformed) {
-        settle(message.error);
-        return;
-      }
       try {
         const pending = onMessage(message);
         if (pending === undefined) return;

@@ -3,6 +3,7 @@ export { type CallOptions, type ConnectionState, RpcClient, type RpcClientOption
 export { ClientDuplex, ClientReadable } from './client-call.js';
 export { MESSAGE_BYTES_MAX } from './connections.js';
 export type { OnMessage } from './incoming.js';
+export type { LargeRequest, LargeRequests } from './request-decoder.js';
 export { type Handlers, RpcServer, type RpcServerOptions } from './server.js';
 export type {
   CallContext,

@@ -14,6 +14,7 @@ export class Outgoing<Message> {
   private unsent = 0;
   private waiting: Waiting | undefined;
   private broken: Error | undefined;
+  private onTaken: (() => void) | undefined;
 
   constructor(sink: MessageSink) {
     this.sink = sink;
@@ -29,15 +30,26 @@ export class Outgoing<Message> {
     return this.waiting.promise;
   }
 
+  /** Resolves when the connection has taken all that was sent, or the stream is broken. */
+  async flushed(): Promise<void> {
+    while (this.unsent > 0 && this.broken === undefined) {
+      await new Promise<void>((resolve) => {
+        this.onTaken = resolve;
+      });
+    }
+  }
+
   /** From now on nothing can be sent; whoever waits hears why. */
   break(error: Error): void {
     this.broken ??= error;
     this.waiting?.reject(this.broken);
     this.waiting = undefined;
+    this.onTaken?.();
   }
 
   private readonly onWritten = (written?: unknown): void => {
     this.unsent--;
+    this.onTaken?.();
     if (typeof written === 'function') written();
     if (this.waiting === undefined || this.unsent >= LIMITS.unsentMessagesPerStream) return;
     this.waiting.resolve();

@@ -14,11 +14,15 @@ import { filesOfDescriptorSet } from '../wire/index.js';
 const DESCRIPTOR_SET = join('proto', 'flotilla.binpb');
 
 /** Lets tools such as grpcurl and buf ask the server for its own contract. */
-export function addReflection(server: Server): void {
-  const fileDescriptorProtos = filesOfDescriptorSet(readFileSync(descriptorSetPath()));
+export function addReflection(server: Server, descriptorSet: Uint8Array): void {
+  const fileDescriptorProtos = filesOfDescriptorSet(descriptorSet);
   // The service looks at nothing but the files; the rest makes it a definition as its types want one.
   const contract = { format: 'Protocol Buffer 3 EnumDescriptorProto', type: {}, fileDescriptorProtos } as const;
   new ReflectionService({ flotilla: contract }).addToServer(server);
+}
+
+export function readDescriptorSet(): Uint8Array {
+  return readFileSync(descriptorSetPath());
 }
 
 /** In the package's root: two folders up when run from source, three when built. */

@@ -85,6 +85,7 @@ export class ResponseSender<Message> implements Stallable {
   private bytes = 0;
   private state: 'open' | 'released' = 'open';
   private onTaken: (() => void) | undefined;
+  private onFlushed: (() => void) | undefined;
   private onBroken: ((error: Error) => void) | undefined;
   private broken: Error | undefined;
 
@@ -109,6 +110,15 @@ export class ResponseSender<Message> implements Stallable {
     const room = this.unsent.room.take(0, this.unsent.room.isOpen ? undefined : this.signal());
     if (room === undefined) return this.write(message);
     return observed(this.unsent.makeRoom(room).then(() => (this.broken === undefined ? this.write(message) : Promise.reject(this.broken))));
+  }
+
+  /** Resolves when the connection has taken all that was sent, or the call is broken. */
+  async flushed(): Promise<void> {
+    while (this.messages > 0 && this.broken === undefined) {
+      await new Promise<void>((resolve) => {
+        this.onFlushed = resolve;
+      });
+    }
   }
 
   /** From now on nothing can be sent; whoever waits hears why. */
@@ -136,6 +146,7 @@ export class ResponseSender<Message> implements Stallable {
     this.unsent.room.give(this.bytes);
     this.messages = 0;
     this.bytes = 0;
+    this.onFlushed?.();
   }
 
   private write(message: Message): Promise<void> | undefined {
@@ -166,6 +177,7 @@ export class ResponseSender<Message> implements Stallable {
     else this.unsent.moved(this);
     this.unsent.room.give(bytes);
     if (this.mayGoOn || this.messages === 0) this.onTaken?.();
+    if (this.messages === 0) this.onFlushed?.();
   }
 }
 

@@ -9,10 +9,11 @@ import {
   type StatusObject,
 } from '@grpc/grpc-js';
 import { FlotillaError } from '../base/index.js';
+import type { Inbound } from './inbound.js';
 import { iterate, type OnMessage, receiveAll } from './incoming.js';
 import { Outgoing } from './outgoing.js';
+import type { RequestDecoder } from './request-decoder.js';
 import { ResponseSender, type UnsentResponses } from './response-sender.js';
-import { Malformed } from './service.js';
 import { statusFromError } from './status.js';
 
 /** What a handler knows of the call it answers. */
@@ -145,14 +146,17 @@ class Call implements CallContext {
 
 const callerGone = (): FlotillaError => new FlotillaError('CANCELLED', 'the caller went away');
 
-export function unaryCall(handler: UnaryHandler<unknown, unknown>, onInternalError: OnInternalError): handleUnaryCall<unknown, unknown> {
+/** What a server's calls share. */
+export interface CallSupport {
+  readonly inbound: Inbound;
+  readonly decoder: RequestDecoder;
+  readonly onInternalError: OnInternalError;
+}
+
+export function unaryCall(handler: UnaryHandler<unknown, unknown>, support: CallSupport): handleUnaryCall<Buffer, unknown> {
   return (surface, callback) => {
-    const call = new Call(surface, onInternalError);
-    const { request } = surface;
-    run(async () => {
-      if (request instanceof Malformed) throw request.error;
-      return await handler(request, call);
-    }).then(
+    const call = new Call(surface, support.onInternalError);
+    withRequest(surface, support, (request) => handler(request, call)).then(
       (response) => {
         if (!call.end()) return;
         call.flushHeaders();
@@ -166,14 +170,28 @@ export function unaryCall(handler: UnaryHandler<unknown, unknown>, onInternalErr
   };
 }
 
+/** The request's bytes count as held until the handler has ended: grpc-js keeps them as long. */
+async function withRequest<Result>(
+  { request, metadata }: { readonly request: Buffer; readonly metadata: Metadata },
+  { inbound, decoder }: CallSupport,
+  handler: (request: unknown) => Promise<Result>,
+): Promise<Result> {
+  const { compression, refusal, release } = inbound.taken(metadata);
+  try {
+    if (refusal !== undefined) throw refusal;
+    return await handler(await decoder.decode(request, compression));
+  } finally {
+    release();
+  }
+}
+
 export function serverStreamCall(
   handler: ServerStreamHandler<unknown, unknown>,
-  onInternalError: OnInternalError,
+  support: CallSupport,
   encoding: { readonly encode: (response: unknown) => Uint8Array; readonly unsent: UnsentResponses },
-): handleServerStreamingCall<unknown, unknown> {
+): handleServerStreamingCall<Buffer, unknown> {
   return (surface) => {
-    const call = new Call(surface, onInternalError);
-    const { request } = surface;
+    const call = new Call(surface, support.onInternalError);
     const responses = new ResponseSender<unknown>({
       ...encoding,
       sink: surface,
@@ -184,29 +202,24 @@ export function serverStreamCall(
     // Emitted after every end: a call that was answered may still have something that its connection has not taken.
     surface.once('cancelled', () => responses.release());
     const stream: ServerStream<unknown> = { send: sender(call, responses) };
-    settle(call, surface, async () => {
-      if (request instanceof Malformed) throw request.error;
-      await handler(request, stream, call);
-    });
+    settle(call, surface, responses, () => withRequest(surface, support, (request) => handler(request, stream, call)));
   };
 }
 
-export function duplexCall(
-  handler: DuplexHandler<unknown, unknown>,
-  onInternalError: OnInternalError,
-): handleBidiStreamingCall<unknown, unknown> {
+export function duplexCall(handler: DuplexHandler<unknown, unknown>, support: CallSupport): handleBidiStreamingCall<Buffer, unknown> {
   return (surface) => {
-    const call = new Call(surface, onInternalError);
+    const call = new Call(surface, support.onInternalError);
     const outgoing = new Outgoing<unknown>(surface);
     call.onGone((error) => outgoing.break(error));
     const ending = { onBroken: (listener: (error: Error) => void) => call.onGone(listener), failure: () => undefined };
-    const receive = (onMessage: OnMessage<unknown>): Promise<void> => receiveAll(surface, ending, onMessage);
+    const receive = (onMessage: OnMessage<unknown>): Promise<void> =>
+      receiveAll<Buffer>(surface, ending, (bytes) => decoded(bytes, surface.metadata, support, onMessage));
     const stream: DuplexStream<unknown, unknown> = {
       send: sender(call, outgoing),
       receive,
       [Symbol.asyncIterator]: () => iterate(receive, () => surface.pause()),
     };
-    settle(call, surface, async () => await handler(stream, call));
+    settle(call, surface, outgoing, async () => await handler(stream, call));
   };
 }
 
@@ -223,6 +236,29 @@ function resetStream(surface: object): void {
     stream.close(constants.NGHTTP2_ENHANCE_YOUR_CALM);
 }
 
+/** One message of a stream: what is made of it at once keeps the caller's pace, and nothing overtakes one that takes longer. */
+function decoded(
+  bytes: Buffer,
+  metadata: Metadata,
+  { inbound, decoder }: CallSupport,
+  onMessage: OnMessage<unknown>,
+): ReturnType<OnMessage<unknown>> {
+  const { compression, refusal, release } = inbound.taken(metadata);
+  let message: unknown;
+  try {
+    if (refusal !== undefined) throw refusal;
+    message = decoder.decode(bytes, compression);
+  } catch (error) {
+    release();
+    throw error;
+  }
+  if (!(message instanceof Promise)) {
+    release();
+    return onMessage(message);
+  }
+  return message.finally(release).then(onMessage);
+}
+
 function sender(call: Call, outgoing: Pick<ServerStream<unknown>, 'send'>): ServerStream<unknown>['send'] {
   return (message) => {
     call.flushHeaders();
@@ -231,15 +267,17 @@ function sender(call: Call, outgoing: Pick<ServerStream<unknown>, 'send'>): Serv
 }
 
 /** Runs a streaming handler; its end is the stream's, its failure the stream's status. */
-function settle(call: Call, surface: ServerSink, handler: () => Promise<void>): void {
+function settle(call: Call, surface: ServerSink, outgoing: { flushed(): Promise<void> }, handler: () => Promise<void>): void {
   run(handler).then(
     () => {
       if (!call.end()) return;
       call.flushHeaders();
       surface.end();
     },
-    (error: unknown) => {
+    async (error: unknown) => {
       const status = call.failure(error);
+      // grpc-js drops what it has not yet written when it is given a failure: answers to what came before.
+      await outgoing.flushed();
       // Our own news that the caller is gone comes back through handlers that pass it on.
       if (call.end()) surface.emit('error', status);
     },

@@ -1,12 +1,12 @@
 import type { EventEmitter } from 'node:events';
 import type { ServerHttp2Session } from 'node:http2';
 import type { Server } from '@grpc/grpc-js';
-import { LIMITS } from '../base/index.js';
+import { assert, LIMITS } from '../base/index.js';
 
 /**
  * grpc-js lets a client choose its HTTP/2 windows, but a server keeps Node's
  * 64 KiB: one round trip per 64 KiB of appends. So this reaches into two of its
- * private fields. Where a later grpc-js has none of them, nothing breaks but
+ * private fields. Where a later grpc-js has no such settings, nothing breaks but
  * the speed, and a test says so.
  */
 export function raiseServerWindows(server: Server): void {
@@ -22,11 +22,16 @@ export function raiseServerWindows(server: Server): void {
 
 /** The window of a whole connection; to be called once the server's HTTP/2 side exists. */
 export function raiseConnectionWindows(server: Server): void {
-  const http2Servers: unknown = Reflect.get(server, 'http2Servers');
-  if (!(http2Servers instanceof Map)) return;
-  for (const http2Server of http2Servers.keys() as Iterable<EventEmitter>) {
+  for (const http2Server of http2ServersOf(server)) {
     http2Server.on('session', (session: ServerHttp2Session) => session.setLocalWindowSize(LIMITS.flowControlWindowBytes));
   }
+}
+
+/** Also private to grpc-js; but without them nothing would bound what comes in, and no node may run so. */
+export function http2ServersOf(server: Server): EventEmitter[] {
+  const http2Servers: unknown = Reflect.get(server, 'http2Servers');
+  assert(http2Servers instanceof Map && http2Servers.size > 0, 'this version of grpc-js keeps its HTTP/2 servers elsewhere');
+  return [...http2Servers.keys()];
 }
 
 function isObject(value: unknown): value is object {

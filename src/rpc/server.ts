@@ -1,11 +1,15 @@
 import { Server, ServerCredentials, type UntypedHandleCall } from '@grpc/grpc-js';
 import { HealthImplementation } from 'grpc-health-check';
-import { assert, present } from '../base/index.js';
-import { type KeepaliveOptions, serverOptions } from './connections.js';
+import { assert, LIMITS, present } from '../base/index.js';
+import { requestSchemas } from '../wire/index.js';
+import { type KeepaliveOptions, MESSAGE_BYTES_MAX, serverOptions } from './connections.js';
+import { Inbound } from './inbound.js';
 import { Listener } from './listener.js';
-import { addReflection } from './reflection.js';
+import { addReflection, readDescriptorSet } from './reflection.js';
+import { type LargeRequests, RequestDecoder } from './request-decoder.js';
 import { UnsentResponses } from './response-sender.js';
 import {
+  type CallSupport,
   type DuplexHandler,
   duplexCall,
   type OnInternalError,
@@ -14,8 +18,8 @@ import {
   type UnaryHandler,
   unaryCall,
 } from './server-call.js';
-import { raiseConnectionWindows, raiseServerWindows } from './server-windows.js';
-import { type RequestOf, type ResponseOf, type RpcMethod, type RpcService, serialise, toServiceDefinition } from './service.js';
+import { http2ServersOf, raiseConnectionWindows, raiseServerWindows } from './server-windows.js';
+import { methodPath, type RequestOf, type ResponseOf, type RpcMethod, type RpcService, serialise, toServiceDefinition } from './service.js';
 
 export interface RpcServerOptions extends KeepaliveOptions {
   /**
@@ -24,6 +28,8 @@ export interface RpcServerOptions extends KeepaliveOptions {
    * takes in must reach the others. Default: MESSAGE_BYTES_MAX.
    */
   readonly maxMessageBytes?: number;
+  /** For requests that may take long to decode. */
+  readonly largeRequests?: LargeRequests;
   /** Hears of every failure of a handler that is none of our errors. A broken invariant (AssertionFailure) is among them: end the process. */
   readonly onInternalError: OnInternalError;
 }
@@ -46,6 +52,8 @@ export class RpcServer {
   private readonly options: RpcServerOptions;
   private readonly services: string[] = [];
   private readonly unsent = new UnsentResponses();
+  private readonly inbound = new Inbound();
+  private readonly schemas: ReturnType<typeof requestSchemas>;
   private listener: Listener | undefined;
 
   constructor(options: RpcServerOptions) {
@@ -53,7 +61,11 @@ export class RpcServer {
     this.server = new Server(serverOptions(options));
     raiseServerWindows(this.server);
     this.health.addToServer(this.server);
-    addReflection(this.server);
+    const descriptorSet = readDescriptorSet();
+    this.schemas = requestSchemas(descriptorSet);
+    addReflection(this.server, descriptorSet);
+    const standard = { standard: true, messageBytesMax: LIMITS.standardRequestBytes };
+    for (const [path, requestStream] of STANDARD_METHODS) this.inbound.add(path, { requestStream, ...standard });
   }
 
   /**
@@ -62,10 +74,14 @@ export class RpcServer {
    * becomes INTERNAL without details, and is told to `onInternalError`.
    */
   add<Service extends RpcService>(service: Service, handlers: Handlers<Service>): void {
-    const { onInternalError } = this.options;
+    const { onInternalError, largeRequests, maxMessageBytes: messageBytesMax = MESSAGE_BYTES_MAX } = this.options;
     const implementation: Record<string, UntypedHandleCall> = {};
     for (const [key, method] of Object.entries(service.methods)) {
-      implementation[key] = wrap(method, handlers[key], onInternalError, this.unsent);
+      const path = methodPath(service, method);
+      const schema = present(this.schemas.get(path), `${path} is not in the compiled protocol; npm run generate`);
+      const decoder = new RequestDecoder(path, method, schema, largeRequests);
+      implementation[key] = wrap(method, handlers[key], { inbound: this.inbound, decoder, onInternalError }, this.unsent);
+      this.inbound.add(path, { requestStream: method.requestStream, standard: false, messageBytesMax });
     }
     this.server.addService(toServiceDefinition(service, onInternalError), implementation);
     this.services.push(service.fullName);
@@ -77,6 +93,7 @@ export class RpcServer {
     assert(this.listener === undefined, 'a server listens once');
     const injector = this.server.createConnectionInjector(ServerCredentials.createInsecure());
     raiseConnectionWindows(this.server);
+    for (const http2Server of http2ServersOf(this.server)) this.inbound.standBefore(http2Server);
     this.listener = new Listener((socket) => injector.injectConnection(socket));
     return await this.listener.listen(host, port);
   }
@@ -103,14 +120,22 @@ export class RpcServer {
   }
 }
 
+/** The services that are not ours, and whether the caller may send more than one message. */
+const STANDARD_METHODS: readonly (readonly [path: string, requestStream: boolean])[] = [
+  ['/grpc.health.v1.Health/Check', false],
+  ['/grpc.health.v1.Health/Watch', false],
+  ['/grpc.reflection.v1.ServerReflection/ServerReflectionInfo', true],
+  ['/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo', true],
+];
+
 type ErasedHandler = UnaryHandler<unknown, unknown> & ServerStreamHandler<unknown, unknown> & DuplexHandler<unknown, unknown>;
 
-function wrap(method: RpcMethod, handler: unknown, onInternalError: OnInternalError, unsent: UnsentResponses): UntypedHandleCall {
+function wrap(method: RpcMethod, handler: unknown, support: CallSupport, unsent: UnsentResponses): UntypedHandleCall {
   assert(typeof handler === 'function', `${method.name} has no handler`);
   assert(method.responseStream || !method.requestStream, `${method.name} streams only requests: no service of ours does`);
   // `Handlers` has checked that this function suits its method's kind; the three branches below are those kinds.
   const erased = present(handler, method.name) as ErasedHandler;
-  if (!method.responseStream) return unaryCall(erased, onInternalError);
-  if (method.requestStream) return duplexCall(erased, onInternalError);
-  return serverStreamCall(erased, onInternalError, { encode: (response) => serialise(method.responseType, response), unsent });
+  if (!method.responseStream) return unaryCall(erased, support);
+  if (method.requestStream) return duplexCall(erased, support);
+  return serverStreamCall(erased, support, { encode: (response) => serialise(method.responseType, response), unsent });
 }

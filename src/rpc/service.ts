@@ -1,5 +1,4 @@
 import type { ServiceDefinition } from '@grpc/grpc-js';
-import { FlotillaError } from '../base/index.js';
 import { decodeMessage, encodeMessage } from '../wire/index.js';
 
 type WireReader = Parameters<Parameters<typeof decodeMessage>[0]['decode']>[0];
@@ -46,19 +45,6 @@ export type MethodNames<Service extends RpcService, RequestStream extends boolea
 }[keyof Service['methods']] &
   string;
 
-/**
- * Stands in for a request that could not be decoded. A deserialiser that threw
- * would make grpc-js answer INTERNAL without a reason; this reaches our wrapper
- * around the handler, which answers INVALID_ARGUMENT and says what is wrong.
- */
-export class Malformed {
-  readonly error: FlotillaError;
-
-  constructor(error: FlotillaError) {
-    this.error = error;
-  }
-}
-
 export function methodPath(service: RpcService, method: RpcMethod): string {
   return `/${service.fullName}/${method.name}`;
 }
@@ -66,15 +52,6 @@ export function methodPath(service: RpcService, method: RpcMethod): string {
 /** The bytes of a message of which the method's types, checked where handlers and calls are written, say that it belongs to it. */
 export function serialise(type: WireType, message: unknown): Buffer {
   return encodeMessage(type, message as never);
-}
-
-function deserialiseRequest(type: WireType, bytes: Uint8Array): unknown {
-  try {
-    return decodeMessage(type, bytes);
-  } catch (error) {
-    if (error instanceof FlotillaError) return new Malformed(error);
-    throw error;
-  }
 }
 
 /**
@@ -90,7 +67,8 @@ export function toServiceDefinition(service: RpcService, onFailedEncoding: (erro
       requestStream: method.requestStream,
       responseStream: method.responseStream,
       requestSerialize: (message: unknown) => serialise(method.requestType, message),
-      requestDeserialize: (bytes: Buffer) => deserialiseRequest(method.requestType, bytes),
+      // Decoded by the handler's side: here nobody could wait, nor say what is wrong.
+      requestDeserialize: (bytes: Buffer) => bytes,
       responseSerialize: (message: unknown) => {
         // The responses of a server stream come encoded: see response-sender.ts.
         if (Buffer.isBuffer(message)) return message;

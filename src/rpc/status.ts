@@ -1,3 +1,4 @@
+import { constants, type OutgoingHttpHeaders, type ServerHttp2Stream } from 'node:http2';
 import { status as GrpcStatus, Metadata, type StatusObject } from '@grpc/grpc-js';
 import { ERRORS, type ErrorCode, FlotillaError, isErrorCode } from '../base/index.js';
 
@@ -13,6 +14,43 @@ export function statusFromError(error: unknown): StatusObject {
   if (!(error instanceof FlotillaError)) return statusOf('INTERNAL', "internal error; see the node's log", undefined);
   return statusOf(error.code, error.message, error.leader);
 }
+
+/** Ends a stream of which grpc-js knows nothing, or should hear no more. `headers` win over what the error says. */
+export function refuseStream(stream: ServerHttp2Stream, error: unknown, headers: OutgoingHttpHeaders = {}): void {
+  stream.on('error', () => undefined);
+  // The rest of the request is passed over.
+  stream.resume();
+  if (stream.headersSent || stream.destroyed) {
+    stream.close(constants.NGHTTP2_ENHANCE_YOUR_CALM);
+    return;
+  }
+  const { code, details, metadata } = statusFromError(error);
+  const answer = {
+    [constants.HTTP2_HEADER_STATUS]: constants.HTTP_STATUS_OK,
+    [constants.HTTP2_HEADER_CONTENT_TYPE]: 'application/grpc+proto',
+    [STATUS_HEADER]: code,
+    'grpc-message': encodeURI(details),
+  };
+  stream.respond({ ...answer, ...metadata.toHttp2Headers(), ...headers }, { endStream: true });
+}
+
+/** Adds our code to the trailers of a call that grpc-js itself has failed: whoever compares codes finds one in every refusal. */
+export function withCode(headers: OutgoingHttpHeaders): OutgoingHttpHeaders {
+  const status = headers[STATUS_HEADER];
+  if (status === undefined || Number(status) === GrpcStatus.OK || headers[CODE_TRAILER] !== undefined) return headers;
+  return { ...headers, [CODE_TRAILER]: CODES_OF_GRPC_JS[Number(status)] ?? 'OUTCOME_UNKNOWN' };
+}
+
+const STATUS_HEADER = 'grpc-status';
+
+const CODES_OF_GRPC_JS: Readonly<Record<number, ErrorCode>> = {
+  [GrpcStatus.CANCELLED]: 'CANCELLED',
+  [GrpcStatus.DEADLINE_EXCEEDED]: 'DEADLINE_EXCEEDED',
+  [GrpcStatus.INVALID_ARGUMENT]: 'INVALID_ARGUMENT',
+  [GrpcStatus.NOT_FOUND]: 'NOT_FOUND',
+  // What it answers with that is too large.
+  [GrpcStatus.RESOURCE_EXHAUSTED]: 'MESSAGE_TOO_LARGE',
+};
 
 function statusOf(code: ErrorCode, message: string, leader: string | undefined): StatusObject {
   const metadata = new Metadata();

@@ -37,8 +37,8 @@ interface Scene {
   ask(requestId: number): void;
 }
 
-/** A producer of node 2. */
-async function withProducer(context: TestContext, play: (scene: Scene) => Promise<void>): Promise<void> {
+/** A producer of node 2, whose stream the node ends with a failure. */
+async function withProducer(context: TestContext, code: string, play: (scene: Scene) => Promise<void>): Promise<void> {
   const cluster = new ReplicaCluster();
   const metrics = createMetrics();
   context.after(() => metrics.close());
@@ -53,19 +53,18 @@ async function withProducer(context: TestContext, play: (scene: Scene) => Promis
     metrics,
     stream,
   });
-  const running = session.run();
+  const ended = assert.rejects(session.run(), { code });
   await play({
     cluster,
     stream,
     told: () => stream.answers.map((answer) => (answer?.$case === 'failure' ? answer.value.code : answer?.$case)),
-    ask: (requestId) => void stream.ask({ requestId, stream: '', events: [], packed: batch(), producer: undefined }),
+    ask: (requestId) => void stream.ask({ requestId: String(requestId), stream: '', events: [], packed: batch(), producer: undefined }),
   });
-  stream.end();
-  await running;
+  await ended;
 }
 
-test('whoever was refused for want of a leader is told when there is one', (context) =>
-  withProducer(context, async ({ cluster, stream, told, ask }) => {
+test('whoever was refused for want of a leader is told when there is one, and by the end of the stream to open another', (context) =>
+  withProducer(context, 'NO_LEADER', async ({ cluster, stream, told, ask }) => {
     ask(1);
     await cluster.settle();
     assert.deepEqual(told(), ['NO_LEADER']);
@@ -76,7 +75,7 @@ test('whoever was refused for want of a leader is told when there is one', (cont
   }));
 
 test('a batch for the next leader waits for what the last one has not answered, and is not taken in behind a refusal', (context) =>
-  withProducer(context, async ({ cluster, told, ask }) => {
+  withProducer(context, 'NOT_LEADER', async ({ cluster, told, ask }) => {
     await cluster.elect(1);
     // The leader takes it in, and loses the link to the others before they have it.
     ask(1);

@@ -74,7 +74,7 @@ async function batchesStandAlone(cluster: Cluster): Promise<void> {
   const caller = new RawCaller(cluster.node(2));
   const request = (requestId: number, namespace: string, data: string): Uint8Array =>
     encode(proto.ProduceRequest, {
-      requestId,
+      requestId: String(requestId),
       stream: '',
       events: [newEvent({ namespace, data: Buffer.from(data) })],
       packed: undefined,
@@ -154,7 +154,7 @@ function badAppends(): BadRequest[] {
   });
   return [
     of('no events', [], /^events: /),
-    of('65,537 events', new Array<proto.NewEvent>(65_537).fill(event), /^events: 65537 /),
+    of('65,537 events', new Array<proto.NewEvent>(65_537).fill(event), /^events: there are more than the 65536 /),
     ...Object.entries(BAD_NAMESPACES).map(([name, namespace]) => of(name, [event, { ...event, namespace }], /^events\[1\]\.namespace: /)),
     ...Object.entries(BAD_IDS).map(([name, parentId]) =>
       of(`a parent id with ${name}`, [{ ...event, parentId }], /^events\[0\]\.parent_id: /),
@@ -213,10 +213,10 @@ function badReads(): BadRequest[] {
     of('with an unknown consistency', { consistency: 99 as proto.Consistency }, /^consistency: 99 /),
     of('of an unknown stream', { stream: 'nosuch' }, /nosuch/, { status: 'NOT_FOUND', code: 'NOT_FOUND' }),
     {
-      name: 'a read: with a limit of 2^63 - 1',
+      name: 'a read: since a time of 2^63 - 1',
       method: 'EventService/Read',
-      bytes: bytesOf(4 * 8, ...new Array<number>(8).fill(0xff), 0x7f),
-      says: /number|limit|2\^53|MAX_SAFE/i,
+      bytes: bytesOf(12 * 8, ...new Array<number>(8).fill(0xff), 0x7f),
+      says: /^since_ms: 9223372036854775807 /,
     },
   ];
 }
@@ -226,6 +226,9 @@ function badBytes(): BadRequest[] {
   const namespace = (...text: number[]): Uint8Array => bytesOf(0x12, text.length + 2, 0x0a, text.length, ...text);
   return [
     { name: 'bytes that are no protobuf', bytes: bytesOf(0xff, 0xff, 0xff, 0xff), says: /./ },
+    { name: 'an event with the lone end of a group', bytes: bytesOf(0x12, 4, 0x0a, 1, 0x61, 0x0c), says: /well-formed.*end of a group/ },
+    { name: 'an event with a field that ends behind it', bytes: bytesOf(0x12, 3, 0x0a, 2, 0x61, 0x12, 0), says: /well-formed/ },
+    { name: 'a length of 2^32 + 1', bytes: bytesOf(0x0a, 0x81, 0x80, 0x80, 0x80, 0x10, 0x61), says: /well-formed.*32 bits/ },
     { name: 'a message that is cut off', bytes: bytesOf(0x12, 0x7f, 0x0a), says: /./ },
     { name: 'a text that is not UTF-8', bytes: namespace(0x2f, 0xff, 0xfe), says: /./ },
     { name: 'a text with half a surrogate pair', bytes: namespace(0x2f, 0xed, 0xa0, 0x80), says: /./ },
@@ -236,11 +239,25 @@ function badBytes(): BadRequest[] {
       name: 'a message that is larger than any may be',
       bytes: appendRequest({ events: [newEvent({ namespace: '/bad', data: new Uint8Array(24 * 1024 * 1024) })] }),
       status: 'RESOURCE_EXHAUSTED',
-      code: '',
-      says: /larger than max/,
+      code: 'MESSAGE_TOO_LARGE',
+      says: /^the message of \d+ bytes is larger than the 20971520 /,
     },
-    { name: 'an unknown method', method: 'EventService/Explode', bytes: bytesOf(), status: 'UNIMPLEMENTED', code: '', says: /Explode/ },
-    { name: 'an unknown service', method: 'NoService/Append', bytes: bytesOf(), status: 'UNIMPLEMENTED', code: '', says: /NoService/ },
+    {
+      name: 'an unknown method',
+      method: 'EventService/Explode',
+      bytes: bytesOf(),
+      status: 'UNIMPLEMENTED',
+      code: 'FOREIGN_NODE',
+      says: /Explode/,
+    },
+    {
+      name: 'an unknown service',
+      method: 'NoService/Append',
+      bytes: bytesOf(),
+      status: 'UNIMPLEMENTED',
+      code: 'FOREIGN_NODE',
+      says: /NoService/,
+    },
     { name: 'a peer call without an introduction', method: 'PeerService/Introduce', bytes: bytesOf(), says: /self|who/ },
   ];
 }

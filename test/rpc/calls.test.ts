@@ -62,14 +62,14 @@ test('serverStream_messagesBeforeAFailureArriveBeforeIt', async (context) => {
 test('duplex_manyMessagesBothWaysKeepTheirOrder', async (context) => {
   const { client } = await startFixture(context, {
     produce: async (stream) => {
-      await stream.receive((request) => stream.send(produceResponse(request.requestId)));
+      await stream.receive((request) => stream.send(produceResponse(Number(request.requestId))));
     },
   });
   const count = 5000;
   const call = client.duplex('produce');
   const seen: number[] = [];
   const received = call.receive((response) => {
-    seen.push(response.requestId);
+    seen.push(Number(response.requestId));
   });
   for (let id = 1; id <= count; id++) await call.send(produceRequest(id));
   call.end();
@@ -84,14 +84,14 @@ test('duplex_manyMessagesBothWaysKeepTheirOrder', async (context) => {
 test('duplex_serverIteratesRequests', async (context) => {
   const { client } = await startFixture(context, {
     produce: async (stream) => {
-      for await (const request of stream) await stream.send(produceResponse(request.requestId * 2));
+      for await (const request of stream) await stream.send(produceResponse(Number(request.requestId) * 2));
     },
   });
   const call = client.duplex('produce');
   for (const id of [1, 2, 3]) await call.send(produceRequest(id));
   call.end();
   const seen: number[] = [];
-  for await (const response of call) seen.push(response.requestId);
+  for await (const response of call) seen.push(Number(response.requestId));
   assert.deepEqual(seen, [2, 4, 6]);
 });
 
@@ -113,7 +113,7 @@ test('duplex_whatOnMessageThrowsEndsTheCall', async (context) => {
   const { client } = await startFixture(context, {
     produce: async (stream) => {
       await stream.receive((request) => {
-        if (request.requestId === 2) throw new FlotillaError('INVALID_ARGUMENT', 'two is no number');
+        if (request.requestId === '2') throw new FlotillaError('INVALID_ARGUMENT', 'two is no number');
       });
     },
   });

@@ -89,18 +89,50 @@ test('malformedBytes_areInvalidArgumentSayWhyAndTheServerLivesOn', async (contex
   assert.deepEqual(internalErrors, []);
 });
 
-test('numberAbove2To53_isInvalidArgumentInAStreamToo', async (context) => {
-  const { address } = await startFixture(context, { produce: async (stream) => stream.receive(() => undefined) });
+/** Sends messages on a Produce stream, and ends it. */
+async function rawProduce(
+  address: string,
+  ...messages: readonly (readonly number[])[]
+): Promise<{ responses: Buffer[]; failure: ServiceError | undefined }> {
   const client = new Client(address, credentials.createInsecure());
-  context.after(() => client.close());
   const same = (value: Buffer): Buffer => value;
   const call = client.makeBidiStreamRequest('/flotilla.v1.EventService/Produce', same, same);
-  call.resume();
-  // Field 1, request_id, of 2^63.
-  call.write(Buffer.from([0x08, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x01]));
-  const error = await new Promise<ServiceError>((resolve) => call.on('error', resolve));
-  assert.equal(error.code, 3, error.message);
-  assert.match(error.details, /MAX_SAFE_INTEGER/);
+  const responses: Buffer[] = [];
+  let failure: ServiceError | undefined;
+  call.on('data', (response: Buffer) => responses.push(response));
+  call.on('error', (error: ServiceError) => {
+    failure = error;
+  });
+  for (const message of messages) call.write(Buffer.from(message));
+  call.end();
+  await new Promise((resolve) => call.on('status', resolve));
+  client.close();
+  return { responses, failure };
+}
+
+test('requestIdsOf64Bits_comeBackAsTheyWere', async (context) => {
+  const { address } = await startFixture(context, {
+    produce: async (stream) => stream.receive(({ requestId }) => void stream.send({ requestId, outcome: undefined })),
+  });
+  const ids = [
+    [0x08, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x10],
+    [0x08, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x01],
+    [0x08, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x01],
+  ];
+  const { responses, failure } = await rawProduce(address, ...ids);
+  assert.equal(failure, undefined);
+  assert.deepEqual(responses, ids.map(Buffer.from));
+});
+
+test('malformedMessageInAStream_isRefusedBehindTheAnswersToThoseBefore', async (context) => {
+  const { address } = await startFixture(context, {
+    produce: async (stream) => stream.receive(({ requestId }) => void stream.send({ requestId, outcome: undefined })),
+  });
+  const before = Array.from({ length: 100 }, (_, at) => [0x08, at + 1]);
+  const { responses, failure } = await rawProduce(address, ...before, [0x12, 0x7f], [0x08, 0x7f]);
+  assert.equal(failure?.code, 3, failure?.message);
+  assert.deepEqual(failure.metadata.get('flotilla-code'), ['INVALID_ARGUMENT']);
+  assert.deepEqual(responses, before.map(Buffer.from));
 });
 
 test('tooLargeMessage_isRefusedInBothDirections', async (context) => {
@@ -118,6 +150,7 @@ test('unknownMethodAndService_areUnimplemented', async (context) => {
   for (const path of ['/flotilla.v1.EventService/Nothing', '/other.Service/Append']) {
     const error = await rawUnary(address, path, Buffer.alloc(0));
     assert.ok(error instanceof Error && error.code === 12, path);
+    assert.deepEqual(error.metadata.get('flotilla-code'), ['FOREIGN_NODE'], path);
   }
   const client = new RpcClient(proto.ClusterServiceDefinition, address);
   context.after(() => client.close());

@@ -46,13 +46,13 @@ export const appendResponse = (firstId: string): proto.AppendResponse => ({
 });
 
 export const produceRequest = (requestId: number, body = new Uint8Array(0)): proto.ProduceRequest => ({
-  requestId,
+  requestId: String(requestId),
   stream: '',
   events: [],
   packed: { body, count: 1, checksum: 0 },
   producer: undefined,
 });
 
-export const produceResponse = (requestId: number): proto.ProduceResponse => ({ requestId, outcome: undefined });
+export const produceResponse = (requestId: number): proto.ProduceResponse => ({ requestId: String(requestId), outcome: undefined });
 
 export const readResponse = (data: Uint8Array): proto.ReadResponse => ({ content: { $case: 'batches', value: { batches: [data] } } });

@@ -160,13 +160,13 @@ export class FakeNode {
 
   /** Tells those whom it has refused, and who still listen, where the leader is. */
   announce(leader: proto.LeaderNotice): void {
-    for (const stream of this.refusing) void stream.send({ requestId: 0, outcome: { $case: 'leader', value: leader } });
+    for (const stream of this.refusing) void stream.send({ requestId: '0', outcome: { $case: 'leader', value: leader } });
   }
 
   private async produce(stream: DuplexStream<proto.ProduceRequest, proto.ProduceResponse>, call: CallContext): Promise<void> {
     this.openStreams++;
     call.sendHeaders();
-    if (this.leader !== undefined) void stream.send({ requestId: 0, outcome: { $case: 'leader', value: this.leader } });
+    if (this.leader !== undefined) void stream.send({ requestId: '0', outcome: { $case: 'leader', value: this.leader } });
     const answers: Promise<void>[] = [];
     // What keeps one stream's batches in order: behind a refused one no other is taken in.
     let refusal: Verdict | undefined;
@@ -198,7 +198,7 @@ export class FakeNode {
 
   private answer(
     stream: ServerStream<proto.ProduceResponse>,
-    requestId: number,
+    requestId: string,
     packed: PackedBody,
     verdict: Verdict,
   ): Promise<void> | undefined {

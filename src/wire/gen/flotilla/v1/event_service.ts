@@ -42,7 +42,7 @@ export interface AppendResponse {
 }
 
 export interface ProduceRequest {
-  requestId: number;
+  requestId: string;
   stream: string;
   events: NewEvent[];
   packed: PackedBody | undefined;
@@ -50,7 +50,7 @@ export interface ProduceRequest {
 }
 
 export interface ProduceResponse {
-  requestId: number;
+  requestId: string;
   outcome: { $case: "receipt"; value: Receipt } | { $case: "failure"; value: Failure } | {
     $case: "leader";
     value: LeaderNotice;
@@ -391,12 +391,12 @@ export const AppendResponse: MessageFns<AppendResponse> = {
 };
 
 function createBaseProduceRequest(): ProduceRequest {
-  return { requestId: 0, stream: "", events: [], packed: undefined, producer: undefined };
+  return { requestId: "0", stream: "", events: [], packed: undefined, producer: undefined };
 }
 
 export const ProduceRequest: MessageFns<ProduceRequest> = {
   encode(message: ProduceRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
-    if (message.requestId !== 0) {
+    if (message.requestId !== "0") {
       writer.uint32(8).uint64(message.requestId);
     }
     if (message.stream !== "") {
@@ -432,7 +432,7 @@ export const ProduceRequest: MessageFns<ProduceRequest> = {
               break;
             }
 
-            message.requestId = longToNumber(reader.uint64());
+            message.requestId = reader.uint64().toString();
             continue;
           }
           case 2: {
@@ -481,12 +481,12 @@ export const ProduceRequest: MessageFns<ProduceRequest> = {
 };
 
 function createBaseProduceResponse(): ProduceResponse {
-  return { requestId: 0, outcome: undefined };
+  return { requestId: "0", outcome: undefined };
 }
 
 export const ProduceResponse: MessageFns<ProduceResponse> = {
   encode(message: ProduceResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
-    if (message.requestId !== 0) {
+    if (message.requestId !== "0") {
       writer.uint32(8).uint64(message.requestId);
     }
     switch (message.outcome?.$case) {
@@ -521,7 +521,7 @@ export const ProduceResponse: MessageFns<ProduceResponse> = {
               break;
             }
 
-            message.requestId = longToNumber(reader.uint64());
+            message.requestId = reader.uint64().toString();
             continue;
           }
           case 2: {
