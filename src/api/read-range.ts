@@ -1,5 +1,6 @@
 import { type LogIndex, logIndex, type Work } from '../base/index.js';
 import type { Glob, StoredBatch } from '../event/index.js';
+import type { TimeBound } from '../machine/index.js';
 import { inTurns, type Replica } from '../replica/index.js';
 import { batchesOf, type LogRecord, type Selection, selectEvents, selectingEvents } from '../wire/index.js';
 import { backwardRecords } from './backward-records.js';
@@ -18,9 +19,9 @@ export interface ReadRange {
   /** Only events with a counter between these. */
   readonly afterCounter: number;
   readonly beforeCounter: number;
-  /** Log times, UTC milliseconds: from `sinceMs` on, and before `untilMs`. */
-  readonly sinceMs: number;
-  readonly untilMs: number;
+  /** Whether a record comes late enough, and whether too late, by log time. */
+  readonly isSince: TimeBound;
+  readonly isBehind: TimeBound;
 }
 
 /**
@@ -32,8 +33,10 @@ export async function resolveRange(replica: Replica, plan: ReadPlan, end: LogInd
   const { glob, sinceMs, untilMs } = plan;
   const start = plan.start === undefined ? firstPosition(replica) : await startPosition(replica, plan.start);
   const stop = plan.end === undefined ? undefined : await endPosition(replica, plan.end);
-  const since = sinceMs === 0 ? undefined : await replica.indexOfTime(sinceMs);
-  const until = untilMs === Number.POSITIVE_INFINITY ? undefined : await replica.indexOfTime(untilMs);
+  const isSince: TimeBound = sinceMs === 0 ? () => true : replica.stream.timeBound(sinceMs);
+  const isBehind: TimeBound = endsNow(replica, untilMs) ? () => false : replica.stream.timeBound(untilMs);
+  const since = sinceMs === 0 ? undefined : await replica.indexOfTime(isSince);
+  const until = untilMs === Number.POSITIVE_INFINITY ? undefined : await replica.indexOfTime(isBehind);
   const range: ReadRange = {
     glob,
     // What is not committed may give way to something else: whether it is late enough is asked of each record again.
@@ -41,16 +44,27 @@ export async function resolveRange(replica: Replica, plan: ReadPlan, end: LogInd
     last: logIndex(Math.min(end, stop?.index ?? end, until === undefined ? end : until - 1)),
     afterCounter: start.afterCounter,
     beforeCounter: stop?.beforeCounter ?? Number.POSITIVE_INFINITY,
-    sinceMs,
-    untilMs,
+    isSince,
+    isBehind,
   };
   if (plan.fromNow) return await behindEnd(replica, range, end);
   return plan.last === Number.POSITIVE_INFINITY ? range : await lastOf(replica, range, plan.last, reader);
 }
 
+/**
+ * What is there was appended by now, also where log time lies in the future because a clock was wrong: a read that goes on until
+ * now, or nearly, has all of it.
+ */
+function endsNow({ tail, time }: Replica, untilMs: number): boolean {
+  const { timestampMs } = time.stamp() ?? { timestampMs: Number.POSITIVE_INFINITY };
+  return (
+    untilMs === Number.POSITIVE_INFINITY || (tail.timeMs > timestampMs + time.toleranceMs && untilMs >= timestampMs - time.toleranceMs)
+  );
+}
+
 /** A record's batches that may hold events of the range. */
 export function batchesIn(range: ReadRange, record: LogRecord): StoredBatch[] {
-  if (record.kind !== 'events' || record.timeMs < range.sinceMs || record.timeMs >= range.untilMs) return [];
+  if (record.kind !== 'events' || !range.isSince(record) || range.isBehind(record)) return [];
   return batchesOf(record);
 }
 

@@ -48,13 +48,18 @@ export const LIMITS = {
   /** One append message between nodes carries records up to this size (or one larger record). */
   appendMessageBytes: 1 * MiB,
 
-  // Producers with memory: these three are part of a stream's replicated state, so another value needs another version of it
+  // Producers with memory: these four are part of a stream's replicated state, so another value needs another version of it
   /** A stream remembers so many of them; beyond it the one that has been silent longest is forgotten, one without a name first … */
   producers: 512,
   /** … or one that has been silent for so long, by log time. */
   producerIdleMs: 7 * 24 * 60 * 60 * 1000,
+  /** … of which one record brings at most so much, however far log time leaps. */
+  producerIdleStepMs: 60 * 60 * 1000,
   /** Of each, the last batches: more than this one may not have under way. */
   producerBatches: 16,
+
+  /** Places of a stream's log where its time was set back that are remembered; part of its replicated state, too. */
+  logTimeCorrections: 32,
 
   // What may wait
   /** Log entries appended but not yet fsynced here; beyond it proposals are refused. */
@@ -308,6 +313,18 @@ export const LIMITS = {
   /** When the first round of verifying sealed segments begins after a start, and the next one after a round. */
   scrubDelayMs: 3000,
   scrubPauseMs: 600_000,
+  /** How often a node asks each peer for its time of day … */
+  clockAskMs: 2000,
+  /** … and how long an answer counts … */
+  clockReadingMs: 10_000,
+  /** … while it gets less certain by this part of its age: far more than two quartzes part by. */
+  clockDriftRate: 0.001,
+  /** Clocks that are further apart do not agree: far above what a machine is off whose time is kept, far below any age that is worth a bound. */
+  clockToleranceMs: 10_000,
+  /** How long, at most, a clock that nothing confirms has to go steadily before events are given up by it, or log time set back. */
+  clockTrustMs: 3_600_000,
+  /** Questions to one peer without an answer that are remembered. */
+  clockQuestions: 8,
   /** How long a client's call may take, retries included. */
   clientTimeoutMs: 30_000,
   /** How long a client looks for a first node that answers before it says UNREACHABLE. */

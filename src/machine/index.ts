@@ -1,3 +1,4 @@
 export * from './commands.js';
+export * from './log-time.js';
 export * from './producers.js';
 export * from './stream-machine.js';

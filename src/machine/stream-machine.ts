@@ -1,4 +1,15 @@
-import { asciiBytes, asciiText, assert, type Counter, counter, FlotillaError, type LogIndex, logIndex, type Term } from '../base/index.js';
+import {
+  asciiBytes,
+  asciiText,
+  assert,
+  type Counter,
+  counter,
+  FlotillaError,
+  LIMITS,
+  type LogIndex,
+  logIndex,
+  type Term,
+} from '../base/index.js';
 import { stampedBatches } from '../event/index.js';
 import {
   changedSettings,
@@ -9,11 +20,12 @@ import {
   plainSettings,
   type StreamSettings,
 } from './commands.js';
+import { appendedByMs, corrected, type LogTimeCorrection, type TimeBound, type TimedPlace, timeBound } from './log-time.js';
 import { type EncodedProducer, type ProducerState, ProducerTable } from './producers.js';
 
 /** What the machine needs of a log record; LogRecord of src/wire is one. */
 export interface CommittedRecord {
-  readonly kind: 'no-op' | 'configuration' | 'events' | 'settings' | 'log-begin' | 'producer';
+  readonly kind: 'no-op' | 'configuration' | 'events' | 'settings' | 'log-begin' | 'producer' | 'log-time';
   readonly index: LogIndex;
   readonly term: Term;
   readonly firstCounter: Counter;
@@ -28,10 +40,18 @@ interface State {
   index: LogIndex;
   nextCounter: Counter;
   timeMs: number;
+  /** Log time, as the silence of producers is measured by it: a leap counts as one step. */
+  producersMs: number;
+  /** Where log time was set back, ascending by index and by time. */
+  corrections: readonly LogTimeCorrection[];
   /** Undefined until a record has set them, if only to nothing. */
   settings?: StreamSettings;
   begin: LogBegin;
 }
+
+/** What has nothing to say is left out. */
+type Encoded = Omit<State, 'producersMs' | 'corrections'> &
+  Partial<Pick<State, 'producersMs' | 'corrections'>> & { readonly producers?: EncodedProducer[] };
 
 const FORMAT = 1;
 
@@ -56,13 +76,15 @@ export class StreamMachine {
   /** Of a stream without a record. */
   static initial(): StreamMachine {
     const begin = { firstCounter: counter(1), index: logIndex(0) };
-    return new StreamMachine({ format: FORMAT, index: logIndex(0), nextCounter: counter(1), timeMs: 0, begin });
+    const place = { index: logIndex(0), nextCounter: counter(1), timeMs: 0, producersMs: 0 };
+    return new StreamMachine({ format: FORMAT, ...place, corrections: [], begin });
   }
 
   /** The inverse of {@link encode}, of bytes whose checksum was verified. Throws UPGRADE_NEEDED where a newer version wrote them. */
   static decode(bytes: Uint8Array): StreamMachine {
-    const { producers, ...state } = JSON.parse(asciiText(bytes)) as State & { producers?: EncodedProducer[] };
-    if (state.format === FORMAT) return new StreamMachine(state, producers);
+    const { producers, ...state } = JSON.parse(asciiText(bytes)) as Encoded;
+    const { producersMs = state.timeMs, corrections = [] } = state;
+    if (state.format === FORMAT) return new StreamMachine({ ...state, producersMs, corrections }, producers);
     throw new FlotillaError(
       'UPGRADE_NEEDED',
       `the state of a stream has format ${String(state.format)}; this version reads format ${FORMAT}: upgrade this node`,
@@ -70,7 +92,7 @@ export class StreamMachine {
   }
 
   encode(): Uint8Array {
-    const { format, index, nextCounter, timeMs, settings, begin } = this.state;
+    const { format, index, nextCounter, timeMs, producersMs, corrections, settings, begin } = this.state;
     const { firstCounter, index: beginIndex } = begin;
     return asciiBytes(
       JSON.stringify({
@@ -78,6 +100,8 @@ export class StreamMachine {
         index,
         nextCounter,
         timeMs,
+        ...(producersMs === timeMs ? {} : { producersMs }),
+        ...(corrections.length === 0 ? {} : { corrections }),
         ...(settings === undefined ? {} : { settings: plainSettings(settings) }),
         begin: { firstCounter, index: beginIndex },
         ...(this.producers.size === 0 ? {} : { producers: this.producers.encode() }),
@@ -95,9 +119,19 @@ export class StreamMachine {
     return this.state.nextCounter;
   }
 
-  /** Log time, UTC milliseconds: the latest timestamp of all events, and of producers that were opened, so far. */
+  /** Log time, UTC milliseconds, as of the last record. */
   get timeMs(): number {
     return this.state.timeMs;
+  }
+
+  /** Where the log comes to a time, UTC milliseconds. */
+  timeBound(soughtMs: number): TimeBound {
+    return timeBound(this.state.corrections, soughtMs, this.state.begin.index);
+  }
+
+  /** By when a record was appended, UTC milliseconds. */
+  appendedByMs(record: TimedPlace): number {
+    return appendedByMs(this.state.corrections, record);
   }
 
   /** Undefined until they were set for the first time: those of a new stream are set by its first leader. */
@@ -123,30 +157,42 @@ export class StreamMachine {
   apply(record: CommittedRecord): void {
     const { state } = this;
     assert(record.index === state.index + 1, `record ${record.index} was to be applied after record ${state.index}`);
-    this.applyContent(record);
+    const producersMs = this.producersMsAfter(record.timeMs);
+    this.applyContent(record, producersMs);
     state.index = record.index;
     state.nextCounter = counter(record.firstCounter + record.eventCount);
     state.timeMs = record.timeMs;
-    this.producers.expire(record.timeMs);
+    state.producersMs = producersMs;
+    this.producers.expire(producersMs);
   }
 
-  private applyContent(record: CommittedRecord): void {
-    const { kind, index, payload, firstCounter, timeMs } = record;
+  /** Whatever a clock says, one record ages producers by no more than a step: a single wrong time must not make all of them forgotten. */
+  private producersMsAfter(timeMs: number): number {
+    const { timeMs: beforeMs, producersMs } = this.state;
+    if (this.producers.size === 0) return timeMs;
+    return producersMs + Math.min(Math.max(0, timeMs - beforeMs), LIMITS.producerIdleStepMs);
+  }
+
+  private applyContent(record: CommittedRecord, producersMs: number): void {
+    const { kind, index, payload, firstCounter } = record;
     switch (kind) {
       case 'no-op':
       case 'configuration':
         return;
       case 'events':
-        for (const header of stampedBatches(payload)) this.producers.appended(header, record, timeMs);
+        for (const header of stampedBatches(payload)) this.producers.appended(header, record, producersMs);
         return;
       case 'producer':
-        this.producers.open(decodeOpenProducer(payload), timeMs);
+        this.producers.open(decodeOpenProducer(payload), producersMs);
         return;
       case 'settings':
         this.state.settings = changedSettings(this.state.settings, decodeSettings(payload));
         return;
       case 'log-begin':
         this.beginAt(decodeLogBegin(payload), index, firstCounter);
+        return;
+      case 'log-time':
+        this.state.corrections = corrected(this.state.corrections, record);
     }
   }
 
@@ -155,5 +201,6 @@ export class StreamMachine {
     if (begin.firstCounter <= this.state.begin.firstCounter) return;
     if (begin.firstCounter > nextCounter || begin.index >= recordIndex) return;
     this.state.begin = begin;
+    this.state.corrections = this.state.corrections.filter((correction) => correction.index > begin.index);
   }
 }

@@ -309,7 +309,7 @@ export class FlotillaNode {
 
   private readiness(): Readiness {
     const reasons = this.reasonsNotReady();
-    return { ready: reasons.length === 0, reasons, warnings: this.parts.space.warnings };
+    return { ready: reasons.length === 0, reasons, warnings: [...this.parts.space.warnings, ...(this.host?.clockWarnings ?? [])] };
   }
 
   private reasonsNotReady(): string[] {

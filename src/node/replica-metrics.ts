@@ -36,6 +36,8 @@ export function mirrorGroups(host: ReplicaHost, metrics: Metrics): void {
     metrics.raftGroups.set(replicas.length);
     metrics.cacheBytes.set(host.cachedBytes);
     metrics.quietGroups.set(replicas.filter(({ isQuiet }) => isQuiet).length);
+    metrics.clockSkew.reset();
+    for (const [peer, skewMs] of host.clocks.skewsMs()) metrics.clockSkew.set({ peer }, skewMs / 1000);
   });
 }
 

@@ -53,6 +53,7 @@ export function createReplication(options: ReplicationOptions): Replication {
     storage,
     transport: countedTransport(metrics, links),
     clock: systemClock,
+    logger: logging.logger('node'),
     random: () => randomBytes(6).readUIntBE(0, 6) / 2 ** 48,
     onUnknownGroup: () => metrics.messagesOfUnknownGroups.inc(),
     onFatal: options.onFatal,
@@ -78,6 +79,7 @@ function countedEvents(metrics: Metrics, host: () => ReplicaHost): PeerEvents {
       metrics.messagesReceived.inc({ type: message.type });
       host().onMessage(from, group, message, records);
     },
+    onClock: (from, message) => host().onClock(from, message),
     onForward: (from, group, body, stamp) => host().onForward(from, group, body, stamp),
     onLink: (peer, state) => host().onLink(peer, state),
     onFetch: (group, from, to) => host().onFetch(group, from, to),
@@ -95,5 +97,6 @@ function countedTransport(metrics: Metrics, links: PeerLinks): NodeTransport {
       return links.forward(to, group, body, stamp);
     },
     heartbeat: (to) => links.heartbeat(to),
+    tellClock: (to, message) => links.tellClock(to, message),
   };
 }

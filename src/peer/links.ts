@@ -14,6 +14,10 @@ import type { Message } from '../raft/index.js';
 import type { LinkState, Logger, NodeTransport, PeerEvents, Proposed } from '../replica/index.js';
 import { type CallContext, type DuplexStream, RpcClient } from '../rpc/index.js';
 import {
+  type ClockMessage,
+  clockMessageFromProto,
+  clockMessageToProto,
+  isAllClocks,
   type LogRecord,
   type Member,
   type Membership,
@@ -168,6 +172,10 @@ export class PeerLinks implements NodeTransport {
     this.links.get(to)?.control.deliver(nodeHeartbeat(), MESSAGE_BYTES);
   }
 
+  tellClock(to: ActorId, message: ClockMessage): void {
+    this.links.get(to)?.control.deliver(clockMessageToProto(message), MESSAGE_BYTES);
+  }
+
   async forward(to: ActorId, group: GroupId, body: PackedBody, stamp: ProducerStamp): Promise<Proposed> {
     const proposed = this.links.get(to)?.bulk.forward(group, body, stamp);
     if (proposed === undefined)
@@ -188,11 +196,18 @@ export class PeerLinks implements NodeTransport {
 
   private take(visit: Visit, frame: proto.DeliverRequest): void {
     if (!visit.current) return;
-    this.options.events.onHeard(visit.from);
+    // That clocks are compared says nothing of the groups that lean on a node.
+    if (!isAllClocks(frame)) this.options.events.onHeard(visit.from);
     for (const request of requestsOf(frame)) {
-      const { group, message, records } = this.read(request);
-      this.options.events.onMessage(visit.from, group, message, records);
+      const clock = clockMessageFromProto(request);
+      if (clock === undefined) this.takeMessage(visit, request);
+      else this.options.events.onClock(visit.from, clock);
     }
+  }
+
+  private takeMessage({ from }: Visit, request: proto.DeliverRequest): void {
+    const { group, message, records } = this.read(request);
+    this.options.events.onMessage(from, group, message, records);
   }
 
   /** What only a newer version can have written is never passed over: this node would hold another log than the others. */

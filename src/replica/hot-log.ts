@@ -1,4 +1,5 @@
 import { type Counter, FlotillaError, type LogIndex, logIndex } from '../base/index.js';
+import type { TimeBound } from '../machine/index.js';
 import { follows, type LogRecord, type LogTail, sealRecord, tailAfter, type UnsealedRecord } from '../wire/index.js';
 import type { CacheBudget } from './cache-budget.js';
 import type { ReplicaObserver } from './observer.js';
@@ -122,12 +123,12 @@ export class HotLog {
     return stored !== undefined && stored < beginIndex ? stored : undefined;
   }
 
-  /** Index of the first record above the log's begin whose log time is `timestampMs` or later; undefined where there is none. */
-  async indexOfTime(timestampMs: number): Promise<LogIndex | undefined> {
+  /** Index of the first record above the log's begin at or behind a time; undefined where there is none. */
+  async indexOfTime(isLate: TimeBound): Promise<LogIndex | undefined> {
     const { beginIndex } = this.cache;
-    const hot = this.cache.indexOfTime(timestampMs);
+    const hot = this.cache.indexOfTime(isLate);
     // Where the oldest record in memory is late enough, one behind it may be, too.
-    const stored = hot === undefined || hot === beginIndex ? await this.stored.indexOfTime(timestampMs) : undefined;
+    const stored = hot === undefined || hot === beginIndex ? await this.stored.indexOfTime(isLate) : undefined;
     const found = stored !== undefined && stored < beginIndex ? stored : hot;
     const first = Math.max(found ?? Number.POSITIVE_INFINITY, this.start.index + 1);
     return first > this.end.index ? undefined : logIndex(first);

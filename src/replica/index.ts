@@ -1,11 +1,13 @@
 export { Deadlines } from './deadlines.js';
 export type { GlobReads } from './glob-reads.js';
+export { type ClockVerdict, GroupTime } from './group-time.js';
 export * from './kind-versions.js';
 export type { Logger } from './logger.js';
 export { MemberUpkeep, type Speaker } from './member-upkeep.js';
 export { listNamespaces, type NamespaceListing } from './namespace-list.js';
 export type { NamespaceCount, NamespaceCursor } from './namespace-tally.js';
 export type { ReplicaObserver } from './observer.js';
+export * from './peer-clocks.js';
 export * from './ports.js';
 export type { OpenedProducer } from './producer-openings.js';
 export { inTurns, ReadTurns } from './read-turns.js';

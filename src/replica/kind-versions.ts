@@ -12,6 +12,7 @@ export const KIND_SINCE_VERSION: Readonly<Record<RecordKind, number>> = {
   settings: 2,
   'log-begin': 2,
   producer: 3,
+  'log-time': 4,
 };
 
 export function activeVersionOf({ activeVersion = FIRST_VERSION }: Pick<Membership, 'activeVersion'>): number {

@@ -1,7 +1,8 @@
 import type { ActorId, Counter, GroupId, LogIndex, Term } from '../base/index.js';
 import type { Glob, ProducerStamp } from '../event/index.js';
+import type { TimeBound } from '../machine/index.js';
 import type { HardState, Message, TermStart } from '../raft/index.js';
-import type { Checkpoint, GatheredEvents, LogRecord, LogTail, PackedBody, PlacedMembership } from '../wire/index.js';
+import type { Checkpoint, ClockMessage, GatheredEvents, LogRecord, LogTail, PackedBody, PlacedMembership } from '../wire/index.js';
 import type { NamespaceCursor } from './namespace-tally.js';
 
 /**
@@ -58,12 +59,8 @@ export interface GroupLog {
   read(from: LogIndex, to: LogIndex, maxBytes: number): Promise<LogRecord[]>;
   /** Index of the persisted events record that holds `counter`; undefined where there is none. */
   indexOfCounter(counter: Counter): Promise<LogIndex | undefined>;
-  /**
-   * Index of the first persisted record whose log time is `timestampMs` or
-   * later; undefined where there is none. Log time never goes back, see
-   * src/wire/record.ts; a log's first record may have that of what was given up.
-   */
-  indexOfTime(timestampMs: number): Promise<LogIndex | undefined>;
+  /** Index of the first persisted record at or behind a time; undefined where there is none. */
+  indexOfTime(isLate: TimeBound): Promise<LogIndex | undefined>;
   /**
    * Index of the first persisted record from which on all records with events
    * have at most so many bytes together; undefined where all of the log's have.
@@ -163,6 +160,8 @@ export interface PeerTransport {
 
 /** What a node says to another beside the messages of its groups. */
 export interface NodeTransport extends PeerTransport {
+  /** Asks for the time, or tells it, where the link stands. */
+  tellClock(to: ActorId, message: ClockMessage): void;
   /** Says that this node is alive, where the link stands. */
   heartbeat(to: ActorId): void;
 }
@@ -179,6 +178,7 @@ export interface PeerEvents {
   /** Something has come from this node; called before what came is handed on. */
   onHeard(from: ActorId): void;
   onMessage(from: ActorId, group: GroupId, message: Message, records: readonly LogRecord[]): void;
+  onClock(from: ActorId, message: ClockMessage): void;
   /** A batch that `from` took in. Rejections as in {@link PeerTransport.forward}. */
   onForward(from: ActorId, group: GroupId, body: PackedBody, stamp: ProducerStamp): Promise<Proposed>;
   onLink(peer: ActorId, state: LinkState): void;
@@ -203,7 +203,7 @@ export interface RecordSource {
 export interface Clock {
   /** Monotonic milliseconds: what time-outs are measured with. */
   nowMs(): number;
-  /** UTC milliseconds: what events are stamped with. */
+  /** UTC milliseconds, as this machine's time of day says. It may be wrong: what counts is the time of a group, GroupTime. */
   utcMs(): number;
   after(delayMs: number, run: () => void): Timer;
   /** Runs once the input that has already arrived was taken in. */

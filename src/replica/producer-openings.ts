@@ -1,6 +1,7 @@
 import { FlotillaError, LIMITS, type LogIndex, type Random, type Term } from '../base/index.js';
 import { encodeOpenProducer } from '../machine/index.js';
 import type { RaftCore } from '../raft/index.js';
+import type { GroupTime } from './group-time.js';
 import { refusalForRoom } from './refusals.js';
 import type { StreamState } from './stream-state.js';
 
@@ -16,15 +17,17 @@ export interface OpenedProducer {
 export class ProducerOpenings {
   private readonly core: RaftCore;
   private readonly stream: StreamState;
+  private readonly time: GroupTime;
   private readonly random: Random;
   /** Per name the last opening that this leader has appended in its term. */
   private readonly underWay = new Map<string, LogIndex>();
   private term: Term | undefined;
   private pending = 0;
 
-  constructor(options: { readonly core: RaftCore; readonly stream: StreamState; readonly random: Random }) {
+  constructor(options: { readonly core: RaftCore; readonly stream: StreamState; readonly time: GroupTime; readonly random: Random }) {
     this.core = options.core;
     this.stream = options.stream;
+    this.time = options.time;
     this.random = options.random;
   }
 
@@ -41,7 +44,12 @@ export class ProducerOpenings {
     const proposed = this.newId();
     this.pending++;
     try {
-      await this.stream.propose('producer', encodeOpenProducer({ id: proposed, name }), (index) => this.begin(name, index));
+      // One that is opened in a stream where nothing has happened for long would be one that was silent for as long.
+      const { appendedMs } = this.time.stamp() ?? {};
+      await this.stream.propose('producer', encodeOpenProducer({ id: proposed, name }), {
+        ...(appendedMs === undefined ? {} : { appendedMs }),
+        onAppended: (index) => this.begin(name, index),
+      });
     } finally {
       this.pending--;
     }

@@ -3,6 +3,7 @@ import { BATCH_HEADER_BYTES, type ProducerStamp, writeBatchHeader } from '../eve
 import { isVoter, type RaftCore } from '../raft/index.js';
 import type { LogTail, PackedBody } from '../wire/index.js';
 import type { Forwarder } from './forwarder.js';
+import type { GroupTime, TimeStamp } from './group-time.js';
 import type { HotLog } from './hot-log.js';
 import type { ReplicaObserver } from './observer.js';
 import type { Clock, Proposed } from './ports.js';
@@ -16,6 +17,7 @@ export interface ProposerOptions {
   readonly core: RaftCore;
   readonly log: HotLog;
   readonly clock: Clock;
+  readonly time: GroupTime;
   readonly observer: ReplicaObserver;
   readonly desk: ProducerDesk;
   readonly readIndexes: ReadIndexes;
@@ -32,6 +34,7 @@ export class Proposer {
   private readonly core: RaftCore;
   private readonly log: HotLog;
   private readonly clock: Clock;
+  private readonly time: GroupTime;
   private readonly observer: ReplicaObserver;
   private readonly desk: ProducerDesk;
   private readonly readIndexes: ReadIndexes;
@@ -56,6 +59,7 @@ export class Proposer {
     this.core = options.core;
     this.log = options.log;
     this.clock = options.clock;
+    this.time = options.time;
     this.observer = options.observer;
     this.desk = options.desk;
     this.readIndexes = options.readIndexes;
@@ -134,11 +138,14 @@ export class Proposer {
     if (wasHandingOver && this.isLeaving) this.refuseWaiting(stopping());
     if (this.flushPlanned) return;
     while (this.waiting.length > 0 && this.hasRoom()) {
+      // A new leader that has not seen the clocks of a majority yet can't tell what time it is: that takes a round trip.
+      const stamp = this.time.stamp();
+      if (stamp === undefined) return;
       const refusal = this.refusalForRoom();
       if (refusal === undefined && this.nextToAppend() === undefined) return;
       const index = refusal === undefined ? this.core.propose(this.clock.nowMs()) : undefined;
       if (index === undefined) this.refuseWaiting(refusal ?? notLeader('the batch'));
-      else this.append(index, this.takeEntry(index));
+      else this.append(index, this.takeEntry(index), stamp);
     }
   }
 
@@ -206,12 +213,11 @@ export class Proposer {
     return taken;
   }
 
-  private append(index: LogIndex, proposals: readonly Proposal[]): void {
+  private append(index: LogIndex, proposals: readonly Proposal[], { timestampMs, appendedMs }: TimeStamp): void {
     const { term } = this.core;
-    const timestampMs = this.clock.utcMs();
     const payloadBytes = proposals.reduce((sum, { body }) => sum + BATCH_HEADER_BYTES + body.body.byteLength, 0);
     const eventCount = proposals.reduce((sum, { body }) => sum + body.count, 0);
-    const record = this.log.seal({ kind: 'events', term, eventCount, payloadBytes, timestampMs }, (payload, tail) =>
+    const record = this.log.seal({ kind: 'events', term, eventCount, payloadBytes, appendedMs }, (payload, tail) =>
       writeBatches(payload, tail, proposals, timestampMs),
     );
     this.pending.add({ index, term, firstCounter: record.firstCounter, proposals });

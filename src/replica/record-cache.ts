@@ -1,4 +1,5 @@
 import { assert, type Counter, type LogIndex, logIndex, present } from '../base/index.js';
+import type { TimeBound } from '../machine/index.js';
 import type { LogRecord } from '../wire/index.js';
 import type { BudgetedCache, CacheBudget } from './cache-budget.js';
 
@@ -72,14 +73,14 @@ export class RecordCache implements BudgetedCache {
     return undefined;
   }
 
-  /** Index of the first record here whose log time is `timestampMs` or later. */
-  indexOfTime(timestampMs: number): LogIndex | undefined {
+  /** Index of the first record here at or behind a time. */
+  indexOfTime(isLate: TimeBound): LogIndex | undefined {
     let low: number = this.firstIndex;
     let high: number = this.lastIndex;
     while (low <= high) {
       const middle = Math.floor((low + high) / 2);
-      if (present(this.get(logIndex(middle)), 'the cache has no holes').timeMs < timestampMs) low = middle + 1;
-      else high = middle - 1;
+      if (isLate(present(this.get(logIndex(middle)), 'the cache has no holes'))) high = middle - 1;
+      else low = middle + 1;
     }
     return low > this.lastIndex ? undefined : logIndex(low);
   }

@@ -1,10 +1,13 @@
 import { type ActorId, FlotillaError, type GroupId, LIMITS, type LogIndex, type Random } from '../base/index.js';
 import type { ProducerStamp } from '../event/index.js';
 import type { Message, Settings } from '../raft/index.js';
-import type { LogRecord, PackedBody } from '../wire/index.js';
+import type { ClockMessage, LogRecord, PackedBody } from '../wire/index.js';
 import { CacheBudget } from './cache-budget.js';
+import { ClockWatch } from './clock-watch.js';
 import { Deadlines } from './deadlines.js';
+import type { Logger } from './logger.js';
 import { NodePulse } from './node-pulse.js';
+import { CLOCK_CHECKS, type ClockChecks, PeerClocks } from './peer-clocks.js';
 import type { Clock, LinkState, NodeTransport, PeerEvents, Proposed, Storage } from './ports.js';
 import { Replica } from './replica.js';
 import type { ReplicaOptions } from './replica-options.js';
@@ -16,7 +19,11 @@ export interface ReplicaHostOptions extends Required<Pick<ReplicaOptions, 'self'
   readonly storage: Storage;
   readonly transport: NodeTransport;
   readonly clock: Clock;
+  /** Default: {@link CLOCK_CHECKS}. */
+  readonly clockChecks?: ClockChecks;
   readonly random: Random;
+  /** Where wrong clocks are told of; absent: nowhere. */
+  readonly logger?: Logger;
   /** Told of each message of a group that has no replica here: it is dropped, as if it had been lost. */
   readonly onUnknownGroup: (group: GroupId) => void;
 }
@@ -34,6 +41,8 @@ export class ReplicaHost implements PeerEvents {
   private readonly deadlines: Deadlines;
   private readonly cache: CacheBudget;
   private readonly pulse: NodePulse;
+  readonly clocks: PeerClocks;
+  private readonly clockWatch: ClockWatch;
   private readonly replicas = new Map<GroupId, Replica>();
   private readonly links = new Map<ActorId, LinkState>();
   private started = false;
@@ -53,12 +62,28 @@ export class ReplicaHost implements PeerEvents {
         for (const replica of this.replicas.values()) replica.onPresence(peer, state);
       },
     });
+    this.clocks = new PeerClocks({
+      clock,
+      deadlines: this.deadlines,
+      checks: options.clockChecks ?? CLOCK_CHECKS,
+      ask: (peer, question) => transport.tellClock(peer, question),
+      onNews: () => {
+        for (const replica of this.replicas.values()) replica.onClocks();
+        this.clockWatch.check();
+      },
+    });
+    this.clockWatch = new ClockWatch({ clocks: this.clocks, replicas: () => this.replicas.values(), logger: options.logger });
+  }
+
+  /** What is wrong with the clocks, one sentence each. */
+  get clockWarnings(): readonly string[] {
+    return this.clockWatch.warnings;
   }
 
   /** Adds the replica of a group that is in the storage. It takes part from {@link start} on, or at once where that was called. */
   add(hosted: HostedGroup): Replica {
     const { onUnknownGroup: _, cacheBytes: __, ...shared } = this.options;
-    const replica = new Replica({ ...shared, ...hosted, deadlines: this.deadlines, cache: this.cache });
+    const replica = new Replica({ ...shared, ...hosted, clocks: this.clocks, deadlines: this.deadlines, cache: this.cache });
     this.replicas.set(hosted.group, replica);
     if (this.started) this.begin(replica);
     return replica;
@@ -66,6 +91,7 @@ export class ReplicaHost implements PeerEvents {
 
   start(): void {
     this.started = true;
+    this.clocks.start();
     for (const replica of this.replicas.values()) this.begin(replica);
   }
 
@@ -100,6 +126,13 @@ export class ReplicaHost implements PeerEvents {
     else replica.onMessage(from, message, records);
   }
 
+  onClock(from: ActorId, message: ClockMessage): void {
+    const { clock, transport } = this.options;
+    const { requestId } = message;
+    if (message.type === 'clock-answer') this.clocks.answered(from, requestId, message.utcMs);
+    else transport.tellClock(from, { type: 'clock-answer', requestId, utcMs: clock.utcMs() });
+  }
+
   async onForward(from: ActorId, group: GroupId, body: PackedBody, stamp: ProducerStamp): Promise<Proposed> {
     const replica = this.replicas.get(group);
     if (replica === undefined) throw new FlotillaError('NOT_LEADER', `group ${group} is not on this node; the batch was not proposed`);
@@ -114,6 +147,7 @@ export class ReplicaHost implements PeerEvents {
 
   onLink(peer: ActorId, state: LinkState): void {
     this.links.set(peer, state);
+    this.clocks.onLink(peer, state);
     if (!this.started) return;
     for (const replica of this.replicas.values()) replica.onLink(peer, state);
   }
@@ -122,6 +156,7 @@ export class ReplicaHost implements PeerEvents {
 
   stop(): void {
     this.pulse.stop();
+    this.clocks.stop();
     for (const replica of this.replicas.values()) replica.stop();
   }
 }

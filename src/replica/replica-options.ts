@@ -5,6 +5,7 @@ import type { Membership, Voucher, VoucherClaim } from '../wire/index.js';
 import type { CacheBudget } from './cache-budget.js';
 import type { Deadlines } from './deadlines.js';
 import type { ReplicaObserver } from './observer.js';
+import type { ClockReadings } from './peer-clocks.js';
 import type { Clock, PeerTransport, Storage } from './ports.js';
 
 export interface ReplicaOptions {
@@ -23,6 +24,7 @@ export interface ReplicaOptions {
   readonly storage: Storage;
   readonly transport: PeerTransport;
   readonly clock: Clock;
+  readonly clocks: ClockReadings;
   /** Shared by all replicas of a node, as the cache is. */
   readonly deadlines: Deadlines;
   readonly random: Random;

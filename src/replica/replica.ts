@@ -1,20 +1,23 @@
-import { type ActorId, type Counter, FlotillaError, type GroupId, LIMITS, type LogIndex, logIndex, type Term } from '../base/index.js';
+import { type ActorId, type Counter, FlotillaError, type GroupId, type LogIndex, logIndex, type Term } from '../base/index.js';
 import { NO_PRODUCER } from '../event/index.js';
-import { type MemberChange, type Message, type OwnEntry, RaftCore, type ReadResult, type Role } from '../raft/index.js';
+import type { TimeBound } from '../machine/index.js';
+import type { MemberChange, Message, OwnEntry, RaftCore, ReadResult, Role } from '../raft/index.js';
 import type { LogRecord, LogTail, Member, Membership, PackedBody } from '../wire/index.js';
 import { CommitNotices } from './commit-notices.js';
 import { CommitWaiters } from './commit-waiters.js';
 import type { Deadline } from './deadlines.js';
 import { Forwarder } from './forwarder.js';
+import { GroupTime } from './group-time.js';
 import { HotLog } from './hot-log.js';
 import { Members } from './members.js';
 import { NamespaceReads } from './namespace-reads.js';
 import { Persister } from './persister.js';
-import type { Clock, GroupLog, LinkState, Proposed, RecoveredGroup, Turns } from './ports.js';
+import type { Clock, GroupLog, LinkState, Proposed, Turns } from './ports.js';
 import { ProducerDesk, requireStamps } from './producer-desk.js';
 import { ProducerOpenings } from './producer-openings.js';
 import { Proposer } from './proposer.js';
 import { ReadIndexes } from './read-indexes.js';
+import { coreOf } from './recovered-core.js';
 import type { ReplicaOptions } from './replica-options.js';
 import { Replicator } from './replicator.js';
 import { Retention } from './retention.js';
@@ -44,6 +47,7 @@ export class Replica {
   private readonly deadline: Deadline;
   private seenRole: { role: Role['name']; term: Term; leader: ActorId | undefined };
   readonly members: Members;
+  readonly time: GroupTime;
   /** What the records that are committed and durable here mean. */
   readonly stream: StreamState;
   readonly producers: ProducerOpenings;
@@ -61,7 +65,8 @@ export class Replica {
     this.log = new HotLog(this.stored, options.cache, options.observer);
     this.core = coreOf(options, recovered);
     const { core, log, clock } = this;
-    const basics = { ...options, core, log, stored: this.stored, onError: (error: unknown) => this.fail(error) };
+    this.time = new GroupTime({ ...options, core });
+    const basics = { ...options, core, log, time: this.time, stored: this.stored, onError: (error: unknown) => this.fail(error) };
     this.replicator = new Replicator({
       ...basics,
       send: (to, message, records) => options.transport.send(to, this.group, message, records),
@@ -112,8 +117,7 @@ export class Replica {
       persist: (request) => void options.storage.persist([request]).catch((error: unknown) => this.fail(error)),
       send: (to, message) => options.transport.send(to, this.group, message, []),
     });
-    const { initialSettings, retentionCheckMs: intervalMs = LIMITS.retentionCheckMs } = options;
-    this.retention = new Retention({ ...parts, stream: this.stream, initialSettings, intervalMs });
+    this.retention = new Retention({ ...parts, stream: this.stream });
     this.commitNotices = new CommitNotices(core, clock, () => this.input(() => core.sendCommitNotices()));
     this.deadline = options.deadlines.add(() => this.input(() => core.tick(clock.nowMs())));
     this.seenRole = { role: core.role, term: core.term, leader: core.leader };
@@ -239,9 +243,9 @@ export class Replica {
     return this.log.indexOfCounter(counter);
   }
 
-  /** Index of the first record whose log time is `timestampMs` or later, committed or not; undefined where there is none. */
-  indexOfTime(timestampMs: number): Promise<LogIndex | undefined> {
-    return this.log.indexOfTime(timestampMs);
+  /** Index of the first record at or behind a time, committed or not; undefined where there is none. */
+  indexOfTime(isLate: TimeBound): Promise<LogIndex | undefined> {
+    return this.log.indexOfTime(isLate);
   }
 
   /** Resolves at the next change of role, term, leader or members, when the node stops, and when `signal` is aborted. */
@@ -264,6 +268,11 @@ export class Replica {
   /** Nothing was heard of a node for an election time-out, or something was again. */
   onPresence(peer: ActorId, state: 'present' | 'silent'): void {
     this.input(() => this.core.peerPresence(peer, state, this.clock.nowMs()));
+  }
+
+  /** Clocks were compared: a leader that waited for that may stamp, and sees whether log time is right. */
+  onClocks(): void {
+    if (this.core.role === 'leader') this.input(() => this.retention.checkLogTime());
   }
 
   // Stopping
@@ -388,12 +397,4 @@ export class Replica {
     this.stop();
     this.options.onFatal(error);
   }
-}
-
-/** Consensus, as far as the log that was found has come. */
-function coreOf({ self, settings, random, clock }: ReplicaOptions, recovered: RecoveredGroup): RaftCore {
-  const { hardState, begin, termStarts, tail, memberships, commitIndex } = recovered;
-  const configurations = memberships.map(({ index, membership }) => ({ index, configuration: membership }));
-  const nowMs = clock.nowMs();
-  return new RaftCore({ self, settings, random, nowMs, hardState, begin, termStarts, lastIndex: tail.index, configurations, commitIndex });
 }

@@ -3,8 +3,10 @@ import { encodeLogBegin, encodeSettings, type StreamSettings } from '../machine/
 import type { RaftCore } from '../raft/index.js';
 import type { LogRecord } from '../wire/index.js';
 import type { Deadline, Deadlines } from './deadlines.js';
+import type { GroupTime } from './group-time.js';
 import type { HotLog } from './hot-log.js';
 import { KIND_SINCE_VERSION } from './kind-versions.js';
+import { LogTimeKeeper } from './log-time-keeper.js';
 import type { Members } from './members.js';
 import type { ReplicaObserver } from './observer.js';
 import type { Clock, GroupLog } from './ports.js';
@@ -17,11 +19,13 @@ export interface RetentionOptions {
   readonly stream: StreamState;
   readonly members: Members;
   readonly clock: Clock;
+  readonly time: GroupTime;
   readonly deadlines: Deadlines;
   readonly observer: ReplicaObserver;
   /** Of a stream that has none yet; absent: it stays without. */
-  readonly initialSettings: StreamSettings | undefined;
-  readonly intervalMs: number;
+  readonly initialSettings?: StreamSettings;
+  /** Default: `LIMITS.retentionCheckMs`. */
+  readonly retentionCheckMs?: number;
   readonly onError: (error: unknown) => void;
 }
 
@@ -38,6 +42,7 @@ export interface RetentionOptions {
 export class Retention {
   private readonly options: RetentionOptions;
   private readonly deadline: Deadline;
+  private readonly logTime: LogTimeKeeper;
   private dueMs = Number.POSITIVE_INFINITY;
   private isChecking = false;
   /** As of the last look. */
@@ -49,6 +54,7 @@ export class Retention {
   constructor(options: RetentionOptions) {
     this.options = options;
     this.deadline = options.deadlines.add(() => void this.check());
+    this.logTime = new LogTimeKeeper(options);
   }
 
   /** Something may have changed. Called often. */
@@ -57,6 +63,11 @@ export class Retention {
     if (dueMs === Number.POSITIVE_INFINITY ? this.dueMs === dueMs : this.dueMs <= dueMs) return;
     this.dueMs = dueMs;
     this.deadline.set(dueMs);
+  }
+
+  /** Whether log time is right, by what is known of the clocks by now. */
+  checkLogTime(): void {
+    this.logTime.check();
   }
 
   stop(): void {
@@ -68,7 +79,7 @@ export class Retention {
   }
 
   private nextDueMs(): number {
-    const { core, stream, clock, intervalMs } = this.options;
+    const { core, stream, clock, retentionCheckMs: intervalMs = LIMITS.retentionCheckMs } = this.options;
     if (core.role !== 'leader' || this.isChecking) return Number.POSITIVE_INFINITY;
     const isNews = stream.appliedIndex !== this.checkedIndex;
     if (this.lacksSettings) return isNews ? clock.nowMs() : this.againMs;
@@ -117,18 +128,30 @@ export class Retention {
     { maxEvents, maxBytes, maxAgeMs }: StreamSettings,
     applied: { readonly index: LogIndex; readonly nextCounter: number },
   ): Promise<number> {
-    const { log, stored, clock } = this.options;
+    const { stored } = this.options;
     let first = 1;
     if (maxEvents !== undefined) first = applied.nextCounter - maxEvents;
     if (maxBytes !== undefined) {
       const index = await stored.indexOfBytes(maxBytes);
       if (index !== undefined) first = Math.max(first, await this.counterAt(index, applied));
     }
-    if (maxAgeMs !== undefined) {
-      const index = await log.indexOfTime(clock.utcMs() - maxAgeMs);
-      first = Math.max(first, index === undefined ? applied.nextCounter : await this.counterAt(index, applied));
-    }
+    if (maxAgeMs !== undefined) first = Math.max(first, await this.firstByAge(maxAgeMs, applied.index));
     return Math.min(first, applied.nextCounter);
+  }
+
+  /**
+   * Behind the last record that is certainly too old. Records stand in the order in which they were appended, so it alone
+   * proves that all before it are.
+   */
+  private async firstByAge(maxAgeMs: number, appliedIndex: LogIndex): Promise<number> {
+    const { log, stream, time } = this.options;
+    const reachedMs = time.reachedMs(maxAgeMs);
+    if (reachedMs === undefined) return 1;
+    const keptMs = reachedMs - maxAgeMs;
+    const kept = await log.indexOfTime(stream.timeBound(keptMs));
+    const lastOld = logIndex(Math.min(appliedIndex, (kept ?? Number.POSITIVE_INFINITY) - 1));
+    const record = lastOld > log.begin.index ? await this.recordAt(lastOld) : undefined;
+    return record === undefined || record.timeMs >= keptMs ? 1 : record.firstCounter + record.eventCount;
   }
 
   /** Of the first event in or behind a record; what has not taken effect yet is not looked at. */
@@ -147,13 +170,16 @@ export class Retention {
 
   /** The group may rest until then. */
   private async planAge(maxAgeMs: number): Promise<void> {
-    const { stream, log, clock, intervalMs } = this.options;
+    const { stream, log, clock, time, retentionCheckMs: intervalMs = LIMITS.retentionCheckMs } = this.options;
     const { firstCounter } = stream.first;
     if (firstCounter >= stream.nextCounter) return;
     const index = await log.indexOfCounter(firstCounter);
     const oldest = index === undefined ? undefined : await this.recordAt(index);
     if (oldest === undefined) return;
-    const inMs = oldest.timeMs + maxAgeMs + 1 - clock.utcMs();
+    const reachedMs = time.reachedMs(maxAgeMs);
+    // Nobody knows the time now, or nobody confirms it: that is looked at again like what has failed.
+    const inMs =
+      reachedMs === undefined ? Math.min(LIMITS.retentionRetryMs, maxAgeMs) : stream.appendedByMs(oldest) + maxAgeMs + 1 - reachedMs;
     this.againMs = clock.nowMs() + Math.min(Math.max(intervalMs, inMs), LIMITS.retentionAgeMs);
   }
 }

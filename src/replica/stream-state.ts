@@ -7,6 +7,8 @@ import {
   type SettingsChanges,
   StreamMachine,
   type StreamSettings,
+  type TimeBound,
+  type TimedPlace,
 } from '../machine/index.js';
 import type { RaftCore } from '../raft/index.js';
 import type { Checkpoint, LogRecord, RecordKind } from '../wire/index.js';
@@ -71,9 +73,19 @@ export class StreamState {
     return this.machine.nextCounter;
   }
 
-  /** Log time, UTC milliseconds: the latest timestamp of all events, and of producers that were opened, so far. */
+  /** Log time, UTC milliseconds, as of the last record that took effect. */
   get timeMs(): number {
     return this.machine.timeMs;
+  }
+
+  /** Where the log comes to a time, UTC milliseconds. */
+  timeBound(soughtMs: number): TimeBound {
+    return this.machine.timeBound(soughtMs);
+  }
+
+  /** By when a record was appended, UTC milliseconds. */
+  appendedByMs(record: TimedPlace): number {
+    return this.machine.appendedByMs(record);
   }
 
   /** Undefined until they were set for the first time. */
@@ -122,9 +134,9 @@ export class StreamState {
    * and will not, with OUTCOME_UNKNOWN where that can't be said.
    */
   async propose(
-    kind: Extract<RecordKind, 'settings' | 'log-begin' | 'producer'>,
+    kind: Extract<RecordKind, 'settings' | 'log-begin' | 'producer' | 'log-time'>,
     payload: Uint8Array,
-    onAppended: (index: LogIndex) => void = () => undefined,
+    { appendedMs, onAppended }: { readonly appendedMs?: number; readonly onAppended?: (index: LogIndex) => void } = {},
   ): Promise<void> {
     const { core, log, clock, members, drive } = this.options;
     if (core.role !== 'leader') throw notLeader();
@@ -132,10 +144,9 @@ export class StreamState {
     const index = core.propose(clock.nowMs());
     if (index === undefined) throw notLeader();
     const { term } = core;
-    // A producer that is opened in a stream where nothing has happened for long would be one that was silent for as long.
-    const timestamp = kind === 'producer' ? { timestampMs: clock.utcMs() } : {};
-    log.seal({ kind, term, eventCount: 0, payloadBytes: payload.byteLength, ...timestamp }, (target) => target.set(payload));
-    onAppended(index);
+    const time = appendedMs === undefined ? {} : { appendedMs };
+    log.seal({ kind, term, eventCount: 0, payloadBytes: payload.byteLength, ...time }, (target) => target.set(payload));
+    onAppended?.(index);
     drive();
     await this.applied(index);
     const found = core.termAt(index);

@@ -1,8 +1,9 @@
 import { type ActorId, actorId, FlotillaError, logIndex, messageOf, present, type Random } from '../base/index.js';
 import type { Configuration, Settings } from '../raft/index.js';
 import type { LinkState, Proposed } from '../replica/index.js';
-import { type Membership, SPOKEN_VERSIONS } from '../wire/index.js';
+import { type ClockMessage, type Membership, SPOKEN_VERSIONS } from '../wire/index.js';
 import { requireOpenSegmentWhole } from './audit.js';
+import { ClockFaults } from './clock-faults.js';
 import { EventQueue } from './event-queue.js';
 import type { Figures } from './figures.js';
 import { allInvariants, CommittedHistory, type Invariant } from './invariants/index.js';
@@ -21,6 +22,7 @@ export const NOBODY: Membership = { voters: [], outgoing: [], learners: [], memb
 const FORWARD_TIMEOUT_MS = 800;
 
 export interface ClusterOptions {
+  readonly seed: number;
   readonly random: Random;
   readonly founders: number;
   readonly spares: number;
@@ -41,6 +43,7 @@ export class Cluster {
   readonly machines = new Map<ActorId, Machine>();
   readonly history: CommittedHistory;
   readonly ledger: Ledger;
+  readonly clocks: ClockFaults;
   /** No faults any more. */
   calm = false;
   steps = 0;
@@ -68,10 +71,12 @@ export class Cluster {
     this.history = new CommittedHistory((record) => {
       if (record.kind === 'configuration') this.figures.memberChanges++;
       if (record.kind === 'log-begin') this.figures.retentions++;
+      if (record.kind === 'log-time') this.figures.logTimesSetBack++;
       this.figures.committed++;
       this.ledger.committed(record);
     });
-    this.invariants = allInvariants(this.history, SETTINGS.electionTimeoutMs);
+    this.clocks = new ClockFaults({ ...options, queue: this.queue });
+    this.invariants = allInvariants(this.history, SETTINGS.electionTimeoutMs, this.clocks);
     this.network = new Network({ random: this.random, queue: this.queue, deliver: (packet) => this.arrived(packet) });
     const voters = Array.from({ length: options.founders }, (_, position) => actorId(position + 1));
     this.founders = { voters, outgoing: [], learners: [], members: voters.map(memberOf), activeVersion: SPOKEN_VERSIONS.highest };
@@ -141,7 +146,7 @@ export class Cluster {
       folder,
       disk,
       witness,
-      clock: new MachineClock(this.queue, clockRate, schedule),
+      clock: new MachineClock(this.queue, clockRate, schedule, () => this.clocks.offsetMs(actor)),
       random: this.random,
       settings: { ...SETTINGS, quiescence: this.options.quiescence },
       segmentBytes: this.options.segmentBytes,
@@ -150,6 +155,7 @@ export class Cluster {
       bug: this.options.bug,
       schedule,
       send: (letter) => this.sent(machine, letter),
+      tellClock: (to, message) => this.clocks.carry(() => this.clockTold(actor, to, message)),
       forward: (from, to, batch) => this.forward(machine, from, to, batch),
       onTakesPart: (_, lost) => this.takesPart(machine, lost),
       onFailed: (failed, error) => this.failed(machine, failed, error),
@@ -241,6 +247,11 @@ export class Cluster {
     const localMs = machine.process?.clock.nowMs() ?? 0;
     if (letter.message !== undefined) for (const invariant of this.invariants) invariant.sent?.(letter, machine.witness, localMs);
     this.network.send(letter);
+  }
+
+  private clockTold(from: ActorId, to: ActorId, message: ClockMessage): void {
+    const machine = this.machines.get(to);
+    if (machine !== undefined && !this.network.isCut(from, to)) this.inputAfter(0, machine, (process) => process.hearClock(from, message));
   }
 
   private arrived(packet: Letter): void {

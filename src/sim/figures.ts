@@ -39,6 +39,12 @@ export interface Figures {
   globEvents: number;
   /** … and times that an index told them what matches, or that nothing does. */
   indexAnswers: number;
+  /** Times of day that were set to something wrong, or right again. */
+  clocksSet: number;
+  /** Times that log time was set back. */
+  logTimesSetBack: number;
+  /** Times that events were given up for nothing but their age. */
+  agedOut: number;
 }
 
 export function noFigures(): Figures {
@@ -69,6 +75,9 @@ export function noFigures(): Figures {
     slowSyncs: 0,
     globEvents: 0,
     indexAnswers: 0,
+    clocksSet: 0,
+    logTimesSetBack: 0,
+    agedOut: 0,
   };
 }
 

@@ -4,18 +4,20 @@ import type { EventQueue } from './event-queue.js';
 
 const EPOCH_MS = 1_700_000_000_000;
 
-/** A machine's clock, which goes faster or slower than the others'. */
+/** A machine's clocks: a monotonic one, which goes faster or slower than the others', and a time of day, which may be off. */
 export class MachineClock implements Clock {
   private readonly queue: EventQueue;
   private readonly rate: number;
   private readonly schedule: Schedule;
+  private readonly offsetMs: () => number;
   /** A timer never fires before its time: rounding must not make it do so. */
   private leastMs = 0;
 
-  constructor(queue: EventQueue, rate: number, schedule: Schedule) {
+  constructor(queue: EventQueue, rate: number, schedule: Schedule, offsetMs: () => number) {
     this.queue = queue;
     this.rate = rate;
     this.schedule = schedule;
+    this.offsetMs = offsetMs;
   }
 
   nowMs(): number {
@@ -23,7 +25,7 @@ export class MachineClock implements Clock {
   }
 
   utcMs(): number {
-    return EPOCH_MS + Math.floor(this.nowMs());
+    return EPOCH_MS + Math.floor(this.queue.nowMs + this.offsetMs());
   }
 
   after(delayMs: number, run: () => void): Timer {

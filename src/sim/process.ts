@@ -13,7 +13,8 @@ import {
   type Storage,
 } from '../replica/index.js';
 import { type LevelStorage, openStorage } from '../storage/index.js';
-import type { Membership, PackedBody } from '../wire/index.js';
+import type { ClockMessage, Membership, PackedBody } from '../wire/index.js';
+import { SIMULATED_CLOCK_CHECKS } from './clock-faults.js';
 import type { Schedule, SimulatedDisk } from './disk.js';
 import { memberOf, type NodeFolder } from './machine.js';
 import type { Letter, Packet, Witness } from './witness.js';
@@ -55,6 +56,7 @@ export interface ProcessOptions {
   readonly bug: PlantedBug | undefined;
   readonly schedule: Schedule;
   readonly send: (letter: Letter) => void;
+  readonly tellClock: (to: ActorId, message: ClockMessage) => void;
   readonly forward: (from: Process, to: ActorId, batch: StampedBody) => Promise<Proposed>;
   readonly onTakesPart: (process: Process, lost: boolean) => void;
   /** It must stop, or could not begin. Called once. */
@@ -118,6 +120,10 @@ export class Process {
     this.host?.onHeard(peer);
   }
 
+  hearClock(peer: ActorId, message: ClockMessage): void {
+    this.host?.onClock(peer, message);
+  }
+
   linkChanged(peer: ActorId, state: LinkState): void {
     this.links.set(peer, state);
     this.host?.onLink(peer, state);
@@ -150,6 +156,7 @@ export class Process {
       storage: this.watched(storage),
       transport: this.transport(),
       clock: this.clock,
+      clockChecks: SIMULATED_CLOCK_CHECKS,
       random: seededRandom(Math.floor(random() * 2 ** 31)),
       onUnknownGroup: (group) => assert(false, `nobody speaks of group ${group}`),
       onFatal: (error) => this.fail(error),
@@ -191,6 +198,9 @@ export class Process {
       },
       heartbeat: (to) => {
         if (this.alive && this.isLinkedTo(to)) this.options.send({ from: self, to, message: undefined });
+      },
+      tellClock: (to, message) => {
+        if (this.alive && this.isLinkedTo(to)) this.options.tellClock(to, message);
       },
     };
   }

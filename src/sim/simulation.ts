@@ -40,6 +40,7 @@ export class Simulation {
     const storm = this.random() < 0.25;
     const spares = this.random() < 0.6 ? 2 : 0;
     this.cluster = new Cluster({
+      seed,
       random: this.random,
       founders: this.random() < 0.3 ? 5 : 3,
       spares,
@@ -67,6 +68,7 @@ export class Simulation {
     this.globTails = new GlobTails(cluster, seededRandom(seed ^ GLOB_TAILS));
     this.globTails.begin();
     new SlowDisks(cluster, seededRandom(seed ^ SLOW_DISKS)).begin();
+    cluster.clocks.begin();
   }
 
   get steps(): number {
@@ -88,6 +90,7 @@ export class Simulation {
     const { cluster } = this;
     cluster.calm = true;
     cluster.network.calm = true;
+    cluster.clocks.end();
     for (const machine of cluster.machines.values()) {
       machine.pausedUntilMs = 0;
       machine.disk.heal();

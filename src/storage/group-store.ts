@@ -1,5 +1,6 @@
 import { assert, type Counter, FlotillaError, LIMITS, type LogIndex, logIndex } from '../base/index.js';
 import type { Glob } from '../event/index.js';
+import type { TimeBound } from '../machine/index.js';
 import type { HardState } from '../raft/index.js';
 import type {
   Clock,
@@ -155,8 +156,8 @@ export class GroupStore implements GroupLog {
     return this.log.indexOfCounter(counter);
   }
 
-  indexOfTime(timestampMs: number): Promise<LogIndex | undefined> {
-    return this.log.indexOfTime(timestampMs);
+  indexOfTime(isLate: TimeBound): Promise<LogIndex | undefined> {
+    return this.log.indexOfTime(isLate);
   }
 
   cutPoint(index: LogIndex): LogIndex {

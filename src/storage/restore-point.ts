@@ -46,5 +46,7 @@ function sealed({ kind, term }: LogRecord, before: LogTail, batches: readonly St
   const payload = Buffer.concat(batches.map(({ bytes }) => bytes));
   const eventCount = batches.reduce((sum, { header }) => sum + header.count, 0);
   const timestampMs = Math.max(...batches.map(({ header }) => header.timestampMs));
-  return sealRecord(before, { kind, term, eventCount, payloadBytes: payload.byteLength, timestampMs }, (target) => target.set(payload));
+  return sealRecord(before, { kind, term, eventCount, payloadBytes: payload.byteLength, appendedMs: timestampMs }, (target) =>
+    target.set(payload),
+  );
 }

@@ -1,4 +1,5 @@
 import { type Counter, type LogIndex, logIndex } from '../base/index.js';
+import type { TimeBound } from '../machine/index.js';
 import type { TermStart } from '../raft/index.js';
 import { decodeMembership, type LogRecord, type LogTail, type PlacedMembership, tailAfter } from '../wire/index.js';
 
@@ -138,9 +139,9 @@ export function rangeOfCounter({ landmarks, tail }: MarkedRecords, counter: Coun
   return { from: start.index, to: next === undefined ? tail.index : logIndex(next.index - 1) };
 }
 
-/** Where the first record of this log time or later stands, if it is one of these; the first record is a landmark. */
-export function rangeOfTime({ landmarks, tail }: MarkedRecords, timestampMs: number): IndexRange | undefined {
-  const late = firstWhere(landmarks, ({ timeMs }) => timeMs >= timestampMs);
+/** Where the first record at or behind a time stands, if it is one of these; the first record is a landmark. */
+export function rangeOfTime({ landmarks, tail }: MarkedRecords, isLate: TimeBound): IndexRange | undefined {
+  const late = firstWhere(landmarks, isLate);
   const start = landmarks[Math.max(0, late - 1)];
   return start && { from: start.index, to: landmarks[late]?.index ?? tail.index };
 }

@@ -1,5 +1,6 @@
 import { join } from 'node:path';
 import { advanced, assert, type Counter, FlotillaError, type GroupId, type LogIndex, logIndex, messageOf } from '../base/index.js';
+import type { TimeBound } from '../machine/index.js';
 import { follows, type LogRecord, type LogTail, openRecord, tailAfter } from '../wire/index.js';
 import type { Disk } from './disk.js';
 import { removeDirectory } from './durable-files.js';
@@ -172,10 +173,10 @@ export class Segment implements Indexable {
     return this.search(around, (record) => counter >= record.firstCounter && counter < record.firstCounter + record.eventCount);
   }
 
-  /** Index of the first record whose log time is `timestampMs` or later; undefined where it is not of this segment. */
-  async indexOfTime(timestampMs: number): Promise<LogIndex | undefined> {
-    const around = rangeOfTime(await this.landmarks(), timestampMs);
-    return this.search(around, (record) => record.timeMs >= timestampMs);
+  /** Index of the first record at or behind a time; undefined where it is not of this segment. */
+  async indexOfTime(isLate: TimeBound): Promise<LogIndex | undefined> {
+    const around = rangeOfTime(await this.landmarks(), isLate);
+    return this.search(around, isLate);
   }
 
   /** Index of the first record before which at least so many bytes of this segment's records with events stand; else the one after its last. */

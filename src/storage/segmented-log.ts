@@ -1,6 +1,7 @@
 import { join } from 'node:path';
 import { assert, type Counter, FlotillaError, type GroupId, type LogIndex, logIndex, present } from '../base/index.js';
 import type { Glob } from '../event/index.js';
+import type { TimeBound } from '../machine/index.js';
 import { PlacedHistory } from '../raft/index.js';
 import { type NamespaceRange, type NamespaceTable, type Turns, UNDIVIDED } from '../replica/index.js';
 import {
@@ -239,13 +240,13 @@ export class SegmentedLog {
   }
 
   /** See `GroupLog.indexOfTime`. */
-  async indexOfTime(timestampMs: number): Promise<LogIndex | undefined> {
+  async indexOfTime(isLate: TimeBound): Promise<LogIndex | undefined> {
     return this.mending(async () => {
       const { tail } = this;
       const first = this.row.oldest.before;
-      if (tail.timeMs < timestampMs || tail.index === first.index) return undefined;
-      if (first.timeMs >= timestampMs) return logIndex(first.index + 1);
-      return this.row.lastWhere(({ before }) => before.timeMs < timestampMs)?.indexOfTime(timestampMs);
+      if (!isLate(tail) || tail.index === first.index) return undefined;
+      if (isLate(first)) return logIndex(first.index + 1);
+      return this.row.lastWhere(({ before }) => !isLate(before))?.indexOfTime(isLate);
     });
   }
 

@@ -162,8 +162,9 @@ function storageMetrics({ counter, gauge, histogram, state }: Instruments) {
   };
 }
 
-function peerMetrics({ counter, counterBy, stateByPeer }: Instruments) {
+function peerMetrics({ counter, counterBy, gaugeByPeer, stateByPeer }: Instruments) {
   return {
+    clockSkew: gaugeByPeer('flotilla_clock_skew_seconds', "How far the peer's clock is ahead of this node's; less than 0: behind."),
     peerLinks: stateByPeer('flotilla_peer_link_state', '1 for the state of the link to the peer, 0 for the others.', LINK_STATES),
     messagesSent: counterBy('flotilla_peer_messages_sent_total', 'Raft messages handed to a link.', 'type', MESSAGE_TYPES),
     messagesOfUnknownGroups: counter(

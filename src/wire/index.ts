@@ -2,6 +2,7 @@ export * from './batch-body.js';
 export * from './batch-events.js';
 export * from './body-check.js';
 export * from './checkpoint.js';
+export * from './clock-messages.js';
 export * from './decode.js';
 export * from './descriptors.js';
 export * from './encode.js';

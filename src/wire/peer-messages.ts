@@ -74,7 +74,8 @@ export function peerMessageFromProto(request: proto.DeliverRequest): PeerMessage
   const group = groupId(request.group);
   const wire = request.message;
   if (wire === undefined) throw new FlotillaError('INVALID_ARGUMENT', 'message: is of a kind that this version does not know');
-  if (wire.$case === 'nodeHeartbeat') throw new FlotillaError('INVALID_ARGUMENT', 'message: a node heartbeat belongs to no group');
+  if (wire.$case === 'nodeHeartbeat' || wire.$case === 'clockRequest' || wire.$case === 'clockAnswer')
+    throw new FlotillaError('INVALID_ARGUMENT', `message: ${wire.$case} belongs to no group`);
   if (wire.$case === 'proof') throw new FlotillaError('INVALID_ARGUMENT', 'message: a proof comes first, and once');
   if (wire.$case === 'append') {
     const records = openRecords(wire.value);
@@ -83,7 +84,10 @@ export function peerMessageFromProto(request: proto.DeliverRequest): PeerMessage
   return { group, message: fromWire(wire), records: [] };
 }
 
-function fromWire(wire: Exclude<WireMessage, { $case: 'append' | 'nodeHeartbeat' | 'proof' }>): Message {
+/** What is about a group. */
+type GroupMessage = Exclude<WireMessage, { $case: 'append' | 'nodeHeartbeat' | 'clockRequest' | 'clockAnswer' | 'proof' }>;
+
+function fromWire(wire: GroupMessage): Message {
   switch (wire.$case) {
     case 'voteRequest': {
       const { lastIndex, lastTerm, preVote, leadershipTransfer } = wire.value;

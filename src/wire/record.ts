@@ -37,19 +37,21 @@ import type { Voucher } from './voucher.js';
  *         24     8  first counter: what the first event in or after this record has
  *         32     4  number of events in the payload
  *         36     4  checksum of the record before (0 before the first)
- *         40     8  log time, UTC milliseconds: the latest timestamp of all events, and of producers that were opened, up to and in this record
+ *         40     8  log time, UTC milliseconds: when this record was appended, or later
  *         48     4  checksum: CRC-32 over bytes 0..47, then the payload
  *         52        payload
  *
  * The timestamps of events go back where a leader's clock is behind that of the
- * one before it; log time never does, so it finds a record, and it is the same
- * on every node whatever its log begins with.
+ * one before it; log time does not, so it finds a record, and it is the same on
+ * every node whatever its log begins with. Only a `log-time` record sets it back,
+ * where clocks were wrong: what stands before was appended by then, whatever log
+ * time says there (docs/adr/0001-clocks.md).
  */
 export const RECORD_HEADER_BYTES = 52;
 const CHECKSUM_OFFSET = 48;
 const RECORD_FORMAT = 1;
 
-const KINDS = ['no-op', 'configuration', 'events', 'settings', 'log-begin', 'producer'] as const;
+const KINDS = ['no-op', 'configuration', 'events', 'settings', 'log-begin', 'producer', 'log-time'] as const;
 export type RecordKind = (typeof KINDS)[number];
 
 export interface RecordHeader {
@@ -87,8 +89,8 @@ export interface UnsealedRecord {
   readonly term: Term;
   readonly eventCount: number;
   readonly payloadBytes: number;
-  /** What its events are stamped with, or when a producer was opened; absent where it has no time. */
-  readonly timestampMs?: number;
+  /** When it is appended, or later, for log time; absent where it does not say. A `log-time` record begins anew with it. */
+  readonly appendedMs?: number;
 }
 
 /**
@@ -104,7 +106,8 @@ export function sealRecord(tail: LogTail, record: UnsealedRecord, fill?: (payloa
   view.setUint16(2, 0, true);
   view.setUint32(4, record.payloadBytes, true);
   writeUint64(view, 8, index);
-  const timeMs = Math.max(tail.timeMs, record.timestampMs ?? 0);
+  const { appendedMs = 0 } = record;
+  const timeMs = record.kind === 'log-time' ? appendedMs : Math.max(tail.timeMs, appendedMs);
   writeUint64(view, 16, record.term);
   writeUint64(view, 24, tail.nextCounter);
   view.setUint32(32, record.eventCount, true);
@@ -180,7 +183,7 @@ export function follows(tail: LogTail, record: RecordHeader): boolean {
     record.term >= tail.term &&
     record.previousChecksum === tail.checksum &&
     record.firstCounter === tail.nextCounter &&
-    record.timeMs >= tail.timeMs
+    (record.timeMs >= tail.timeMs || record.kind === 'log-time')
   );
 }
 

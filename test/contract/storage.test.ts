@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { actorId, counter, FlotillaError, type LogIndex, logIndex, term } from '../../src/base/index.js';
+import { timeBound } from '../../src/machine/index.js';
 import type { GroupLog, PersistRequest, Storage } from '../../src/replica/index.js';
 import { type Checkpoint, type LogRecord, RECORD_HEADER_BYTES, tailAfter } from '../../src/wire/index.js';
 import { append, checksums, GROUP, INCARNATION, membershipOf, RecordChain, stateAfter } from '../storage/fixture.js';
@@ -225,7 +226,7 @@ for (const implementation of STORAGES) {
 
     test('indexOfTime_isTheFirstRecordOfThatLogTimeOrLater_whateverTheClocksDid', async (t) => {
       let opened = await implementation.open(t);
-      assert.equal(await opened.storage.group(GROUP).indexOfTime(0), undefined, 'an empty log has none');
+      assert.equal(await opened.storage.group(GROUP).indexOfTime(timeBound([], 0, logIndex(0))), undefined, 'an empty log has none');
       const chain = new RecordChain();
       let persisted = 0;
       for (let write = 0; write < 60; write++) {
@@ -240,7 +241,11 @@ for (const implementation of STORAGES) {
         const records = chain.records.filter(({ index }) => index > begin);
         const log = opened.storage.group(GROUP);
         for (let time = 900; time <= 1600; time += 3)
-          assert.equal(await log.indexOfTime(time), records.find(({ timeMs }) => timeMs >= time)?.index, `time ${time}`);
+          assert.equal(
+            await log.indexOfTime(timeBound([], time, logIndex(0))),
+            records.find(({ timeMs }) => timeMs >= time)?.index,
+            `time ${time}`,
+          );
       };
       await assertFound(0);
       opened = await opened.reopen();

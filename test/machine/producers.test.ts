@@ -32,6 +32,14 @@ class Log {
     this.apply('events', batches.length, payload);
   }
 
+  /** Log time goes on, record by record. */
+  pass(ms: number): void {
+    for (let left = ms; left > 0; left -= LIMITS.producerIdleStepMs) {
+      this.timeMs += Math.min(left, LIMITS.producerIdleStepMs);
+      this.append();
+    }
+  }
+
   private apply(kind: 'producer' | 'events', eventCount: number, payload: Uint8Array): void {
     const { appliedIndex, nextCounter } = this.machine;
     const place = { index: logIndex(appliedIndex + 1), term: term(3), firstCounter: nextCounter };
@@ -99,11 +107,10 @@ test('one that is silent for too long by log time is forgotten, with its name; w
   const log = new Log();
   log.open(ANNA);
   log.open(BERT);
-  log.timeMs += LIMITS.producerIdleMs;
+  log.pass(LIMITS.producerIdleMs);
   log.append(stamp(1, 1, BERT.id));
   assert.ok(log.machine.producer(ANNA.id) !== undefined, 'as long as that is not too long');
-  log.timeMs++;
-  log.append();
+  log.pass(1);
   assert.equal(log.machine.producer(ANNA.id), undefined);
   assert.equal(log.machine.producerNamed('anna'), undefined);
   assert.equal(log.machine.producer(BERT.id)?.sequence, 1);
@@ -111,6 +118,23 @@ test('one that is silent for too long by log time is forgotten, with its name; w
   assert.equal(log.machine.producer(ANNA.id), undefined, 'it does not come back by itself');
   log.open({ id: 303, name: 'anna' });
   assert.deepEqual([log.machine.producerNamed('anna')?.id, log.machine.producerNamed('anna')?.epoch], [303, 1]);
+});
+
+test('one time that lies weeks ahead, and its correction, make no producer forgotten', () => {
+  const log = new Log();
+  log.open(ANNA);
+  const { timeMs } = log;
+  for (const aheadMs of [30, 60, 400].map((days) => days * 24 * 60 * 60 * 1000)) {
+    log.timeMs = timeMs + aheadMs;
+    log.append();
+    log.timeMs = timeMs;
+    log.append();
+  }
+  assert.ok(log.machine.producer(ANNA.id) !== undefined);
+  log.pass(LIMITS.producerIdleMs - 3 * LIMITS.producerIdleStepMs);
+  assert.ok(log.machine.producer(ANNA.id) !== undefined);
+  log.pass(1);
+  assert.equal(log.machine.producer(ANNA.id), undefined, 'each leap counts as one step');
 });
 
 test('a producer that was silent for long is known again by its next batch, which is what makes the time pass', () => {

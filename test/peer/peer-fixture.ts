@@ -69,6 +69,7 @@ export interface TestNodeOptions {
   readonly onForward?: PeerEvents['onForward'];
   readonly onMessage?: PeerEvents['onMessage'];
   readonly onHeard?: PeerEvents['onHeard'];
+  readonly onClock?: PeerEvents['onClock'];
   /** Called when a peer opens a Deliver stream, whether it is let in or not. */
   readonly onCall?: () => void;
   readonly takeIn?: Parameters<PeerLinks['joining']>[2];
@@ -133,6 +134,7 @@ export async function startNode(context: TestContext, options: TestNodeOptions):
       onMessage: options.onMessage ?? ((from, _group, message, records) => void received.push({ from, message, records })),
       onForward: options.onForward ?? (async () => ({ firstCounter: counter(1), actor: actorId(1), index: logIndex(1), term: term(1) })),
       onFetch: options.onFetch ?? (async () => []),
+      onClock: options.onClock ?? (() => undefined),
       onHeard: options.onHeard ?? (() => undefined),
       onLink: (peer, state) => void linkStates.push({ peer, state, atMs: performance.now() }),
     },

@@ -158,6 +158,10 @@ export class HostCluster {
     return {
       send: (to, group, message, records) => say({ from: self, to, what: { group, message, records } }),
       heartbeat: (to) => void say({ from: self, to }),
+      // No message of a group, and said whether they rest or not: it arrives at once.
+      tellClock: (to, message) => {
+        if (!this.cut.has(self) && !this.cut.has(to)) this.nodes.get(to)?.host.onClock(self, message);
+      },
       forward: async (to, group, body, stamp) => {
         const leader = this.nodes.get(to);
         if (leader === undefined) throw new FlotillaError('NO_LEADER', 'the link to the leader is down');

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import { groupId, logIndex, term } from '../../src/base/index.js';
+import { timeBound } from '../../src/machine/index.js';
 import { CacheBudget } from '../../src/replica/cache-budget.js';
 import { HotLog } from '../../src/replica/hot-log.js';
 import type { ReplicaObserver } from '../../src/replica/observer.js';
@@ -27,7 +28,7 @@ test('indexOfTime_isThatOfThePlainList_whateverIsInMemoryAndWhateverIsStored', a
         const { storage, log } = newLog(cacheBytes);
         const records = writes.map(({ timestampMs, isEvents }) =>
           isEvents
-            ? log.seal({ kind: 'events', term: term(0), eventCount: 1, payloadBytes: 48, timestampMs })
+            ? log.seal({ kind: 'events', term: term(0), eventCount: 1, payloadBytes: 48, appendedMs: timestampMs })
             : log.seal({ kind: 'no-op', term: term(0), eventCount: 0, payloadBytes: 48 }),
         );
         const durable = records.slice(0, stored);
@@ -41,7 +42,7 @@ test('indexOfTime_isThatOfThePlainList_whateverIsInMemoryAndWhateverIsStored', a
             if (kind === 'events') latest = Math.max(latest, writes[position]?.timestampMs ?? 0);
             return index > (begin?.index ?? 0) && latest >= time;
           });
-          assert.equal(await log.indexOfTime(time), expected?.index, `time ${time}`);
+          assert.equal(await log.indexOfTime(timeBound([], time, logIndex(0))), expected?.index, `time ${time}`);
         }
       },
     ),

@@ -2,7 +2,7 @@ import { setImmediate as turn } from 'node:timers/promises';
 import { type ActorId, actorId, FlotillaError, type GroupId, groupId, LIMITS, logIndex, present } from '../../src/base/index.js';
 import type { Message, Settings } from '../../src/raft/index.js';
 import { CacheBudget } from '../../src/replica/cache-budget.js';
-import { Deadlines, type PeerTransport, type Proposed, Replica, type ReplicaObserver } from '../../src/replica/index.js';
+import { type ClockReading, Deadlines, type PeerTransport, type Proposed, Replica, type ReplicaObserver } from '../../src/replica/index.js';
 import { batchesOf, type LogRecord, type Member, type Membership, type PackedBody, packBody } from '../../src/wire/index.js';
 import { ManualClock } from '../support/manual-clock.js';
 import { emptyGroupDisk, type GroupDisk, MemoryStorage } from '../support/memory-storage.js';
@@ -59,6 +59,10 @@ export class ReplicaCluster {
   /** Whether a follower's batch finds its way to the leader. */
   readonly cuts = new Set<ActorId>();
   readonly fullDisks = new Set<ActorId>();
+  /** Nodes that nobody can ask for the time. */
+  readonly unasked = new Set<number>();
+  /** How long every node's clock has gone steadily. */
+  steadyMs = Number.POSITIVE_INFINITY;
   private readonly disks = new Map<ActorId, Map<GroupId, GroupDisk>>();
   private readonly cacheBytes: number;
 
@@ -112,6 +116,7 @@ export class ReplicaCluster {
       storage,
       transport: this.transportOf(self),
       clock,
+      clocks: { toleranceMs: LIMITS.clockToleranceMs, readingOf: (peer) => this.readingOf(peer), steadyMs: () => this.steadyMs },
       deadlines: new Deadlines(clock, SETTINGS.heartbeatIntervalMs / 2),
       // Election time-outs by actor id, and yet no two numbers alike.
       random: () => (actor % 10) / 10 + ++drawn / 2 ** 30,
@@ -126,6 +131,12 @@ export class ReplicaCluster {
       peer.replica.onLink(self, 'open');
       replica.onLink(peer.actor, 'open');
     }
+  }
+
+  /** Whoever runs is asked for the time, and answers at once. */
+  private readingOf(peer: ActorId): ClockReading | undefined {
+    const utcMs = this.unasked.has(peer) ? undefined : this.servers.get(peer)?.clock.utcMs();
+    return utcMs === undefined ? undefined : { earliestMs: utcMs, latestMs: utcMs };
   }
 
   /** Kills a node. What its storage has not confirmed is lost; nobody who waits there hears of it. */

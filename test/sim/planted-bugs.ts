@@ -9,6 +9,7 @@ import type { Replica } from '../../src/replica/index.js';
 import { ProducerDesk } from '../../src/replica/producer-desk.js';
 import { Proposer } from '../../src/replica/proposer.js';
 import type { PlantedBug } from '../../src/sim/index.js';
+import { MachineClock } from '../../src/sim/machine-clock.js';
 import { GROUP } from '../../src/sim/process.js';
 import { GroupStore, type GroupWrite } from '../../src/storage/group-store.js';
 import { MarkerFile } from '../../src/storage/marker-file.js';
@@ -310,7 +311,31 @@ export const PLANTED_BUGS: Readonly<Record<string, Planted>> = {
     },
   },
   ...PLANTED_READ_BUGS,
+  /** One clock decides what is too old, and nobody asks the others. */
+  'a leader gives up events by its own clock': {
+    foundWith: 1,
+    bug: {
+      started(replica) {
+        replica.time.reachedMs = () => utcMsOf(replica);
+      },
+    },
+  },
+  /** What it puts into the log looks old to whoever leads next. */
+  'a leader stamps with its own clock': {
+    foundWith: 1,
+    bug: {
+      started(replica) {
+        replica.time.stamp = () => ({ timestampMs: utcMsOf(replica), appendedMs: utcMsOf(replica) });
+      },
+    },
+  },
 };
+
+function utcMsOf(replica: Replica): number {
+  const clock: unknown = Reflect.get(replica, 'clock');
+  assert(clock instanceof MachineClock, 'a replica keeps its clock in `clock`');
+  return clock.utcMs();
+}
 
 function coreOf(replica: Replica): RaftCore {
   const core: unknown = Reflect.get(replica, 'core');

@@ -48,6 +48,7 @@ export class ClusterNode {
   peers: readonly string[];
   /** Arguments of node before the options of the server. */
   program: readonly string[] = [COMMAND];
+  environment: Readonly<Record<string, string>> = {};
   /** How the last process ended; undefined while one runs. */
   exit: Exit | undefined = { code: null, signal: null };
   readonly logPath: string;
@@ -95,7 +96,7 @@ export class ClusterNode {
     const log = openSync(this.logPath, 'a');
     const { nodeArguments = [], environment = {} } = this.options.dialling ?? {};
     const child = spawn(process.execPath, [...nodeArguments, ...this.program, ...this.args], {
-      env: plainEnvironment(environment),
+      env: plainEnvironment({ ...environment, ...this.environment }),
       stdio: ['ignore', log, log, 'ipc'],
     });
     closeSync(log);

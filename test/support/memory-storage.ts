@@ -1,5 +1,5 @@
 import { assert, type Counter, FlotillaError, type GroupId, type LogIndex, logIndex, present } from '../../src/base/index.js';
-import { StreamMachine } from '../../src/machine/index.js';
+import { StreamMachine, type TimeBound } from '../../src/machine/index.js';
 import type { HardState } from '../../src/raft/index.js';
 import type { GlobSearch, GroupLog, PersistRequest, RecoveredGroup, Storage } from '../../src/replica/index.js';
 import {
@@ -124,8 +124,8 @@ class MemoryLog implements GroupLog {
     return this.disk.records.find(({ firstCounter, eventCount }) => sought >= firstCounter && sought < firstCounter + eventCount)?.index;
   }
 
-  async indexOfTime(timestampMs: number): Promise<LogIndex | undefined> {
-    return this.disk.records.find(({ timeMs }) => timeMs >= timestampMs)?.index;
+  async indexOfTime(isLate: TimeBound): Promise<LogIndex | undefined> {
+    return this.disk.records.find(isLate)?.index;
   }
 
   /** Anywhere: as if each record had a segment of its own. */

@@ -11,12 +11,14 @@ import { oneLeaderPerTerm } from './one-leader-per-term.js';
 import { oneVotePerTerm } from './one-vote-per-term.js';
 import { promisesAreDurable } from './promises-are-durable.js';
 import { statesAreEqual } from './states-are-equal.js';
+import { type TrueTime, youngEventsStay } from './young-events-stay.js';
 
 export { CommittedHistory } from './committed-records-stay.js';
 export type { Invariant } from './invariant.js';
+export { Births, type TrueTime } from './young-events-stay.js';
 
 /** Fresh ones, for one run. */
-export function allInvariants(history: CommittedHistory, electionTimeoutMs: number): Invariant[] {
+export function allInvariants(history: CommittedHistory, electionTimeoutMs: number, time: TrueTime): Invariant[] {
   return [
     oneLeaderPerTerm(),
     oneVotePerTerm(),
@@ -30,5 +32,6 @@ export function allInvariants(history: CommittedHistory, electionTimeoutMs: numb
     oneChangeAtATime(),
     membershipIsTheLogs(),
     leadersAreLeftInPeace(electionTimeoutMs),
+    youngEventsStay(time),
   ];
 }

@@ -82,12 +82,23 @@ export interface DeliverRequest {
     | { $case: "snapshot"; value: Snapshot }
     | { $case: "snapshotResult"; value: SnapshotResult }
     | { $case: "nodeHeartbeat"; value: NodeHeartbeat }
+    | { $case: "clockRequest"; value: ClockRequest }
+    | { $case: "clockAnswer"; value: ClockAnswer }
     | { $case: "proof"; value: Proof }
     | undefined;
   more: DeliverRequest[];
 }
 
 export interface NodeHeartbeat {
+}
+
+export interface ClockRequest {
+  requestId: number;
+}
+
+export interface ClockAnswer {
+  requestId: number;
+  utcMs: number;
 }
 
 export interface DeliverResponse {
@@ -821,8 +832,14 @@ export const DeliverRequest: MessageFns<DeliverRequest> = {
       case "nodeHeartbeat":
         NodeHeartbeat.encode(message.message.value, writer.uint32(114).fork()).join();
         break;
+      case "clockRequest":
+        ClockRequest.encode(message.message.value, writer.uint32(130).fork()).join();
+        break;
+      case "clockAnswer":
+        ClockAnswer.encode(message.message.value, writer.uint32(138).fork()).join();
+        break;
       case "proof":
-        Proof.encode(message.message.value, writer.uint32(130).fork()).join();
+        Proof.encode(message.message.value, writer.uint32(146).fork()).join();
         break;
     }
     for (const v of message.more) {
@@ -953,6 +970,22 @@ export const DeliverRequest: MessageFns<DeliverRequest> = {
               break;
             }
 
+            message.message = { $case: "clockRequest", value: ClockRequest.decode(reader, reader.uint32()) };
+            continue;
+          }
+          case 17: {
+            if (tag !== 138) {
+              break;
+            }
+
+            message.message = { $case: "clockAnswer", value: ClockAnswer.decode(reader, reader.uint32()) };
+            continue;
+          }
+          case 18: {
+            if (tag !== 146) {
+              break;
+            }
+
             message.message = { $case: "proof", value: Proof.decode(reader, reader.uint32()) };
             continue;
           }
@@ -999,6 +1032,109 @@ export const NodeHeartbeat: MessageFns<NodeHeartbeat> = {
       while (reader.pos < end) {
         const tag = reader.uint32();
         switch (tag >>> 3) {
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseClockRequest(): ClockRequest {
+  return { requestId: 0 };
+}
+
+export const ClockRequest: MessageFns<ClockRequest> = {
+  encode(message: ClockRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.requestId !== 0) {
+      writer.uint32(8).uint64(message.requestId);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ClockRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseClockRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.requestId = longToNumber(reader.uint64());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseClockAnswer(): ClockAnswer {
+  return { requestId: 0, utcMs: 0 };
+}
+
+export const ClockAnswer: MessageFns<ClockAnswer> = {
+  encode(message: ClockAnswer, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.requestId !== 0) {
+      writer.uint32(8).uint64(message.requestId);
+    }
+    if (message.utcMs !== 0) {
+      writer.uint32(16).uint64(message.utcMs);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ClockAnswer {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseClockAnswer();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.requestId = longToNumber(reader.uint64());
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.utcMs = longToNumber(reader.uint64());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;

@@ -1,0 +1,11 @@
+import { RaftCore } from '../raft/index.js';
+import type { RecoveredGroup } from './ports.js';
+import type { ReplicaOptions } from './replica-options.js';
+
+/** Consensus, as far as the log that was found has come. */
+export function coreOf({ self, settings, random, clock }: ReplicaOptions, recovered: RecoveredGroup): RaftCore {
+  const { hardState, begin, termStarts, tail, memberships, commitIndex } = recovered;
+  const configurations = memberships.map(({ index, membership }) => ({ index, configuration: membership }));
+  const nowMs = clock.nowMs();
+  return new RaftCore({ self, settings, random, nowMs, hardState, begin, termStarts, lastIndex: tail.index, configurations, commitIndex });
+}
