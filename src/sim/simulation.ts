@@ -20,6 +20,9 @@ const SLOW_DISKS = 0x736c6f77;
 /** So many events are given to the event loop at once; promises settle after each of them. */
 const EVENTS_PER_TURN = 256;
 
+/** How late the age of an event may be noticed. */
+const LATE_MS = 1500;
+
 export interface SimulationOptions {
   readonly seed: number;
   readonly bug?: PlantedBug | undefined;
@@ -105,6 +108,7 @@ export class Simulation {
     await this.readEverything();
     await this.within(50, 'every tail with a glob gets what is committed', () => this.globTails.haveAll);
     this.globTails.end();
+    await this.within(100, 'what is too old is given up once the clocks are right', () => this.nothingIsTooOld());
     if (this.quiescence) await this.restAndWake();
   }
 
@@ -159,6 +163,18 @@ export class Simulation {
       if (machine?.condition === 'lost') return true;
       return other !== undefined && other.tail.index === index && other.tail.checksum === checksum && other.commitIndex === index;
     });
+  }
+
+  /** What is kept by the leader of a stream whose events may have an age, and whatever wrong clocks have said of it. */
+  private nothingIsTooOld(): boolean {
+    const { cluster, leader } = this;
+    const replica = leader?.witness.replica;
+    if (leader === undefined || replica === undefined) return false;
+    const { settings, first } = replica.stream;
+    if (settings?.maxAgeMs === undefined) return true;
+    const isKept = (record: LogRecord): boolean => record.kind === 'events' && record.firstCounter + record.eventCount > first.firstCounter;
+    const oldest = leader.witness.records.find(isKept);
+    return oldest === undefined || (cluster.clocks.births.ageMs(oldest, cluster.queue.nowMs) ?? 0) <= settings.maxAgeMs + LATE_MS;
   }
 
   /** Every whole member gives out what was committed, from the first record to the last. */

@@ -104,6 +104,18 @@ test('since T and until T part the stream at every T, though timestamps go back'
   }
 });
 
+test('where log time lies in the future, a read until now has all there is, and one since any time that has passed', async () => {
+  const DAY_MS = 86_400_000;
+  const moves = [0, 30 * DAY_MS, -30 * DAY_MS + 1000, 1000];
+  const { cluster, replica, events } = await streamOf(moves.map((movesMs) => ({ namespaces: ['/a'], movesMs, joins: false })));
+  const nowMs = cluster.server(1).clock.utcMs();
+  const all = events.map(({ counter }) => counter);
+  assert.deepEqual((await readWith(replica, { untilMs: nowMs })).counters, all);
+  assert.deepEqual((await readWith(replica, { untilMs: nowMs, backwards: true })).counters, all.toReversed());
+  assert.deepEqual((await readWith(replica, { untilMs: nowMs - 60_000 })).counters, []);
+  assert.deepEqual((await readWith(replica, { sinceMs: nowMs })).counters, all.slice(1));
+});
+
 test('the newest ten of many are read without reading the others', async () => {
   const { cluster, replica, events } = await streamOf(
     Array.from({ length: 500 }, () => ({ namespaces: ['/a'], movesMs: 1, joins: false })),

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { Member } from '../../src/wire/index.js';
+import type { ClockMessage, Member } from '../../src/wire/index.js';
 import { GROUP, heartbeat, makeAppend, makeMembers, startNode, type TestNode, until } from './peer-fixture.js';
 
 const isOpen = (node: TestNode, peer: Member): boolean => node.links.states().get(peer.actor) === 'open';
@@ -61,5 +61,24 @@ test('nodeHeartbeat_saysThatTheNodeLives_andNothingElse', async (context) => {
     b.received.every(({ message }) => message.type === 'append'),
     'no message comes of it',
   );
+  assert.deepEqual(b.internalErrors, []);
+});
+
+test('clocks_areComparedBesideIt_andAreNoSignOfLife', async (context) => {
+  const heard: number[] = [];
+  const told: ClockMessage[] = [];
+  const { a, b, one, two } = await pair(context, {
+    onHeard: (from) => void heard.push(from),
+    onClock: (from, message) => {
+      assert.equal(from, one.actor);
+      told.push(message);
+    },
+  });
+  await until(() => heard.length > 0, 'what found the link open has arrived');
+  heard.length = 0;
+  a.links.tellClock(two.actor, { type: 'clock-request', requestId: 4 });
+  await until(() => told.length > 0, 'the question has arrived');
+  assert.deepEqual(told, [{ type: 'clock-request', requestId: 4 }]);
+  assert.deepEqual(heard, []);
   assert.deepEqual(b.internalErrors, []);
 });

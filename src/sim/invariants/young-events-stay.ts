@@ -25,6 +25,12 @@ export class Births {
     if (!birth.isTrusted) this.distrustedIndex = Math.max(this.distrustedIndex, index);
   }
 
+  /** Undefined where it is not known. */
+  ageMs({ checksum }: LogRecord, nowMs: number): number | undefined {
+    const birth = this.births.get(checksum);
+    return birth && nowMs - birth.atMs;
+  }
+
   /** Undefined where nothing can be said. */
   appendedMs({ checksum, index }: LogRecord): number | undefined {
     return index > this.distrustedIndex ? this.births.get(checksum)?.atMs : undefined;
