@@ -12,6 +12,8 @@ export interface TimeStamp {
   readonly appendedMs: number;
 }
 
+const RECENT_MS = 100;
+
 /** How this node's clock stands to those of a group's voters. */
 export type ClockVerdict =
   /** Fewer than a majority could be asked lately. */
@@ -35,6 +37,9 @@ export class GroupTime {
   private readonly clock: Clock;
   private readonly clocks: ClockReadings;
   private readonly configuration: () => Configuration;
+  private recent:
+    | { readonly configuration: Configuration; readonly atMs: number; readonly ownMs: number; readonly now: ClockReading }
+    | undefined;
 
   constructor(options: {
     readonly self: ActorId;
@@ -68,10 +73,10 @@ export class GroupTime {
    * the latest: what counts as younger than it is, is kept longer, and no harm is done.
    */
   stamp(): TimeStamp | undefined {
-    const now = this.now();
+    const ownMs = this.clock.utcMs();
+    const now = this.recently(ownMs);
     if (now === undefined) return undefined;
     const { earliestMs, latestMs } = now;
-    const ownMs = this.clock.utcMs();
     const nearestMs = Math.ceil(Math.min(Math.max(ownMs, earliestMs), latestMs));
     const timestampMs = Math.abs(ownMs - nearestMs) > this.toleranceMs ? nearestMs : ownMs;
     return { timestampMs, appendedMs: latestMs - earliestMs > this.toleranceMs ? Math.ceil(latestMs) : nearestMs };
@@ -99,6 +104,22 @@ export class GroupTime {
     if (earliestMs - ownMs > this.toleranceMs) return { kind: 'off', byMs: ownMs - earliestMs };
     const apartMs = latestMs - earliestMs;
     return apartMs > this.toleranceMs ? { kind: 'divided', apartMs } : { kind: 'agreed' };
+  }
+
+  /** The same as {@link now}, found out anew a few times a second only: it is asked for each entry. */
+  private recently(ownMs: number): ClockReading | undefined {
+    const { recent, clock } = this;
+    const atMs = clock.nowMs();
+    const configuration = this.configuration();
+    if (recent !== undefined && recent.configuration === configuration) {
+      const passedMs = atMs - recent.atMs;
+      const isSteady = Math.abs(ownMs - recent.ownMs - passedMs) < 2;
+      if (isSteady && passedMs < RECENT_MS)
+        return { earliestMs: recent.now.earliestMs + passedMs, latestMs: recent.now.latestMs + passedMs };
+    }
+    const now = this.now();
+    this.recent = now && { configuration, atMs, ownMs, now };
+    return now;
   }
 
   private agreedBy(voters: readonly ActorId[]): ClockReading | undefined {

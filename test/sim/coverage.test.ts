@@ -30,6 +30,8 @@ const SHARES: Partial<Record<keyof Figures, number>> = {
   slowSyncs: 0.5,
   globEvents: 0.9,
   indexAnswers: 0.5,
+  clocksSet: 0.5,
+  agedOut: 0.05,
 };
 const ELECTIONS_LEAST = 3;
 

@@ -74,16 +74,18 @@ export function youngEventsStay(time: TrueTime): Invariant {
     const appendedMs = youngest === undefined ? undefined : births.appendedMs(youngest);
     if (youngest === undefined || appendedMs === undefined) return;
     const ageMs = time.nowMs() - appendedMs;
-    const mayGo = ({ maxEvents, maxBytes, maxAgeMs }: StreamSettings): boolean =>
-      maxBytes !== undefined ||
-      (maxEvents !== undefined && firstCounter <= record.firstCounter - maxEvents) ||
-      (maxAgeMs !== undefined && ageMs >= maxAgeMs - time.errorMs);
-    if (!inForce.some(({ settings }) => mayGo(settings)))
+    const isOld = inForce.some(({ settings: { maxAgeMs = Number.POSITIVE_INFINITY } }) => ageMs >= maxAgeMs - time.errorMs);
+    // Bytes are not counted here: where they have a bound, it may be the reason.
+    const isTooMuch = inForce.some(
+      ({ settings: { maxEvents, maxBytes } }) =>
+        maxBytes !== undefined || (maxEvents !== undefined && firstCounter <= record.firstCounter - maxEvents),
+    );
+    if (!isOld && !isTooMuch)
       throw new Violation(
         property,
         `${node.actor} gives up all before ${firstCounter} though record ${youngest.index} is ${ageMs} ms old: ${JSON.stringify(inForce)}`,
       );
-    if (inForce.every(({ settings: { maxEvents, maxBytes } }) => maxEvents === undefined && maxBytes === undefined)) time.agedOut();
+    if (!isTooMuch) time.agedOut();
   };
 
   return {
