@@ -76,6 +76,7 @@ describe('metrics', () => {
 
   it('each is in docs/metrics.md with its kind, labels and help text, and nothing else is', () =>
     withMetrics(async (metrics) => {
+      metrics.clockSkew.set({ peer: 2 }, 1);
       metrics.matchIndex.set({ peer: 2 }, 1);
       metrics.replicationLag.set({ peer: 2 }, 1);
       metrics.peerLinks.set({ peer: 2 }, 'open');
