@@ -1,14 +1,4 @@
-import {
-  type ActorId,
-  assert,
-  type ErrorCode,
-  FlotillaError,
-  type GroupId,
-  groupId,
-  LIMITS,
-  type LogIndex,
-  logIndex,
-} from '../base/index.js';
+import { type ActorId, assert, FlotillaError, type GroupId, groupId, LIMITS, type LogIndex, logIndex } from '../base/index.js';
 import type { ProducerStamp } from '../event/index.js';
 import type { Message } from '../raft/index.js';
 import type { LinkState, Logger, NodeTransport, PeerEvents, Proposed } from '../replica/index.js';
@@ -41,6 +31,7 @@ import { askOnce, firstOf } from './exchange.js';
 import { CallerHandshake, proofIn, required } from './handshake.js';
 import type { Hello, LinkKind } from './hello.js';
 import { memberToProto, requireReachable } from './introducer.js';
+import { Refusals } from './refusals.js';
 import { type Visit, Visitors, type VisitorsOptions } from './visitors.js';
 
 export interface PeerLinksOptions extends VisitorsOptions {
@@ -70,12 +61,6 @@ interface Link {
 /** What a message without records takes of a queue's bound; generously. */
 const MESSAGE_BYTES = 64;
 
-/** What is said to a node that does not belong here. */
-const REFUSALS: ReadonlySet<ErrorCode> = new Set(['FOREIGN_NODE', 'ROLLED_BACK', 'UPGRADE_NEEDED']);
-
-/** Refusals that were logged and are not logged again. */
-const REFUSALS_REMEMBERED = 256;
-
 /**
  * The links to all other members. A node talks on the connections that it has
  * dialled itself and listens on those that others have: each direction of a
@@ -87,12 +72,13 @@ export class PeerLinks implements NodeTransport {
   private readonly links = new Map<ActorId, Link>();
   private readonly addresses = new AddressBook();
   private readonly acceptances = new Acceptances();
-  private readonly refusals = new Set<string>();
+  private readonly refusals: Refusals;
   private state: 'made' | 'started' | 'closed' = 'made';
 
   constructor(options: PeerLinksOptions) {
     this.options = options;
     this.visitors = new Visitors(options);
+    this.refusals = new Refusals(options.logger);
     this.setMembers(options.members);
   }
 
@@ -322,7 +308,7 @@ export class PeerLinks implements NodeTransport {
       if (this.state !== 'started') throw new FlotillaError('NOT_READY', 'the node does not take part in the cluster yet, or no longer');
       return await recognise();
     } catch (error) {
-      if (error instanceof FlotillaError && REFUSALS.has(error.code)) this.logRefusal(`${call.peer} was refused`, error);
+      if (error instanceof FlotillaError) this.refusals.log(`${call.peer} was refused`, error);
       throw error;
     }
   }
@@ -371,13 +357,9 @@ export class PeerLinks implements NodeTransport {
       },
       onFailure: (failure, address) => {
         if (failure?.code === 'ROLLED_BACK') this.options.onFatal(failure);
-        if (failure !== undefined && REFUSALS.has(failure.code))
-          this.logRefusal(`actor ${member.actor} at ${address} refuses this node`, failure);
-        else
-          logger.debug(
-            { peer: member.actor, link: kind, failure: failure?.message ?? 'no answer' },
-            'a link was lost or could not be opened',
-          );
+        if (failure !== undefined && this.refusals.log(`actor ${member.actor} at ${address} refuses this node`, failure)) return;
+        const fields = { peer: member.actor, link: kind, failure: failure?.message ?? 'no answer' };
+        logger.debug(fields, 'a link was lost or could not be opened');
       },
     });
   }
@@ -389,13 +371,6 @@ export class PeerLinks implements NodeTransport {
   private helloTo(wanted: Member, link: LinkKind): Hello {
     const { clusterId, self, bootCounter, boots, versions } = this.options;
     return { clusterId, ...self, bootCounter, boots, versions: versions(), link, wanted };
-  }
-
-  /** A node that does not belong here knocks several times a second: it is named once. */
-  private logRefusal(what: string, error: FlotillaError): void {
-    if (this.refusals.has(error.message) || this.refusals.size >= REFUSALS_REMEMBERED) return;
-    this.refusals.add(error.message);
-    this.options.logger.error({ error }, what);
   }
 }
 
