@@ -119,6 +119,11 @@ export class InboundStream extends EventEmitter implements Evictable {
     this.stream.end();
   }
 
+  /** Ends the call at once, with what was handed over for its caller and not taken. */
+  close(code: number): void {
+    this.stream.close(code);
+  }
+
   sendTrailers(headers: OutgoingHttpHeaders): void {
     this.stream.sendTrailers(withCode(headers));
   }

@@ -1,5 +1,4 @@
 import { constants } from 'node:http2';
-import { Duplex } from 'node:stream';
 import {
   type handleBidiStreamingCall,
   type handleServerStreamingCall,
@@ -10,6 +9,7 @@ import {
 } from '@grpc/grpc-js';
 import { FlotillaError } from '../base/index.js';
 import type { Inbound } from './inbound.js';
+import { InboundStream } from './inbound-stream.js';
 import { iterate, type OnMessage, receiveAll } from './incoming.js';
 import { Outgoing } from './outgoing.js';
 import type { RequestDecoder } from './request-decoder.js';
@@ -232,8 +232,7 @@ export function duplexCall(handler: DuplexHandler<unknown, unknown>, support: Ca
 function resetStream(surface: object): void {
   const call: unknown = Reflect.get(surface, 'call');
   const stream: unknown = typeof call === 'object' && call !== null ? Reflect.get(call, 'stream') : undefined;
-  if (stream instanceof Duplex && 'close' in stream && typeof stream.close === 'function')
-    stream.close(constants.NGHTTP2_ENHANCE_YOUR_CALM);
+  if (stream instanceof InboundStream) stream.close(constants.NGHTTP2_ENHANCE_YOUR_CALM);
 }
 
 /** One message of a stream: what is made of it at once keeps the caller's pace, and nothing overtakes one that takes longer. */
