@@ -157,7 +157,7 @@ export class RecordChain {
         term: term(options.term ?? Math.max(1, this.tail.term)),
         eventCount: kind === 'events' ? (options.events ?? 1) : 0,
         payloadBytes: payload.byteLength,
-        ...(options.timestampMs === undefined ? {} : { timestampMs: options.timestampMs }),
+        ...(options.timestampMs === undefined ? {} : { appendedMs: options.timestampMs }),
       },
       (target) => target.set(payload),
     );
