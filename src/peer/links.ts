@@ -146,7 +146,7 @@ export class PeerLinks implements NodeTransport {
 
   send(to: ActorId, group: GroupId, message: Message, records: readonly LogRecord[]): boolean {
     const link = this.links.get(to);
-    if (link === undefined) return false;
+    if (link === undefined || !this.visitors.mayTell(to, message)) return false;
     let bytes = MESSAGE_BYTES;
     for (const record of records) bytes += record.bytes.byteLength;
     if (message.type === 'snapshot') bytes += message.data.byteLength;
@@ -193,6 +193,7 @@ export class PeerLinks implements NodeTransport {
 
   private takeMessage({ from }: Visit, request: proto.DeliverRequest): void {
     const { group, message, records } = this.read(request);
+    if (!this.visitors.mayHear(from, message)) return;
     this.options.events.onMessage(from, group, message, records);
   }
 

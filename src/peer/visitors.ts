@@ -1,4 +1,5 @@
 import { type ActorId, FlotillaError, LIMITS } from '../base/index.js';
+import type { Message } from '../raft/index.js';
 import type { CallContext } from '../rpc/index.js';
 import { findVoucher, type Member, type NodeKey, type proto, type VersionRange, type Voucher, voucherFromProto } from '../wire/index.js';
 import { CalleeHandshake } from './handshake.js';
@@ -74,6 +75,20 @@ export interface VisitorsOptions {
   readonly memory: BootMemory;
 }
 
+/**
+ * What leaders and candidates say. A peer that stands in for a member which this node's log still names is listened to as
+ * one of these and answered, and nothing else: by this node's configuration its vote and what it holds would count for the
+ * member before it, which may have promised, or acknowledged, what this one knows nothing of.
+ */
+const LEADING: ReadonlySet<Message['type']> = new Set([
+  'vote-request',
+  'append',
+  'heartbeat',
+  'snapshot',
+  'timeout-now',
+  'read-index-response',
+]);
+
 /** A member that this node's log does not name yet. */
 interface Newcomer extends Member {
   /** Log index of the configuration that took it in. */
@@ -112,6 +127,19 @@ export class Visitors {
   /** The members by this node's log, and those in whose place or beside whom others have come since. */
   get peers(): Member[] {
     return [...new Map([...this.members, ...this.newcomers]).values()];
+  }
+
+  mayTell(to: ActorId, { type }: Message): boolean {
+    return !LEADING.has(type) || !this.isStandIn(to);
+  }
+
+  mayHear(from: ActorId, { type }: Message): boolean {
+    return LEADING.has(type) || !this.isStandIn(from);
+  }
+
+  /** Whether this peer is another node than the one that this node's log still names by its actor id. */
+  private isStandIn(actor: ActorId): boolean {
+    return this.members.has(actor) && this.newcomers.has(actor);
   }
 
   /** Ends the visits of those that are too old for the version that is active now. */

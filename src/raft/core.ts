@@ -116,9 +116,9 @@ export class RaftCore {
     return this.server.role.name === 'leader' ? this.server.role.noopIndex : undefined;
   }
 
-  /** See `ServerState.isUnseated`. */
-  set isUnseated(isUnseated: boolean) {
-    this.server.isUnseated = isUnseated;
+  /** Whether the configurations mean another server by this one's name; see `ServerState.mayCampaign`. */
+  set isNamesake(isNamesake: boolean) {
+    this.server.isNamesake = isNamesake;
   }
 
   /** What the leader knows each other member to hold; undefined where this server does not lead. */

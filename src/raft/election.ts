@@ -57,7 +57,7 @@ function requestVotes(server: ServerState, preVote: boolean, leadershipTransfer:
 
 /** Call only after the message's term has been taken over where it must be (`RaftCore.step`). */
 export function handleVoteRequest(server: ServerState, from: ActorId, request: VoteRequest): void {
-  const upToDate = !server.isUnseated && server.log.isUpToDate(request.lastIndex, request.lastTerm);
+  const upToDate = server.log.isUpToDate(request.lastIndex, request.lastTerm);
   if (request.preVote) {
     const granted = upToDate && request.term > server.term && !server.hearsLeader();
     server.send(from, { type: 'vote-response', term: granted ? request.term : server.term, granted, preVote: true });

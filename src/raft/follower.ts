@@ -67,13 +67,11 @@ export function handleHeartbeat(server: ServerState, from: ActorId, message: Hea
   const rested = isQuiet(server);
   followLeader(server, from);
   // The leader names only what this server once acknowledged. If it is not here any more, acknowledged data is lost, and no vote of this server may be trusted.
-  if (!server.isUnseated) {
-    assert(
-      message.commitIndex <= server.log.lastIndex,
-      `entry ${message.commitIndex} was acknowledged here, but the log ends at ${server.log.lastIndex}`,
-    );
-    advanceCommit(server, message.commitIndex);
-  }
+  assert(
+    message.commitIndex <= server.log.lastIndex,
+    `entry ${message.commitIndex} was acknowledged here, but the log ends at ${server.log.lastIndex}`,
+  );
+  advanceCommit(server, message.commitIndex);
   const quiet = agreesToRest(server, from, message);
   if (message.round > 0 || rested)
     server.send(from, { type: 'heartbeat-result', term: server.term, round: message.round, quiet, ...roomToTell(server) });

@@ -115,13 +115,8 @@ export class ServerState {
   /** When the leader of this term was last heard. */
   leaderHeardMs = Number.NEGATIVE_INFINITY;
   output: Output = emptyOutput();
-  /**
-   * As of this server's log it has no seat yet: it has only just joined, and the configurations there mean nobody, or
-   * another server by its name. It stands for no election and votes in none, since a candidate that does not know of it
-   * would count its vote for that other server's; and it believes no commit index but that of an append, since that other
-   * server may have acknowledged what this one lacks.
-   */
-  isUnseated = false;
+  /** The configurations mean another server by this one's name: one that had the name before it. */
+  isNamesake = false;
   private hardState: HardState;
 
   constructor(options: {
@@ -173,7 +168,7 @@ export class ServerState {
    * forgotten everything.
    */
   get mayCampaign(): boolean {
-    if (this.isUnseated) return false;
+    if (this.isNamesake) return false;
     return isVoter(this.configuration, this.self) || isVoter(this.configurations.asOf(this.commitIndex).configuration, this.self);
   }
 

@@ -113,15 +113,11 @@ export class Members {
     this.commitWaiters.wakeRole();
   }
 
-  /**
-   * A node that joins begins with a membership without voters and catches up on times at which it had no seat, and its
-   * actor id perhaps belonged to another data directory.
-   */
+  /** An actor id may be given to another data directory, which then catches up on the time of the one before. */
   private findSeat(): void {
     const { self, instance } = this.node;
-    const { members, voters } = this.latest;
-    const seat = members.find((member) => member.actor === self);
-    this.core.isUnseated = voters.length === 0 || (instance !== undefined && seat !== undefined && seat.instance !== instance);
+    const seat = this.latest.members.find((member) => member.actor === self);
+    this.core.isNamesake = instance !== undefined && seat !== undefined && seat.instance !== instance;
   }
 
   /** See `Replica.changeMembers`. */

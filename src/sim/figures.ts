@@ -33,6 +33,8 @@ export interface Figures {
   producersOpened: number;
   readsConfirmed: number;
   recordsRead: number;
+  /** Times that somebody passed itself off as a member, and was not let in. */
+  outsidersRefused: number;
   /** Syncs that took long, among others that did not. */
   slowSyncs: number;
   /** Events that tails with a glob were given … */
@@ -72,6 +74,7 @@ export function noFigures(): Figures {
     producersOpened: 0,
     readsConfirmed: 0,
     recordsRead: 0,
+    outsidersRefused: 0,
     slowSyncs: 0,
     globEvents: 0,
     indexAnswers: 0,

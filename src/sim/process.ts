@@ -39,6 +39,8 @@ export interface PlantedBug {
   readonly afterInput?: (replica: Replica) => void;
   readonly sending?: (replica: Replica, packet: Packet) => Packet;
   readonly storing?: (requests: readonly PersistRequest[]) => readonly PersistRequest[];
+  /** Whoever names a member's ids passes for that member. */
+  readonly letsOutsidersIn?: boolean;
 }
 
 export interface ProcessOptions {

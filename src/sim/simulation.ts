@@ -9,6 +9,7 @@ import { noFigures } from './figures.js';
 import { GlobTails } from './glob-tails.js';
 import type { Machine } from './machine.js';
 import { Operators } from './operators.js';
+import { Outsiders } from './outsiders.js';
 import type { PlantedBug } from './process.js';
 import { SlowDisks } from './slow-disks.js';
 import { Violation } from './violation.js';
@@ -16,6 +17,7 @@ import { Violation } from './violation.js';
 /** What happens beside the rest draws from a source of its own: it comes and goes without another history for all others. */
 const GLOB_TAILS = 0x676c6f62;
 const SLOW_DISKS = 0x736c6f77;
+const OUTSIDERS = 0x6f757473;
 
 /** So many events are given to the event loop at once; promises settle after each of them. */
 const EVENTS_PER_TURN = 256;
@@ -71,6 +73,7 @@ export class Simulation {
     this.globTails = new GlobTails(cluster, seededRandom(seed ^ GLOB_TAILS));
     this.globTails.begin();
     new SlowDisks(cluster, seededRandom(seed ^ SLOW_DISKS)).begin();
+    new Outsiders(cluster, seededRandom(seed ^ OUTSIDERS), bug).begin();
     cluster.clocks.begin();
   }
 

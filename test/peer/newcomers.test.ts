@@ -1,6 +1,7 @@
 /** Members that were taken in while this node was away: it believes those that its own members vouch for. */
 import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
+import { logIndex, term } from '../../src/base/index.js';
 import type { Logger } from '../../src/replica/index.js';
 import { type Member, type Voucher, vouch } from '../../src/wire/index.js';
 import {
@@ -109,7 +110,16 @@ test('newcomer_inTheSeatOfAMember_takesItsPlace_andTheOneBeforeIsRefused', async
   a.received.length = 0;
   const second = await startNode(context, { members: [one, two, replaced], self: replaced, vouchers: [voucherFor(replaced, 7, two)] });
   await isLetIn(second, a);
-  await linked(a, replaced);
+  await until(() => a.links.states().get(replaced.actor) === 'open', 'it is dialled back');
+
+  const vote = { type: 'vote-response', term: term(1), granted: true, preVote: false } as const;
+  const campaign = { type: 'vote-request', term: term(1), lastIndex: logIndex(1), lastTerm: term(1), preVote: false } as const;
+  assert.ok(second.links.send(one.actor, GROUP, vote, []));
+  assert.ok(second.links.send(one.actor, GROUP, { ...campaign, leadershipTransfer: false }, []));
+  await until(() => a.received.some(({ message }) => message.type === 'vote-request'), 'it is listened to as a candidate');
+  assert.ok(!a.received.some(({ message }) => message.type === 'vote-response'), 'its vote would count for the one before it');
+  assert.ok(a.links.send(replaced.actor, GROUP, vote, []), 'it is answered');
+  assert.equal(a.links.send(replaced.actor, GROUP, { ...campaign, leadershipTransfer: false }, []), false, 'it is not asked');
   await second.kill();
   await isRefused(
     context,

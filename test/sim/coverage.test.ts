@@ -31,6 +31,7 @@ const SHARES: Partial<Record<keyof Figures, number>> = {
   globEvents: 0.9,
   indexAnswers: 0.5,
   clocksSet: 0.5,
+  outsidersRefused: 0.9,
   agedOut: 0.05,
 };
 const ELECTIONS_LEAST = 3;

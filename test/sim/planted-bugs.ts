@@ -311,6 +311,8 @@ export const PLANTED_BUGS: Readonly<Record<string, Planted>> = {
     },
   },
   ...PLANTED_READ_BUGS,
+  /** Ids that everybody may know are taken for a proof. */
+  'an outsider passes for a member': { foundWith: 1, bug: { letsOutsidersIn: true } },
   /** One clock decides what is too old, and nobody asks the others. */
   'a leader gives up events by its own clock': {
     foundWith: 28,

@@ -80,7 +80,13 @@ export class StreamLog {
   }
 
   private seal(kind: 'events' | 'configuration', eventCount: number, payload: Uint8Array, timestampMs = 0): LogRecord {
-    const unsealed = { kind, term: term(Math.max(3, this.tail.term)), eventCount, payloadBytes: payload.byteLength, appendedMs: timestampMs };
+    const unsealed = {
+      kind,
+      term: term(Math.max(3, this.tail.term)),
+      eventCount,
+      payloadBytes: payload.byteLength,
+      appendedMs: timestampMs,
+    };
     const record = sealRecord(this.tail, unsealed, (target) => target.set(payload));
     this.tail = tailAfter(record);
     this.records.push(record);

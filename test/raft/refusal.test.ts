@@ -1,4 +1,3 @@
-/** A server that has only just joined: as of its log the configurations mean nobody, or another server by its name. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { LIMITS, logIndex, term } from '../../src/base/index.js';
@@ -12,32 +11,6 @@ const vote = (preVote: boolean): Message => ({
   lastTerm: term(4),
   preVote,
   leadershipTransfer: false,
-});
-
-for (const isUnseated of [true, false]) {
-  test(`a server ${isUnseated ? 'without a seat of its own votes for nobody' : 'with a seat votes for a log like this'}`, () => {
-    const cluster = new Cluster([1, 2, 3]);
-    cluster.node(2).core.isUnseated = isUnseated;
-    const votes: boolean[] = [];
-    cluster.onSent = ({ from, message }) => {
-      if (from === 2 && message.type === 'vote-response') votes.push(message.granted);
-    };
-    for (const preVote of [true, false]) {
-      cluster.inject(1, 2, vote(preVote));
-      cluster.settle();
-    }
-    assert.deepEqual(votes, isUnseated ? [false, false] : [true, true]);
-  });
-}
-
-test('a server without a seat of its own does not believe that it has acknowledged what a heartbeat names', () => {
-  const cluster = new Cluster([1, 2, 3]);
-  cluster.elect(1);
-  const { core } = cluster.node(3);
-  const { commitIndex } = core;
-  core.isUnseated = true;
-  cluster.inject(1, 3, { type: 'heartbeat', term: term(1), commitIndex: logIndex(9), round: 7, quiesce: false });
-  assert.equal(core.commitIndex, commitIndex);
 });
 
 test('a message of a term that no elections can have led to is refused, and so is the acknowledgement of what is not there', () => {
