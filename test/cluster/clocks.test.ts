@@ -109,6 +109,7 @@ test(
     shift(node, 0);
     await cluster.start();
     await append(cluster, node, 1);
+    await until('what is too many is given up', async () => (await show(cluster, node)).events === EVENTS + 5);
     assert.equal((await consumeUntilNow(cluster, node)).length, EVENTS + 5);
   }),
 );
