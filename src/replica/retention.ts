@@ -180,7 +180,9 @@ export class Retention {
     // Nobody knows the time now, or nobody confirms it: that is looked at again like what has failed.
     const inMs =
       reachedMs === undefined ? Math.min(LIMITS.retentionRetryMs, maxAgeMs) : stream.appendedByMs(oldest) + maxAgeMs + 1 - reachedMs;
-    this.againMs = clock.nowMs() + Math.min(Math.max(intervalMs, inMs), LIMITS.retentionAgeMs);
+    // Clocks that do not agree may do so soon: the time that is certain by now leaps then.
+    const mostMs = time.verdict.kind === 'agreed' ? LIMITS.retentionAgeMs : LIMITS.retentionRetryMs;
+    this.againMs = clock.nowMs() + Math.min(Math.max(intervalMs, inMs), mostMs);
   }
 }
 
