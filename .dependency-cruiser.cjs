@@ -95,7 +95,8 @@ module.exports = {
     },
     {
       name: 'enter-through-index',
-      comment: 'a folder of src is entered through its index.ts, or one that has an index.ts of its own; the generated code by file',
+      comment:
+        'a folder of src is entered through its index.ts, or one that has an index.ts of its own; the generated code by file',
       severity: 'error',
       from: { path: '^(?:src/([^/]+)|cli)/' },
       to: { path: '^src/[^/]+/.+', pathNot: ['^src/$1/', '/index\\.ts$', '^src/wire/gen/'] },
@@ -147,6 +148,9 @@ module.exports = {
     exclude: { path: '^(dist|\\.setup)/' },
     tsPreCompilationDeps: true,
     tsConfig: { fileName: 'tsconfig.json' },
-    enhancedResolveOptions: { exportsFields: ['exports'], conditionNames: ['import', 'require', 'node', 'default', 'types'] },
+    enhancedResolveOptions: {
+      exportsFields: ['exports'],
+      conditionNames: ['import', 'require', 'node', 'default', 'types'],
+    },
   },
 };

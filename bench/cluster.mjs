@@ -19,7 +19,17 @@ export async function startCluster({ portBase = 7200, serverArguments = [] } = {
     const log = openSync(join(directory, `node-${position + 1}.log`), 'a');
     return spawn(
       process.execPath,
-      [COMMAND, '-d', directory, '-p', String(ports[position]), '--actor-id', String(position + 1), ...peers, ...serverArguments],
+      [
+        COMMAND,
+        '-d',
+        directory,
+        '-p',
+        String(ports[position]),
+        '--actor-id',
+        String(position + 1),
+        ...peers,
+        ...serverArguments,
+      ],
       { stdio: ['ignore', log, log] },
     );
   };

@@ -1,6 +1,6 @@
 // Usage: npm run setup && node bench/failover.mjs [ROUNDS]
-// Three replicas on loopback under eight writers that await each receipt. So many times (default 20) the leader gets SIGKILL, then as
-// many times SIGTERM, and is started again. One JSON object a line:
+// Three replicas on loopback under eight writers that await each receipt. So many times (default 20) the leader gets
+// SIGKILL, then as many times SIGTERM, and is started again. One JSON object a line:
 //   nextMs   from the signal to the first receipt of a write that was sent after it
 //   gapMs    the longest time without any receipt, from the signal until the next leader has taken in 200 events
 //   beforeMs the same for the second before the signal: what the machine does to such a figure without any fault
@@ -86,10 +86,15 @@ async function round(cluster, client, writers, signal) {
   const goal = writers.receipts.length + EVENTS_AFTERWARDS;
   while (writers.receipts.length < goal) await sleep(POLL_MS);
   const next = writers.receipts.find(({ sentMs }) => sentMs >= signalMs);
-  const figures = { nextMs: round1(next.atMs - signalMs), gapMs: round1(writers.gapSince(signalMs)), beforeMs: round1(beforeMs) };
+  const figures = {
+    nextMs: round1(next.atMs - signalMs),
+    gapMs: round1(writers.gapSince(signalMs)),
+    beforeMs: round1(beforeMs),
+  };
   cluster.restart(position);
   await untilReady(PORT_BASE + position + 1000);
-  while ((await client.status()).some(({ reachable, role, lag }) => !reachable || role === undefined || lag > 1000)) await sleep(POLL_MS);
+  while ((await client.status()).some(({ reachable, role, lag }) => !reachable || role === undefined || lag > 1000))
+    await sleep(POLL_MS);
   return figures;
 }
 

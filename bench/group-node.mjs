@@ -1,12 +1,19 @@
-// One node of the built server that hosts many Raft groups, in a process of its own: what no command line offers yet, for
-// test/support/group-cluster.ts. Its wiring, links and storage are the server's. Told what to be by one JSON argument, and asked over IPC.
+// One node of the built server that hosts many Raft groups, in a process of its own: what no command line offers yet,
+// for test/support/group-cluster.ts. Its wiring, links and storage are the server's. Told what to be by one JSON
+// argument, and asked over IPC.
 import { appendFileSync } from 'node:fs';
 import { createLogging, createMetrics, resolveConfig, startNode } from '../dist/src/node/index.js';
 import { packBody } from '../dist/src/wire/index.js';
 
 const { dataDir, logPath, actor, port, peers, groups } = JSON.parse(process.argv[2]);
 
-const flags = { 'data-dir': dataDir, 'actor-id': String(actor), port: String(port), 'peer-addr': peers, 'log-dest': logPath };
+const flags = {
+  'data-dir': dataDir,
+  'actor-id': String(actor),
+  port: String(port),
+  'peer-addr': peers,
+  'log-dest': logPath,
+};
 const { config, problems } = await resolveConfig({ flags, env: {}, readFile: () => '' });
 if (config === undefined) throw new Error(problems.join('; '));
 const logging = createLogging({
@@ -31,7 +38,9 @@ const answers = {
     })),
   confirm: async ({ group }) => Number(await replicaOf(group).confirmReadIndex()),
   append: async ({ group, data }) => {
-    const { firstCounter } = await replicaOf(group).submit(packBody([{ namespace: '/group', data: Buffer.from(data) }]));
+    const { firstCounter } = await replicaOf(group).submit(
+      packBody([{ namespace: '/group', data: Buffer.from(data) }]),
+    );
     return Number(firstCounter);
   },
 };

@@ -1,8 +1,9 @@
 // Usage: npm run setup && node --import tsx bench/idle-groups.ts [GROUPS…] (default: 1 200)
-// Three nodes on loopback with so many groups each, all of them written to and then idle: the processor time that the three
-// processes use together, as a share of one core, measured over BENCH_SECONDS (default 30) after a pause in which compilers and
-// garbage collectors come to rest. Then the node that leads most is killed: how long until each group that it led has a leader again.
-// One JSON object a line. Processor time hardly depends on what else runs on the machine; the time to a new leader does.
+// Three nodes on loopback with so many groups each, all of them written to and then idle: the processor time that the
+// three processes use together, as a share of one core, measured over BENCH_SECONDS (default 30) after a pause in which
+// compilers and garbage collectors come to rest. Then the node that leads most is killed: how long until each group
+// that it led has a leader again. One JSON object a line. Processor time hardly depends on what else runs on the
+// machine; the time to a new leader does.
 import { setTimeout as sleep } from 'node:timers/promises';
 import { GroupCluster } from '../test/support/group-cluster.js';
 
@@ -25,7 +26,9 @@ async function measure(groups: number): Promise<void> {
     const before = cluster.nodes.map((node) => node.cpuMs());
     const beganMs = performance.now();
     await sleep(seconds * 1000);
-    const perNode = cluster.nodes.map((node, position) => (node.cpuMs() - (before[position] ?? 0)) / (performance.now() - beganMs));
+    const perNode = cluster.nodes.map(
+      (node, position) => (node.cpuMs() - (before[position] ?? 0)) / (performance.now() - beganMs),
+    );
     const percent = (share: number): number => Number((share * 100).toFixed(2));
     print({
       groups,
@@ -49,7 +52,11 @@ async function loseANode(cluster: GroupCluster): Promise<void> {
   await lost.kill('SIGKILL');
   const killedMs = performance.now();
   await cluster.leaders();
-  print({ groups: cluster.groups, led: ledBy(lost.actor), allHaveALeaderAgainMs: Math.round(performance.now() - killedMs) });
+  print({
+    groups: cluster.groups,
+    led: ledBy(lost.actor),
+    allHaveALeaderAgainMs: Math.round(performance.now() - killedMs),
+  });
 }
 
 const asked = process.argv.slice(2).map(Number);

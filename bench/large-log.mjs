@@ -1,9 +1,9 @@
 // Usage: npm run setup && node bench/large-log.mjs [MILLIONS] [-- SERVER ARGUMENTS]
-// One node with a long log of events of 128 bytes of JSON, hardly two of them alike, in batches of 64 KiB: how fast it takes them in at
-// the begin and at the end, how soon it is ready again after SIGTERM and after SIGKILL, how fast it gives them out (all of them, the
-// newest ten, the first of a time, single ones), how soon half of them are gone from the disk (and, after that, how soon a copy of that
-// half is gone with plain rm: file systems differ much in it), and the most that it takes in memory meanwhile. One JSON object a line.
-// The folder is removed.
+// One node with a long log of events of 128 bytes of JSON, hardly two of them alike, in batches of 64 KiB: how fast it
+// takes them in at the begin and at the end, how soon it is ready again after SIGTERM and after SIGKILL, how fast it
+// gives them out (all of them, the newest ten, the first of a time, single ones), how soon half of them are gone from
+// the disk (and, after that, how soon a copy of that half is gone with plain rm: file systems differ much in it), and
+// the most that it takes in memory meanwhile. One JSON object a line. The folder is removed.
 import { execFile, spawn } from 'node:child_process';
 import { randomInt, randomUUID } from 'node:crypto';
 import { once } from 'node:events';
@@ -52,7 +52,12 @@ try {
     atMillions.push(Date.now());
     print({ event: 'produced', millions: million, perSecond: speeds.at(-1), ...peakMemory() });
   }
-  print({ event: 'produce speed', first: speeds[0], last: speeds.at(-1), ratio: Number((speeds.at(-1) / speeds[0]).toFixed(2)) });
+  print({
+    event: 'produce speed',
+    first: speeds[0],
+    last: speeds.at(-1),
+    ratio: Number((speeds.at(-1) / speeds[0]).toFixed(2)),
+  });
   for (const signal of ['SIGTERM', 'SIGKILL']) {
     await stop(signal);
     const readySeconds = await start();
@@ -61,7 +66,8 @@ try {
   await timed('newest ten, backwards', () => take(10, { backwards: true }));
   await timed('ten from the middle, by time', () => take(10, { since: atMillions[Math.floor(millions / 2)] ?? 0 }));
   await timed('ten from the middle, by id', () => take(10, { startAfter: `${Math.floor(produced / 2)}.1` }));
-  for (let place = 1; place <= 5; place++) await timed('one event', () => client.get(`${Math.floor((produced * place) / 7)}.1`));
+  for (let place = 1; place <= 5; place++)
+    await timed('one event', () => client.get(`${Math.floor((produced * place) / 7)}.1`));
   await readAll('all');
   await readAll('all, again');
   await readAll('all, backwards', { backwards: true });
@@ -77,7 +83,9 @@ try {
 async function start() {
   const log = openSync(join(directory, 'node.log'), 'a');
   const begun = performance.now();
-  child = spawn(process.execPath, [COMMAND, '-d', directory, '-p', String(PORT), ...serverArguments], { stdio: ['ignore', log, log] });
+  child = spawn(process.execPath, [COMMAND, '-d', directory, '-p', String(PORT), ...serverArguments], {
+    stdio: ['ignore', log, log],
+  });
   await untilReady(PORT + 1000, 120_000);
   return secondsSince(begun);
 }
@@ -111,7 +119,13 @@ async function produceMillion() {
 /** Ids at random, and fields from small sets, as in most people's events: it can be compressed about as well. */
 function order() {
   const id = randomUUID();
-  const fields = { order: id, customer: randomInt(1e6), sku: `A-${randomInt(1e4)}`, quantity: 1 + randomInt(9), status: 'placed' };
+  const fields = {
+    order: id,
+    customer: randomInt(1e6),
+    sku: `A-${randomInt(1e4)}`,
+    quantity: 1 + randomInt(9),
+    status: 'placed',
+  };
   return Buffer.from(JSON.stringify(fields).padEnd(128));
 }
 
@@ -150,7 +164,14 @@ async function dropHalf() {
   await run('rm', ['-rf', copy]);
   const plainRmMs = Math.round(performance.now() - plain);
   const mebibytes = (bytes) => Math.round(bytes / 2 ** 20);
-  print({ event: 'half dropped', answeredMs, freedMs, plainRmMs, beforeMiB: mebibytes(before), afterMiB: mebibytes(await diskBytes()) });
+  print({
+    event: 'half dropped',
+    answeredMs,
+    freedMs,
+    plainRmMs,
+    beforeMiB: mebibytes(before),
+    afterMiB: mebibytes(await diskBytes()),
+  });
 }
 
 /** A folder with what half of the segments hold. */

@@ -1,8 +1,9 @@
 // Usage: npm run setup && node bench/namespace-read.mjs [EVENTS]
-// One node, EVENTS events (default 10 million) of 128 bytes in 100 namespaces, in two shapes: each batch of one namespace, and all
-// namespaces within each batch. Then the whole stream and one of the namespaces are read in turn, decoded in the client; the first
-// round of each is printed on its own, because it opens what has never been read. One JSON object a line; `ratio` is of the medians,
-// `cpuRatio` that of the processor time of node and client. BENCH_UNINDEXED=1 measures before all sealed segments have their index, too.
+// One node, EVENTS events (default 10 million) of 128 bytes in 100 namespaces, in two shapes: each batch of one
+// namespace, and all namespaces within each batch. Then the whole stream and one of the namespaces are read in turn,
+// decoded in the client; the first round of each is printed on its own, because it opens what has never been read. One
+// JSON object a line; `ratio` is of the medians, `cpuRatio` that of the processor time of node and client.
+// BENCH_UNINDEXED=1 measures before all sealed segments have their index, too.
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { openSync, readFileSync } from 'node:fs';
@@ -29,12 +30,15 @@ const medianOf = (rows, name) => rows.map((row) => row[name]).sort((a, b) => a -
 /** How the n-th batch's events are spread over the namespaces. */
 const SHAPES = {
   'one namespace a batch': (batch) => () => NAMESPACES[batch % NAMESPACES.length],
-  'all namespaces in each batch': (batch) => (position) => NAMESPACES[(batch * BATCH_EVENTS + position) % NAMESPACES.length],
+  'all namespaces in each batch': (batch) => (position) =>
+    NAMESPACES[(batch * BATCH_EVENTS + position) % NAMESPACES.length],
 };
 
 async function startNode(directory) {
   const log = openSync(join(directory, 'node.log'), 'a');
-  const child = spawn(process.execPath, [COMMAND, '-d', directory, '-p', String(PORT)], { stdio: ['ignore', log, log] });
+  const child = spawn(process.execPath, [COMMAND, '-d', directory, '-p', String(PORT)], {
+    stdio: ['ignore', log, log],
+  });
   await untilReady(PORT + 1000);
   return child;
 }
@@ -52,7 +56,9 @@ async function produce(client, namespaceOf) {
     Array.from({ length: 16 }, async () => {
       while (next < batches) {
         const namespace = namespaceOf(next++);
-        await client.append(Array.from({ length: BATCH_EVENTS }, (_, position) => ({ namespace: namespace(position), data: payload })));
+        await client.append(
+          Array.from({ length: BATCH_EVENTS }, (_, position) => ({ namespace: namespace(position), data: payload })),
+        );
       }
     }),
   );
@@ -64,14 +70,17 @@ async function produce(client, namespaceOf) {
 async function segments(directory) {
   const path = join(directory, 'node-1', 'groups', '1', 'segments');
   const found = [];
-  for (const name of await readdir(path)) found.push({ path: join(path, name), files: await readdir(join(path, name)) });
+  for (const name of await readdir(path))
+    found.push({ path: join(path, name), files: await readdir(join(path, name)) });
   return found;
 }
 
 async function untilIndexed(directory) {
   const start = performance.now();
   for (;;) {
-    const lacking = (await segments(directory)).filter(({ files }) => files.includes('footer') && !files.includes('namespaces'));
+    const lacking = (await segments(directory)).filter(
+      ({ files }) => files.includes('footer') && !files.includes('namespaces'),
+    );
     if (lacking.length === 0) return round((performance.now() - start) / 1000, 1);
     await sleep(100);
   }
@@ -110,7 +119,8 @@ async function measure(client, child, label, total) {
     const part = await timeRead(client, child, glob);
     const whole = await timeRead(client, child);
     if (whole.events !== total) throw new Error(`${whole.events} events came back of ${total}`);
-    if (Math.abs(part.events - total / NAMESPACES.length) > BATCH_EVENTS) throw new Error(`${part.events} events of ${glob}`);
+    if (Math.abs(part.events - total / NAMESPACES.length) > BATCH_EVENTS)
+      throw new Error(`${part.events} events of ${glob}`);
     if (at === 0) print({ label, firstRead: true, allSeconds: round(whole.seconds), oneSeconds: round(part.seconds) });
     all.push(whole);
     one.push(part);

@@ -1,9 +1,10 @@
 // Usage: npm run setup && node bench/throughput.mjs
-// Three replicas on loopback, fsync before acknowledging, 128-byte payloads, one client: events acknowledged per second and
-// latency with one, 16 and 2,000 awaiting producers, then in batches of 64 KiB, then consumed from the start. One JSON object a line.
-// Before it measures it awaits WARM_UP_ENTRIES events one by one: until then V8 runs much of the nodes' code interpreted, and one
-// in flight takes two to three times as long as it does for the rest of a node's life. The warm-up's own figure is printed too.
-// The machine's speed drifts: compare only with what was measured in turn with it.
+// Three replicas on loopback, fsync before acknowledging, 128-byte payloads, one client: events acknowledged per second
+// and latency with one, 16 and 2,000 awaiting producers, then in batches of 64 KiB, then consumed from the start. One
+// JSON object a line. Before it measures it awaits WARM_UP_ENTRIES events one by one: until then V8 runs much of the
+// nodes' code interpreted, and one in flight takes two to three times as long as it does for the rest of a node's life.
+// The warm-up's own figure is printed too. The machine's speed drifts: compare only with what was measured in turn with
+// it.
 import { FlotillaClient } from '../dist/src/client/index.js';
 import { startCluster } from './cluster.mjs';
 

@@ -7,7 +7,11 @@ import { withProgress } from './progress.js';
 /** `flotilla backup`: a stream's log, into a directory. */
 export function backupCommand(): Command {
   const command = clientCommand('backup', 'back a stream up, while it is used')
-    .argument('<directory>', 'a new or empty one, or that of an earlier backup, to which what is new is added', nonEmpty)
+    .argument(
+      '<directory>',
+      'a new or empty one, or that of an earlier backup, to which what is new is added',
+      nonEmpty,
+    )
     .option('--json', 'print one object')
     .addHelpText(
       'after',
@@ -28,7 +32,8 @@ Examples:
     const { hosts, stream } = connectionOf(settings, parseHost);
     const client = new FlotillaClient({ hosts, stream });
     let progress = { bytes: 0, index: 0, through: 0 };
-    const doing = (): string => `backing up: ${sizeText(progress.bytes)}, entry ${progress.index} of ${progress.through}`;
+    const doing = (): string =>
+      `backing up: ${sizeText(progress.bytes)}, entry ${progress.index} of ${progress.through}`;
     try {
       const onProgress = (now: typeof progress): void => {
         progress = now;
@@ -36,7 +41,9 @@ Examples:
       const run = await withProgress(doing, backUp({ client, stream, directory, onProgress }));
       const { backup, addedRecords, addedBytes } = run;
       if (!backup.confirmed)
-        warn('the end of the stream could not be confirmed with a majority: newer events may be missing from the backup');
+        warn(
+          'the end of the stream could not be confirmed with a majority: newer events may be missing from the backup',
+        );
       await printResult(settings.flag('json') ? { ...backup, addedRecords, addedBytes } : textOf(run));
       process.exitCode = EXIT.success;
     } finally {

@@ -7,7 +7,10 @@ import { endWithNpm } from './stop-requests.js';
 
 /** What every client command takes, before or after its word. */
 const COMMON = [
-  { flags: '-H, --host <host>', summary: 'a node, or a comma list of HOST[:PORT]; the others are learned (default: localhost)' },
+  {
+    flags: '-H, --host <host>',
+    summary: 'a node, or a comma list of HOST[:PORT]; the others are learned (default: localhost)',
+  },
   { flags: '-p, --port <port>', summary: 'port of hosts that name none (default: 3000)' },
   { flags: '--stream <name>', summary: 'stream (default: default)' },
   { flags: '-v, --verbose', summary: 'say more' },
@@ -39,7 +42,10 @@ export const ENVIRONMENT_HELP = `
 Each option is also an environment variable, ${ENVIRONMENT_PREFIX}<OPTION> (--start-after:
 ${ENVIRONMENT_PREFIX}START_AFTER; -d is a comma list there). A flag beats the environment.`;
 
-/** The values of a command's options: a flag beats the environment. What can't be is told with the option's name; exit 2. */
+/**
+ * The values of a command's options: a flag beats the environment. What can't be is told with the option's name; exit
+ * 2.
+ */
 export class Settings {
   private readonly command: Command;
   private readonly environment: NodeJS.ProcessEnv;
@@ -104,7 +110,8 @@ export class Settings {
 
   /** The command line is wrong: tells which option, and ends with exit code 2. */
   refuse(name: string, why: string): never {
-    const source = this.isFlagGiven(name) || !this.isGiven(name) ? `option '${this.option(name).flags}'` : variableName(name);
+    const source =
+      this.isFlagGiven(name) || !this.isGiven(name) ? `option '${this.option(name).flags}'` : variableName(name);
     return this.command.error(`error: ${source}: ${why}`, { exitCode: EXIT.usage });
   }
 

@@ -33,7 +33,10 @@ Examples:
     const options = { dataDir: settings.text('data-dir') ?? '.flotilla', actor: actorOf(command, settings) };
     const isMeant = settings.flag('yes-lose-events');
     const { inspectSurvivor, recoverSurvivor } = await import('../src/node/index.js');
-    const survivor = await withProgress('reading the log', isMeant ? recoverSurvivor(options) : inspectSurvivor(options));
+    const survivor = await withProgress(
+      'reading the log',
+      isMeant ? recoverSurvivor(options) : inspectSurvivor(options),
+    );
     await printResult(
       settings.flag('json')
         ? { recovered: isMeant, ...survivor, streams: survivor.streams ?? null }
@@ -44,7 +47,10 @@ Examples:
 
 function actorOf(command: Command, settings: Settings): number {
   const actor = settings.integer('actor-id', 1, LIMITS.actorIdMax);
-  return actor ?? command.error("error: option '-A, --actor-id <id>' is missing: say which node is meant", { exitCode: EXIT.usage });
+  return (
+    actor ??
+    command.error("error: option '-A, --actor-id <id>' is missing: say which node is meant", { exitCode: EXIT.usage })
+  );
 }
 
 /** What somebody has to know who thinks of doing it. */

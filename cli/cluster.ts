@@ -42,8 +42,11 @@ Examples:
     );
   return command.action(async () => {
     const without = new Settings(command).list('without');
-    if (without === undefined) return command.error("error: option '--without <address>' is missing", { exitCode: EXIT.usage });
-    const voters = await withClient(command, 'waiting for the others to form the cluster', (client) => client.formCluster(without));
+    if (without === undefined)
+      return command.error("error: option '--without <address>' is missing", { exitCode: EXIT.usage });
+    const voters = await withClient(command, 'waiting for the others to form the cluster', (client) =>
+      client.formCluster(without),
+    );
     await printResult(`the cluster has formed; voters: ${voters.join(', ')}\n`);
   });
 }
@@ -63,7 +66,9 @@ Examples:
   $ flotilla cluster remove -H node1,node2 3`,
     );
   return command.action(async (actor: string) => {
-    const voters = await withClient(command, `taking actor ${actor} out`, (client) => client.removeMember(actorOf(command, actor)));
+    const voters = await withClient(command, `taking actor ${actor} out`, (client) =>
+      client.removeMember(actorOf(command, actor)),
+    );
     await printResult(`actor ${actor} is removed; voters: ${voters.join(', ')}\n`);
     note('its node can be stopped now; one with an empty data directory may take its place');
   });
@@ -72,7 +77,10 @@ Examples:
 function transferCommand(): Command {
   const command = clientCommand('transfer', 'hand leadership to another member')
     .argument('[actor]', 'its actor id (default: whoever has caught up furthest)')
-    .addHelpText('after', `${ENVIRONMENT_HELP}\n\nExamples:\n  $ flotilla cluster transfer\n  $ flotilla cluster transfer 2`);
+    .addHelpText(
+      'after',
+      `${ENVIRONMENT_HELP}\n\nExamples:\n  $ flotilla cluster transfer\n  $ flotilla cluster transfer 2`,
+    );
   return command.action(async (actor: string | undefined) => {
     const to = actor === undefined ? undefined : actorOf(command, actor);
     const leader = await withClient(command, 'handing leadership over', (client) => client.transferLeadership(to));
@@ -83,10 +91,16 @@ function transferCommand(): Command {
 function actorOf(command: Command, text: string): number {
   const actor = Number(text);
   if (/^\d{1,5}$/.test(text) && actor >= 1 && actor <= LIMITS.actorIdMax) return actor;
-  return command.error(`error: actor ${JSON.stringify(text)} is no actor id: 1 to ${LIMITS.actorIdMax}`, { exitCode: EXIT.usage });
+  return command.error(`error: actor ${JSON.stringify(text)} is no actor id: 1 to ${LIMITS.actorIdMax}`, {
+    exitCode: EXIT.usage,
+  });
 }
 
-async function withClient<Result>(command: Command, doing: string, run: (client: FlotillaClient) => Promise<Result>): Promise<Result> {
+async function withClient<Result>(
+  command: Command,
+  doing: string,
+  run: (client: FlotillaClient) => Promise<Result>,
+): Promise<Result> {
   const { FlotillaClient, parseHost } = await import('../src/client/index.js');
   const { hosts } = connectionOf(new Settings(command), parseHost);
   const client = new FlotillaClient({ hosts });
@@ -122,7 +136,9 @@ const HEADER = ['ACTOR', 'ADDRESS', 'ROLE', 'TERM', 'COMMIT', 'LAST', 'LAG', 'RE
 /** What is not known of a node that could not be reached is a dash. */
 export function tableOf(nodes: readonly NodeStatus[], colours: boolean): string {
   const rows = nodes.map((node) => {
-    const figures = [node.term, node.commitIndex, node.lastIndex, node.lag].map((figure) => (node.reachable ? String(figure) : '-'));
+    const figures = [node.term, node.commitIndex, node.lastIndex, node.lag].map((figure) =>
+      node.reachable ? String(figure) : '-',
+    );
     return [String(node.actorId), node.address, node.role ?? '-', ...figures, node.reachable ? 'yes' : 'no'];
   });
   const [header = '', ...lines] = alignedLines([HEADER, ...rows]);

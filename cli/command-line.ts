@@ -55,7 +55,12 @@ async function dispatch(args: readonly string[]): Promise<number> {
   const command = await load(found.word);
   if (command.commands.length === 0) return await run(command, [...found.before, ...found.after]);
   const inner = findCommandWord(found.after, commonOptions());
-  return await run(command, [...(inner.word === undefined ? [] : [inner.word]), ...found.before, ...inner.before, ...inner.after]);
+  return await run(command, [
+    ...(inner.word === undefined ? [] : [inner.word]),
+    ...found.before,
+    ...inner.before,
+    ...inner.after,
+  ]);
 }
 
 async function load(name: string): Promise<Command> {
@@ -100,8 +105,12 @@ async function help(name?: string): Promise<number> {
     (await load(name)).outputHelp();
     return EXIT.success;
   }
-  const program = new Command('flotilla').usage('[options] [command]').description('A Raft-replicated, clustered event store.');
-  program.version(readVersion(), '-V, --version', "print Flotilla's version").helpOption('-h, --help', 'show help; also of a command');
+  const program = new Command('flotilla')
+    .usage('[options] [command]')
+    .description('A Raft-replicated, clustered event store.');
+  program
+    .version(readVersion(), '-V, --version', "print Flotilla's version")
+    .helpOption('-h, --help', 'show help; also of a command');
   for (const make of Object.values(COMMANDS)) program.addCommand(await make());
   process.stdout.write(`${program.helpInformation()}
 Without a command, flotilla starts a server. Its options:

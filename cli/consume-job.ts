@@ -3,7 +3,9 @@ import type { Event, FlotillaClient, ReadOptions } from '../src/client/index.js'
 import { EXIT, escapeControls, escapeControlsInJson, Output, reportError, warn } from './output.js';
 
 /** What `flotilla consume` was asked for. */
-export interface ConsumeJob extends Omit<ReadOptions, 'consistency' | 'onStarted' | 'onCaughtUp' | 'onReconnect' | 'signal'>, EventStyle {
+export interface ConsumeJob
+  extends Omit<ReadOptions, 'consistency' | 'onStarted' | 'onCaughtUp' | 'onReconnect' | 'signal'>,
+    EventStyle {
   readonly tail: boolean;
 }
 
@@ -59,11 +61,15 @@ export async function runGet(client: FlotillaClient, ids: readonly string[], sty
   return EXIT.success;
 }
 
-function notices(job: ConsumeJob): { onStarted: (started: { confirmed: boolean }) => void; onReconnect: (cause: FlotillaError) => void } {
+function notices(job: ConsumeJob): {
+  onStarted: (started: { confirmed: boolean }) => void;
+  onReconnect: (cause: FlotillaError) => void;
+} {
   let told = false;
   return {
     onStarted: ({ confirmed }) => {
-      if (!confirmed && !job.tail) warn('the end of the stream could not be confirmed with a majority: newer events may be missing');
+      if (!confirmed && !job.tail)
+        warn('the end of the stream could not be confirmed with a majority: newer events may be missing');
     },
     onReconnect: (cause) => {
       // Once is news; each further attempt of a long outage is not.

@@ -8,7 +8,9 @@ import { addDirectoryOptions, nodeMeant } from './stopped-node.js';
 
 /** `flotilla dump`: one copy of a stream in a form that compares byte by byte. */
 export function dumpCommand(): Command {
-  const command = addDirectoryOptions(clientCommand('dump', "print a node's copy of a stream, to compare it with another's"))
+  const command = addDirectoryOptions(
+    clientCommand('dump', "print a node's copy of a stream, to compare it with another's"),
+  )
     .addOption(new Option('--through <event>', 'end with this event: its counter, or its id'))
     .addHelpText(
       'after',
@@ -33,7 +35,8 @@ Examples:
     const through = endOf(settings);
     const local = settings.isFlagGiven('data-dir') || settings.isFlagGiven('actor-id');
     const remote = settings.isFlagGiven('host') || settings.isFlagGiven('port');
-    if (local && remote) settings.refuse('data-dir', 'a dump is of a directory or of a node that runs (--host, --port), not of both');
+    if (local && remote)
+      settings.refuse('data-dir', 'a dump is of a directory or of a node that runs (--host, --port), not of both');
     if (remote || (!local && settings.isGiven('host'))) await dumpOverNetwork(settings, through);
     else await dumpDirectory(command, settings, through);
   });
@@ -63,8 +66,12 @@ async function dumpDirectory(command: Command, settings: Settings, through: Dump
     },
   );
   await output.flush();
-  if (beyondCommit) warn('the last events are beyond what this node knew to be committed: compare them with another node');
-  if (leftOut) warn('the node holds later events that it did not know to be committed; they are left out, and --through takes them');
+  if (beyondCommit)
+    warn('the last events are beyond what this node knew to be committed: compare them with another node');
+  if (leftOut)
+    warn(
+      'the node holds later events that it did not know to be committed; they are left out, and --through takes them',
+    );
 }
 
 async function dumpOverNetwork(settings: Settings, through: DumpEnd | undefined): Promise<void> {

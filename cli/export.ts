@@ -39,7 +39,9 @@ Examples:
     const run = async (output: Output): Promise<number> => await runConsume(client, job, output);
     const file = settings.text('output');
     process.exitCode =
-      file === undefined || file === '-' ? await run(new Output()) : await withProgress(`writing ${file}`, toFile(file, run));
+      file === undefined || file === '-'
+        ? await run(new Output())
+        : await withProgress(`writing ${file}`, toFile(file, run));
   });
 }
 

@@ -21,6 +21,9 @@ export function getCommand(): Command {
     const { FlotillaClient, parseHost } = await import('../src/client/index.js');
     const { runGet } = await import('./consume-job.js');
     const { hosts, stream, verbose } = connectionOf(settings, parseHost);
-    process.exitCode = await runGet(new FlotillaClient({ hosts, stream }), ids, { json: settings.flag('json'), verbose });
+    process.exitCode = await runGet(new FlotillaClient({ hosts, stream }), ids, {
+      json: settings.flag('json'),
+      verbose,
+    });
   });
 }

@@ -68,7 +68,9 @@ export class ImportRun {
       note(`interrupted: ${this.soFar()}; nothing after that`);
       return EXIT.interrupted;
     }
-    await printResult(this.client === undefined ? `${this.imported} events can be imported\n` : `Imported ${this.imported} events\n`);
+    await printResult(
+      this.client === undefined ? `${this.imported} events can be imported\n` : `Imported ${this.imported} events\n`,
+    );
     return EXIT.success;
   }
 
@@ -93,7 +95,8 @@ export class ImportRun {
 
   private async add(id: EventId | undefined, event: NewEvent, bytes: number): Promise<void> {
     const { parentId } = event;
-    const needsReceipt = parentId !== undefined && !this.job.keepParents && this.waitingIds.has(formatEventId(parentId));
+    const needsReceipt =
+      parentId !== undefined && !this.job.keepParents && this.waitingIds.has(formatEventId(parentId));
     const isFull = this.waiting.length === CALL_EVENTS || this.waitingBytes + bytes > CALL_BYTES;
     // A parent has its new id only when its batch is acknowledged.
     if ((needsReceipt || isFull) && this.waiting.length > 0) await this.send();
@@ -149,7 +152,9 @@ export class ImportRun {
   }
 
   private soFar(): string {
-    return this.imported === 0 ? 'no event is imported' : `${this.imported} events, up to line ${this.doneLine}, are imported`;
+    return this.imported === 0
+      ? 'no event is imported'
+      : `${this.imported} events, up to line ${this.doneLine}, are imported`;
   }
 }
 

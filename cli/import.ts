@@ -40,7 +40,13 @@ Examples:
     const client = settings.flag('dry-run')
       ? undefined
       : // Sent twice an event would be there twice; and like a producer it stays with the node that it was pointed at.
-        new FlotillaClient({ hosts, stream, followLeader: false, onUnknown: 'fail', maxEventBytes: LIMITS.eventDataBytesMax });
+        new FlotillaClient({
+          hosts,
+          stream,
+          followLeader: false,
+          onUnknown: 'fail',
+          maxEventBytes: LIMITS.eventDataBytesMax,
+        });
     const run = new ImportRun(client, { file, glob, keepParents: settings.flag('keep-parents') });
     process.exitCode = await withProgress(() => `importing: ${run.imported} events`, run.run());
     await client?.close();

@@ -22,11 +22,16 @@ export class ImportedIds {
     if (oldId.counter <= this.last) this.stretches = [];
     this.last = oldId.counter;
     const latest = this.stretches.at(-1);
-    if (latest !== undefined && continues(latest.oldFirst, latest.count, oldId) && continues(latest.newFirst, latest.count, newId)) {
+    if (
+      latest !== undefined &&
+      continues(latest.oldFirst, latest.count, oldId) &&
+      continues(latest.newFirst, latest.count, newId)
+    ) {
       latest.count++;
       return;
     }
-    if (this.stretches.length === LIMITS.importedStretches) this.stretches = this.stretches.slice(LIMITS.importedStretches / 2);
+    if (this.stretches.length === LIMITS.importedStretches)
+      this.stretches = this.stretches.slice(LIMITS.importedStretches / 2);
     this.stretches.push({ oldFirst: oldId, newFirst: newId, count: 1 });
   }
 

@@ -26,7 +26,8 @@ Examples:
     const settings = new Settings(command);
     const { inspectStopped } = await import('../src/node/index.js');
     const nodes: InspectedNode[] = [];
-    for (const node of await nodesMeant(command, settings)) nodes.push(await withProgress('reading the log', inspectStopped(node)));
+    for (const node of await nodesMeant(command, settings))
+      nodes.push(await withProgress('reading the log', inspectStopped(node)));
     await printResult(settings.flag('json') ? nodes : nodes.map(textOf).join('\n'));
   });
 }
@@ -64,7 +65,15 @@ ${alignedLines(rows)
 
 function rowOf({ sequence, state, why, records, counters, terms, bytes, checkpoint }: InspectedSegment): string[] {
   const words = why === undefined ? state : `${state}: ${why}`;
-  return [String(sequence), words, range(records), range(counters), range(terms), sizeText(bytes), checkpointText(checkpoint)];
+  return [
+    String(sequence),
+    words,
+    range(records),
+    range(counters),
+    range(terms),
+    sizeText(bytes),
+    checkpointText(checkpoint),
+  ];
 }
 
 function checkpointText(found: InspectedSegment['checkpoint']): string {

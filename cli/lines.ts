@@ -27,7 +27,10 @@ export async function* bytesUntil(signal: AbortSignal, source: Readable = proces
  * Yields the whole lines of each chunk together. Holds at most one line of
  * `maxBytes`; a longer one is MESSAGE_TOO_LARGE.
  */
-export async function* linesOf(chunks: AsyncIterable<Uint8Array>, maxBytes: number): AsyncGenerator<Uint8Array[], void, undefined> {
+export async function* linesOf(
+  chunks: AsyncIterable<Uint8Array>,
+  maxBytes: number,
+): AsyncGenerator<Uint8Array[], void, undefined> {
   let parts: Uint8Array[] = [];
   let partBytes = 0;
   let lineNumber = 1;
@@ -47,7 +50,8 @@ export async function* linesOf(chunks: AsyncIterable<Uint8Array>, maxBytes: numb
       partBytes += chunk.byteLength - start;
     }
     if (lines.length > 0) yield lines;
-    if (partBytes > maxBytes) throw new FlotillaError('MESSAGE_TOO_LARGE', `line ${lineNumber} is longer than ${maxBytes} bytes`);
+    if (partBytes > maxBytes)
+      throw new FlotillaError('MESSAGE_TOO_LARGE', `line ${lineNumber} is longer than ${maxBytes} bytes`);
   }
   if (parts.length > 0) yield [withoutCarriageReturn(Buffer.concat(parts))];
 }
@@ -56,7 +60,10 @@ function withoutCarriageReturn(line: Uint8Array): Uint8Array {
   return line.at(-1) === CARRIAGE_RETURN ? line.subarray(0, -1) : line;
 }
 
-/** Decodes lines that hold JSON: what to call each, and its text; undefined for a blank one. Throws INVALID_ARGUMENT where one is not UTF-8. */
+/**
+ * Decodes lines that hold JSON: what to call each, and its text; undefined for a blank one. Throws INVALID_ARGUMENT
+ * where one is not UTF-8.
+ */
 export function jsonLines(): (line: Uint8Array) => { readonly field: string; readonly text: string } | undefined {
   let lineNumber = 0;
   const utf8 = new TextDecoder('utf-8', { fatal: true });

@@ -13,7 +13,10 @@ Counts are of the events that are there now, as the node that answers knows them
 
 /** `flotilla namespaces`: what a stream holds, by namespace. */
 export function namespacesCommand(): Command {
-  const command = clientCommand('namespaces', 'list namespaces, with the number of their events and the first and last id')
+  const command = clientCommand(
+    'namespaces',
+    'list namespaces, with the number of their events and the first and last id',
+  )
     .argument('[glob]', 'namespaces to list (default: /**/*, which is everything)')
     .option('--after <namespace>', 'begin behind this namespace')
     .option('-l, --limit <number>', 'end after so many namespaces (0: no limit)')

@@ -146,6 +146,10 @@ export function escapeControlsInJson(json: string): string {
 export function sizeText(bytes: number): string {
   if (bytes < 1024) return `${bytes} B`;
   const [value, unit] =
-    bytes < 1024 ** 2 ? [bytes / 1024, 'KiB'] : bytes < 1024 ** 3 ? [bytes / 1024 ** 2, 'MiB'] : [bytes / 1024 ** 3, 'GiB'];
+    bytes < 1024 ** 2
+      ? [bytes / 1024, 'KiB']
+      : bytes < 1024 ** 3
+        ? [bytes / 1024 ** 2, 'MiB']
+        : [bytes / 1024 ** 3, 'GiB'];
   return `${value.toFixed(1)} ${unit}`;
 }

@@ -1,6 +1,7 @@
 import { DURATION_UNITS, parseQuantity } from '../src/base/index.js';
 
-const DATE_AND_TIME = /^\d{4}-\d{2}-\d{2}(?:[Tt ]\d{2}:\d{2}(?::\d{2}(?:\.\d{1,9})?)?(?<zone>[Zz]|[+-]\d{2}:?\d{2})?)?$/;
+const DATE_AND_TIME =
+  /^\d{4}-\d{2}-\d{2}(?:[Tt ]\d{2}:\d{2}(?::\d{2}(?:\.\d{1,9})?)?(?<zone>[Zz]|[+-]\d{2}:?\d{2})?)?$/;
 const UNIX_MS = /^\d{1,16}$/;
 
 /**

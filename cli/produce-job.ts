@@ -13,7 +13,10 @@ export interface ProduceJob {
   readonly data: readonly string[] | undefined;
 }
 
-/** Lines that travel as one call. A line larger than LONE_LINE_BYTES has a call of its own: a node that refuses it refuses nothing else. */
+/**
+ * Lines that travel as one call. A line larger than LONE_LINE_BYTES has a call of its own: a node that refuses it
+ * refuses nothing else.
+ */
 const LINES_PER_CALL = 1024;
 const LONE_LINE_BYTES = 32 * 1024;
 
@@ -31,7 +34,8 @@ export async function runProduce(client: FlotillaClient, job: ProduceJob, duplic
   const run = new ProduceRun(client, job);
   const exitCode = await run.run();
   const twice = duplicates();
-  if (twice > 0) warn(`${twice} events were sent again after their outcome had become unknown: they may be there twice`);
+  if (twice > 0)
+    warn(`${twice} events were sent again after their outcome had become unknown: they may be there twice`);
   return exitCode;
 }
 
@@ -153,18 +157,24 @@ class ProduceRun {
 
   private reportInterrupt(): number {
     const rest = this.submitted - this.acknowledged;
-    note(`interrupted: ${this.acknowledged} events are acknowledged${rest === 0 ? '' : `; the outcome of up to ${rest} more is unknown`}`);
+    note(
+      `interrupted: ${this.acknowledged} events are acknowledged${rest === 0 ? '' : `; the outcome of up to ${rest} more is unknown`}`,
+    );
     return EXIT.interrupted;
   }
 
   private where(): string {
-    return this.severalNamespaces ? 'several namespaces' : (this.firstNamespace ?? this.job.namespace ?? 'no namespace');
+    return this.severalNamespaces
+      ? 'several namespaces'
+      : (this.firstNamespace ?? this.job.namespace ?? 'no namespace');
   }
 
   private calls(): Calls {
     const { source, data = [], namespace = '', parentId } = this.job;
     if (source === 'arguments')
-      return fromArguments(data.length === 0 ? [{ namespace, parentId }] : data.map((text) => ({ namespace, parentId, data: text })));
+      return fromArguments(
+        data.length === 0 ? [{ namespace, parentId }] : data.map((text) => ({ namespace, parentId, data: text })),
+      );
     const lines = linesOf(bytesUntil(this.stop.signal), EVENT_LINE_BYTES);
     return source === 'lines'
       ? fromLines(lines, (line) => ({ namespace, parentId, data: line }))

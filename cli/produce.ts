@@ -17,10 +17,17 @@ event is there when its id is printed: on the disks of a majority.`;
 export function produceCommand(): Command {
   const command = clientCommand('produce', 'append events')
     .option('-n, --namespace <namespace>', 'namespace of the events')
-    .addOption(new Option('-d, --data <text>', 'data of an event; repeatable; without it one event without data').argParser(collect))
+    .addOption(
+      new Option('-d, --data <text>', 'data of an event; repeatable; without it one event without data').argParser(
+        collect,
+      ),
+    )
     .option('-P, --parent <id>', 'id of the event that caused these (25 digits, or COUNTER.ACTOR)')
     .option('--stdin', 'one event per line of stdin')
-    .option('--ndjson', 'one event in JSON per line of stdin: namespace, data or dataBase64, parentId, type, contentType, metadata')
+    .option(
+      '--ndjson',
+      'one event in JSON per line of stdin: namespace, data or dataBase64, parentId, type, contentType, metadata',
+    )
     .addHelpText('after', `${ENVIRONMENT_HELP}\n${EXAMPLES}`);
   return command.action(async () => {
     const job = jobOf(new Settings(command));
@@ -58,7 +65,8 @@ function jobOf(settings: Settings): ProduceJob {
   const parent = settings.text('parent');
   if (settings.isFlagGiven('stdin') && settings.isFlagGiven('ndjson'))
     settings.refuse('ndjson', 'it does not go with --stdin: write one of them');
-  if (source !== 'arguments' && settings.isFlagGiven('data')) settings.refuse('data', 'it does not go with --stdin or --ndjson');
+  if (source !== 'arguments' && settings.isFlagGiven('data'))
+    settings.refuse('data', 'it does not go with --stdin or --ndjson');
   if (source === 'ndjson' && parent !== undefined)
     settings.refuse('parent', 'it does not go with --ndjson: write "parentId" into the events');
   if (namespace === undefined && source !== 'ndjson')

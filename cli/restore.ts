@@ -19,7 +19,10 @@ export function restoreCommand(): Command {
     .addOption(new Option('-A, --actor-id <id>', 'its actor id'))
     .addOption(new Option('--advertise <address>', `HOST:PORT that others are told (default: ${DEFAULT_ADDRESS})`))
     .addOption(
-      new Option('--through <point>', 'end with the batch of this event (an id, or a counter), or before the first one after this time'),
+      new Option(
+        '--through <point>',
+        'end with the batch of this event (an id, or a counter), or before the first one after this time',
+      ),
     )
     .addOption(new Option('--verify-only', 'read and check everything, make nothing'))
     .addOption(new Option('--json', 'print one object'))
@@ -41,7 +44,9 @@ Examples:
     );
   return command.action(async (backup: string) => {
     const settings = new Settings(command);
-    process.exitCode = settings.flag('verify-only') ? await verify(backup, settings) : await restore(backup, command, settings);
+    process.exitCode = settings.flag('verify-only')
+      ? await verify(backup, settings)
+      : await restore(backup, command, settings);
   });
 }
 
@@ -70,7 +75,9 @@ async function verify(backup: string, settings: Settings): Promise<number> {
 async function restore(backupDirectory: string, command: Command, settings: Settings): Promise<number> {
   const actor =
     settings.integer('actor-id', 1, LIMITS.actorIdMax) ??
-    command.error("error: option '-A, --actor-id <id>' is missing: say which node is to be made", { exitCode: EXIT.usage });
+    command.error("error: option '-A, --actor-id <id>' is missing: say which node is to be made", {
+      exitCode: EXIT.usage,
+    });
   const address = settings.text('advertise') ?? DEFAULT_ADDRESS;
   const through = settings.text('through');
   const point = through === undefined ? undefined : settings.checked('through', () => pointOf(through, Date.now()));

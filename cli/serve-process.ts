@@ -56,7 +56,10 @@ interface Run {
 
 async function runNode({ logging, stopRequest, starting }: Run): Promise<number> {
   const log = logging.logger('node');
-  const started = await Promise.race([settled(starting), stopRequest.then(() => within(settled(starting), START_GRACE_MS))]);
+  const started = await Promise.race([
+    settled(starting),
+    stopRequest.then(() => within(settled(starting), START_GRACE_MS)),
+  ]);
   if (started === undefined) {
     log.warn({}, 'asked to stop before the node had started');
     return EXIT.success;

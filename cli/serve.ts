@@ -1,7 +1,14 @@
 import { closeSync, openSync, readSync } from 'node:fs';
 import { Command, Option } from 'commander';
 import { LIMITS } from '../src/base/index.js';
-import { environmentName, type Flags, OPTION_NAMES, type OptionName, optionOf, resolveConfig } from '../src/node/config/index.js';
+import {
+  environmentName,
+  type Flags,
+  OPTION_NAMES,
+  type OptionName,
+  optionOf,
+  resolveConfig,
+} from '../src/node/config/index.js';
 import { EXIT } from './output.js';
 import { runServer } from './serve-process.js';
 import { keepYoungGenerationSmall } from './young-generation.js';
@@ -30,8 +37,11 @@ function commanderOption(name: OptionName): Option {
   const { short, argument, repeatable, group, summary, default: shown } = optionOf(name);
   const flags = `${short === undefined ? '' : `-${short}, `}--${name}${argument === undefined ? '' : ` <${argument}>`}`;
   // The defaults are not commander's: it couldn't tell them from a flag, which beats the environment.
-  const option = new Option(flags, shown === undefined ? summary : `${summary} (default: ${shown})`).helpGroup(`${group}:`);
-  if (repeatable) option.argParser((value: string, before: readonly string[] | undefined) => [...(before ?? []), value]);
+  const option = new Option(flags, shown === undefined ? summary : `${summary} (default: ${shown})`).helpGroup(
+    `${group}:`,
+  );
+  if (repeatable)
+    option.argParser((value: string, before: readonly string[] | undefined) => [...(before ?? []), value]);
   return option;
 }
 

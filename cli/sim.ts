@@ -18,7 +18,10 @@ export function simCommand(): Command {
     .description('run the server on simulated disks, networks and clocks, and check what it promises')
     .option('--seed <n>', 'one seed: the same number gives the same history')
     .option('--seeds <a..b>', 'all seeds from a to b (default: 1..10)')
-    .option('--steps <n>', 'events to handle in each, before the faults end and the cluster has to recover (default: 20000)')
+    .option(
+      '--steps <n>',
+      'events to handle in each, before the faults end and the cluster has to recover (default: 20000)',
+    )
     .option('--json', 'print one JSON object per seed')
     .hook('preAction', endWithNpm)
     .addHelpText(
@@ -71,14 +74,16 @@ export async function simulate(
       await print(output, json ? lineOfFailure(error) : `${error.message}\n\n`);
     }
   }
-  if (!json) await print(output, `${progress.summary()}${failures > 0 ? `, ${failures} failed` : ''}\n${tableOf(total)}`);
+  if (!json)
+    await print(output, `${progress.summary()}${failures > 0 ? `, ${failures} failed` : ''}\n${tableOf(total)}`);
   return failures;
 }
 
 function seedsOf(settings: Settings): SeedRange {
   const seed = settings.integer('seed', 0, 2 ** 31 - 1);
   const text = settings.text('seeds');
-  if (seed !== undefined && text !== undefined) return settings.refuse('seeds', 'give either one seed or a range of them');
+  if (seed !== undefined && text !== undefined)
+    return settings.refuse('seeds', 'give either one seed or a range of them');
   if (seed !== undefined) return { first: seed, last: seed };
   const found = /^(\d{1,10})\.\.(\d{1,10})$/.exec(text ?? '1..10');
   const [first, last] = [Number(found?.[1]), Number(found?.[2])];

@@ -11,7 +11,10 @@ export function addDirectoryOptions(command: Command): Command {
     .addOption(new Option('-A, --actor-id <id>', 'which node, where the directory holds several'));
 }
 
-/** The nodes that are meant: the one that is named, else all that are there. A directory without any is a wrong command line. */
+/**
+ * The nodes that are meant: the one that is named, else all that are there. A directory without any is a wrong command
+ * line.
+ */
 export async function nodesMeant(command: Command, settings: Settings): Promise<StoppedNodeAddress[]> {
   const dataDir = settings.text('data-dir') ?? '.flotilla';
   const actor = settings.integer('actor-id', 1, LIMITS.actorIdMax);

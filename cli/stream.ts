@@ -18,7 +18,10 @@ function showCommand(): Command {
   const command = clientCommand('show', 'print what a stream holds and how much of it is kept')
     .argument('[name]', 'the stream (default: that of --stream)')
     .option('--json', 'print one object')
-    .addHelpText('after', `${ENVIRONMENT_HELP}\n\nExamples:\n  $ flotilla stream show\n  $ flotilla stream show -H node2 --json`);
+    .addHelpText(
+      'after',
+      `${ENVIRONMENT_HELP}\n\nExamples:\n  $ flotilla stream show\n  $ flotilla stream show -H node2 --json`,
+    );
   return command.action(async (name: string | undefined) => {
     const info = await withClient(command, name, 'asking for the stream', (client) => client.stream());
     await print(command, info);
@@ -63,7 +66,12 @@ Examples:
 }
 
 /** Undefined where the option is not given. */
-function boundOf(settings: Settings, name: (typeof BOUNDS)[number], units: Units, what: string): number | null | undefined {
+function boundOf(
+  settings: Settings,
+  name: (typeof BOUNDS)[number],
+  units: Units,
+  what: string,
+): number | null | undefined {
   const text = settings.text(name);
   if (text === undefined || text === 'none') return text === undefined ? undefined : null;
   const value = parseQuantity(text, units);

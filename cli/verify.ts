@@ -7,7 +7,9 @@ import { addDirectoryOptions, nodesMeant } from './stopped-node.js';
 
 /** `flotilla verify`: whether all that a stopped node has on disk is what was written. */
 export function verifyCommand(): Command {
-  const command = addDirectoryOptions(new Command('verify').description('read all that a stopped node has on disk, and name every damage'))
+  const command = addDirectoryOptions(
+    new Command('verify').description('read all that a stopped node has on disk, and name every damage'),
+  )
     .addOption(new Option('--json', 'print an array of objects'))
     .addHelpText(
       'after',
@@ -41,17 +43,24 @@ Examples:
 }
 
 function textOf({ path, groups, damages, notes }: Verification): string {
-  const sum = (figure: (group: VerifiedGroup) => number): number => groups.reduce((total, group) => total + figure(group), 0);
+  const sum = (figure: (group: VerifiedGroup) => number): number =>
+    groups.reduce((total, group) => total + figure(group), 0);
   const held = `${groups.length} groups, ${sum(({ segments }) => segments)} segments, ${sum(({ records }) => records)} records, ${sum(({ events }) => events)} events`;
   const remarks = notes.map((note) => `  note: ${note}\n`).join('');
   if (damages.length === 0) return `${path}: sound (${held})\n${remarks}`;
-  const remedies = [...new Set(damages.map(({ remedy }) => remedy))].map((remedy) => `  ${remedy}: ${REMEDIES[remedy]}\n`).join('');
+  const remedies = [...new Set(damages.map(({ remedy }) => remedy))]
+    .map((remedy) => `  ${remedy}: ${REMEDIES[remedy]}\n`)
+    .join('');
   return `${path}: ${damages.length} damages (what could be read: ${held})\n${damages.map(damageText).join('')}${remarks}What to do:\n${remedies}`;
 }
 
 function damageText({ file, records, what, remedy }: Damage): string {
   const which =
-    records === undefined ? '' : records.from === records.to ? ` record ${records.from}:` : ` records ${records.from}-${records.to}:`;
+    records === undefined
+      ? ''
+      : records.from === records.to
+        ? ` record ${records.from}:`
+        : ` records ${records.from}-${records.to}:`;
   return `  ${file}:${which} ${what} [${remedy}]\n`;
 }
 

@@ -2,8 +2,8 @@ import { PerformanceObserver } from 'node:perf_hooks';
 import { getHeapSpaceStatistics, setFlagsFromString } from 'node:v8';
 
 /**
- * V8's young generation is two halves, of up to 16 MiB each by default. It lets buffers pile up in proportion, outside of its heap: what
- * a node holds of batches dies within milliseconds, so that larger halves only cost memory.
+ * V8's young generation is two halves, of up to 16 MiB each by default. It lets buffers pile up in proportion, outside
+ * of its heap: what a node holds of batches dies within milliseconds, so that larger halves only cost memory.
  */
 const HALF_BYTES = 4 * 1024 * 1024;
 

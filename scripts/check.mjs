@@ -15,12 +15,25 @@ const CHECKS = [
   { name: 'types', command: [tool('tsc'), '-p', 'tsconfig.json', '--noEmit'] },
   { name: 'format and lint', command: [tool('biome'), 'check', '--error-on-warnings'], remedy: 'npm run fix' },
   { name: 'pure folders compile without Node', command: [tool('tsc'), '-p', 'tsconfig.pure.json', '--noEmit'] },
-  { name: 'imports keep to the floors', command: [tool('depcruise'), '--config', '.dependency-cruiser.cjs', 'src', 'cli'] },
+  {
+    name: 'imports keep to the floors',
+    command: [tool('depcruise'), '--config', '.dependency-cruiser.cjs', 'src', 'cli'],
+  },
   { name: 'protocol lint', command: [tool('buf'), 'lint'] },
-  { name: 'generated code is current', command: [process.execPath, 'scripts/check-generated.mjs'], remedy: 'npm run generate' },
+  {
+    name: 'generated code is current',
+    command: [process.execPath, 'scripts/check-generated.mjs'],
+    remedy: 'npm run generate',
+  },
   {
     name: 'house rules',
-    command: [process.execPath, 'test/run.mjs', 'test/house/tidy.test.ts', 'test/house/errors.test.ts', 'test/house/deployment.test.ts'],
+    command: [
+      process.execPath,
+      'test/run.mjs',
+      'test/house/tidy.test.ts',
+      'test/house/errors.test.ts',
+      'test/house/deployment.test.ts',
+    ],
   },
 ];
 
@@ -52,7 +65,9 @@ function run([program, ...args]) {
     const chunks = [];
     child.stdout.on('data', (chunk) => chunks.push(chunk));
     child.stderr.on('data', (chunk) => chunks.push(chunk));
-    child.once('error', (error) => resolve({ code: 1, output: `${error.message}: is everything installed? npm run setup` }));
+    child.once('error', (error) =>
+      resolve({ code: 1, output: `${error.message}: is everything installed? npm run setup` }),
+    );
     child.once('close', (code) => resolve({ code, output: Buffer.concat(chunks).toString('utf8') }));
   });
 }

@@ -22,7 +22,9 @@ const lockfile = JSON.parse(readFileSync(path, 'utf8'));
 const added = complete(lockfile.packages);
 if (added.length > 0) {
   // In npm's own order, so that npm does not reorder it.
-  lockfile.packages = Object.fromEntries(Object.entries(lockfile.packages).sort(([one], [other]) => one.localeCompare(other, 'en')));
+  lockfile.packages = Object.fromEntries(
+    Object.entries(lockfile.packages).sort(([one], [other]) => one.localeCompare(other, 'en')),
+  );
   writeFileSync(path, `${JSON.stringify(lockfile, null, 2)}\n`);
 }
 console.log(added.length === 0 ? 'package-lock.json is complete' : `added to package-lock.json: ${added.join(', ')}`);
@@ -31,7 +33,8 @@ function complete(packages) {
   const names = [];
   for (const [parent, entry] of Object.entries(packages)) {
     for (const [name, version] of Object.entries(entry.optionalDependencies ?? {})) {
-      if (packages[`node_modules/${name}`] !== undefined || packages[`${parent}/node_modules/${name}`] !== undefined) continue;
+      if (packages[`node_modules/${name}`] !== undefined || packages[`${parent}/node_modules/${name}`] !== undefined)
+        continue;
       packages[`node_modules/${name}`] = describe(name, version, entry);
       names.push(`${name} ${version}`);
     }
@@ -41,7 +44,8 @@ function complete(packages) {
 
 function describe(name, version, parent) {
   const platform = PLATFORM.exec(name)?.groups;
-  if (platform === undefined) throw new Error(`${name} names no platform: is the registry reachable? npm install writes its entry`);
+  if (platform === undefined)
+    throw new Error(`${name} names no platform: is the registry reachable? npm install writes its entry`);
   return {
     version,
     cpu: [PROCESSORS[platform.cpu] ?? platform.cpu],

@@ -20,7 +20,8 @@ This page is made from \`src/base/errors.ts\` by \`npm run fix\`.
 
 export function errorDocs(): string {
   const rows = Object.entries(ERRORS).map(
-    ([code, row]) => `| \`${code}\` | ${row.grpc} | ${row.http} | ${row.exit} | ${row.retryable ? 'yes' : 'no'} | ${row.meaning} |`,
+    ([code, row]) =>
+      `| \`${code}\` | ${row.grpc} | ${row.http} | ${row.exit} | ${row.retryable ? 'yes' : 'no'} | ${row.meaning} |`,
   );
   return `${INTRODUCTION}
 | code | gRPC | HTTP | exit | retryable | meaning |

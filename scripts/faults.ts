@@ -1,15 +1,21 @@
 /**
  * Usage: npm run faults -- KIND [NODES] [ROUNDS], after `npm run setup`
  *
- *   kill  SIGKILL of one node at a random moment under load, ROUNDS times (default 200); flotilla verify of its folder each time
- *   disk  a small tmpfs that fills under load and is freed, ROUNDS times (default 10), in turn with and without restarts on the full disk,
- *         three in a row, and up to the threshold or up to the last byte. Needs root. NODES: 1, 3, or 3-one: one of three has the small disk
- *   sync  fdatasync and fsync of one node fail from a random moment on, ROUNDS times (default 10). Needs Debian's fiu-utils
- *   slow-sync  every seventh sync of a thread takes 100 to 400 ms longer, for half a minute ROUNDS times (default 10), under load and
- *         with a consumer at each node that tails by a glob; before that, which syncs a receipt waits for. Needs Debian's strace
+ * kill  SIGKILL of one node at a random moment under load, ROUNDS times (default 200); flotilla verify of its folder
+ * each time
+ * disk  a small tmpfs that fills under load and is freed, ROUNDS times (default 10), in turn with and without restarts
+ * on the full disk,
+ * three in a row, and up to the threshold or up to the last byte. Needs root. NODES: 1, 3, or 3-one: one of three has
+ * the small disk
+ * sync  fdatasync and fsync of one node fail from a random moment on, ROUNDS times (default 10). Needs Debian's
+ * fiu-utils
+ * slow-sync  every seventh sync of a thread takes 100 to 400 ms longer, for half a minute ROUNDS times (default 10),
+ * under load and
+ * with a consumer at each node that tails by a glob; before that, which syncs a receipt waits for. Needs Debian's
+ * strace
  *
- * Each ends with what the producers were told held against what every node gives out: nothing acknowledged is lost, nothing is there that
- * was refused, and all nodes' dumps are equal. Prints one JSON object a round.
+ * Each ends with what the producers were told held against what every node gives out: nothing acknowledged is lost,
+ * nothing is there that was refused, and all nodes' dumps are equal. Prints one JSON object a round.
  */
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
@@ -23,7 +29,10 @@ import { RecordedProducers } from '../test/support/recorded-producers.js';
 import { until } from '../test/support/until.js';
 import { slowSync } from './faults/slow-sync.js';
 
-/** Of the small disk, which holds what all the rounds write: where one of three has it, the other two go on taking events while it is full. */
+/**
+ * Of the small disk, which holds what all the rounds write: where one of three has it, the other two go on taking
+ * events while it is full.
+ */
 const TMPFS_BYTES = { '1': 160 * 2 ** 20, '3': 160 * 2 ** 20, '3-one': 2 ** 30 };
 /** What a round leaves free on the small disk before its load begins. */
 const ROUND_BYTES = 8 * 2 ** 20;
@@ -104,7 +113,13 @@ async function settle(producers: RecordedProducers): Promise<void> {
   const dump = await cluster.equalDumps();
   producers.verify(dump);
   const { acknowledged, refused, unknown } = producers;
-  print({ events: dump.length, acknowledged: acknowledged.size, refused: refused.size, unknown: unknown.size, lost: 0 });
+  print({
+    events: dump.length,
+    acknowledged: acknowledged.size,
+    refused: refused.size,
+    unknown: unknown.size,
+    lost: 0,
+  });
 }
 
 function anyNode(): ClusterNode {
@@ -169,7 +184,8 @@ async function disk(_: Cluster, rounds: number): Promise<void> {
         await verifyFolder(node);
         node.start();
       }
-      if (Math.random() < 0.7) await until('they are ready', async () => (await Promise.all(small.map(isReady))).every(Boolean));
+      if (Math.random() < 0.7)
+        await until('they are ready', async () => (await Promise.all(small.map(isReady))).every(Boolean));
     }
     let lastFailure = '';
     const readable = await until(

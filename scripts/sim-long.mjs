@@ -36,7 +36,9 @@ const endMs = beginMs + minutes * 60_000;
 const total = { seeds: 0, steps: 0, violations: 0, figures: new Map() };
 let next = Number(values.from);
 let toldMs = beginMs;
-process.stdout.write(`seeds from ${next} on, ${values.steps} steps each, for ${minutes} minutes on ${availableParallelism()} cores\n`);
+process.stdout.write(
+  `seeds from ${next} on, ${values.steps} steps each, for ${minutes} minutes on ${availableParallelism()} cores\n`,
+);
 await Promise.all(Array.from({ length: availableParallelism() }, worker));
 process.stdout.write(`${told()}\n`);
 for (const [name, count] of total.figures) process.stdout.write(`  ${name.padEnd(20)} ${count}\n`);
@@ -64,7 +66,8 @@ async function simulate(first, last) {
 function count({ steps, step, figures, message }) {
   total.seeds++;
   total.steps += steps ?? step;
-  for (const [name, met] of Object.entries(figures ?? {})) total.figures.set(name, (total.figures.get(name) ?? 0) + met);
+  for (const [name, met] of Object.entries(figures ?? {}))
+    total.figures.set(name, (total.figures.get(name) ?? 0) + met);
   if (message !== undefined) {
     total.violations++;
     process.stdout.write(`${message}\n\n`);

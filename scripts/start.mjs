@@ -1,4 +1,7 @@
-/** `npm start`: makes the checkout ready, then starts the three-node example. One process, so that a signal to npm reaches it. */
+/**
+ * `npm start`: makes the checkout ready, then starts the three-node example. One process, so that a signal to npm
+ * reaches it.
+ */
 import { setup } from './setup.mjs';
 
 try {

@@ -54,7 +54,10 @@ const SLOW = [
   'test/storage/storage.test.ts',
   'test/storage/write-order.test.ts',
 ];
-/** Files of test/cluster that wait for nodes much more than they make them work. Those that take longest come first, so that none is the last one alone. */
+/**
+ * Files of test/cluster that wait for nodes much more than they make them work. Those that take longest come first, so
+ * that none is the last one alone.
+ */
 const PATIENT = [
   'power-cut',
   'recover',
@@ -122,7 +125,9 @@ async function runAll(files, gathered, folder) {
   const busy = files.filter((file) => file === BUSY);
   const others = files.filter((file) => !file.startsWith('test/cluster/') && file !== BUSY);
   const slow = others.filter((file) => !isQuick(file));
-  const together = gathered ? [...gather(folder, 'slow', slow), ...gather(folder, 'quick', others.filter(isQuick))] : others;
+  const together = gathered
+    ? [...gather(folder, 'slow', slow), ...gather(folder, 'quick', others.filter(isQuick))]
+    : others;
   const outcome = { passed: 0, failed: 0, empty: [], withTests: new Set() };
   const reporter = new Spec();
   const shown = Readable.from(
@@ -194,7 +199,8 @@ function chosen(args) {
   if (isSelection(args)) return args[0] === 'unit' ? all.filter(isQuick) : all;
   const paths = args.map((path) => relative(ROOT, resolve(invokedFrom, path)));
   const unknown = paths.find((path) => !all.some((file) => file === path || file.startsWith(`${path}/`)));
-  if (unknown === undefined) return all.filter((file) => paths.some((path) => file === path || file.startsWith(`${path}/`)));
+  if (unknown === undefined)
+    return all.filter((file) => paths.some((path) => file === path || file.startsWith(`${path}/`)));
   fail(`${unknown} is no test file and holds none: give 'unit', 'all', or paths of test/**/*.test.ts`);
   return [];
 }
@@ -207,7 +213,10 @@ function isQuick(file) {
   return !SLOW.some((slow) => file.startsWith(slow));
 }
 
-/** One file for each folder, which imports the folder's; that with the most files first, so that it is not the last one alone. */
+/**
+ * One file for each folder, which imports the folder's; that with the most files first, so that it is not the last one
+ * alone.
+ */
 function gather(folder, speed, files) {
   const byFolder = new Map();
   for (const file of files) {

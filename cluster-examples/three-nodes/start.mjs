@@ -70,7 +70,8 @@ function parse(args) {
   if (!Number.isInteger(portBase) || portBase < 1 || portBase > highest) {
     return refuse(`--port-base ${values['port-base']}: give a port from 1 to ${highest}`);
   }
-  if (!existsSync(join(ROOT, 'dist'))) return refuse('Flotilla is not built yet: run `npm start`, or `npm run setup` first');
+  if (!existsSync(join(ROOT, 'dist')))
+    return refuse('Flotilla is not built yet: run `npm start`, or `npm run setup` first');
   return { portBase, dataDir: resolve(values['data-dir'] ?? join(ROOT, '.flotilla')) };
 }
 
@@ -99,7 +100,9 @@ class Cluster {
   async start() {
     for (const port of this.#ports.flatMap((each) => [each, each + HTTP_OFFSET])) await assertFree(port);
     mkdirSync(join(this.#dataDir, 'logs'), { recursive: true });
-    say(`Starting three nodes on ports ${this.#ports.join(', ')}; data in ${this.#dataDir}, logs in ${join(this.#dataDir, 'logs')}`);
+    say(
+      `Starting three nodes on ports ${this.#ports.join(', ')}; data in ${this.#dataDir}, logs in ${join(this.#dataDir, 'logs')}`,
+    );
     for (const [position, port] of this.#ports.entries()) {
       if (this.stopping !== undefined) return;
       const args = [COMMAND, ...this.#serveArguments(position)];
@@ -127,7 +130,10 @@ class Cluster {
     this.stopping = 'asked';
     this.#stoppedAt = Date.now();
     for (const node of this.#nodes) node.stop();
-    setTimeout(() => this.#kill(`still not stopped after ${STOP_TIMEOUT_MS / 1000} s: ending them`), STOP_TIMEOUT_MS).unref();
+    setTimeout(
+      () => this.#kill(`still not stopped after ${STOP_TIMEOUT_MS / 1000} s: ending them`),
+      STOP_TIMEOUT_MS,
+    ).unref();
   }
 
   async ended() {
@@ -146,7 +152,17 @@ class Cluster {
     const port = this.#ports[position];
     const others = this.#ports.filter((each) => each !== port);
     return [
-      ...['serve', '-d', this.#dataDir, '-p', String(port), '--http-port', String(port + HTTP_OFFSET), '--actor-id', String(position + 1)],
+      ...[
+        'serve',
+        '-d',
+        this.#dataDir,
+        '-p',
+        String(port),
+        '--http-port',
+        String(port + HTTP_OFFSET),
+        '--actor-id',
+        String(position + 1),
+      ],
       ...others.flatMap((other) => ['--peer-addr', `127.0.0.1:${other}`]),
     ];
   }
@@ -216,8 +232,15 @@ async function assertFree(port) {
   const server = createServer();
   await new Promise((free, taken) => {
     server.once('error', (error) => {
-      const advice = 'stop what uses it, or choose other ports with --port-base; beside a running cluster also another --data-dir';
-      taken(new Error(error.code === 'EADDRINUSE' ? `port ${port} is taken: ${advice}` : `port ${port} can't be used (${error.message})`));
+      const advice =
+        'stop what uses it, or choose other ports with --port-base; beside a running cluster also another --data-dir';
+      taken(
+        new Error(
+          error.code === 'EADDRINUSE'
+            ? `port ${port} is taken: ${advice}`
+            : `port ${port} can't be used (${error.message})`,
+        ),
+      );
     });
     server.listen({ port, host: '127.0.0.1', exclusive: true }, free);
   });

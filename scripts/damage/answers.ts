@@ -55,7 +55,8 @@ export class Questions {
   async forwards(known: readonly KnownEvent[], { orRefused = false } = {}): Promise<FlotillaError | undefined> {
     const { items, failure } = await this.read({});
     // While a node starts it may refuse for many reasons.
-    if (orRefused && failure !== undefined) return this.compare('forwards', known.slice(0, items.length), { items, failure: undefined });
+    if (orRefused && failure !== undefined)
+      return this.compare('forwards', known.slice(0, items.length), { items, failure: undefined });
     return this.compare('forwards', known, { items, failure });
   }
 
@@ -74,12 +75,22 @@ export class Questions {
       forwards: this.compare('forwards', known, forwards),
       backwards: this.compare('backwards', known.toReversed(), backwards),
       'by glob': this.compare('by glob', matches, await this.read({ glob: GLOB })),
-      'by glob backwards': this.compare('by glob backwards', matches.toReversed(), await this.read({ glob: GLOB, backwards: true })),
-      'from the middle': this.compare('from the middle', known.slice(known.length >> 1), await this.read({ startAt: middle?.id ?? '' })),
+      'by glob backwards': this.compare(
+        'by glob backwards',
+        matches.toReversed(),
+        await this.read({ glob: GLOB, backwards: true }),
+      ),
+      'from the middle': this.compare(
+        'from the middle',
+        known.slice(known.length >> 1),
+        await this.read({ startAt: middle?.id ?? '' }),
+      ),
       namespaces: await this.namespaces(known, ''),
       'namespaces by glob': await this.namespaces(matches, GLOB),
     };
-    const refused = Object.entries(failures).flatMap(([question, failure]) => (failure === undefined ? [] : [{ question, failure }]));
+    const refused = Object.entries(failures).flatMap(([question, failure]) =>
+      failure === undefined ? [] : [{ question, failure }],
+    );
     return {
       refused: refused.map(({ question }) => question),
       messages: [...new Set(refused.map(({ failure }) => failure.message))],
@@ -94,8 +105,15 @@ export class Questions {
     try {
       for (const event of known) {
         try {
-          const { event: found } = await client.unary('get', { stream: '', id: event.id, incarnation: '' }, { timeoutMs: CALL_TIMEOUT_MS });
-          this.compare(`the event ${event.id}`, [event], { items: found === undefined ? [] : [knownOf(found)], failure: undefined });
+          const { event: found } = await client.unary(
+            'get',
+            { stream: '', id: event.id, incarnation: '' },
+            { timeoutMs: CALL_TIMEOUT_MS },
+          );
+          this.compare(`the event ${event.id}`, [event], {
+            items: found === undefined ? [] : [knownOf(found)],
+            failure: undefined,
+          });
         } catch (error) {
           requireDataLoss(`the event ${event.id}`, error);
           refused.push(event);
@@ -130,7 +148,9 @@ export class Questions {
     try {
       const asked = { stream: '', glob, after: '', limit: 0 };
       for await (const { namespaces } of client.serverStream('listNamespaces', asked, { timeoutMs: CALL_TIMEOUT_MS }))
-        lines.push(...namespaces.map(({ namespace, count, firstId, lastId }) => `${namespace} ${count} ${firstId} ${lastId}`));
+        lines.push(
+          ...namespaces.map(({ namespace, count, firstId, lastId }) => `${namespace} ${count} ${firstId} ${lastId}`),
+        );
     } catch (error) {
       return requireDataLoss(what, error);
     } finally {
@@ -138,28 +158,43 @@ export class Questions {
     }
     const expected = namespacesOf(known);
     if (lines.join('\n') !== expected.join('\n'))
-      throw new WrongAnswer(`${this.address}: ${what}: ${JSON.stringify(lines)} in place of ${JSON.stringify(expected)}`);
+      throw new WrongAnswer(
+        `${this.address}: ${what}: ${JSON.stringify(lines)} in place of ${JSON.stringify(expected)}`,
+      );
     return undefined;
   }
 
   /** Undefined where the answer is whole and right, the failure where it is right as far as it goes. */
-  private compare(what: string, known: readonly KnownEvent[], { items, failure }: Answer<KnownEvent>): FlotillaError | undefined {
+  private compare(
+    what: string,
+    known: readonly KnownEvent[],
+    { items, failure }: Answer<KnownEvent>,
+  ): FlotillaError | undefined {
     for (const [at, event] of items.entries()) {
       const expected = known[at];
-      if (expected === undefined || event.id !== expected.id || event.namespace !== expected.namespace || event.data !== expected.data)
+      if (
+        expected === undefined ||
+        event.id !== expected.id ||
+        event.namespace !== expected.namespace ||
+        event.data !== expected.data
+      )
         throw new WrongAnswer(
           `${this.address}: ${what}: event ${event.id} comes ${at}th, in place of ${expected?.id ?? 'the end'}, or is another`,
         );
     }
     if (failure !== undefined) return requireDataLoss(what, failure);
     if (items.length === known.length) return undefined;
-    throw new WrongAnswer(`${this.address}: ${what}: it ends after ${items.length} of ${known.length} events, and does not say why`);
+    throw new WrongAnswer(
+      `${this.address}: ${what}: it ends after ${items.length} of ${known.length} events, and does not say why`,
+    );
   }
 }
 
 function requireDataLoss(what: string, error: unknown): FlotillaError {
   if (error instanceof FlotillaError && error.code === 'DATA_LOSS') return error;
-  throw error instanceof FlotillaError ? new WrongAnswer(`${what}: refused with ${error.code}: ${error.message}`) : error;
+  throw error instanceof FlotillaError
+    ? new WrongAnswer(`${what}: refused with ${error.code}: ${error.message}`)
+    : error;
 }
 
 function knownOf({ id, namespace, data }: proto.Event): KnownEvent {

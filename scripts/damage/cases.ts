@@ -18,7 +18,10 @@ export interface DamageCase {
   apply(folder: string, older: string): Applied;
 }
 
-/** Kinds of files, by the folder of the stopped node that they are in. Of several the last by name, which is the latest, is taken. */
+/**
+ * Kinds of files, by the folder of the stopped node that they are in. Of several the last by name, which is the latest,
+ * is taken.
+ */
 const KINDS: Readonly<Record<string, readonly [Place, RegExp]>> = {
   identity: ['', /^identity$/],
   'known-members': ['', /^known-members$/],
@@ -58,7 +61,12 @@ function databaseKinds(name: string, place: Place): Record<string, readonly [Pla
   };
 }
 
-const SEGMENT_STATES: Readonly<Record<string, SegmentState>> = { first: 'FIRST', sealed: 'SEALED', open: 'OPEN', ahead: 'AHEAD' };
+const SEGMENT_STATES: Readonly<Record<string, SegmentState>> = {
+  first: 'FIRST',
+  sealed: 'SEALED',
+  open: 'OPEN',
+  ahead: 'AHEAD',
+};
 
 type FileDamage = (path: string, older: string | undefined) => void;
 
@@ -128,7 +136,12 @@ const FOLDERS: Readonly<Record<string, readonly [Place, string]>> = {
   groups: ['', 'groups'],
 };
 
-function fileCase(kind: string, [place, pattern]: readonly [Place, RegExp], what: string, damage: FileDamage): DamageCase {
+function fileCase(
+  kind: string,
+  [place, pattern]: readonly [Place, RegExp],
+  what: string,
+  damage: FileDamage,
+): DamageCase {
   return {
     ...needs(`${kind} ${what}`),
     apply: (folder, older) => {
@@ -151,7 +164,8 @@ function folderCase(kind: string, [place, name]: readonly [Place, string], what:
       return changing(folder, () => {
         const path = join(folder, under, name);
         rmSync(path, { recursive: true });
-        if (what === 'older' && existsSync(join(older, under, name))) cpSync(join(older, under, name), path, { recursive: true });
+        if (what === 'older' && existsSync(join(older, under, name)))
+          cpSync(join(older, under, name), path, { recursive: true });
       });
     },
   };
@@ -202,6 +216,9 @@ export const DAMAGE_CASES: readonly DamageCase[] = [
   ...Object.entries(KINDS).flatMap(([kind, place]) =>
     Object.entries(damagesOf(kind)).map(([what, damage]) => fileCase(kind, place, what, damage)),
   ),
-  ...Object.entries(FOLDERS).flatMap(([kind, place]) => [folderCase(kind, place, 'removed'), folderCase(kind, place, 'older')]),
+  ...Object.entries(FOLDERS).flatMap(([kind, place]) => [
+    folderCase(kind, place, 'removed'),
+    folderCase(kind, place, 'older'),
+  ]),
   WHOLE_FOLDER,
 ];

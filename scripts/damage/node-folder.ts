@@ -3,7 +3,12 @@ import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 
 /** Where the matrix looks in a stopped node's folder: SEALED and the like stand for a segment of that state. */
-export type Place = '' | 'lock' | 'groups/1' | `groups/1/segments/${SegmentState}` | `groups/1/segments/${SegmentState}/db`;
+export type Place =
+  | ''
+  | 'lock'
+  | 'groups/1'
+  | `groups/1/segments/${SegmentState}`
+  | `groups/1/segments/${SegmentState}/db`;
 export type SegmentState = 'FIRST' | 'SEALED' | 'OPEN' | 'AHEAD';
 
 /** Names of a group's segments, oldest first. */
@@ -20,7 +25,10 @@ export function segmentsOf(folder: string): FoundSegments {
   return { begun, ahead: names.filter((name) => !begun.includes(name)).sort()[0] };
 }
 
-/** Undefined where there is none. SEALED is neither the first nor the open one, so that it has a checkpoint which can be made again. */
+/**
+ * Undefined where there is none. SEALED is neither the first nor the open one, so that it has a checkpoint which can be
+ * made again.
+ */
 export function segmentNamed(folder: string, state: SegmentState): string | undefined {
   const { begun, ahead } = segmentsOf(folder);
   if (state === 'AHEAD') return ahead;

@@ -8,7 +8,16 @@ import { Ledger, MORE_THAN_A_SEGMENT } from './producing.js';
 import type { Table } from './table.js';
 import { type Saved, Trial } from './trial.js';
 
-const ARGS = ['--election-timeout', '300ms', '--heartbeat-interval', '30ms', '--segment-bytes', '1MiB', '--max-cache-memory', '1MiB'];
+const ARGS = [
+  '--election-timeout',
+  '300ms',
+  '--heartbeat-interval',
+  '30ms',
+  '--segment-bytes',
+  '1MiB',
+  '--max-cache-memory',
+  '1MiB',
+];
 const EVENTS_AT_FIRST = 500;
 const EVENTS_BETWEEN = 15;
 

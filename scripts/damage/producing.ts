@@ -2,7 +2,9 @@ import { randomBytes } from 'node:crypto';
 import type { FlotillaClient } from '../../src/client/index.js';
 import { counterOf, type KnownEvent } from './answers.js';
 
-/** Of one event: some segments are filled in a moment. Half of them can be compressed to nothing, half of them hardly. */
+/**
+ * Of one event: some segments are filled in a moment. Half of them can be compressed to nothing, half of them hardly.
+ */
 const DATA_BYTES = 8 * 1024;
 const dataOf = (number: number): string =>
   number % 2 === 0 ? 'x'.repeat(DATA_BYTES) : randomBytes(DATA_BYTES).toString('base64').slice(0, DATA_BYTES);

@@ -23,7 +23,9 @@ export class Table {
   add(row: Row): void {
     this.rows.push(row);
     const { name, outcome, note, durationMs } = row;
-    process.stdout.write(`${outcome.padEnd(17)}  ${name}${note === '' ? '' : `: ${note}`}, ${(durationMs / 1000).toFixed(1)} s\n`);
+    process.stdout.write(
+      `${outcome.padEnd(17)}  ${name}${note === '' ? '' : `: ${note}`}, ${(durationMs / 1000).toFixed(1)} s\n`,
+    );
   }
 
   get failed(): boolean {
@@ -35,7 +37,9 @@ export class Table {
     const counts = new Map<Outcome, number>();
     for (const { outcome } of this.rows) counts.set(outcome, (counts.get(outcome) ?? 0) + 1);
     const lines = [...counts].map(([outcome, count]) => `${String(count).padStart(5)}  ${outcome}\n`);
-    const failed = this.rows.filter(({ outcome }) => outcome === 'FAILED').map(({ name, note }) => `FAILED ${name}: ${note}\n`);
+    const failed = this.rows
+      .filter(({ outcome }) => outcome === 'FAILED')
+      .map(({ name, note }) => `FAILED ${name}: ${note}\n`);
     const seconds = Math.round((performance.now() - this.beginMs) / 1000);
     process.stdout.write(`\n${title}: ${this.rows.length} cases in ${seconds} s\n${lines.join('')}${failed.join('')}`);
   }

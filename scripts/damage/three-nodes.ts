@@ -13,7 +13,16 @@ import { instanceOf, segmentNamed, segmentsOf } from './node-folder.js';
 import { Ledger, MORE_THAN_A_SEGMENT } from './producing.js';
 import type { Outcome, Table } from './table.js';
 
-const ARGS = ['--election-timeout', '500ms', '--heartbeat-interval', '50ms', '--segment-bytes', '1MiB', '--max-cache-memory', '1MiB'];
+const ARGS = [
+  '--election-timeout',
+  '500ms',
+  '--heartbeat-interval',
+  '50ms',
+  '--segment-bytes',
+  '1MiB',
+  '--max-cache-memory',
+  '1MiB',
+];
 const EVENTS_AT_FIRST = 500;
 const EVENTS_BETWEEN = 20;
 
@@ -48,7 +57,11 @@ class Round {
 
   private constructor(cluster: Cluster) {
     this.cluster = cluster;
-    this.client = new FlotillaClient({ hosts: cluster.nodes.map(({ address }) => address), onUnknown: 'fail', timeoutMs: 60_000 });
+    this.client = new FlotillaClient({
+      hosts: cluster.nodes.map(({ address }) => address),
+      onUnknown: 'fail',
+      timeoutMs: 60_000,
+    });
     this.ledger = new Ledger(this.client);
   }
 
@@ -142,7 +155,8 @@ class Round {
 
   private async requireSound(node: ClusterNode): Promise<void> {
     const { damages } = await verifyStopped({ dataDir: this.cluster.dataDir, actor: node.actor }, () => undefined);
-    if (damages.length > 0) throw new WrongAnswer(`node ${node.actor} was not whole when it was stopped again: ${JSON.stringify(damages)}`);
+    if (damages.length > 0)
+      throw new WrongAnswer(`node ${node.actor} was not whole when it was stopped again: ${JSON.stringify(damages)}`);
   }
 
   private async requireWhole(node: ClusterNode): Promise<void> {
@@ -203,12 +217,15 @@ class Round {
     const { known } = this.ledger;
     for (const node of asked) {
       const questions = new Questions(node.address, proto.Consistency.LOCAL);
-      const failures = node === damaged ? (await questions.all(known)).messages : [(await questions.forwards(known))?.message];
+      const failures =
+        node === damaged ? (await questions.all(known)).messages : [(await questions.forwards(known))?.message];
       const failure = failures.find((message) => message !== undefined);
-      if (failure !== undefined) throw new WrongAnswer(`node ${node.actor} refuses what it could have from the others: ${failure}`);
+      if (failure !== undefined)
+        throw new WrongAnswer(`node ${node.actor} refuses what it could have from the others: ${failure}`);
     }
     const spread = known.filter((_, at) => at % 40 === 0);
     const refused = await new Questions(damaged.address, proto.Consistency.LOCAL).byId(spread);
-    if (refused.length > 0) throw new WrongAnswer(`node ${damaged.actor} refuses ${refused.length} events by their ids`);
+    if (refused.length > 0)
+      throw new WrongAnswer(`node ${damaged.actor} refuses ${refused.length} events by their ids`);
   }
 }

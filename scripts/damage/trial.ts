@@ -41,9 +41,17 @@ interface Result {
   readonly note: string;
 }
 
-const SETTINGS = { 'election-timeout': '50ms', 'heartbeat-interval': '10ms', 'segment-bytes': '1MiB', 'max-cache-memory': '1MiB' };
+const SETTINGS = {
+  'election-timeout': '50ms',
+  'heartbeat-interval': '10ms',
+  'segment-bytes': '1MiB',
+  'max-cache-memory': '1MiB',
+};
 
-/** One damage on a copy of the only node's folder: the tools look into it, and it is started, in this process, for that is quicker. */
+/**
+ * One damage on a copy of the only node's folder: the tools look into it, and it is started, in this process, for that
+ * is quicker.
+ */
 export class Trial {
   private readonly options: TrialOptions;
   private readonly folder: string;
@@ -65,7 +73,8 @@ export class Trial {
       const applied = one.apply(this.folder, older.path);
       if (applied !== 'damaged') return { outcome: 'no damage', note: applied };
       const damages = await this.verified();
-      for (const { file } of damages) if (file.endsWith('namespaces')) this.damagedIndexes.set(file, readFileSync(file));
+      for (const { file } of damages)
+        if (file.endsWith('namespaces')) this.damagedIndexes.set(file, readFileSync(file));
       const dump = await this.requireRightDump();
       await inspectStopped(this.address);
       const result = await this.started(damages);
@@ -150,8 +159,11 @@ export class Trial {
     const left = await this.verified();
     if (refusal === undefined && left.length > 0)
       throw new WrongAnswer(`all was served, and afterwards it is not sound: ${JSON.stringify(left)}`);
-    if (refusal !== undefined && left.length === 0) throw new WrongAnswer(`it refused "${refusal}", and afterwards it is called sound`);
-    return refusal === undefined ? { outcome: 'served right', note: '' } : { outcome: 'refused a range', note: `\n    ${refusal}` };
+    if (refusal !== undefined && left.length === 0)
+      throw new WrongAnswer(`it refused "${refusal}", and afterwards it is called sound`);
+    return refusal === undefined
+      ? { outcome: 'served right', note: '' }
+      : { outcome: 'refused a range', note: `\n    ${refusal}` };
   }
 
   /** What no reader has met is for the scrub to find, some seconds after the start. */
@@ -168,14 +180,23 @@ export class Trial {
     const resolution = await resolveConfig({ flags, env: {}, readFile: () => '' });
     assert.ok('config' in resolution, JSON.stringify(resolution));
     const { config } = resolution;
-    const logging = createLogging({ levels: config.logLevels, destination: config.logDestination, actor: 1, onDrop: () => undefined });
+    const logging = createLogging({
+      levels: config.logLevels,
+      destination: config.logDestination,
+      actor: 1,
+      onDrop: () => undefined,
+    });
     return await startNode(config, logging, createMetrics());
   }
 
   /** It must name what is damaged and what can be done. */
   private refusalIn(error: unknown): string {
     const isSaid = error instanceof FlotillaError && (error.code === 'DATA_LOSS' || error.code === 'FOREIGN_NODE');
-    if (!isSaid || !error.message.includes(this.folder) || !/flotilla restore|put .*back|restore the folder/.test(error.message))
+    if (
+      !isSaid ||
+      !error.message.includes(this.folder) ||
+      !/flotilla restore|put .*back|restore the folder/.test(error.message)
+    )
       throw error;
     return `${error.code}: ${error.message}`;
   }
@@ -210,11 +231,17 @@ export class Trial {
       );
     const last = known.findLast((event) => refused.has(event));
     assert.ok(last !== undefined);
-    assert.deepEqual(reached, [firstRefused, known.length - 1 - known.indexOf(last)], 'what stands before and behind the damage is served');
+    assert.deepEqual(
+      reached,
+      [firstRefused, known.length - 1 - known.indexOf(last)],
+      'what stands before and behind the damage is served',
+    );
     const failure = await questions.rest(known.slice(known.indexOf(last) + 1));
-    if (failure !== undefined) throw new WrongAnswer(`what follows the last refused event is refused: ${failure.message}`);
+    if (failure !== undefined)
+      throw new WrongAnswer(`what follows the last refused event is refused: ${failure.message}`);
     for (const words of [this.folder, 'records', 'events', 'flotilla verify', 'flotilla restore'])
-      if (!messages.every((text) => text.includes(words))) throw new WrongAnswer(`no "${words}" in ${messages.join('\n')}`);
+      if (!messages.every((text) => text.includes(words)))
+        throw new WrongAnswer(`no "${words}" in ${messages.join('\n')}`);
     return `${refused.size} of ${known.length} events: ${message}`;
   }
 

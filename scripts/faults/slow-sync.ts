@@ -1,6 +1,6 @@
 /**
- * Disks whose syncs take long now and then: Debian's strace delays the sync calls of nodes that run. What is committed by the others'
- * disks is then known to a node long before it is on its own.
+ * Disks whose syncs take long now and then: Debian's strace delays the sync calls of nodes that run. What is committed
+ * by the others' disks is then known to a node long before it is on its own.
  */
 import assert from 'node:assert/strict';
 import { type ChildProcess, spawn } from 'node:child_process';
@@ -25,7 +25,10 @@ const TAILED = 'b';
 const GLOB = `/w/plain/${TAILED}*`;
 const NAMES = ['a', TAILED];
 const WORKERS = 4;
-/** Segments of 1 MiB are then full several times a second: what goes wrong does so while one is sealed and the next begun. */
+/**
+ * Segments of 1 MiB are then full several times a second: what goes wrong does so while one is sealed and the next
+ * begun.
+ */
 const FILLER = { namespace: '/w/filler', data: 'x'.repeat(60_000) };
 /** Longer than any disk here takes for what one event needs, and shorter than any client's patience. */
 const ANSWER_MS = 20_000;
@@ -61,14 +64,21 @@ interface Tracer {
 
 function slowDown(node: ClusterNode, delayMs: number, every: number): Tracer {
   const inject = `inject=${CALLS}:delay_exit=${delayMs * 1000}:when=${every}+${every}`;
-  const tracer = spawn('strace', ['-f', '-p', String(node.pid), '-e', `trace=${CALLS}`, '-e', inject, '-o', '/dev/null'], {
-    stdio: ['ignore', 'ignore', 'pipe'],
-  });
+  const tracer = spawn(
+    'strace',
+    ['-f', '-p', String(node.pid), '-e', `trace=${CALLS}`, '-e', inject, '-o', '/dev/null'],
+    {
+      stdio: ['ignore', 'ignore', 'pipe'],
+    },
+  );
   let said = '';
   tracer.stderr.setEncoding('utf8').on('data', (text: string) => {
     said += text;
   });
-  const attached = until(`strace has node ${node.actor}`, () => /attached/.test(said), { timeoutMs: ANSWER_MS, state: () => said });
+  const attached = until(`strace has node ${node.actor}`, () => /attached/.test(said), {
+    timeoutMs: ANSWER_MS,
+    state: () => said,
+  });
   return { process: tracer, attached, ended: once(tracer, 'close') };
 }
 
@@ -93,7 +103,10 @@ class GlobTail {
   }
 }
 
-/** Rounds of load on nodes with slow syncs, each with a consumer that tails by a glob; then what each consumer got, held against the stream. */
+/**
+ * Rounds of load on nodes with slow syncs, each with a consumer that tails by a glob; then what each consumer got, held
+ * against the stream.
+ */
 export async function slowSync(cluster: Cluster, rounds: number, print: Print): Promise<void> {
   await cluster.start();
   await receiptsAwaitTheSecondSync(cluster, print);
@@ -123,19 +136,29 @@ export async function slowSync(cluster: Cluster, rounds: number, print: Print): 
   print({ events: dump.length, tailed: tails.map(({ ids }) => ids.length), lost: 0 });
 }
 
-/** Every node answers, and every tail and the producers get on, all the time. Returns the longest that an answer took. */
-async function watch(cluster: Cluster, producers: readonly RecordedProducers[], tails: readonly GlobTail[]): Promise<number> {
+/**
+ * Every node answers, and every tail and the producers get on, all the time. Returns the longest that an answer took.
+ */
+async function watch(
+  cluster: Cluster,
+  producers: readonly RecordedProducers[],
+  tails: readonly GlobTail[],
+): Promise<number> {
   let slowest = 0;
   for (const endMs = performance.now() + ROUND_MS; performance.now() < endMs; ) {
     const before = tails.map(({ ids }) => ids.length);
     const beganMs = performance.now();
     for (const node of cluster.nodes) {
       assert.ok(node.running, `node ${node.actor} ended: ${JSON.stringify(node.exit)}`);
-      await until(`node ${node.actor} answers`, async () => (await node.http('/livez'))?.status === 200, { timeoutMs: ANSWER_MS });
+      await until(`node ${node.actor} answers`, async () => (await node.http('/livez'))?.status === 200, {
+        timeoutMs: ANSWER_MS,
+      });
     }
     slowest = Math.max(slowest, performance.now() - beganMs);
     for (const [position, tail] of tails.entries())
-      await until(`the tail at node ${position + 1} gets on`, () => tail.ids.length > (before[position] ?? 0), { timeoutMs: ANSWER_MS });
+      await until(`the tail at node ${position + 1} gets on`, () => tail.ids.length > (before[position] ?? 0), {
+        timeoutMs: ANSWER_MS,
+      });
     await Promise.all(producers.map((each) => each.progress(1)));
     await sleep(200);
   }
@@ -155,7 +178,8 @@ async function withoutFillers(node: ClusterNode): Promise<DumpedEvent[]> {
 function requireAcknowledged(producers: RecordedProducers, dump: readonly DumpedEvent[]): void {
   const data = new Map(dump.map((event) => [event.id, event.data]));
   assert.equal(data.size, dump.length, 'no id is there twice');
-  for (const [sent, { id }] of producers.acknowledged) assert.equal(data.get(id), sent, `${sent} was acknowledged as ${id}`);
+  for (const [sent, { id }] of producers.acknowledged)
+    assert.equal(data.get(id), sent, `${sent} was acknowledged as ${id}`);
   const there = new Set(data.values());
   for (const [sent, error] of producers.refused) assert.ok(!there.has(sent), `${sent} was refused: ${error.message}`);
 }
@@ -168,7 +192,10 @@ async function requireComplete(tails: readonly GlobTail[], dump: readonly Dumped
   }
 }
 
-/** A receipt says that a majority has synced: it waits for the second disk of three, whichever two are slow, and for no third. */
+/**
+ * A receipt says that a majority has synced: it waits for the second disk of three, whichever two are slow, and for no
+ * third.
+ */
 async function receiptsAwaitTheSecondSync(cluster: Cluster, print: Print): Promise<void> {
   const leader = await cluster.leader();
   const followers = await cluster.followers();
@@ -192,7 +219,8 @@ async function receiptsAwaitTheSecondSync(cluster: Cluster, print: Print): Promi
       }
     });
     print({ held: which, tookMs });
-    if (waits) assert.ok(Math.min(...tookMs) >= HELD_MS, `a receipt came before a second disk had the event: ${which} held`);
+    if (waits)
+      assert.ok(Math.min(...tookMs) >= HELD_MS, `a receipt came before a second disk had the event: ${which} held`);
     else assert.ok(Math.max(...tookMs) < HELD_MS, `a receipt waited for a third disk: ${which} held`);
   }
 }

@@ -42,10 +42,14 @@ export async function build(root, children) {
   // Taken before the compiler reads: a file changed meanwhile is built again next time.
   const builtFrom = fingerprint(root);
   const compiler = join(root, 'node_modules', 'typescript', 'bin', 'tsc');
-  const code = await run(process.execPath, [compiler, '-p', join(root, 'tsconfig.build.json'), '--outDir', made, '--noEmitOnError'], {
-    cwd: root,
-    children,
-  });
+  const code = await run(
+    process.execPath,
+    [compiler, '-p', join(root, 'tsconfig.build.json'), '--outDir', made, '--noEmitOnError'],
+    {
+      cwd: root,
+      children,
+    },
+  );
   if (code !== 0) throw new Error('the build failed; the compiler says why above');
   await bundleCommand(root, made);
   writeFileSync(join(made, '.built-from'), builtFrom);
@@ -66,7 +70,9 @@ async function bundleCommand(root, made) {
   const { build: bundle } = await import(pathToFileURL(join(root, 'node_modules', 'esbuild', 'lib', 'main.js')).href);
   await bundle({
     // A thread is a program of its own, found beside the file that starts it.
-    entryPoints: ['cli/main.js', 'src/node/watchdog-thread.js', 'src/api/batch-worker.js'].map((path) => join(made, path)),
+    entryPoints: ['cli/main.js', 'src/node/watchdog-thread.js', 'src/api/batch-worker.js'].map((path) =>
+      join(made, path),
+    ),
     entryNames: '[name]',
     outdir: join(made, 'bin'),
     absWorkingDir: root,
@@ -119,5 +125,7 @@ function filesBelow(root, folder) {
   if (!existsSync(join(root, folder))) return [];
   return readdirSync(join(root, folder), { withFileTypes: true })
     .sort((one, other) => (one.name < other.name ? -1 : 1))
-    .flatMap((entry) => (entry.isDirectory() ? filesBelow(root, `${folder}/${entry.name}`) : [`${folder}/${entry.name}`]));
+    .flatMap((entry) =>
+      entry.isDirectory() ? filesBelow(root, `${folder}/${entry.name}`) : [`${folder}/${entry.name}`],
+    );
 }

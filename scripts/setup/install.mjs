@@ -36,11 +36,16 @@ export function installState(root) {
  */
 export async function install(root, children) {
   const [command, ...first] = npmCommand();
-  const code = await run(command, [...first, 'ci', '--include=dev', '--ignore-scripts', '--no-audit', '--no-fund', '--loglevel=error'], {
-    cwd: root,
-    children,
-  });
-  if (code !== 0) throw new Error('npm ci failed; its messages stand above. Packages are fetched once: is the registry reachable?');
+  const code = await run(
+    command,
+    [...first, 'ci', '--include=dev', '--ignore-scripts', '--no-audit', '--no-fund', '--loglevel=error'],
+    {
+      cwd: root,
+      children,
+    },
+  );
+  if (code !== 0)
+    throw new Error('npm ci failed; its messages stand above. Packages are fetched once: is the registry reachable?');
   mkdirSync(join(root, '.setup'), { recursive: true });
   writeFileSync(stampPath(root), stampFor(root));
 }

@@ -85,7 +85,9 @@ async function acquire(lock, say) {
       if (removeDead(lock)) continue;
     } else if (!told) {
       told = true;
-      say(`waiting for another setup of this folder (process ${owner.processes[0]?.pid} on ${owner.host}; its lock is ${lock})`);
+      say(
+        `waiting for another setup of this folder (process ${owner.processes[0]?.pid} on ${owner.host}; its lock is ${lock})`,
+      );
     }
     await sleep(POLL_MS);
   }

@@ -37,7 +37,8 @@ async function readLog(
   requireIncarnation(replica, incarnation);
   const end = await committedEnd(replica);
   if (after !== undefined) await requireRecord(replica, after, end);
-  const checkpoint = after === undefined ? await checkpointAtBegin(replica, source.storage.group(replica.group)) : NO_CHECKPOINT;
+  const checkpoint =
+    after === undefined ? await checkpointAtBegin(replica, source.storage.group(replica.group)) : NO_CHECKPOINT;
   const started: proto.LogStarted = {
     clusterId: source.clusterId(),
     incarnation: replica.incarnation,
@@ -53,7 +54,12 @@ async function readLog(
   await sendRecords(replica, { after: logIndex(after?.index ?? checkpoint.index), through: end.index }, sink, reader);
 }
 
-async function sendRecords(replica: Replica, range: { after: LogIndex; through: LogIndex }, sink: LogSink, reader: Reader): Promise<void> {
+async function sendRecords(
+  replica: Replica,
+  range: { after: LogIndex; through: LogIndex },
+  sink: LogSink,
+  reader: Reader,
+): Promise<void> {
   for (let next = logIndex(range.after + 1); next <= range.through; ) {
     if (reader.turns.isDue) await reader.turns.next();
     const { count, taken } = await sendSomeRecords(replica, next, range.through, sink, reader);
@@ -85,7 +91,10 @@ async function sendSomeRecords(
 const NO_CHECKPOINT = { index: logIndex(0), bytes: new Uint8Array(0) };
 
 /** What the first record that is served builds on. */
-async function checkpointAtBegin({ begin }: Replica, stored: GroupLog): Promise<{ index: LogIndex; bytes: Uint8Array }> {
+async function checkpointAtBegin(
+  { begin }: Replica,
+  stored: GroupLog,
+): Promise<{ index: LogIndex; bytes: Uint8Array }> {
   // While a snapshot takes the place of the log, the disk still has the old one.
   if (stored.cutPoint(begin.index) !== begin.index)
     throw new FlotillaError('NOT_READY', "this node's log is being replaced: try again, or use another node");
@@ -93,7 +102,11 @@ async function checkpointAtBegin({ begin }: Replica, stored: GroupLog): Promise<
 }
 
 /** The caller's last record must be one of this stream's: what follows it would be another history's. */
-async function requireRecord(replica: Replica, after: proto.LogPosition, { index, confirmed }: CommittedEnd): Promise<void> {
+async function requireRecord(
+  replica: Replica,
+  after: proto.LogPosition,
+  { index, confirmed }: CommittedEnd,
+): Promise<void> {
   const { begin } = replica;
   if (after.index < begin.index) {
     throw new FlotillaError(

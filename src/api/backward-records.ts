@@ -52,8 +52,15 @@ async function readKept(replica: Replica, from: LogIndex, to: LogIndex, maxBytes
   }
 }
 
-/** All records from `from` to `to`; undefined where several do not fit into one chunk, or the oldest were given up meanwhile. */
-async function readWindow(replica: Replica, from: LogIndex, to: LogIndex): Promise<{ records: LogRecord[]; bytes: number } | undefined> {
+/**
+ * All records from `from` to `to`; undefined where several do not fit into one chunk, or the oldest were given up
+ * meanwhile.
+ */
+async function readWindow(
+  replica: Replica,
+  from: LogIndex,
+  to: LogIndex,
+): Promise<{ records: LogRecord[]; bytes: number } | undefined> {
   const records: LogRecord[] = [];
   let bytes = 0;
   // Where the window is partly in memory, it takes two reads.

@@ -1,7 +1,14 @@
 import { Worker } from 'node:worker_threads';
 import { FlotillaError, LIMITS } from '../base/index.js';
 import type { LargeRequest, LargeRequests } from '../rpc/index.js';
-import { type AnyBatchRequest, type BatchResult, carriesBatch, type Refusal, refusedBatch, type WorkerLimits } from './decode-batch.js';
+import {
+  type AnyBatchRequest,
+  type BatchResult,
+  carriesBatch,
+  type Refusal,
+  refusedBatch,
+  type WorkerLimits,
+} from './decode-batch.js';
 
 interface Waiting {
   readonly request: LargeRequest;
@@ -55,7 +62,10 @@ export class BatchThread implements LargeRequests {
 
   private next(): void {
     if (this.closed) {
-      const stopping = new FlotillaError('SHUTTING_DOWN', 'the node is stopping; nothing was proposed: use another node');
+      const stopping = new FlotillaError(
+        'SHUTTING_DOWN',
+        'the node is stopping; nothing was proposed: use another node',
+      );
       for (const { reject } of this.queue.splice(0)) reject(stopping);
       return;
     }
@@ -108,9 +118,13 @@ export class BatchThread implements LargeRequests {
     const waiting = this.current;
     this.current = undefined;
     waiting?.reject(
-      new FlotillaError('MESSAGE_TOO_LARGE', `the batch takes more memory than a node spends on one: send fewer events at a time`, {
-        cause: failure,
-      }),
+      new FlotillaError(
+        'MESSAGE_TOO_LARGE',
+        `the batch takes more memory than a node spends on one: send fewer events at a time`,
+        {
+          cause: failure,
+        },
+      ),
     );
     this.next();
   }

@@ -21,7 +21,8 @@ function answer(job: BatchJob): BatchResult {
   try {
     return decodeBatch(job, limits);
   } catch (error) {
-    if (error instanceof FlotillaError) return { kind: 'refused', refusal: { code: error.code, message: error.message } };
+    if (error instanceof FlotillaError)
+      return { kind: 'refused', refusal: { code: error.code, message: error.message } };
     return { kind: 'failed', message: messageOf(error) };
   }
 }

@@ -7,7 +7,10 @@ export interface CommittedEnd {
   readonly confirmed: boolean;
 }
 
-/** The end of the stream as of now: confirmed where that can be had, else what this node knows. Throws only what is not for want of a leader. */
+/**
+ * The end of the stream as of now: confirmed where that can be had, else what this node knows. Throws only what is not
+ * for want of a leader.
+ */
 export async function committedEnd(replica: Replica): Promise<CommittedEnd> {
   try {
     return { index: await replica.confirmReadIndex(), confirmed: true };

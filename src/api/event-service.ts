@@ -116,7 +116,11 @@ export class EventService {
     }
   }
 
-  private async read(request: proto.ReadRequest, stream: ServerStream<proto.ReadResponse>, call: CallContext): Promise<void> {
+  private async read(
+    request: proto.ReadRequest,
+    stream: ServerStream<proto.ReadResponse>,
+    call: CallContext,
+  ): Promise<void> {
     if (this.stopping !== undefined) throw this.stopping;
     const replica = findStream(this.streams, request.stream);
     const plan = planRead(request, replica);

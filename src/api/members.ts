@@ -19,8 +19,9 @@ export interface MembersView {
  * Takes a node in, as a learner; it is made a voter when it has caught up. A
  * node that is a member already is told so again. One that comes anew because
  * its data was damaged takes the seat of its predecessor, which is removed
- * first: it will never speak again. `predecessor`: that one's instance, where the joiner has proved to be its successor. Rejects as `Replica.changeMembers` does, and
- * with FOREIGN_NODE where its actor id belongs to another data directory.
+ * first: it will never speak again. `predecessor`: that one's instance, where the joiner has proved to be its
+ * successor. Rejects as `Replica.changeMembers` does, and with FOREIGN_NODE where its actor id belongs to another data
+ * directory.
  */
 export async function takeInMember(view: MembersView, joiner: Member, predecessor?: string): Promise<Membership> {
   const replica = leading(view);
@@ -31,7 +32,10 @@ export async function takeInMember(view: MembersView, joiner: Member, predecesso
     await letGo(view, replica, seat);
   }
   if (replica.membership.learners.length >= LIMITS.learners)
-    throw new FlotillaError('MEMBERSHIP_CHANGING', `${LIMITS.learners} nodes that have joined are still catching up; try again`);
+    throw new FlotillaError(
+      'MEMBERSHIP_CHANGING',
+      `${LIMITS.learners} nodes that have joined are still catching up; try again`,
+    );
   return await replica.changeMembers([{ actor: joiner.actor, to: 'learner' }], [joiner]);
 }
 
@@ -43,7 +47,10 @@ export async function takeInMember(view: MembersView, joiner: Member, predecesso
  */
 async function letGo(view: MembersView, replica: Replica, { actor }: Member): Promise<void> {
   if (view.links.get(actor) === 'open')
-    throw new FlotillaError('NOT_READY', `actor ${actor} is still linked as it was before; nothing was changed: try again`);
+    throw new FlotillaError(
+      'NOT_READY',
+      `actor ${actor} is still linked as it was before; nothing was changed: try again`,
+    );
   const { membership } = replica;
   const change = [{ actor, to: 'removed' }] as const;
   const next = changeConfiguration(membership, change);
@@ -77,7 +84,9 @@ export async function transferLeadership(view: MembersView, id: number): Promise
   );
 }
 
-/** Resolves when this node has seen its successor stand, so that it can tell its producers; false where it still leads. */
+/**
+ * Resolves when this node has seen its successor stand, so that it can tell its producers; false where it still leads.
+ */
 export async function handOver(replica: Replica, timeoutMs: number, to?: ActorId): Promise<boolean> {
   const isOver = await replica.handOver(timeoutMs, to);
   if (isOver && replica.leader === undefined) await replica.roleChanged(AbortSignal.timeout(timeoutMs));
@@ -87,8 +96,11 @@ export async function handOver(replica: Replica, timeoutMs: number, to?: ActorId
 function leading({ replica, leaderAddress }: MembersView): Replica {
   if (replica === undefined) throw new FlotillaError('NOT_READY', 'the cluster is still forming; nothing was changed');
   if (replica.role === 'leader') return replica;
-  if (leaderAddress === undefined) throw new FlotillaError('NO_LEADER', 'no leader is known; nothing was changed: try again');
-  throw new FlotillaError('NOT_LEADER', 'this node does not lead; nothing was changed: ask the leader', { leader: leaderAddress });
+  if (leaderAddress === undefined)
+    throw new FlotillaError('NO_LEADER', 'no leader is known; nothing was changed: try again');
+  throw new FlotillaError('NOT_LEADER', 'this node does not lead; nothing was changed: ask the leader', {
+    leader: leaderAddress,
+  });
 }
 
 /** Both before and after the change, a majority must be there to decide. */

@@ -8,14 +8,19 @@ import type { Reading } from './reading.js';
 import { findStream, type Streams } from './streams.js';
 
 /** proto/flotilla/v1/namespace_service.proto. */
-export function namespaceHandlers(streams: Streams, reading: Reading): Handlers<typeof proto.NamespaceServiceDefinition> {
+export function namespaceHandlers(
+  streams: Streams,
+  reading: Reading,
+): Handlers<typeof proto.NamespaceServiceDefinition> {
   return {
     listNamespaces: (request, stream, call) =>
       reading.admit(async () => {
         const replica = findStream(streams, request.stream);
-        if (request.limit < 0) throw new FlotillaError('INVALID_ARGUMENT', `limit: ${request.limit} is negative; 0 means no limit`);
+        if (request.limit < 0)
+          throw new FlotillaError('INVALID_ARGUMENT', `limit: ${request.limit} is negative; 0 means no limit`);
         const glob = compileGlob(request.glob === '' ? DEFAULT_GLOB : request.glob, 'glob');
-        // A node that holds an older log than the others may list what they gave up: what is listed is what a majority has.
+        // A node that holds an older log than the others may list what they gave up: what is listed is what a majority
+        // has.
         await committedEnd(replica);
         await reading.lists.take(1, call.signal);
         try {

@@ -114,7 +114,10 @@ export class ReadChunks {
     if (this.messageBytes >= LIMITS.readResponseBytes) await this.deliver();
   }
 
-  /** Adds events that are all wanted, in the order in which they go out; an undefined one was passed over, which takes time, too. */
+  /**
+   * Adds events that are all wanted, in the order in which they go out; an undefined one was passed over, which takes
+   * time, too.
+   */
   async addSingly(events: Iterable<Event | undefined>): Promise<void> {
     if (this.events.length === 0) await this.deliver();
     let taken = 0;

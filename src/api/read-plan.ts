@@ -27,7 +27,10 @@ export interface ReadPlan {
 /** Checks a request in full before anything is read. */
 export function planRead(request: proto.ReadRequest, replica: Replica): ReadPlan {
   if (!(request.consistency in proto.Consistency)) {
-    throw new FlotillaError('INVALID_ARGUMENT', `consistency: ${request.consistency} is unknown; use 0, 1 (confirmed) or 2 (local)`);
+    throw new FlotillaError(
+      'INVALID_ARGUMENT',
+      `consistency: ${request.consistency} is unknown; use 0, 1 (confirmed) or 2 (local)`,
+    );
   }
   checkCombination(request);
   requireIncarnation(replica, request.incarnation);
@@ -71,7 +74,10 @@ function boundOf(id: string, included: boolean, field: string): EventBound | und
 
 function timeOf(timeMs: number | undefined, field: string): number | undefined {
   if (timeMs === undefined || (timeMs >= 0 && timeMs <= LATEST_TIMESTAMP_MS)) return timeMs;
-  throw new FlotillaError('INVALID_ARGUMENT', `${field}: ${timeMs} is no time; it must be from 0 to ${LATEST_TIMESTAMP_MS} milliseconds`);
+  throw new FlotillaError(
+    'INVALID_ARGUMENT',
+    `${field}: ${timeMs} is no time; it must be from 0 to ${LATEST_TIMESTAMP_MS} milliseconds`,
+  );
 }
 
 function countOf(count: number, field: string): number {

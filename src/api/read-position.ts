@@ -55,13 +55,17 @@ export async function startPosition(replica: Replica, bound: EventBound): Promis
   const first = firstPosition(replica);
   // The last event that was given up: which actor took it in is not known any more, and nothing after it is missing.
   if (!included && id.counter === first.afterCounter) return first;
-  if (id.counter <= first.afterCounter) throw await removed(replica, `${field}: the event ${included ? '' : 'after '}${formatEventId(id)}`);
+  if (id.counter <= first.afterCounter)
+    throw await removed(replica, `${field}: the event ${included ? '' : 'after '}${formatEventId(id)}`);
   const { index } = await requireEvent(replica, bound);
   return { index, afterCounter: counter(included ? id.counter - 1 : id.counter) };
 }
 
 /** The last record that a read which ends with this bound looks at, and the counter that it stays below. */
-export async function endPosition(replica: Replica, bound: EventBound): Promise<{ index: LogIndex; beforeCounter: number }> {
+export async function endPosition(
+  replica: Replica,
+  bound: EventBound,
+): Promise<{ index: LogIndex; beforeCounter: number }> {
   const { id, included, field } = bound;
   if (id.counter <= firstPosition(replica).afterCounter) throw await removed(replica, `${field}: ${formatEventId(id)}`);
   const { index } = await requireEvent(replica, bound);
@@ -72,12 +76,15 @@ export async function endPosition(replica: Replica, bound: EventBound): Promise<
 export async function eventAt(replica: Replica, id: EventId, field: string): Promise<StoredEvent> {
   if (id.counter <= firstPosition(replica).afterCounter) throw await removed(replica, `${field}: ${formatEventId(id)}`);
   const found = await locate(replica, id.counter);
-  if (found === undefined) throw new FlotillaError('NOT_FOUND', `${field}: the stream has no event ${formatEventId(id)}`);
+  if (found === undefined)
+    throw new FlotillaError('NOT_FOUND', `${field}: the stream has no event ${formatEventId(id)}`);
   requireActor(found, id, field);
   return found;
 }
 
-/** That there is no such event is final, so it is said only where a majority has confirmed that this node is not behind. */
+/**
+ * That there is no such event is final, so it is said only where a majority has confirmed that this node is not behind.
+ */
 async function requireEvent(replica: Replica, bound: EventBound): Promise<StoredEvent> {
   const { id, field } = bound;
   let found = await locate(replica, id.counter);
@@ -86,8 +93,12 @@ async function requireEvent(replica: Replica, bound: EventBound): Promise<Stored
     found = await locate(replica, id.counter);
   }
   if (found === undefined) {
-    if (id.counter <= firstPosition(replica).afterCounter) throw await removed(replica, `${field}: ${formatEventId(id)}`);
-    throw new FlotillaError('POSITION_MISMATCH', `${field}: the stream has no event ${formatEventId(id)}; is it the id of another stream?`);
+    if (id.counter <= firstPosition(replica).afterCounter)
+      throw await removed(replica, `${field}: ${formatEventId(id)}`);
+    throw new FlotillaError(
+      'POSITION_MISMATCH',
+      `${field}: the stream has no event ${formatEventId(id)}; is it the id of another stream?`,
+    );
   }
   requireActor(found, id, field);
   return found;
@@ -144,7 +155,8 @@ export async function notOvertaken<Result>({ stream }: Replica, search: () => Pr
     try {
       return await search();
     } catch (error) {
-      const overtaken = error instanceof FlotillaError && error.code === 'POSITION_REMOVED' && stream.first.firstCounter > firstCounter;
+      const overtaken =
+        error instanceof FlotillaError && error.code === 'POSITION_REMOVED' && stream.first.firstCounter > firstCounter;
       if (!overtaken) throw error;
     }
   }

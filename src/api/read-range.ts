@@ -29,7 +29,12 @@ export interface ReadRange {
  * that are events must be events of this stream: a position of another history
  * would silently skip or repeat some.
  */
-export async function resolveRange(replica: Replica, plan: ReadPlan, end: LogIndex, reader: Reader): Promise<ReadRange> {
+export async function resolveRange(
+  replica: Replica,
+  plan: ReadPlan,
+  end: LogIndex,
+  reader: Reader,
+): Promise<ReadRange> {
   const { glob, sinceMs, untilMs } = plan;
   const start = plan.start === undefined ? firstPosition(replica) : await startPosition(replica, plan.start);
   const stop = plan.end === undefined ? undefined : await endPosition(replica, plan.end);
@@ -52,13 +57,14 @@ export async function resolveRange(replica: Replica, plan: ReadPlan, end: LogInd
 }
 
 /**
- * What is there was appended by now, also where log time lies in the future because a clock was wrong: a read that goes on until
- * now, or nearly, has all of it.
+ * What is there was appended by now, also where log time lies in the future because a clock was wrong: a read that goes
+ * on until now, or nearly, has all of it.
  */
 function endsNow({ tail, time }: Replica, untilMs: number): boolean {
   const { timestampMs } = time.stamp() ?? { timestampMs: Number.POSITIVE_INFINITY };
   return (
-    untilMs === Number.POSITIVE_INFINITY || (tail.timeMs > timestampMs + time.toleranceMs && untilMs >= timestampMs - time.toleranceMs)
+    untilMs === Number.POSITIVE_INFINITY ||
+    (tail.timeMs > timestampMs + time.toleranceMs && untilMs >= timestampMs - time.toleranceMs)
   );
 }
 
@@ -95,7 +101,12 @@ async function lastOf(replica: Replica, range: ReadRange, count: number, reader:
   }
 }
 
-async function searchLast(replica: Replica, range: ReadRange, count: number, { signal, turns }: Reader): Promise<ReadRange> {
+async function searchLast(
+  replica: Replica,
+  range: ReadRange,
+  count: number,
+  { signal, turns }: Reader,
+): Promise<ReadRange> {
   let missing = count;
   for await (const record of backwardRecords(replica, range, signal)) {
     for (const batch of batchesIn(range, record).reverse()) {

@@ -38,7 +38,12 @@ export class ReadSession {
     this.reading = options.reading;
     this.turns = this.reading.turnsOf(this.call.signal);
     this.matching = this.replica.byNamespace(this.turns).matching(this.plan.glob);
-    this.chunks = new ReadChunks({ ...options.plan, stream: options.stream, turns: this.turns, onSent: options.onSent });
+    this.chunks = new ReadChunks({
+      ...options.plan,
+      stream: options.stream,
+      turns: this.turns,
+      onSent: options.onSent,
+    });
   }
 
   async run(): Promise<void> {
@@ -46,8 +51,16 @@ export class ReadSession {
     if (this.turns.isDue) await this.turns.next();
     const end = await this.findEnd();
     if (this.turns.isDue) await this.turns.next();
-    const range = await resolveRange(replica, plan, end.index, { signal: call.signal, reading: this.reading, turns: this.turns });
-    await this.chunks.sendStarted({ incarnation: replica.incarnation, endId: await this.endId(end.index), confirmed: end.confirmed });
+    const range = await resolveRange(replica, plan, end.index, {
+      signal: call.signal,
+      reading: this.reading,
+      turns: this.turns,
+    });
+    await this.chunks.sendStarted({
+      incarnation: replica.incarnation,
+      endId: await this.endId(end.index),
+      confirmed: end.confirmed,
+    });
     try {
       await this.send(range);
     } catch (error) {
@@ -70,7 +83,8 @@ export class ReadSession {
   private async findEnd(): Promise<CommittedEnd> {
     const { plan, replica } = this;
     if (await this.isLocalEnough()) return { index: replica.commitIndex, confirmed: false };
-    if (plan.consistency === proto.Consistency.CONFIRMED) return { index: await replica.confirmReadIndex(), confirmed: true };
+    if (plan.consistency === proto.Consistency.CONFIRMED)
+      return { index: await replica.confirmReadIndex(), confirmed: true };
     return await committedEnd(replica);
   }
 
@@ -186,7 +200,12 @@ export class ReadSession {
   /** Packs whose events may lie among each other's go out event by event. */
   private async sendPacks(range: ReadRange, packs: readonly GatheredEvents[]): Promise<void> {
     const [pack] = packs;
-    if (pack !== undefined && packs.length === 1 && pack.firstCounter > range.afterCounter && pack.lastCounter < range.beforeCounter) {
+    if (
+      pack !== undefined &&
+      packs.length === 1 &&
+      pack.firstCounter > range.afterCounter &&
+      pack.lastCounter < range.beforeCounter
+    ) {
       return await this.chunks.addPack(pack);
     }
     await this.chunks.addSingly(eventsOfPacks(range, packs));

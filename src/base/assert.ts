@@ -18,8 +18,8 @@ export function present<T>(value: T | undefined | null, message: string): T {
 }
 
 /**
- * Where a loop that goes through something goes on: behind where it was. One that does not move would hold the event loop, and with it the
- * node, for ever; the process ends instead, and says which.
+ * Where a loop that goes through something goes on: behind where it was. One that does not move would hold the event
+ * loop, and with it the node, for ever; the process ends instead, and says which.
  */
 export function advanced<Position extends number>(from: Position, to: Position, what: string): Position {
   if (to > from) return to;

@@ -26,7 +26,10 @@ export class ByteBudget {
     return this.held;
   }
 
-  /** False where more is held than may be, though everything that is listed has let go; the bytes are held even so, until they are given back. */
+  /**
+   * False where more is held than may be, though everything that is listed has let go; the bytes are held even so,
+   * until they are given back.
+   */
   take(bytes: number): boolean {
     this.held += bytes;
     // Here before the parent: who holds too much of a part lets go before others of the whole do.

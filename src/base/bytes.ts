@@ -19,7 +19,10 @@ export function readUint64(view: DataView, offset: number): number {
   return view.getUint32(offset, true) + view.getUint32(offset + 4, true) * TWO_POW_32;
 }
 
-/** Text that consists of ASCII alone, such as JSON of numbers and names of ours, where nothing else is at hand to encode it. */
+/**
+ * Text that consists of ASCII alone, such as JSON of numbers and names of ours, where nothing else is at hand to encode
+ * it.
+ */
 export function asciiBytes(text: string): Uint8Array {
   const bytes = new Uint8Array(text.length);
   for (let at = 0; at < text.length; at++) {
@@ -33,7 +36,8 @@ export function asciiBytes(text: string): Uint8Array {
 /** The inverse of {@link asciiBytes}. */
 export function asciiText(bytes: Uint8Array): string {
   let text = '';
-  for (let from = 0; from < bytes.length; from += ASCII_CHUNK) text += String.fromCharCode(...bytes.subarray(from, from + ASCII_CHUNK));
+  for (let from = 0; from < bytes.length; from += ASCII_CHUNK)
+    text += String.fromCharCode(...bytes.subarray(from, from + ASCII_CHUNK));
   return text;
 }
 

@@ -105,7 +105,13 @@ export const ERRORS = {
     retryable: false,
     meaning: 'The producer has other events in the stream under this sequence; these were not appended.',
   },
-  SHUTTING_DOWN: { grpc: 'UNAVAILABLE', http: 503, exit: 1, retryable: true, meaning: 'The node is stopping. Certainly not proposed.' },
+  SHUTTING_DOWN: {
+    grpc: 'UNAVAILABLE',
+    http: 503,
+    exit: 1,
+    retryable: true,
+    meaning: 'The node is stopping. Certainly not proposed.',
+  },
   NOT_READY: {
     grpc: 'UNAVAILABLE',
     http: 503,
@@ -125,7 +131,8 @@ export const ERRORS = {
     http: 504,
     exit: 4,
     retryable: false,
-    meaning: 'The batch was proposed, or sent, and what became of it is not known: it may have been appended, or may still be.',
+    meaning:
+      'The batch was proposed, or sent, and what became of it is not known: it may have been appended, or may still be.',
   },
   DEADLINE_EXCEEDED: {
     grpc: 'DEADLINE_EXCEEDED',
@@ -160,7 +167,8 @@ export const ERRORS = {
     http: 409,
     exit: 1,
     retryable: false,
-    meaning: 'A node runs a version of Flotilla that is too old for this; the message says which. No state was changed.',
+    meaning:
+      'A node runs a version of Flotilla that is too old for this; the message says which. No state was changed.',
   },
   CANCELLED: { grpc: 'CANCELLED', http: 499, exit: 1, retryable: false, meaning: 'The caller went away.' },
   INTERNAL: {

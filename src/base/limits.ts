@@ -30,7 +30,10 @@ export const LIMITS = {
   requestFields: 65_536,
   /** … and of one that has events; more than the largest batch of the fullest events has. */
   batchRequestFields: 2_097_152,
-  /** With more fields than this, or more bytes of a body, a batch goes through a thread of its own: here it would hold everything else up. */
+  /**
+   * With more fields than this, or more bytes of a body, a batch goes through a thread of its own: here it would hold
+   * everything else up.
+   */
   inlineRequestFields: 8192,
   inlineBodyBytes: 512 * KiB,
   /** The heap of that thread; what the largest batch takes there is some 200 MiB … */
@@ -48,8 +51,12 @@ export const LIMITS = {
   /** One append message between nodes carries records up to this size (or one larger record). */
   appendMessageBytes: 1 * MiB,
 
-  // Producers with memory: these four are part of a stream's replicated state, so another value needs another version of it
-  /** A stream remembers so many of them; beyond it the one that has been silent longest is forgotten, one without a name first … */
+  // Producers with memory: these four are part of a stream's replicated state, so another value needs another version
+  // of it
+  /**
+   * A stream remembers so many of them; beyond it the one that has been silent longest is forgotten, one without a name
+   * first …
+   */
   producers: 512,
   /** … or one that has been silent for so long, by log time. */
   producerIdleMs: 7 * 24 * 60 * 60 * 1000,
@@ -98,7 +105,10 @@ export const LIMITS = {
   namespaceLists: 16,
   /** … and the names that one of them counts at a time, see talliedNamespaces. */
   talliedNamespaceBytes: 4 * MiB,
-  /** One read response message ends with the batch that reaches this: its buffers, twice that, are few and small enough for the C library to give back. */
+  /**
+   * One read response message ends with the batch that reaches this: its buffers, twice that, are few and small enough
+   * for the C library to give back.
+   */
   readResponseBytes: 128 * KiB,
 
   // What may wait in a client
@@ -121,7 +131,10 @@ export const LIMITS = {
   importedStretches: 262_144,
 
   // What comes in
-  /** What a node holds of requests: arriving, waiting for a handler, and of calls with one message until they are answered … */
+  /**
+   * What a node holds of requests: arriving, waiting for a handler, and of calls with one message until they are
+   * answered …
+   */
   inboundBytes: 128 * MiB,
   /** … from one address … */
   inboundBytesPerAddress: 96 * MiB,
@@ -163,13 +176,22 @@ export const LIMITS = {
   reconnectBackoffMs: 50,
   reconnectBackoffMsMax: 500,
   peerAddresses: 64,
-  /** Members taken in that a membership vouches for: a node that was away while more than these were does not find back by itself. */
+  /**
+   * Members taken in that a membership vouches for: a node that was away while more than these were does not find back
+   * by itself.
+   */
   vouchers: 64,
   /** Members that have not caught up yet; further nodes wait for their turn. */
   learners: 16,
-  /** A message of a term so far ahead is refused: nobody holds four thousand million elections, and terms must not run out. */
+  /**
+   * A message of a term so far ahead is refused: nobody holds four thousand million elections, and terms must not run
+   * out.
+   */
   termsAhead: 2 ** 32,
-  /** Small messages to one peer that its connection has not yet taken; further ones are dropped, as a lost packet would be. */
+  /**
+   * Small messages to one peer that its connection has not yet taken; further ones are dropped, as a lost packet would
+   * be.
+   */
   peerControlBytes: 1 * MiB,
   /** The same for appends and forwarded batches. */
   peerBulkBytes: 32 * MiB,
@@ -181,7 +203,10 @@ export const LIMITS = {
   // Storage
   /** Default of --segment-bytes … */
   segmentBytes: 64 * MiB,
-  /** … which is no more than this part of --max-cache-memory: LevelDB holds what is written in memory, and maps what is read. */
+  /**
+   * … which is no more than this part of --max-cache-memory: LevelDB holds what is written in memory, and maps what is
+   * read.
+   */
   segmentsPerCache: 8,
   segmentBytesMin: 1 * MiB,
   segmentBytesMax: 1024 * MiB,
@@ -192,7 +217,10 @@ export const LIMITS = {
   segmentsPerDisk: 32,
   /** Default of --max-cache-memory: the hot tail kept in memory. */
   cacheBytes: 64 * MiB,
-  /** A part of it, at most three quarters: what left the tail and V8 has not collected yet; it lets about as much pile up. */
+  /**
+   * A part of it, at most three quarters: what left the tail and V8 has not collected yet; it lets about as much pile
+   * up.
+   */
   uncollectedBytes: 48 * MiB,
   cacheBytesMin: 1 * MiB,
   cacheBytesMax: 64 * 1024 * MiB,
@@ -206,7 +234,10 @@ export const LIMITS = {
   snapshotBytes: 256 * MiB,
   /** … and one piece of it. */
   snapshotChunkBytes: 512 * KiB,
-  /** A namespace with at most so many bytes in a run of records is copied into the namespace index, whatever records it stands in. */
+  /**
+   * A namespace with at most so many bytes in a run of records is copied into the namespace index, whatever records it
+   * stands in.
+   */
   copiedNamespaceBytes: 256 * KiB,
   /** Sealed segments whose LevelDB is held open for readers, over all groups of a node. */
   openColdSegments: 2,
@@ -222,7 +253,10 @@ export const LIMITS = {
   roomToRunBytes: 512 * KiB,
   /** Damages of one segment that `flotilla verify` names. */
   reportedDamages: 1000,
-  /** A glob's namespaces are looked up in as much of one segment's index; where more of it may match, the segment is read as it is. */
+  /**
+   * A glob's namespaces are looked up in as much of one segment's index; where more of it may match, the segment is
+   * read as it is.
+   */
   namespaceLookupBytes: 2 * MiB,
   /** Data that was found damaged and set aside: so many folders of it are kept. */
   damagedFolders: 1,
@@ -235,7 +269,10 @@ export const LIMITS = {
   scrubReadBytes: 256 * KiB,
   /** One file of a backup, or one larger record; a backup holds as much in memory. */
   backupFileBytes: 32 * MiB,
-  /** Namespaces of records without an index that are counted at a time; where there are more, the records are read again. */
+  /**
+   * Namespaces of records without an index that are counted at a time; where there are more, the records are read
+   * again.
+   */
   talliedNamespaces: 65536,
   /** One message of a list of namespaces. */
   listedNamespaces: 1024,
@@ -319,9 +356,15 @@ export const LIMITS = {
   clockReadingMs: 10_000,
   /** … while it gets less certain by this part of its age: far more than two quartzes part by. */
   clockDriftRate: 0.001,
-  /** Clocks that are further apart do not agree: far above what a machine is off whose time is kept, far below any age that is worth a bound. */
+  /**
+   * Clocks that are further apart do not agree: far above what a machine is off whose time is kept, far below any age
+   * that is worth a bound.
+   */
   clockToleranceMs: 10_000,
-  /** How long, at most, a clock that nothing confirms has to go steadily before events are given up by it, or log time set back. */
+  /**
+   * How long, at most, a clock that nothing confirms has to go steadily before events are given up by it, or log time
+   * set back.
+   */
   clockTrustMs: 3_600_000,
   /** Questions to one peer without an answer that are remembered. */
   clockQuestions: 8,
@@ -349,5 +392,8 @@ export const LIMITS = {
 
 /** How large segments are where nobody says it. */
 export function defaultSegmentBytes(cacheBytes: number = LIMITS.cacheBytes): number {
-  return Math.max(LIMITS.segmentBytesMin, Math.min(LIMITS.segmentBytes, Math.floor(cacheBytes / LIMITS.segmentsPerCache)));
+  return Math.max(
+    LIMITS.segmentBytesMin,
+    Math.min(LIMITS.segmentBytes, Math.floor(cacheBytes / LIMITS.segmentsPerCache)),
+  );
 }

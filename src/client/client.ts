@@ -24,7 +24,10 @@ import { RpcProduceLink } from './rpc-produce-link.js';
 import { type StreamChanges, type StreamInfo, streamChangesToProto, streamInfoFrom } from './stream-info.js';
 
 export interface ClientOptions {
-  /** Any members of the cluster, as HOST[:PORT] or a comma list; the others are learned from them. Default: `localhost:3000`. */
+  /**
+   * Any members of the cluster, as HOST[:PORT] or a comma list; the others are learned from them. Default:
+   * `localhost:3000`.
+   */
   readonly hosts?: string | readonly string[] | undefined;
   /** Default: `default`, the stream that always exists. */
   readonly stream?: string | undefined;
@@ -167,17 +170,23 @@ export class FlotillaClient implements AsyncDisposable {
     return this.batches(options);
   }
 
-  /** One event by its id (25 digits, or `counter.actor`). Rejects with NOT_FOUND where the stream has none of that id. */
+  /**
+   * One event by its id (25 digits, or `counter.actor`). Rejects with NOT_FOUND where the stream has none of that id.
+   */
   async get(id: string): Promise<Event> {
     return await getEvent(this.readerContext(), id, this.closing.signal);
   }
 
   /** Copies the log as it is stored, up to what is committed: what a backup consists of. Fails like {@link read}. */
   readLog(options: LogOptions = {}): AsyncGenerator<LogPart, void, undefined> {
-    return withSignals([this.closing.signal, options.signal], (signal) => readLog(this.readerContext(), options, signal));
+    return withSignals([this.closing.signal, options.signal], (signal) =>
+      readLog(this.readerContext(), options, signal),
+    );
   }
 
-  /** The namespaces that a glob matches, ascending by bytes, with what the stream holds of each; as one node knows it. */
+  /**
+   * The namespaces that a glob matches, ascending by bytes, with what the stream holds of each; as one node knows it.
+   */
   namespaces(glob?: string, options: NamespacesOptions = {}): AsyncGenerator<NamespaceSummary, void, undefined> {
     return withSignals([this.closing.signal, options.signal], (signal) =>
       listNamespaces(this.readerContext(), glob, { ...options, signal }),
@@ -279,7 +288,9 @@ export class FlotillaClient implements AsyncDisposable {
   }
 
   private batches(options: ReadOptions, stop?: AbortSignal): AsyncGenerator<Event[], void, undefined> {
-    return withSignals([this.closing.signal, options.signal, stop], (signal) => readBatches(this.readerContext(), options, signal));
+    return withSignals([this.closing.signal, options.signal, stop], (signal) =>
+      readBatches(this.readerContext(), options, signal),
+    );
   }
 
   private readerContext(): ReaderContext {
@@ -318,7 +329,11 @@ export class FlotillaClient implements AsyncDisposable {
         const timeoutMs = Math.max(1, giveUpMs - performance.now());
         return await ask(client, { timeoutMs, signal: this.closing.signal });
       } catch (error) {
-        const again = error instanceof FlotillaError && error.retryable && performance.now() < giveUpMs && !this.closing.signal.aborted;
+        const again =
+          error instanceof FlotillaError &&
+          error.retryable &&
+          performance.now() < giveUpMs &&
+          !this.closing.signal.aborted;
         if (!again) throw error;
         address = error.leader ?? this.hosts.after(address);
       } finally {
@@ -331,7 +346,10 @@ export class FlotillaClient implements AsyncDisposable {
   private async getStatus(address: string, request: proto.GetStatusRequest): Promise<proto.GetStatusResponse> {
     const client = new RpcClient(proto.ClusterServiceDefinition, address);
     try {
-      return await client.unary('getStatus', request, { timeoutMs: LIMITS.clientConnectAttemptMs, signal: this.closing.signal });
+      return await client.unary('getStatus', request, {
+        timeoutMs: LIMITS.clientConnectAttemptMs,
+        signal: this.closing.signal,
+      });
     } finally {
       client.close();
     }

@@ -1,7 +1,10 @@
 import { type FlotillaError, LIMITS } from '../base/index.js';
 
 /** How soon a node that is paused, or no longer connected, is noticed. */
-export const KEEPALIVE = { keepaliveTimeMs: LIMITS.clientKeepaliveTimeMs, keepaliveTimeoutMs: LIMITS.clientKeepaliveTimeoutMs } as const;
+export const KEEPALIVE = {
+  keepaliveTimeMs: LIMITS.clientKeepaliveTimeMs,
+  keepaliveTimeoutMs: LIMITS.clientKeepaliveTimeoutMs,
+} as const;
 
 /** The parts of an rpc client and of a call just made that tell how connecting went. */
 interface Connecting {

@@ -5,7 +5,9 @@ import { checkNewEvent, type EventLimits, type NewEvent, parseEventId } from '..
 export interface EventInput {
   /** 1 to 1,024 bytes, no control characters; a path such as `/orders/42` by convention. */
   readonly namespace: string;
-  /** Text is encoded as UTF-8. None: an event without data. The client keeps the bytes, not a copy, until the receipt. */
+  /**
+   * Text is encoded as UTF-8. None: an event without data. The client keeps the bytes, not a copy, until the receipt.
+   */
   readonly data?: string | Uint8Array | undefined;
   /** Id of the event that caused this one: 25 digits, or `counter.actor`. */
   readonly parentId?: string | undefined;
@@ -22,7 +24,9 @@ const COLUMN_BYTES = 16;
 
 const NO_DATA = new Uint8Array(0);
 
-/** Checks an event and makes it ready to be encoded. Throws INVALID_ARGUMENT or MESSAGE_TOO_LARGE, which name `field`. */
+/**
+ * Checks an event and makes it ready to be encoded. Throws INVALID_ARGUMENT or MESSAGE_TOO_LARGE, which name `field`.
+ */
 export function toNewEvent(input: EventInput, limits: EventLimits, field: string): NewEvent {
   checkInput(input, field);
   const event: NewEvent = {
@@ -55,7 +59,12 @@ export function toNewEvents(inputs: readonly EventInput[], limits: EventLimits):
 
 /** About what an event takes up in an encoded batch. */
 export function encodedBytes(event: NewEvent): number {
-  let bytes = COLUMN_BYTES + event.namespace.length + event.data.byteLength + (event.type?.length ?? 0) + (event.contentType?.length ?? 0);
+  let bytes =
+    COLUMN_BYTES +
+    event.namespace.length +
+    event.data.byteLength +
+    (event.type?.length ?? 0) +
+    (event.contentType?.length ?? 0);
   if (event.metadata === undefined) return bytes;
   for (const [key, value] of event.metadata) bytes += key.length + value.length;
   return bytes;
@@ -80,7 +89,8 @@ export function checkCallSize(count: number, bytes: number): void {
 
 /** Programs without types hand in anything: what would throw an error that is none of ours is refused first. */
 function checkInput(input: unknown, field: string): void {
-  if (typeof input !== 'object' || input === null) throw new FlotillaError('INVALID_ARGUMENT', `${field}: it must be an object`);
+  if (typeof input !== 'object' || input === null)
+    throw new FlotillaError('INVALID_ARGUMENT', `${field}: it must be an object`);
   const { parentId, metadata }: { readonly parentId?: unknown; readonly metadata?: unknown } = input;
   if (parentId !== undefined) checkText(parentId, field, 'parentId');
   if (metadata !== undefined && (typeof metadata !== 'object' || metadata === null))
@@ -94,7 +104,8 @@ function checkTypes(event: NewEvent, field: string): void {
   if (event.contentType !== undefined) checkText(event.contentType, field, 'contentType');
   if (event.metadata === undefined) return;
   for (const value of event.metadata.values()) {
-    if (typeof value !== 'string') throw new FlotillaError('INVALID_ARGUMENT', `${field}.metadata: every value must be a string`);
+    if (typeof value !== 'string')
+      throw new FlotillaError('INVALID_ARGUMENT', `${field}.metadata: every value must be a string`);
   }
 }
 
@@ -105,7 +116,8 @@ function checkText(value: unknown, field: string, part: string): void {
 function dataOf(data: unknown, field: string): Uint8Array {
   if (data === undefined) return NO_DATA;
   if (data instanceof Uint8Array) return data;
-  if (typeof data !== 'string') throw new FlotillaError('INVALID_ARGUMENT', `${field}.data: it must be a string or a Uint8Array`);
+  if (typeof data !== 'string')
+    throw new FlotillaError('INVALID_ARGUMENT', `${field}.data: it must be a string or a Uint8Array`);
   if (/\p{Surrogate}/u.test(data))
     throw new FlotillaError('INVALID_ARGUMENT', `${field}.data: it holds a lone surrogate, which is not Unicode text`);
   return Buffer.from(data, 'utf8');

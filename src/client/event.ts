@@ -113,7 +113,9 @@ export class PlainEvents implements EventSource {
   }
 
   toEvents(): Event[] {
-    return this.events.map((event, position) => new Event(this, position, event.id.counter, event.id.actor, event.timestampMs));
+    return this.events.map(
+      (event, position) => new Event(this, position, event.id.counter, event.id.actor, event.timestampMs),
+    );
   }
 
   namespaceOf(position: number): string {

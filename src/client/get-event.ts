@@ -15,14 +15,20 @@ export async function getEvent(context: ReaderContext, text: string, signal: Abo
     try {
       return await askFor(id, address, context, signal);
     } catch (error) {
-      failure = error instanceof FlotillaError ? error : new FlotillaError('INTERNAL', messageOf(error), { cause: error });
+      failure =
+        error instanceof FlotillaError ? error : new FlotillaError('INTERNAL', messageOf(error), { cause: error });
     }
     if (signal.aborted) throw new FlotillaError('CANCELLED', 'the client was closed');
     await sleep(patience.pauseAfter(failure, false), signal);
   }
 }
 
-async function askFor(id: string, address: string, { stream, timeoutMs, onConnected }: ReaderContext, signal: AbortSignal): Promise<Event> {
+async function askFor(
+  id: string,
+  address: string,
+  { stream, timeoutMs, onConnected }: ReaderContext,
+  signal: AbortSignal,
+): Promise<Event> {
   const client = new RpcClient(proto.EventServiceDefinition, address);
   try {
     const { event } = await client.unary('get', { stream, id, incarnation: '' }, { timeoutMs, signal });

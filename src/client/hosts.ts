@@ -15,9 +15,13 @@ export class Hosts {
   constructor(hosts: string | readonly string[]) {
     const list = typeof hosts === 'string' ? hosts.split(',') : hosts;
     this.addresses = [...new Set(list.map((host) => parseHost(host)))];
-    if (this.addresses.length === 0) throw new FlotillaError('INVALID_ARGUMENT', 'hosts: no host is given; name one as HOST[:PORT]');
+    if (this.addresses.length === 0)
+      throw new FlotillaError('INVALID_ARGUMENT', 'hosts: no host is given; name one as HOST[:PORT]');
     if (this.addresses.length > LIMITS.clientHosts) {
-      throw new FlotillaError('INVALID_ARGUMENT', `hosts: ${this.addresses.length} hosts are more than ${LIMITS.clientHosts}`);
+      throw new FlotillaError(
+        'INVALID_ARGUMENT',
+        `hosts: ${this.addresses.length} hosts are more than ${LIMITS.clientHosts}`,
+      );
     }
   }
 
@@ -70,7 +74,9 @@ export function parseHost(text: string, defaultPort: number = DEFAULT_PORT): str
   const port = colon < 0 ? String(defaultPort) : trimmed.slice(colon + 1);
   if (port.includes(':')) throw refused('an IPv6 address needs brackets');
   if (host === '' || host === '[]') throw refused('the host is missing');
-  if (!/^[0-9]{1,5}$/.test(port) || Number(port) < 1 || Number(port) > 65535) throw refused('the port is not a number from 1 to 65535');
-  if (!/^(\[[0-9A-Fa-f:.%]+\]|[A-Za-z0-9._-]+)$/.test(host)) throw refused('the host has characters that no host name has');
+  if (!/^[0-9]{1,5}$/.test(port) || Number(port) < 1 || Number(port) > 65535)
+    throw refused('the port is not a number from 1 to 65535');
+  if (!/^(\[[0-9A-Fa-f:.%]+\]|[A-Za-z0-9._-]+)$/.test(host))
+    throw refused('the host has characters that no host name has');
   return `${host}:${Number(port)}`;
 }

@@ -36,7 +36,13 @@ interface Unsettled {
 }
 
 /** Failures that leave open whether the stream has taken what was asked for. */
-const UNKNOWN: ReadonlySet<string> = new Set(['OUTCOME_UNKNOWN', 'DEADLINE_EXCEEDED', 'CANCELLED', 'INTERNAL', 'DATA_LOSS']);
+const UNKNOWN: ReadonlySet<string> = new Set([
+  'OUTCOME_UNKNOWN',
+  'DEADLINE_EXCEEDED',
+  'CANCELLED',
+  'INTERNAL',
+  'DATA_LOSS',
+]);
 
 /**
  * Appends batches that are in the stream once, however often they had to be
@@ -123,7 +129,9 @@ export class IdempotentProducer {
     }
   }
 
-  /** Takes nothing more in, waits until every call has its answer, and disconnects. The stream goes on remembering it. */
+  /**
+   * Takes nothing more in, waits until every call has its answer, and disconnects. The stream goes on remembering it.
+   */
   async close(): Promise<void> {
     this.closed = true;
     await this.last;
@@ -144,7 +152,10 @@ export class IdempotentProducer {
       events.reduce((sum, event) => sum + encodedBytes(event), 0),
     );
     const body = packBody(events);
-    if (this.waitingCalls >= LIMITS.producerCallsWaiting || this.waitingBytes + body.body.byteLength > LIMITS.clientPendingBytes)
+    if (
+      this.waitingCalls >= LIMITS.producerCallsWaiting ||
+      this.waitingBytes + body.body.byteLength > LIMITS.clientPendingBytes
+    )
       throw new FlotillaError(
         'TOO_MANY_REQUESTS',
         `${this.waitingCalls} batches of this producer, ${this.waitingBytes} bytes, wait for their turn; await some`,
@@ -167,13 +178,21 @@ export class IdempotentProducer {
         'the outcome of the batch before this one is unknown; this one was not sent: settle that one first',
       );
     if (performance.now() >= giveUpMs)
-      throw new FlotillaError('TOO_MANY_REQUESTS', 'the batches before this one took all of its time; this one was not sent');
+      throw new FlotillaError(
+        'TOO_MANY_REQUESTS',
+        'the batches before this one took all of its time; this one was not sent',
+      );
     const { producerId, epoch, lastSequence, incarnation } = this.opened;
     const sequence = lastSequence + 1;
     const { unsettled } = this;
     const { count, checksum } = body;
     const packed = { body: body.body, count, checksum };
-    const request = { stream: this.context.stream, events: [], packed, producer: { producerId, epoch, sequence, incarnation } };
+    const request = {
+      stream: this.context.stream,
+      events: [],
+      packed,
+      producer: { producerId, epoch, sequence, incarnation },
+    };
     const isAgain = unsettled?.sequence === sequence && isSame(unsettled.body, body);
     try {
       const { receipt } = await this.answerTo({
@@ -187,7 +206,8 @@ export class IdempotentProducer {
       return new Receipt(firstIdOf(receipt, count), count, receipt, false);
     } catch (error) {
       // The events that were given up are there: this number is theirs.
-      if (error instanceof FlotillaError && error.code === 'SEQUENCE_REUSED' && unsettled?.sequence === sequence) this.settle(sequence);
+      if (error instanceof FlotillaError && error.code === 'SEQUENCE_REUSED' && unsettled?.sequence === sequence)
+        this.settle(sequence);
       throw error;
     }
   }
@@ -204,7 +224,10 @@ export class IdempotentProducer {
     return new FlotillaError('OUTCOME_UNKNOWN', message, { cause: why });
   }
 
-  /** Asks one node after another. A refusal of a later attempt says nothing of an earlier one, unless it is that other events are there. */
+  /**
+   * Asks one node after another. A refusal of a later attempt says nothing of an earlier one, unless it is that other
+   * events are there.
+   */
   private async answerTo<Result>(question: Question<Result>): Promise<Result> {
     const { hosts, timeoutMs, onConnected } = this.context;
     const backOff = new BackOff();
@@ -213,21 +236,26 @@ export class IdempotentProducer {
       const rpc = this.connect();
       try {
         const leftMs = Math.max(1, question.giveUpMs - performance.now());
-        const result = await question.ask(rpc, { timeoutMs: Math.min(leftMs, LIMITS.producerAttemptMs), signal: this.closing.signal });
+        const result = await question.ask(rpc, {
+          timeoutMs: Math.min(leftMs, LIMITS.producerAttemptMs),
+          signal: this.closing.signal,
+        });
         onConnected(rpc.address);
         return result;
       } catch (error) {
         if (!(error instanceof FlotillaError)) throw error;
         question.doubtful ||= UNKNOWN.has(error.code);
         const goesOn = UNKNOWN.has(error.code) || error.retryable || mayPass(error, performance.now() - beginMs);
-        if (!goesOn || performance.now() >= question.giveUpMs || this.closing.signal.aborted) throw this.finalFailure(question, error);
+        if (!goesOn || performance.now() >= question.giveUpMs || this.closing.signal.aborted)
+          throw this.finalFailure(question, error);
         this.disconnect();
         if (error.leader === undefined) hosts.failed(rpc.address);
         else hosts.prefer(error.leader);
         await sleep(backOff.nextMs(), this.closing.signal);
         // An attempt whose answer comes too late would turn what is certain into an unknown outcome.
         const answerMs = Math.min(LIMITS.clientAnswerMs, timeoutMs / 4);
-        if (!question.doubtful && question.giveUpMs - performance.now() < answerMs) throw this.finalFailure(question, error);
+        if (!question.doubtful && question.giveUpMs - performance.now() < answerMs)
+          throw this.finalFailure(question, error);
       }
     }
   }

@@ -87,7 +87,13 @@ export class LinkKeeper {
     if (this.state.name !== 'open' || this.state.link !== link) return;
     this.chooseHost(link.address, error, true);
     const listens = awaitsLeader(link, error);
-    this.state = { name: 'draining', link, next: undefined, pauseMs: listens ? LIMITS.clientListenMs : this.pauseAfter(link), listens };
+    this.state = {
+      name: 'draining',
+      link,
+      next: undefined,
+      pauseMs: listens ? LIMITS.clientListenMs : this.pauseAfter(link),
+      listens,
+    };
   }
 
   /** Nothing is in flight any more on the link that is being left. */
@@ -138,7 +144,8 @@ export class LinkKeeper {
   /** Connects to the leader beside the open link, and changes over only when that has succeeded. */
   private async follow(address: string): Promise<void> {
     this.options.hosts.learn(address);
-    if (!this.options.followLeader || this.following || this.open?.address === address || !this.isFollowable(address)) return;
+    if (!this.options.followLeader || this.following || this.open?.address === address || !this.isFollowable(address))
+      return;
     this.following = true;
     try {
       this.goOver(await this.options.openLink(address, this.events));
@@ -278,8 +285,12 @@ export function unreachableError(hosts: Hosts, cause: unknown): FlotillaError {
   const reason = messageOf(cause)
     .replace(/^.*Last error: (Error: )?/s, '')
     .replace(/ \(\d{4}-\d\d-\d\dT[\d:.]+Z\)/g, '');
-  const hint = reason.startsWith('Protocol error') ? 'what answers is no gRPC: is it the HTTP port of a node?' : 'is one running there?';
-  return new FlotillaError('UNREACHABLE', `no node can be reached at ${hosts.all.join(', ')}; ${hint} ${reason}`, { cause });
+  const hint = reason.startsWith('Protocol error')
+    ? 'what answers is no gRPC: is it the HTTP port of a node?'
+    : 'is one running there?';
+  return new FlotillaError('UNREACHABLE', `no node can be reached at ${hosts.all.join(', ')}; ${hint} ${reason}`, {
+    cause,
+  });
 }
 
 function asFlotillaError(error: unknown): FlotillaError {

@@ -48,14 +48,21 @@ export async function* listNamespaces(
     } catch (error) {
       const again = error instanceof FlotillaError && GOES_ON.has(error.code) && !options.signal.aborted;
       if (!again) throw error;
-      if (performance.now() - progressMs >= connectTimeoutMs) throw error.code === 'UNREACHABLE' ? unreachableError(hosts, error) : error;
+      if (performance.now() - progressMs >= connectTimeoutMs)
+        throw error.code === 'UNREACHABLE' ? unreachableError(hosts, error) : error;
     }
     await sleep(backOff.nextMs(), options.signal);
   }
 }
 
 /** Failures after which another node may answer, or the same one later. */
-const GOES_ON: ReadonlySet<string> = new Set(['UNREACHABLE', 'OUTCOME_UNKNOWN', 'SHUTTING_DOWN', 'NOT_READY', 'DATA_LOSS']);
+const GOES_ON: ReadonlySet<string> = new Set([
+  'UNREACHABLE',
+  'OUTCOME_UNKNOWN',
+  'SHUTTING_DOWN',
+  'NOT_READY',
+  'DATA_LOSS',
+]);
 
 /** One node's list. Throws what the node, or the way to it, has failed with. */
 async function* namespacesOf(
@@ -66,7 +73,10 @@ async function* namespacesOf(
 ): AsyncGenerator<NamespaceSummary, void, undefined> {
   if (glob !== undefined) compileGlob(glob, 'glob');
   if (!Number.isSafeInteger(limit) || limit < 0) {
-    throw new FlotillaError('INVALID_ARGUMENT', `limit: ${String(limit)} is not a number of namespaces; write 0 or more`);
+    throw new FlotillaError(
+      'INVALID_ARGUMENT',
+      `limit: ${String(limit)} is not a number of namespaces; write 0 or more`,
+    );
   }
   const client = new RpcClient(proto.NamespaceServiceDefinition, address);
   const request = { stream, glob: glob ?? '', after, limit };

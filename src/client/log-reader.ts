@@ -1,6 +1,14 @@
 import { FlotillaError, LIMITS, messageOf } from '../base/index.js';
 import { RpcClient } from '../rpc/index.js';
-import { decodeCheckpoint, follows, type LogRecord, type LogTail, openRecord, proto, tailAfter } from '../wire/index.js';
+import {
+  decodeCheckpoint,
+  follows,
+  type LogRecord,
+  type LogTail,
+  openRecord,
+  proto,
+  tailAfter,
+} from '../wire/index.js';
 import { connected, KEEPALIVE, sleep } from './connect.js';
 import { Patience, type ReaderContext } from './reader.js';
 
@@ -23,7 +31,9 @@ export interface LogStart {
   readonly checkpoint: Uint8Array | undefined;
 }
 
-export type LogPart = { readonly kind: 'start'; readonly start: LogStart } | { readonly kind: 'records'; readonly records: LogRecord[] };
+export type LogPart =
+  | { readonly kind: 'start'; readonly start: LogStart }
+  | { readonly kind: 'records'; readonly records: LogRecord[] };
 
 /**
  * Copies a stream's log, record by record as it is stored, over as many
@@ -31,7 +41,11 @@ export type LogPart = { readonly kind: 'start'; readonly start: LogStart } | { r
  * another and what the caller has. Each is verified as it comes. The caller's
  * pull is what drives it.
  */
-export async function* readLog(context: ReaderContext, options: LogOptions, signal: AbortSignal): AsyncGenerator<LogPart, void, undefined> {
+export async function* readLog(
+  context: ReaderContext,
+  options: LogOptions,
+  signal: AbortSignal,
+): AsyncGenerator<LogPart, void, undefined> {
   const copy = new LogCopy(context.stream, options);
   const patience = new Patience(context, false);
   let address = context.hosts.preferred;
@@ -45,7 +59,8 @@ export async function* readLog(context: ReaderContext, options: LogOptions, sign
       if (copy.complete) return;
       failure = new FlotillaError('UNREACHABLE', `${address} ended the copy`);
     } catch (error) {
-      failure = error instanceof FlotillaError ? error : new FlotillaError('INTERNAL', messageOf(error), { cause: error });
+      failure =
+        error instanceof FlotillaError ? error : new FlotillaError('INTERNAL', messageOf(error), { cause: error });
     }
     if (signal.aborted) throw new FlotillaError('CANCELLED', 'the copy was stopped');
     await sleep(patience.pauseAfter(failure, copy.start !== undefined), signal);
@@ -110,7 +125,9 @@ class LogCopy {
   }
 
   get complete(): boolean {
-    return this.start !== undefined && this.told && this.tail !== undefined && this.tail.index >= this.start.throughIndex;
+    return (
+      this.start !== undefined && this.told && this.tail !== undefined && this.tail.index >= this.start.throughIndex
+    );
   }
 
   request(): proto.ReadLogRequest {
@@ -122,10 +139,16 @@ class LogCopy {
   started(started: proto.LogStarted, address: string): void {
     if (this.start !== undefined) {
       if (started.throughIndex >= this.start.throughIndex) return;
-      throw new FlotillaError('NOT_READY', `${address} is behind: it knows of ${started.throughIndex} committed records`);
+      throw new FlotillaError(
+        'NOT_READY',
+        `${address} is behind: it knows of ${started.throughIndex} committed records`,
+      );
     }
     if (started.checkpointBytes > LIMITS.snapshotBytes)
-      throw new FlotillaError('MESSAGE_TOO_LARGE', `the checkpoint at the log's begin has ${started.checkpointBytes} bytes`);
+      throw new FlotillaError(
+        'MESSAGE_TOO_LARGE',
+        `the checkpoint at the log's begin has ${started.checkpointBytes} bytes`,
+      );
     this.announced = started;
     this.pieces = [];
     this.pieceBytes = 0;
@@ -160,7 +183,10 @@ class LogCopy {
     for (const bytes of encoded) {
       const record = openRecord(bytes);
       if (tail === undefined || start === undefined || !follows(tail, record))
-        throw new FlotillaError('DATA_LOSS', `record ${record.index} that ${address} sent does not continue record ${tail?.index}`);
+        throw new FlotillaError(
+          'DATA_LOSS',
+          `record ${record.index} that ${address} sent does not continue record ${tail?.index}`,
+        );
       if (record.index > start.throughIndex) break;
       tail = tailAfter(record);
       records.push(record);
@@ -169,7 +195,10 @@ class LogCopy {
     return records;
   }
 
-  private begin({ clusterId, incarnation, throughIndex, confirmed }: proto.LogStarted, checkpoint: Uint8Array | undefined): void {
+  private begin(
+    { clusterId, incarnation, throughIndex, confirmed }: proto.LogStarted,
+    checkpoint: Uint8Array | undefined,
+  ): void {
     this.incarnation = incarnation;
     this.start = { clusterId, incarnation, throughIndex, confirmed, checkpoint };
   }

@@ -27,10 +27,21 @@ export interface Retry {
 }
 
 /** Codes that end a whole stream because of something in it that was refused. */
-const REFUSALS: ReadonlySet<ErrorCode> = new Set(['INVALID_ARGUMENT', 'NOT_FOUND', 'MESSAGE_TOO_LARGE', 'FOREIGN_NODE']);
+const REFUSALS: ReadonlySet<ErrorCode> = new Set([
+  'INVALID_ARGUMENT',
+  'NOT_FOUND',
+  'MESSAGE_TOO_LARGE',
+  'FOREIGN_NODE',
+]);
 
 /** Codes of a batch's own failure that don't say whether it was proposed. */
-const UNKNOWN: ReadonlySet<ErrorCode> = new Set(['OUTCOME_UNKNOWN', 'DEADLINE_EXCEEDED', 'CANCELLED', 'INTERNAL', 'DATA_LOSS']);
+const UNKNOWN: ReadonlySet<ErrorCode> = new Set([
+  'OUTCOME_UNKNOWN',
+  'DEADLINE_EXCEEDED',
+  'CANCELLED',
+  'INTERNAL',
+  'DATA_LOSS',
+]);
 
 /**
  * Batches, sends, and settles. What is produced within one turn of the event
@@ -63,7 +74,8 @@ export class Producer implements ProduceLinkEvents {
           else this.lastError = error;
           if (REFUSALS.has(error.code)) this.refusedStream([], error);
         },
-        onUnreachable: (error) => this.ledger.rejectAll((mayBeProposed) => (mayBeProposed ? unknownOutcome(error.message, error) : error)),
+        onUnreachable: (error) =>
+          this.ledger.rejectAll((mayBeProposed) => (mayBeProposed ? unknownOutcome(error.message, error) : error)),
       },
       this,
     );
@@ -241,7 +253,10 @@ export class Producer implements ProduceLinkEvents {
     const why = `within ${this.options.timeoutMs} ms${last === undefined ? '' : `; the last attempt: ${last.message}`}`;
     if (mayBeProposed) return unknownOutcome(`no answer ${why}`, last);
     const code = last?.retryable === true ? last.code : 'UNREACHABLE';
-    return new FlotillaError(code, `not appended: no node took the events ${why}`, { cause: last, leader: last?.leader });
+    return new FlotillaError(code, `not appended: no node took the events ${why}`, {
+      cause: last,
+      leader: last?.leader,
+    });
   }
 
   private emptied(): void {

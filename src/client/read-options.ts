@@ -27,7 +27,9 @@ export interface ReadOptions {
   readonly backwards?: boolean | undefined;
   /** End after so many events; none or 0: no limit. */
   readonly limit?: number | undefined;
-  /** Begin with the last so many of the selected events; in a tail, go on from there. None or 0: begin with the first. */
+  /**
+   * Begin with the last so many of the selected events; in a tail, go on from there. None or 0: begin with the first.
+   */
   readonly last?: number | undefined;
   /** Only in a tail: begin after the end of the stream, with what comes from now on. */
   readonly fromNow?: boolean | undefined;
@@ -73,9 +75,13 @@ export function checkReadOptions(options: ReadOptions): CheckedReadOptions {
   const { glob, startAfter, startAt, endBefore, endAt, consistency } = rest;
   if (glob !== undefined) compileGlob(glob, 'glob');
   if (consistency !== undefined && consistency !== 'confirmed' && consistency !== 'local') {
-    throw new FlotillaError('INVALID_ARGUMENT', `consistency: ${String(consistency)} is not known; write "confirmed" or "local"`);
+    throw new FlotillaError(
+      'INVALID_ARGUMENT',
+      `consistency: ${String(consistency)} is not known; write "confirmed" or "local"`,
+    );
   }
-  for (const [field, id] of Object.entries({ startAt, endBefore, endAt })) if (id !== undefined) parseEventId(id, field);
+  for (const [field, id] of Object.entries({ startAt, endBefore, endAt }))
+    if (id !== undefined) parseEventId(id, field);
   return {
     ...rest,
     limit: countOf(rest.limit ?? 0, 'limit'),
@@ -95,5 +101,8 @@ function timeOf(time: number | Date | undefined, field: string): number | undefi
   if (time === undefined) return undefined;
   const timeMs = Number(time);
   if (Number.isSafeInteger(timeMs) && timeMs >= 0 && timeMs <= LATEST_TIMESTAMP_MS) return timeMs;
-  throw new FlotillaError('INVALID_ARGUMENT', `${field}: ${String(time)} is no time; give a Date, or whole milliseconds since 1970`);
+  throw new FlotillaError(
+    'INVALID_ARGUMENT',
+    `${field}: ${String(time)} is no time; give a Date, or whole milliseconds since 1970`,
+  );
 }

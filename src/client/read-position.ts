@@ -93,7 +93,10 @@ export class ReadPosition {
       const { confirmed, endId, incarnation } = started;
       callBack(() => this.options.onStarted?.({ confirmed, endId: endId || undefined, incarnation }));
     } else if (this.endCounter !== undefined && end < this.endCounter) {
-      throw new FlotillaError('NOT_READY', `${address} is behind: it knows of ${end} events, and the read goes to ${this.endCounter}`);
+      throw new FlotillaError(
+        'NOT_READY',
+        `${address} is behind: it knows of ${end} events, and the read goes to ${this.endCounter}`,
+      );
     }
   }
 
@@ -118,7 +121,9 @@ export class ReadPosition {
   /** The events of a response that are to be handed out. */
   take(content: ReadContent): Event[] {
     const events = eventsOf(content, this.backwards);
-    const wanted = this.isWholeWanted(events) ? events : events.filter((event) => this.isWanted(event)).slice(0, this.remaining);
+    const wanted = this.isWholeWanted(events)
+      ? events
+      : events.filter((event) => this.isWanted(event)).slice(0, this.remaining);
     if (!this.backwards && (events.at(-1)?.counter ?? 0) >= this.end) this.endReached = true;
     if (this.backwards && (events.at(-1)?.counter ?? Number.POSITIVE_INFINITY) <= this.floor) this.endReached = true;
     const last = wanted.at(-1);
@@ -191,7 +196,11 @@ function eventsOfBatches(batches: readonly Uint8Array[], backwards: boolean): Ev
   const events: Event[] = [];
   for (const bytes of batches) {
     const batch = readBatch(bytes, 0);
-    if (batch === undefined || batch.bytes.byteLength !== bytes.byteLength || crc32(batch.body) !== batch.header.bodyChecksum) {
+    if (
+      batch === undefined ||
+      batch.bytes.byteLength !== bytes.byteLength ||
+      crc32(batch.body) !== batch.header.bodyChecksum
+    ) {
       throw new FlotillaError('DATA_LOSS', 'a batch arrived damaged: its header or its checksum does not fit');
     }
     const reader = openStoredBatch(batch);

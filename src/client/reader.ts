@@ -62,7 +62,8 @@ export async function* readBatches(
     } catch (error) {
       if (error instanceof CallbackFailure) throw error.cause;
       throwIfAborted(signal);
-      failure = error instanceof FlotillaError ? error : new FlotillaError('INTERNAL', messageOf(error), { cause: error });
+      failure =
+        error instanceof FlotillaError ? error : new FlotillaError('INTERNAL', messageOf(error), { cause: error });
     }
     if (position.complete) return;
     if (failure.code === 'POSITION_REMOVED' && position.removed()) continue;

@@ -78,7 +78,10 @@ export class RpcProduceLink implements ProduceLink {
       })
       .then(
         () => end(new FlotillaError('OUTCOME_UNKNOWN', `${this.address} ended the produce stream`)),
-        (error: unknown) => end(error instanceof FlotillaError ? error : new FlotillaError('INTERNAL', messageOf(error), { cause: error })),
+        (error: unknown) =>
+          end(
+            error instanceof FlotillaError ? error : new FlotillaError('INTERNAL', messageOf(error), { cause: error }),
+          ),
       );
   }
 
@@ -99,7 +102,10 @@ export class RpcProduceLink implements ProduceLink {
         this.events.onFailure(
           this,
           requestId,
-          new FlotillaError('OUTCOME_UNKNOWN', `${this.address} answered with something that this version does not know`),
+          new FlotillaError(
+            'OUTCOME_UNKNOWN',
+            `${this.address} answered with something that this version does not know`,
+          ),
         );
     }
   }

@@ -56,7 +56,14 @@ export function streamChangesToProto({ maxEvents, maxBytes, maxAgeMs }: StreamCh
   const of = (name: string, value: number | null | undefined): number | undefined => {
     if (value === undefined || value === null) return value === null ? 0 : undefined;
     if (Number.isSafeInteger(value) && value >= 1) return value;
-    throw new FlotillaError('INVALID_ARGUMENT', `${name}: ${value} is not a whole number from 1 to ${Number.MAX_SAFE_INTEGER}, or null`);
+    throw new FlotillaError(
+      'INVALID_ARGUMENT',
+      `${name}: ${value} is not a whole number from 1 to ${Number.MAX_SAFE_INTEGER}, or null`,
+    );
   };
-  return { maxEvents: of('maxEvents', maxEvents), maxBytes: of('maxBytes', maxBytes), maxAgeMs: of('maxAgeMs', maxAgeMs) };
+  return {
+    maxEvents: of('maxEvents', maxEvents),
+    maxBytes: of('maxBytes', maxBytes),
+    maxAgeMs: of('maxAgeMs', maxAgeMs),
+  };
 }

@@ -29,8 +29,10 @@ export function parseEventId(text: string, field: string): EventId {
   const counterValue = Number(short?.[1] ?? text.slice(0, COUNTER_DIGITS));
   const actorValue = Number(short?.[2] ?? text.slice(COUNTER_DIGITS));
   // Above 2^53 Number() rounds, but never to a value within the limit.
-  if (counterValue < 1 || counterValue > LIMITS.counterMax) throw refused(text, field, 'its counter must be 1 to 2^53 - 1');
-  if (actorValue < 1 || actorValue > LIMITS.actorIdMax) throw refused(text, field, `its actor must be 1 to ${LIMITS.actorIdMax}`);
+  if (counterValue < 1 || counterValue > LIMITS.counterMax)
+    throw refused(text, field, 'its counter must be 1 to 2^53 - 1');
+  if (actorValue < 1 || actorValue > LIMITS.actorIdMax)
+    throw refused(text, field, `its actor must be 1 to ${LIMITS.actorIdMax}`);
   return { counter: counter(counterValue), actor: actorId(actorValue) };
 }
 

@@ -65,7 +65,8 @@ export function checkAttributes(attributes: EventAttributes, field: string): voi
   if (type !== undefined) bytes += textLength(type, field, 'type');
   if (contentType !== undefined) bytes += textLength(contentType, field, 'contentType');
   if (metadata !== undefined) {
-    for (const [key, value] of metadata) bytes += textLength(key, field, 'metadata') + textLength(value, field, 'metadata');
+    for (const [key, value] of metadata)
+      bytes += textLength(key, field, 'metadata') + textLength(value, field, 'metadata');
   }
   if (bytes > LIMITS.attributeBytes) {
     throw new FlotillaError(
@@ -78,7 +79,10 @@ export function checkAttributes(attributes: EventAttributes, field: string): voi
 function textLength(text: string, field: string, part: string): number {
   const bytes = utf8Length(text);
   if (bytes === undefined)
-    throw new FlotillaError('INVALID_ARGUMENT', `${field}.${part}: it holds a lone surrogate, which is not Unicode text`);
+    throw new FlotillaError(
+      'INVALID_ARGUMENT',
+      `${field}.${part}: it holds a lone surrogate, which is not Unicode text`,
+    );
   if (text.includes('\0')) throw new FlotillaError('INVALID_ARGUMENT', `${field}.${part}: it holds a NUL character`);
   return bytes;
 }

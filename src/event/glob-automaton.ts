@@ -33,7 +33,10 @@ export class GlobAutomaton {
   private readonly leadingDot: Int32Array;
   /** By code point, the states that a literal leads to. */
   private readonly literals = new Map<number, number[]>();
-  /** What classes lead to beside `any`: from each of `edges` on, up to the next one, the mask of that position; before the first, the first mask. */
+  /**
+   * What classes lead to beside `any`: from each of `edges` on, up to the next one, the mask of that position; before
+   * the first, the first mask.
+   */
   private readonly edges: readonly number[];
   private readonly classMasks: readonly Int32Array[];
   /** By code point, the states that it leads to. */
@@ -100,7 +103,10 @@ export class GlobAutomaton {
     return alive !== 0;
   }
 
-  /** Where a component begins, a `**` may stand for nothing more. Neighbouring ones are one, so there is never a second to pass. */
+  /**
+   * Where a component begins, a `**` may stand for nothing more. Neighbouring ones are one, so there is never a second
+   * to pass.
+   */
   private passRecursive(): void {
     const { states, recursive } = this;
     const end = Math.min(this.words, this.reachedWords + 1);
@@ -181,7 +187,9 @@ function positionsOf(components: readonly GlobComponent[]): Position[] {
       continue;
     }
     if (component.kind === 'tokens') positions.push(...component.tokens);
-    else for (const character of component.text) positions.push({ kind: 'literal', codePoint: character.codePointAt(0) ?? 0 });
+    else
+      for (const character of component.text)
+        positions.push({ kind: 'literal', codePoint: character.codePointAt(0) ?? 0 });
     if (at < components.length - 1) positions.push({ kind: 'literal', codePoint: SLASH });
   }
   return positions;
@@ -201,7 +209,11 @@ function disjoint(ranges: readonly number[]): (readonly [first: number, last: nu
 }
 
 /** The mask before the first edge, and behind each of them. */
-function cumulated(base: Int32Array, edges: readonly number[], toggles: ReadonlyMap<number, readonly number[]>): Int32Array[] {
+function cumulated(
+  base: Int32Array,
+  edges: readonly number[],
+  toggles: ReadonlyMap<number, readonly number[]>,
+): Int32Array[] {
   let mask = base;
   const masks = [mask];
   for (const edge of edges) {

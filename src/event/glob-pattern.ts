@@ -61,7 +61,8 @@ export function parseGlob(pattern: string, field: string): GlobComponent[] {
 }
 
 function checkText(pattern: string, field: string): void {
-  const refusal = (why: string): FlotillaError => new FlotillaError('INVALID_ARGUMENT', `${field}: the glob ${excerpt(pattern)} ${why}`);
+  const refusal = (why: string): FlotillaError =>
+    new FlotillaError('INVALID_ARGUMENT', `${field}: the glob ${excerpt(pattern)} ${why}`);
   if (pattern === '') throw refusal('is empty at character 1: write "/**/*" for everything');
   const bytes = pattern.length > LIMITS.globBytes ? pattern.length : utf8Length(pattern);
   if (bytes === undefined) throw refusal('holds a lone surrogate, which is not Unicode text');
@@ -80,7 +81,10 @@ function checkRecursive(characters: readonly string[], at: number, pattern: stri
 }
 
 function refused(pattern: string, field: string, at: number, why: string): FlotillaError {
-  return new FlotillaError('INVALID_ARGUMENT', `${field}: the glob ${excerpt(pattern)} is wrong at character ${at + 1}: ${why}`);
+  return new FlotillaError(
+    'INVALID_ARGUMENT',
+    `${field}: the glob ${excerpt(pattern)} is wrong at character ${at + 1}: ${why}`,
+  );
 }
 
 function tokenOf(character: string): GlobToken {

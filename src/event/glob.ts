@@ -55,7 +55,8 @@ function matcherOf(components: readonly GlobComponent[], prefix: string): (name:
   if (components.every((component) => component.kind === 'literal')) return (name) => name === prefix;
   const recursive = components.findIndex((component) => component.kind === 'recursive');
   // Everything below a literal path, as most consumers ask for: only a leading dot can stand in a name's way.
-  const literalAbove = recursive > 0 && components.slice(0, recursive).every((component) => component.kind === 'literal');
+  const literalAbove =
+    recursive > 0 && components.slice(0, recursive).every((component) => component.kind === 'literal');
   if (literalAbove && recursive === components.length - 2 && components.at(-1) === ONE_COMPONENT) {
     return (name) => name.startsWith(prefix) && !name.includes('/.', prefix.length - 1);
   }

@@ -56,7 +56,10 @@ export class HttpServer {
     });
   }
 
-  /** Binds, and returns the port (the system chooses where `port` is 0). Rejects with a FlotillaError that says what to do. */
+  /**
+   * Binds, and returns the port (the system chooses where `port` is 0). Rejects with a FlotillaError that says what to
+   * do.
+   */
   async listen(host: string, port: number): Promise<number> {
     await new Promise<void>((resolve, reject) => {
       this.server.once('error', reject);
@@ -88,7 +91,11 @@ export class HttpServer {
     const path = (request.url ?? '').split('?', 1)[0] ?? '';
     const route = this.routes.get(path);
     if (route === undefined) {
-      send(request, response, json(404, { error: `Nothing is served here; there are ${[...this.routes.keys()].join(', ')}.` }));
+      send(
+        request,
+        response,
+        json(404, { error: `Nothing is served here; there are ${[...this.routes.keys()].join(', ')}.` }),
+      );
     } else if (request.method !== 'GET' && request.method !== 'HEAD') {
       response.setHeader('Allow', 'GET, HEAD');
       send(request, response, json(405, { error: 'Only GET and HEAD are answered here.' }));

@@ -22,10 +22,16 @@ export type SettingsChanges = StreamSettings;
 
 export const NO_BOUND = 0;
 
-/** The content of a `settings` record: who changes one setting leaves those alone that somebody else changes at the same time. */
+/**
+ * The content of a `settings` record: who changes one setting leaves those alone that somebody else changes at the same
+ * time.
+ */
 export interface SettingsCommand {
   readonly changes: SettingsChanges;
-  /** It has no effect where settings were made before: those that a new stream begins with are proposed by each of its first leaders. */
+  /**
+   * It has no effect where settings were made before: those that a new stream begins with are proposed by each of its
+   * first leaders.
+   */
   readonly onlyFirst: boolean;
 }
 
@@ -41,7 +47,10 @@ const FORMAT = 1;
 const SETTING_NAMES = ['maxEvents', 'maxBytes', 'maxAgeMs'] as const;
 
 /** Throws INVALID_ARGUMENT where a change is none; `field` names it. */
-export function checkSettingsChanges(changes: SettingsChanges, field: (name: keyof StreamSettings) => string = (name) => name): void {
+export function checkSettingsChanges(
+  changes: SettingsChanges,
+  field: (name: keyof StreamSettings) => string = (name) => name,
+): void {
   for (const name of SETTING_NAMES) {
     const value = changes[name];
     if (value === undefined || (Number.isSafeInteger(value) && value >= NO_BOUND)) continue;
@@ -63,7 +72,10 @@ export function settingsAreEqual(one: StreamSettings, other: StreamSettings): bo
 }
 
 /** What comes of changes, undefined where there were no settings before. */
-export function changedSettings(before: StreamSettings | undefined, { changes, onlyFirst }: SettingsCommand): StreamSettings {
+export function changedSettings(
+  before: StreamSettings | undefined,
+  { changes, onlyFirst }: SettingsCommand,
+): StreamSettings {
   if (before !== undefined && onlyFirst) return before;
   const merged = { ...before, ...plainSettings(changes) };
   return Object.fromEntries(
@@ -109,7 +121,11 @@ function encode(fields: Readonly<Record<string, number | string>>): Uint8Array {
   return asciiBytes(JSON.stringify({ format: FORMAT, ...fields }));
 }
 
-function decode<Name extends string>(kind: string, payload: Uint8Array, names: readonly Name[]): Partial<Record<Name, number>> {
+function decode<Name extends string>(
+  kind: string,
+  payload: Uint8Array,
+  names: readonly Name[],
+): Partial<Record<Name, number>> {
   const known: Partial<Record<Name, number>> = {};
   for (const [key, value] of Object.entries(fieldsOf(kind, payload))) {
     const name = names.find((each) => each === key);
@@ -121,7 +137,8 @@ function decode<Name extends string>(kind: string, payload: Uint8Array, names: r
 
 function fieldsOf(kind: string, payload: Uint8Array): Record<string, unknown> {
   const content: unknown = JSON.parse(asciiText(payload));
-  if (typeof content !== 'object' || content === null || !('format' in content)) throw unknown(kind, 'without a format');
+  if (typeof content !== 'object' || content === null || !('format' in content))
+    throw unknown(kind, 'without a format');
   const { format, ...fields } = content;
   if (format !== FORMAT) throw unknown(kind, `of format ${String(format)}`);
   return fields;

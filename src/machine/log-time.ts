@@ -1,6 +1,9 @@
 import { LIMITS, type LogIndex } from '../base/index.js';
 
-/** Log time was set back here: every record before it was appended at this time or earlier, whatever log time says there. */
+/**
+ * Log time was set back here: every record before it was appended at this time or earlier, whatever log time says
+ * there.
+ */
 export interface LogTimeCorrection {
   readonly index: LogIndex;
   readonly timeMs: number;
@@ -13,7 +16,10 @@ export interface TimedPlace {
   readonly timeMs: number;
 }
 
-/** Whether a place of the log is at or behind a time. False up to some place and true from there on, so that it can be searched. */
+/**
+ * Whether a place of the log is at or behind a time. False up to some place and true from there on, so that it can be
+ * searched.
+ */
 export type TimeBound = (place: TimedPlace) => boolean;
 
 /**
@@ -21,7 +27,10 @@ export type TimeBound = (place: TimedPlace) => boolean;
  * far back. Beyond so many the oldest is forgotten: what stands before it then
  * counts as appended later than it was, and is kept longer.
  */
-export function corrected(corrections: readonly LogTimeCorrection[], { index, timeMs }: TimedPlace): LogTimeCorrection[] {
+export function corrected(
+  corrections: readonly LogTimeCorrection[],
+  { index, timeMs }: TimedPlace,
+): LogTimeCorrection[] {
   const earlier = corrections.filter((correction) => correction.timeMs < timeMs);
   return [...earlier, { index, timeMs }].slice(-LIMITS.logTimeCorrections);
 }
@@ -39,6 +48,10 @@ export function appendedByMs(corrections: readonly LogTimeCorrection[], { index,
  * Where the log comes to a time. What stands up to `beginIndex` was given up, and
  * its corrections are forgotten: nothing is found there.
  */
-export function timeBound(corrections: readonly LogTimeCorrection[], soughtMs: number, beginIndex: LogIndex): TimeBound {
+export function timeBound(
+  corrections: readonly LogTimeCorrection[],
+  soughtMs: number,
+  beginIndex: LogIndex,
+): TimeBound {
   return (place) => place.index > beginIndex && appendedByMs(corrections, place) >= soughtMs;
 }

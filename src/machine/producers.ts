@@ -92,7 +92,8 @@ export class ProducerTable {
   open({ id, name }: OpenProducer, timeMs: number): void {
     const before = this.named(name);
     if (before !== undefined) this.put({ ...before, epoch: before.epoch + 1, openedAs: id, usedMs: timeMs });
-    else if (!this.producers.has(id)) this.put({ id, name, epoch: 1, openedAs: id, usedMs: timeMs, sequence: 0, batches: [] });
+    else if (!this.producers.has(id))
+      this.put({ id, name, epoch: 1, openedAs: id, usedMs: timeMs, sequence: 0, batches: [] });
     if (this.producers.size > LIMITS.producers) this.forget(this.leastMissed());
   }
 
@@ -102,7 +103,12 @@ export class ProducerTable {
     const before = this.producers.get(producer);
     if (before?.epoch !== epoch || before.sequence + 1 !== sequence) return;
     const batch: KnownBatch = { count, firstCounter: baseCounter, actor, index, term, bodyLength, bodyChecksum };
-    this.put({ ...before, usedMs: timeMs, sequence, batches: [...before.batches, batch].slice(-LIMITS.producerBatches) });
+    this.put({
+      ...before,
+      usedMs: timeMs,
+      sequence,
+      batches: [...before.batches, batch].slice(-LIMITS.producerBatches),
+    });
   }
 
   /** Forgets those that were silent too long as of `timeMs`, log time. */

@@ -20,7 +20,14 @@ import {
   plainSettings,
   type StreamSettings,
 } from './commands.js';
-import { appendedByMs, corrected, type LogTimeCorrection, type TimeBound, type TimedPlace, timeBound } from './log-time.js';
+import {
+  appendedByMs,
+  corrected,
+  type LogTimeCorrection,
+  type TimeBound,
+  type TimedPlace,
+  timeBound,
+} from './log-time.js';
 import { type EncodedProducer, type ProducerState, ProducerTable } from './producers.js';
 
 /** What the machine needs of a log record; LogRecord of src/wire is one. */
@@ -80,7 +87,10 @@ export class StreamMachine {
     return new StreamMachine({ format: FORMAT, ...place, corrections: [], begin });
   }
 
-  /** The inverse of {@link encode}, of bytes whose checksum was verified. Throws UPGRADE_NEEDED where a newer version wrote them. */
+  /**
+   * The inverse of {@link encode}, of bytes whose checksum was verified. Throws UPGRADE_NEEDED where a newer version
+   * wrote them.
+   */
   static decode(bytes: Uint8Array): StreamMachine {
     const { producers, ...state } = JSON.parse(asciiText(bytes)) as Encoded;
     const { producersMs = state.timeMs, corrections = [] } = state;
@@ -166,7 +176,10 @@ export class StreamMachine {
     this.producers.expire(producersMs);
   }
 
-  /** Whatever a clock says, one record ages producers by no more than a step: a single wrong time must not make all of them forgotten. */
+  /**
+   * Whatever a clock says, one record ages producers by no more than a step: a single wrong time must not make all of
+   * them forgotten.
+   */
   private producersMsAfter(timeMs: number): number {
     const { timeMs: beforeMs, producersMs } = this.state;
     if (this.producers.size === 0) return timeMs;

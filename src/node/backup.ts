@@ -1,7 +1,14 @@
 import { resolve } from 'node:path';
 import { FlotillaError, messageOf } from '../base/index.js';
 import type { FlotillaClient, LogStart } from '../client/index.js';
-import { BackupFolder, type BackupManifest, BackupWriter, holdBackupFolder, type RecordsFile, tailOf } from '../storage/index.js';
+import {
+  BackupFolder,
+  type BackupManifest,
+  BackupWriter,
+  holdBackupFolder,
+  type RecordsFile,
+  tailOf,
+} from '../storage/index.js';
 import type { LogTail } from '../wire/index.js';
 
 /** What a backup holds. */
@@ -30,7 +37,11 @@ export interface BackupOptions {
   readonly stream: string;
   readonly directory: string;
   /** Called with how many bytes have come, and how far the copy is. */
-  readonly onProgress?: (progress: { readonly bytes: number; readonly index: number; readonly through: number }) => void;
+  readonly onProgress?: (progress: {
+    readonly bytes: number;
+    readonly index: number;
+    readonly through: number;
+  }) => void;
 }
 
 /** What one run has added. */
@@ -53,7 +64,10 @@ export async function backUp({ client, stream, directory, onProgress }: BackupOp
     const folder = await BackupFolder.open(path);
     const { manifest } = folder;
     if (manifest !== undefined && manifest.stream !== stream)
-      throw new FlotillaError('INVALID_ARGUMENT', `${path} is a backup of stream ${manifest.stream}: use another directory for ${stream}`);
+      throw new FlotillaError(
+        'INVALID_ARGUMENT',
+        `${path} is a backup of stream ${manifest.stream}: use another directory for ${stream}`,
+      );
     const after = manifest === undefined ? undefined : { tail: tailOf(manifest), incarnation: manifest.incarnation };
     let run: { readonly start: LogStart; readonly writer: BackupWriter } | undefined;
     let addedRecords = 0;
@@ -63,7 +77,10 @@ export async function backUp({ client, stream, directory, onProgress }: BackupOp
         const { start } = part;
         const { clusterId, incarnation, checkpoint } = start;
         const now = (): string => new Date().toISOString();
-        run = { start, writer: await BackupWriter.begin({ folder, subject: { stream, clusterId, incarnation }, checkpoint, now }) };
+        run = {
+          start,
+          writer: await BackupWriter.begin({ folder, subject: { stream, clusterId, incarnation }, checkpoint, now }),
+        };
         continue;
       }
       if (run === undefined) throw new FlotillaError('INTERNAL', 'records came before what they build on');
@@ -142,7 +159,11 @@ function explained(error: FlotillaError, path: string): FlotillaError {
 }
 
 function unwritable(error: unknown, path: string): FlotillaError {
-  return new FlotillaError('INTERNAL', `the backup in ${path} could not be written, and is as it was: ${messageOf(error)}`, {
-    cause: error,
-  });
+  return new FlotillaError(
+    'INTERNAL',
+    `the backup in ${path} could not be written, and is as it was: ${messageOf(error)}`,
+    {
+      cause: error,
+    },
+  );
 }

@@ -80,7 +80,14 @@ export class Lives implements RunningNode {
       await reserve.leave(LIMITS.roomToRunBytes);
       await directory.noteStamped();
       const logger = logging.logger('storage');
-      const space = await SpaceGuard.start({ reserve, storage, clock: systemClock, logger, segmentBytes, minFreeBytes });
+      const space = await SpaceGuard.start({
+        reserve,
+        storage,
+        clock: systemClock,
+        logger,
+        segmentBytes,
+        minFreeBytes,
+      });
       guard = space;
       opened.push(() => space.stop());
       const started = new FlotillaNode({ ...this.parts, storage, space });
@@ -150,5 +157,8 @@ export function logNewBeginning(logging: Logging, reason: string, aside: string 
   const fields = { reason, ...(aside === undefined ? {} : { setAside: aside }) };
   logging
     .logger('storage')
-    .error(fields, 'the data of this node can not be relied on: it takes part no more as it was, and asks the others to be taken in anew');
+    .error(
+      fields,
+      'the data of this node can not be relied on: it takes part no more as it was, and asks the others to be taken in anew',
+    );
 }

@@ -7,7 +7,14 @@ import type { LinkState, Replica, ReplicaHost } from '../replica/index.js';
 import { RpcServer } from '../rpc/index.js';
 import type { LevelStorage, NodeDirectory, SpaceGuard } from '../storage/index.js';
 import type { Logging, Metrics } from '../telemetry/index.js';
-import { type Member, type Membership, NodeKey, SPOKEN_VERSIONS, type VersionRange, type Voucher } from '../wire/index.js';
+import {
+  type Member,
+  type Membership,
+  NodeKey,
+  SPOKEN_VERSIONS,
+  type VersionRange,
+  type Voucher,
+} from '../wire/index.js';
 import { addClientServices } from './client-services.js';
 import { formatAddress, type ServerConfig } from './config/index.js';
 import { incarnationOf } from './incarnation.js';
@@ -35,7 +42,10 @@ export interface NodeParts {
   readonly space: SpaceGuard;
   /** What this node speaks. Default: {@link SPOKEN_VERSIONS}; tests make older nodes. */
   readonly versions?: VersionRange;
-  /** Groups that are made beside that of `default` when the cluster is founded; until streams can be created, measurements are all that needs them. */
+  /**
+   * Groups that are made beside that of `default` when the cluster is founded; until streams can be created,
+   * measurements are all that needs them.
+   */
   readonly furtherGroups?: number | undefined;
 }
 
@@ -70,13 +80,21 @@ export class FlotillaNode {
   constructor(parts: NodeParts) {
     const { config, logging, metrics, directory } = parts;
     this.parts = parts;
-    this.self = { actor: config.actor, instance: directory.identity.instance, address: formatAddress(config.advertise) };
+    this.self = {
+      actor: config.actor,
+      instance: directory.identity.instance,
+      address: formatAddress(config.advertise),
+    };
     this.stopped = new Promise((resolve) => {
       this.settle = resolve;
     });
     this.versions = new SpokenVersions(parts.versions ?? SPOKEN_VERSIONS, logging.logger('node'));
     const logger = logging.logger('api');
-    this.events = new EventService({ streams: this.streams, limits: { eventDataBytes: config.eventDataBytes }, metrics });
+    this.events = new EventService({
+      streams: this.streams,
+      limits: { eventDataBytes: config.eventDataBytes },
+      metrics,
+    });
     this.server = new RpcServer({
       largeRequests: this.events.batches,
       onInternalError: (error, method) => {
@@ -117,7 +135,8 @@ export class FlotillaNode {
     addClientServices(this.server, { ...this.parts, events: this.events, streams: this.streams, view });
     addPeerService(this.server, { formation: () => this.requireFormation(), links: () => this.requireLinks(), view });
     const port = await this.server.listen(config.host, config.port);
-    if (config.advertise.port === 0) this.self = { ...this.self, address: formatAddress({ ...config.advertise, port }) };
+    if (config.advertise.port === 0)
+      this.self = { ...this.self, address: formatAddress({ ...config.advertise, port }) };
     this.formation = new Formation({
       self: this.self,
       versions: () => this.versions.range,
@@ -126,7 +145,9 @@ export class FlotillaNode {
       logger: logging.logger('formation'),
     });
     if (config.httpPort !== undefined) this.boundHttpPort = await this.http.listen(config.host, config.httpPort);
-    logging.logger('node').info({ version: VERSION, address: this.address, dataDirectory: config.dataDirectory }, 'listening');
+    logging
+      .logger('node')
+      .info({ version: VERSION, address: this.address, dataDirectory: config.dataDirectory }, 'listening');
     void this.joinIn();
   }
 
@@ -143,7 +164,9 @@ export class FlotillaNode {
     this.server.setServing(false);
     const replicas = [...(this.host?.all ?? [])];
     for (const replica of replicas) replica.leave();
-    const handedOver = await Promise.all(replicas.map((replica) => handOver(replica, this.parts.config.electionTimeoutMs)));
+    const handedOver = await Promise.all(
+      replicas.map((replica) => handOver(replica, this.parts.config.electionTimeoutMs)),
+    );
     // Producers have just heard who leads, and go there by themselves.
     if (handedOver.includes(true)) await within(LIMITS.changeOverMs, this.events.settled());
     if (this.phase === 'leaving') this.phase = 'stopping';
@@ -156,7 +179,10 @@ export class FlotillaNode {
     this.end({});
   }
 
-  /** The first failure that the node can't survive: it stops at once, acknowledges nothing more, and verifies its data on the next start. */
+  /**
+   * The first failure that the node can't survive: it stops at once, acknowledges nothing more, and verifies its data
+   * on the next start.
+   */
   fail(error: unknown): void {
     if (this.phase === 'ended') return;
     // What has a message for people is no defect of ours, and needs no stack.
@@ -223,11 +249,14 @@ export class FlotillaNode {
     if (cluster?.clusterId === clusterId) this.members = [this.self, ...cluster.others];
     // With the first, which names who took this node in: the latest in its log may be older than that.
     const { memberships } = storage.group(DEFAULT_GROUP).recovered;
-    for (const placed of [memberships.at(0), memberships.at(-1)]) if (placed !== undefined) this.followMembership(placed.membership);
+    for (const placed of [memberships.at(0), memberships.at(-1)])
+      if (placed !== undefined) this.followMembership(placed.membership);
     const seat = this.members.find(({ instance }) => instance === this.self.instance);
     if (seat !== undefined && seat.address !== this.self.address) {
       const fields = { address: this.self.address, known: seat.address };
-      logging.logger('node').info(fields, 'this node is at another address than the cluster knows: it tells the others');
+      logging
+        .logger('node')
+        .info(fields, 'this node is at another address than the cluster knows: it tells the others');
     }
     const former = memberships
       .flatMap(({ membership }) => membership.members.map(({ instance }) => instance))
@@ -275,7 +304,8 @@ export class FlotillaNode {
 
   private async announceReady(replica: Replica): Promise<void> {
     while (this.phase === 'serving' && replica.leader === undefined) await replica.roleChanged();
-    if (this.phase === 'serving') this.parts.logging.logger('node').info({ address: this.address, httpPort: this.httpPort }, 'ready');
+    if (this.phase === 'serving')
+      this.parts.logging.logger('node').info({ address: this.address, httpPort: this.httpPort }, 'ready');
   }
 
   /** A peer says where it is: perhaps elsewhere than the membership does. */
@@ -309,7 +339,11 @@ export class FlotillaNode {
 
   private readiness(): Readiness {
     const reasons = this.reasonsNotReady();
-    return { ready: reasons.length === 0, reasons, warnings: [...this.parts.space.warnings, ...(this.host?.clockWarnings ?? [])] };
+    return {
+      ready: reasons.length === 0,
+      reasons,
+      warnings: [...this.parts.space.warnings, ...(this.host?.clockWarnings ?? [])],
+    };
   }
 
   private reasonsNotReady(): string[] {
@@ -363,13 +397,25 @@ export class FlotillaNode {
     const { self, members, replica } = this;
     const links = this.links?.states() ?? new Map<ActorId, LinkState>();
     const formWithout: ClusterView['formWithout'] = (addresses) => this.requireFormation().formWithout(addresses);
-    return { self, version: VERSION, clusterId, members, replica, links, leaderAddress: this.addressOf(replica?.leader), formWithout };
+    return {
+      self,
+      version: VERSION,
+      clusterId,
+      members,
+      replica,
+      links,
+      leaderAddress: this.addressOf(replica?.leader),
+      formWithout,
+    };
   }
 
   private findStream(name: string): Replica {
     const replica = this.defaultStream();
     if (name === DEFAULT_STREAM) return replica;
-    throw new FlotillaError('NOT_FOUND', `stream: there is no stream ${JSON.stringify(name)}; this version has only "${DEFAULT_STREAM}"`);
+    throw new FlotillaError(
+      'NOT_FOUND',
+      `stream: there is no stream ${JSON.stringify(name)}; this version has only "${DEFAULT_STREAM}"`,
+    );
   }
 
   private defaultStream(): Replica {

@@ -7,14 +7,18 @@ export function observeHealing(metrics: Metrics, logger: Logger): HealingObserve
   return {
     damaged: (group, segment, damage) => {
       metrics.damageFound.inc();
-      logger.warn({ group, segment, reason: damage.message }, 'a sealed segment is damaged: what is damaged is not served');
+      logger.warn(
+        { group, segment, reason: damage.message },
+        'a sealed segment is damaged: what is damaged is not served',
+      );
     },
     repaired: (group, segment, { from, to, fetched }) => {
       metrics.segmentsRepaired.inc();
       metrics.recordsFetched.inc(fetched);
       logger.warn({ group, segment, from, to, fetched }, 'a damaged segment was rebuilt');
     },
-    notRepaired: (group, segment, reason) => logger.warn({ group, segment, reason }, 'a damaged segment could not be rebuilt yet'),
+    notRepaired: (group, segment, reason) =>
+      logger.warn({ group, segment, reason }, 'a damaged segment could not be rebuilt yet'),
     scrubbed: (bytes) => metrics.scrubbedBytes.inc(bytes),
   };
 }

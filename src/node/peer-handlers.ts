@@ -15,7 +15,8 @@ export interface PeerFace {
 export function addPeerService(server: RpcServer, { formation, links, view }: PeerFace): void {
   server.add(proto.PeerServiceDefinition, {
     introduce: (request) => formation().introduce(request),
-    join: (stream, call) => links().joining(stream, call, (joiner, predecessor) => takeInMember(view(), joiner, predecessor)),
+    join: (stream, call) =>
+      links().joining(stream, call, (joiner, predecessor) => takeInMember(view(), joiner, predecessor)),
     deliver: (stream, call) => links().deliver(stream, call),
     forward: (stream, call) => links().forwarded(stream, call),
     fetchRecords: (stream, call) => links().fetched(stream, call),

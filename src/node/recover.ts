@@ -38,7 +38,10 @@ export interface SurvivorOptions {
 
 /** Looks at a stopped node and changes nothing. */
 export async function inspectSurvivor({ dataDir, actor }: SurvivorOptions): Promise<Survivor> {
-  return survivorOf(await inspectStoppedNode({ dataDir: resolve(dataDir), actor: actorId(actor), clock: systemClock }), actorId(actor));
+  return survivorOf(
+    await inspectStoppedNode({ dataDir: resolve(dataDir), actor: actorId(actor), clock: systemClock }),
+    actorId(actor),
+  );
 }
 
 /** Makes a stopped node the only member of a new cluster, with all events that it holds. */

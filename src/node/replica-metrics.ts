@@ -9,7 +9,10 @@ export function observeReplica(self: ActorId, metrics: Metrics, logger: Logger, 
   let lastLeader: ActorId | undefined;
   return {
     roleChanged: (role, term, leader) => {
-      logger.info({ group, role, term, leader }, leader === undefined ? `${role}, no leader known` : `${role}, node ${leader} leads`);
+      logger.info(
+        { group, role, term, leader },
+        leader === undefined ? `${role}, no leader known` : `${role}, node ${leader} leads`,
+      );
       if (leader === undefined || leader === lastLeader) return;
       lastLeader = leader;
       metrics.leadershipChanges.inc();
@@ -25,7 +28,10 @@ export function observeReplica(self: ActorId, metrics: Metrics, logger: Logger, 
     outcomeUnknown: (batches) => metrics.outcomesUnknown.inc(batches),
     removed: (events) => metrics.eventsRemoved.inc(events),
     retentionFailed: ({ code, message }) =>
-      logger.warn({ group, code, reason: message }, 'what is too old or too much could not be given up; it is tried again'),
+      logger.warn(
+        { group, code, reason: message },
+        'what is too old or too much could not be given up; it is tried again',
+      ),
   };
 }
 
@@ -52,7 +58,11 @@ export function mirrorSpace(space: SpaceGuard, metrics: Metrics): void {
 }
 
 /** Copies a replica's state into the gauges at each scrape. */
-export function mirrorReplica(replica: Replica, metrics: Metrics, linkStates: () => ReadonlyMap<ActorId, LinkState>): void {
+export function mirrorReplica(
+  replica: Replica,
+  metrics: Metrics,
+  linkStates: () => ReadonlyMap<ActorId, LinkState>,
+): void {
   metrics.onCollect(() => {
     metrics.raftTerm.set(replica.term);
     metrics.raftRole.set(roleLabel(replica));

@@ -29,7 +29,10 @@ export interface Replication {
   readonly host: ReplicaHost;
 }
 
-/** Links to the other members, and a replica of every group that is stored here. Nothing is dialled or decided before both are started. */
+/**
+ * Links to the other members, and a replica of every group that is stored here. Nothing is dialled or decided before
+ * both are started.
+ */
 export function createReplication(options: ReplicationOptions): Replication {
   const { config, logging, metrics, storage, space, self } = options;
   const links: PeerLinks = new PeerLinks({

@@ -26,7 +26,10 @@ export class Standstill {
     this.tickMs = tickMs;
   }
 
-  /** To be called once a tick. `activity` is asked for only where no greeting came, and undefined where the system does not tell. */
+  /**
+   * To be called once a tick. `activity` is asked for only where no greeting came, and undefined where the system does
+   * not tell.
+   */
   tick(greetings: number, activity: () => ThreadActivity | undefined): number {
     if (greetings !== this.greetings) {
       this.greetings = greetings;
@@ -35,7 +38,10 @@ export class Standstill {
       return 0;
     }
     const now = activity();
-    this.stoodMs += now === undefined || now.state === 'S' ? this.tickMs : Math.min(this.tickMs, now.cpuMs - (this.cpuMs ?? now.cpuMs));
+    this.stoodMs +=
+      now === undefined || now.state === 'S'
+        ? this.tickMs
+        : Math.min(this.tickMs, now.cpuMs - (this.cpuMs ?? now.cpuMs));
     this.cpuMs = now?.cpuMs;
     return this.stoodMs;
   }

@@ -47,7 +47,8 @@ async function startWatched(
 ): Promise<RunningNode> {
   const logger = logging.logger('storage');
   const nodePath = nodePathOf(config.dataDirectory, config.actor);
-  const onUsed = (): void => logger.warn({}, 'the disk is full: what opens files is given room of the reserve; make room');
+  const onUsed = (): void =>
+    logger.warn({}, 'the disk is full: what opens files is given room of the reserve; make room');
   const reserve = await ReserveFile.find({ nodePath, onUsed });
   const { dataDirectory: dataDir, actor, peerAddresses } = config;
   const directory = await reserve.lend(LIMITS.roomToRunBytes / 2, () =>

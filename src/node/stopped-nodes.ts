@@ -13,7 +13,15 @@ import {
 import { batchesOf, type EventJson, eventsOf, eventToJson, type LogRecord, selectEvents } from '../wire/index.js';
 import { DEFAULT_GROUP } from './replication.js';
 
-export type { Damage, InspectedGroup, InspectedNode, InspectedSegment, Remedy, Verification, VerifiedGroup } from '../storage/index.js';
+export type {
+  Damage,
+  InspectedGroup,
+  InspectedNode,
+  InspectedSegment,
+  Remedy,
+  Verification,
+  VerifiedGroup,
+} from '../storage/index.js';
 
 /** The actors whose folders are in a data directory, ascending. */
 export async function nodesIn(dataDir: string): Promise<number[]> {
@@ -31,7 +39,10 @@ export async function inspectStopped({ dataDir, actor }: StoppedNodeAddress): Pr
 }
 
 /** Reads all that a stopped node has on disk, names every damage and changes nothing. */
-export async function verifyStopped({ dataDir, actor }: StoppedNodeAddress, onProgress: OnProgress): Promise<Verification> {
+export async function verifyStopped(
+  { dataDir, actor }: StoppedNodeAddress,
+  onProgress: OnProgress,
+): Promise<Verification> {
   return await verifyNode(resolve(dataDir), actorId(actor), onProgress);
 }
 
@@ -40,7 +51,10 @@ export type DumpEnd = Pick<EventId, 'counter'> & Partial<EventId>;
 
 export interface DumpOptions extends StoppedNodeAddress {
   readonly stream: string;
-  /** Without it: as far as the node knew its log to be committed. With it also beyond that: whoever says it knows better. */
+  /**
+   * Without it: as far as the node knew its log to be committed. With it also beyond that: whoever says it knows
+   * better.
+   */
   readonly through: DumpEnd | undefined;
 }
 
@@ -59,9 +73,15 @@ export interface DumpedEnd {
 }
 
 /** Reads a stopped node's copy of a stream and changes nothing. */
-export async function dumpStopped({ dataDir, actor, stream, through }: DumpOptions, sink: DumpSink): Promise<DumpedEnd> {
+export async function dumpStopped(
+  { dataDir, actor, stream, through }: DumpOptions,
+  sink: DumpSink,
+): Promise<DumpedEnd> {
   if (stream !== DEFAULT_STREAM)
-    throw new FlotillaError('NOT_FOUND', `stream: there is no stream ${JSON.stringify(stream)}; this version has only "${DEFAULT_STREAM}"`);
+    throw new FlotillaError(
+      'NOT_FOUND',
+      `stream: there is no stream ${JSON.stringify(stream)}; this version has only "${DEFAULT_STREAM}"`,
+    );
   const log = { dataDir: resolve(dataDir), actor: actorId(actor), group: DEFAULT_GROUP };
   const firstCounter = await firstDelivered(log);
   let last: Counter = counter(firstCounter - 1);

@@ -14,7 +14,13 @@ function readVersion(): string {
 function versionIn(file: URL): string | undefined {
   try {
     const parsed: unknown = JSON.parse(readFileSync(file, 'utf8'));
-    if (typeof parsed !== 'object' || parsed === null || !('name' in parsed) || parsed.name !== 'flotilla' || !('version' in parsed))
+    if (
+      typeof parsed !== 'object' ||
+      parsed === null ||
+      !('name' in parsed) ||
+      parsed.name !== 'flotilla' ||
+      !('version' in parsed)
+    )
       return undefined;
     return String(parsed.version);
   } catch {

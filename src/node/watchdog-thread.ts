@@ -40,13 +40,18 @@ async function end(stoodMs: number): Promise<void> {
     const stack = data.watchesMainThread && process.features.inspector ? await stackOfMainThread() : undefined;
     await within(REPORT_WAIT_MS, report(stoodMs, { stack, thread, rssBytes: process.memoryUsage.rss() }));
   } catch (error) {
-    await within(REPORT_WAIT_MS, tell(2, `error: the watchdog could not say where the main thread stands still: ${messageOf(error)}\n`));
+    await within(
+      REPORT_WAIT_MS,
+      tell(2, `error: the watchdog could not say where the main thread stands still: ${messageOf(error)}\n`),
+    );
   } finally {
     endProcess();
   }
 }
 
-/** No signal handler of JavaScript can run any more. SIGABRT leaves a core file where the system is told to keep those. */
+/**
+ * No signal handler of JavaScript can run any more. SIGABRT leaves a core file where the system is told to keep those.
+ */
 function endProcess(): void {
   if (process.platform !== 'win32') process.kill(process.pid, 'SIGABRT');
   // A host program may have taken SIGABRT for itself.
@@ -72,7 +77,8 @@ async function report(stoodMs: number, place: Place): Promise<void> {
   if (logDestination?.kind === 'file') words.push(appendFile(logDestination.path, line));
   // On a terminal both would stand below each other.
   else if (logDestination?.kind === 'stdout' && !isatty(1)) words.push(tell(1, line));
-  else if (logDestination?.kind === 'descriptor') words.push(tell(logDestination.descriptor, logDestination.readable ? lastWords : line));
+  else if (logDestination?.kind === 'descriptor')
+    words.push(tell(logDestination.descriptor, logDestination.readable ? lastWords : line));
   await Promise.allSettled(words);
 }
 
@@ -99,10 +105,12 @@ async function stackOfMainThread(): Promise<string[] | undefined> {
   session.post('Debugger.enable');
   session.post('Debugger.pause');
   const frames = await within(STACK_WAIT_MS, paused);
-  return frames?.slice(0, STACK_FRAMES).map(({ functionName, location: { scriptId, lineNumber, columnNumber = 0 } }) => {
-    const name = functionName === '' ? '(anonymous)' : functionName;
-    return `${name} (${files.get(scriptId) ?? ''}:${lineNumber + 1}:${columnNumber + 1})`;
-  });
+  return frames
+    ?.slice(0, STACK_FRAMES)
+    .map(({ functionName, location: { scriptId, lineNumber, columnNumber = 0 } }) => {
+      const name = functionName === '' ? '(anonymous)' : functionName;
+      return `${name} (${files.get(scriptId) ?? ''}:${lineNumber + 1}:${columnNumber + 1})`;
+    });
 }
 
 /** Undefined where the system has no /proc. */

@@ -16,7 +16,10 @@ export interface Application {
   readonly predecessor?: NodeKey | undefined;
 }
 
-/** Asks `member` to be taken in. `open` makes the call with this metadata. Rejects with UNREACHABLE where whoever answers is another. */
+/**
+ * Asks `member` to be taken in. `open` makes the call with this metadata. Rejects with UNREACHABLE where whoever
+ * answers is another.
+ */
 export async function apply(
   { hello, key, predecessor }: Application,
   member: Member,
@@ -33,7 +36,9 @@ export async function apply(
   } catch (error) {
     // A stranger at that address must not be able to end this node.
     if (handshake.isProved) throw error;
-    throw new FlotillaError('UNREACHABLE', `it does not prove that it is actor ${member.actor}: ${messageOf(error)}`, { cause: error });
+    throw new FlotillaError('UNREACHABLE', `it does not prove that it is actor ${member.actor}: ${messageOf(error)}`, {
+      cause: error,
+    });
   }
 }
 
@@ -48,6 +53,8 @@ export function readApplication(
   if (predecessorInstance === '') return { joiner, predecessor: undefined };
   const claim = { instance: predecessorInstance, publicKey: predecessorKey, signature: predecessorSignature };
   if (!handshake.isProvedBy(claim))
-    throw foreign(`actor ${actor} does not prove that it is the successor of the data directory ${predecessorInstance}`);
+    throw foreign(
+      `actor ${actor} does not prove that it is the successor of the data directory ${predecessorInstance}`,
+    );
   return { joiner, predecessor: predecessorInstance };
 }

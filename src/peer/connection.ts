@@ -79,7 +79,10 @@ export class PeerConnection {
     this.dialNow();
   }
 
-  /** Goes out with this turn of the event loop. False, and nothing sent, where the connection does not stand or too much waits for it. */
+  /**
+   * Goes out with this turn of the event loop. False, and nothing sent, where the connection does not stand or too much
+   * waits for it.
+   */
   deliver(request: proto.DeliverRequest, bytes: number): boolean {
     const { attempt } = this;
     if (attempt?.standing !== true || !this.hasRoom(attempt, bytes)) return false;
@@ -89,7 +92,11 @@ export class PeerConnection {
   }
 
   /** Undefined, and nothing sent, where the connection does not stand. */
-  forward(group: number, packed: proto.PackedBody, stamp: ProducerStamp): ReturnType<PendingForwards['add']> | undefined {
+  forward(
+    group: number,
+    packed: proto.PackedBody,
+    stamp: ProducerStamp,
+  ): ReturnType<PendingForwards['add']> | undefined {
     const { attempt } = this;
     const forward = attempt?.forward;
     if (attempt?.standing !== true || forward === undefined) return undefined;
@@ -158,9 +165,13 @@ export class PeerConnection {
       if (awaited === 0) this.stands(attempt);
     };
     const onEnd = (failure: FlotillaError | undefined): void => this.lost(attempt, failure);
-    const proof = (handshake: CallerHandshake): proto.Proof => ({ signature: handshake.signature(), vouchers: this.options.vouchers() });
+    const proof = (handshake: CallerHandshake): proto.Proof => ({
+      signature: handshake.signature(),
+      vouchers: this.options.vouchers(),
+    });
     watchStream(deliver, deliverHandshake, {
-      prove: () => void deliver.send({ group: 0, message: { $case: 'proof', value: proof(deliverHandshake) }, more: [] }),
+      prove: () =>
+        void deliver.send({ group: 0, message: { $case: 'proof', value: proof(deliverHandshake) }, more: [] }),
       onLetIn,
       onEnd,
       // Answers to what is delivered travel on the peer's own connection.
@@ -168,7 +179,14 @@ export class PeerConnection {
     });
     if (forward === undefined) return;
     watchStream(forward, forwardHandshake, {
-      prove: () => void forward.send({ requestId: 0, group: 0, packed: undefined, producer: undefined, proof: proof(forwardHandshake) }),
+      prove: () =>
+        void forward.send({
+          requestId: 0,
+          group: 0,
+          packed: undefined,
+          producer: undefined,
+          proof: proof(forwardHandshake),
+        }),
       onLetIn,
       onEnd,
       onResponse: (response) => forwards.settle(response),

@@ -22,7 +22,10 @@ export async function askOnce<Request, Response>(
     });
     call
       .receive((response) => resolve(response))
-      .then(() => reject(new FlotillaError('OUTCOME_UNKNOWN', 'the other node ended the call without an answer')), reject);
+      .then(
+        () => reject(new FlotillaError('OUTCOME_UNKNOWN', 'the other node ended the call without an answer')),
+        reject,
+      );
   });
 }
 

@@ -36,7 +36,11 @@ export interface FormationStore {
     readonly clusterId?: string;
     readonly promised?: readonly Member[];
     /** Set where this node waits to be taken in in the place of the one that it was. */
-    readonly successorOf?: Predecessor & { readonly members: readonly Member[]; readonly reason: string; readonly secret?: string };
+    readonly successorOf?: Predecessor & {
+      readonly members: readonly Member[];
+      readonly reason: string;
+      readonly secret?: string;
+    };
   };
   /** Durable when it resolves. A promise is never replaced by another. */
   promise(members: readonly Member[]): Promise<void>;
@@ -138,12 +142,18 @@ export class Formation {
   async formWithout(addresses: readonly string[]): Promise<Founded> {
     if (this.founded === undefined) this.requireAwaited(addresses);
     else if (!addresses.every((address) => this.without.includes(address)))
-      throw new FlotillaError('INVALID_ARGUMENT', 'the cluster has formed already; nothing was changed: see flotilla cluster status');
+      throw new FlotillaError(
+        'INVALID_ARGUMENT',
+        'the cluster has formed already; nothing was changed: see flotilla cluster status',
+      );
     this.without = [...new Set([...this.without, ...addresses])];
     this.wake();
     await this.formedWithin(LIMITS.memberChangeMs);
     if (this.founded !== undefined) return this.founded;
-    throw new FlotillaError('NOT_READY', `it is not waited for any more, but the cluster has not formed yet: ${this.waiting.join('; ')}`);
+    throw new FlotillaError(
+      'NOT_READY',
+      `it is not waited for any more, but the cluster has not formed yet: ${this.waiting.join('; ')}`,
+    );
   }
 
   private async formedWithin(timeoutMs: number): Promise<void> {
@@ -294,7 +304,10 @@ export class Formation {
       next = [];
       const room = LIMITS.peerAddresses - asked.size;
       if (fresh.length > room)
-        silent.push({ address: '', reason: `more than ${LIMITS.peerAddresses} addresses are named; shorten the lists of --peer-addr` });
+        silent.push({
+          address: '',
+          reason: `more than ${LIMITS.peerAddresses} addresses are named; shorten the lists of --peer-addr`,
+        });
       const asking = fresh.slice(0, room);
       for (const address of asking) asked.add(address);
       for (const answer of await Promise.all(asking.map((address) => this.ask(address)))) {
@@ -313,7 +326,9 @@ export class Formation {
 
   private async ask(address: string): Promise<Introduction | Silence> {
     try {
-      return readIntroduction(await this.introducer.introduce(address, { self: memberToProto(this.options.self), clusterId: '' }));
+      return readIntroduction(
+        await this.introducer.introduce(address, { self: memberToProto(this.options.self), clusterId: '' }),
+      );
     } catch (error) {
       return { address, reason: `no answer from ${address}: ${messageOf(error).replace(`${address}: `, '')}` };
     }

@@ -113,7 +113,10 @@ function awaited({ without, nodes, silent }: Round): Silence[] {
  * where it may. Who is there must outnumber them: else they, who perhaps only
  * can't be reached from here, might be let form a cluster without these.
  */
-export function refusalToForm({ self, nodes }: Pick<Round, 'self' | 'nodes'>, without: readonly string[]): string | undefined {
+export function refusalToForm(
+  { self, nodes }: Pick<Round, 'self' | 'nodes'>,
+  without: readonly string[],
+): string | undefined {
   const founders = foundersOf({ self, nodes });
   if (without.length === 0 || founders.length > without.length) return undefined;
   return (
@@ -138,17 +141,21 @@ function stepToPromise(round: Round): Step {
   if (without.length > 0) {
     return {
       kind: 'wait',
-      reasons: without.map((node) => `node ${node.self.actor} (${node.self.address}) founds a cluster without this node`),
+      reasons: without.map(
+        (node) => `node ${node.self.actor} (${node.self.address}) founds a cluster without this node`,
+      ),
     };
   }
   const [first] = promises;
   if (first !== undefined) {
     // It has seen that this is the whole closure, and won't ever promise another set.
-    if (promises.every((node) => sameNodes(node.promised, first.promised))) return { kind: 'promise', founders: first.promised };
+    if (promises.every((node) => sameNodes(node.promised, first.promised)))
+      return { kind: 'promise', founders: first.promised };
     return { kind: 'wait', reasons: promises.flatMap((node) => whyNotPromised(node.self, nodes, first.promised)) };
   }
   const silent = awaited(round);
-  if (silent.length > 0) return { kind: 'wait', reasons: [...silent.map(({ reason }) => reason), wayOut(round, silent)] };
+  if (silent.length > 0)
+    return { kind: 'wait', reasons: [...silent.map(({ reason }) => reason), wayOut(round, silent)] };
   const refusal = refusalToForm(
     round,
     round.silent.map(({ address }) => address),
@@ -216,7 +223,8 @@ function ownCluster({ self, promised, successorOf, nodes }: Round): Step | undef
     );
   }
   const seat = first.clusterMembers.find(({ actor }) => actor === self.actor);
-  const isHeldByAnother = seat !== undefined && seat.instance !== self.instance && seat.instance !== successorOf?.instance;
+  const isHeldByAnother =
+    seat !== undefined && seat.instance !== self.instance && seat.instance !== successorOf?.instance;
   if (isHeldByAnother) throw foreign(actorIsTaken(seat, first.self.address));
   const founded = promised === undefined ? undefined : foundedBy(promised);
   if (seat !== undefined && founded?.clusterId === first.clusterId) return { kind: 'found', founded };

@@ -52,17 +52,25 @@ export class CallerHandshake {
     this.metadata = { ...helloMetadata(hello), ...said };
   }
 
-  /** Whether the other side has proved that it is the node that was wanted: only then does anything that it says count. */
+  /**
+   * Whether the other side has proved that it is the node that was wanted: only then does anything that it says count.
+   */
   get isProved(): boolean {
     return this.calleeNonce !== undefined;
   }
 
-  /** Takes in the headers of the answer. Throws FOREIGN_NODE where they do not prove that this is the node that was wanted. */
+  /**
+   * Takes in the headers of the answer. Throws FOREIGN_NODE where they do not prove that this is the node that was
+   * wanted.
+   */
   takeHeaders(header: (key: string) => string | undefined): void {
     const publicKey = Buffer.from(header(KEY) ?? '', 'hex');
     const nonce = header(NONCE) ?? '';
     const text = signedText('callee', this.method, this.metadata, nonce);
-    if (instanceOf(publicKey) !== this.wantedInstance || !isSignedBy(publicKey, text, Buffer.from(header(PROOF) ?? '', 'hex')))
+    if (
+      instanceOf(publicKey) !== this.wantedInstance ||
+      !isSignedBy(publicKey, text, Buffer.from(header(PROOF) ?? '', 'hex'))
+    )
       throw foreign(`whoever listens there does not prove that it is ${this.wantedName}`);
     this.calleeNonce = nonce;
   }
@@ -101,7 +109,15 @@ export class CalleeHandshake {
   }
 
   /** Whether the caller has the key of this instance. */
-  isProvedBy({ instance, publicKey, signature }: { instance: string; publicKey: Uint8Array; signature: Uint8Array }): boolean {
+  isProvedBy({
+    instance,
+    publicKey,
+    signature,
+  }: {
+    instance: string;
+    publicKey: Uint8Array;
+    signature: Uint8Array;
+  }): boolean {
     if (instanceOf(publicKey) !== instance) return false;
     return isSignedBy(publicKey, signedText('caller', this.method, this.said, this.nonce), signature);
   }

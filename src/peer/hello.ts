@@ -49,7 +49,8 @@ export function readHello(call: CallContext): Hello {
   const link = call.metadata('flotilla-link');
   if (link !== 'control' && link !== 'bulk') throw foreign('the caller does not say which link it opens');
   const address = call.metadata('flotilla-address') ?? '';
-  if (!isAddress(address)) throw foreign(`the caller says that it is at ${JSON.stringify(address)}, which can't be dialled`);
+  if (!isAddress(address))
+    throw foreign(`the caller says that it is at ${JSON.stringify(address)}, which can't be dialled`);
   return {
     clusterId: call.metadata('flotilla-cluster') ?? '',
     actor: actorId(wholeNumber(call, 'flotilla-actor', LIMITS.actorIdMax)),
@@ -94,7 +95,8 @@ export interface Addressee {
  * the other. It has proved nothing yet.
  */
 export function checkAddressee(hello: Hello, { clusterId, self, versions }: Addressee): void {
-  if (hello.clusterId !== clusterId) throw foreign(`actor ${hello.actor} belongs to cluster ${hello.clusterId}, this node to ${clusterId}`);
+  if (hello.clusterId !== clusterId)
+    throw foreign(`actor ${hello.actor} belongs to cluster ${hello.clusterId}, this node to ${clusterId}`);
   if (hello.wanted.actor !== self.actor || hello.wanted.instance !== self.instance) {
     throw foreign(
       `actor ${hello.actor} looks for actor ${hello.wanted.actor} here, and this is actor ${self.actor}` +
@@ -106,7 +108,8 @@ export function checkAddressee(hello: Hello, { clusterId, self, versions }: Addr
 
 /**
  * Throws ROLLED_BACK where the caller's data is older than it was when it was last seen. A folder that was put back
- * counts its starts on from an older number, so that the start that was seen here is ahead of it, or is another one of that number.
+ * counts its starts on from an older number, so that the start that was seen here is ahead of it, or is another one of
+ * that number.
  */
 export function requireLaterBoot({ actor, bootCounter, boots }: Hello, lastBoot: Boot): void {
   const seen = boots.at(lastBoot.bootCounter - bootCounter - 1);
@@ -138,7 +141,8 @@ export function requireCommonVersion(who: string, theirs: VersionRange, ours: Ve
 function wholeNumber(call: CallContext, key: string, max: number): number {
   const text = call.metadata(key) ?? '';
   const value = Number(text);
-  if (!/^\d{1,16}$/.test(text) || value < 1 || value > max) throw foreign(`${key}: ${JSON.stringify(text)} is no number from 1 to ${max}`);
+  if (!/^\d{1,16}$/.test(text) || value < 1 || value > max)
+    throw foreign(`${key}: ${JSON.stringify(text)} is no number from 1 to ${max}`);
   return value;
 }
 

@@ -34,7 +34,9 @@ export class RpcIntroducer implements Introducer {
 
   async join(address: string, member: Member, application: Application): Promise<proto.JoinResponse> {
     const client = this.clientOf(address);
-    return await apply(application, member, (metadata) => client.duplex('join', { metadata, timeoutMs: JOIN_TIMEOUT_MS }));
+    return await apply(application, member, (metadata) =>
+      client.duplex('join', { metadata, timeoutMs: JOIN_TIMEOUT_MS }),
+    );
   }
 
   private clientOf(address: string): RpcClient<typeof proto.PeerServiceDefinition> {
@@ -103,7 +105,10 @@ export function memberFromProto(member: proto.Member | undefined): Member {
   const { actorId: actor, instanceId: instance, address } = member;
   const valid = actor >= 1 && actor <= LIMITS.actorIdMax && /^[0-9a-f]{32}$/.test(instance) && isAddress(address);
   if (!valid)
-    throw new FlotillaError('INVALID_ARGUMENT', `it names a node that can't be one: actor ${actor} at ${JSON.stringify(address)}`);
+    throw new FlotillaError(
+      'INVALID_ARGUMENT',
+      `it names a node that can't be one: actor ${actor} at ${JSON.stringify(address)}`,
+    );
   return { actor: actorId(actor), instance, address };
 }
 

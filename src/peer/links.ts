@@ -1,4 +1,13 @@
-import { type ActorId, assert, FlotillaError, type GroupId, groupId, LIMITS, type LogIndex, logIndex } from '../base/index.js';
+import {
+  type ActorId,
+  assert,
+  FlotillaError,
+  type GroupId,
+  groupId,
+  LIMITS,
+  type LogIndex,
+  logIndex,
+} from '../base/index.js';
 import type { ProducerStamp } from '../event/index.js';
 import type { Message } from '../raft/index.js';
 import type { LinkState, Logger, NodeTransport, PeerEvents, Proposed } from '../replica/index.js';
@@ -46,7 +55,10 @@ export interface PeerLinksOptions extends VisitorsOptions {
   readonly checkBody: (body: PackedBody) => void;
   /** Called when a peer has opened a link to this node: it says who and where it is. */
   readonly onCaller: () => void;
-  /** Called with what this node can't survive: a peer sends what only a newer version knows, or says that this node's data is older than it was. */
+  /**
+   * Called with what this node can't survive: a peer sends what only a newer version knows, or says that this node's
+   * data is older than it was.
+   */
   readonly onFatal: (error: FlotillaError) => void;
   readonly logger: Logger;
 }
@@ -98,7 +110,9 @@ export class PeerLinks implements NodeTransport {
 
   /** Has links to exactly these, but for this node itself. */
   private follow(peers: readonly Member[]): void {
-    const others = new Map(peers.filter(({ actor }) => actor !== this.options.self.actor).map((peer) => [peer.actor, peer]));
+    const others = new Map(
+      peers.filter(({ actor }) => actor !== this.options.self.actor).map((peer) => [peer.actor, peer]),
+    );
     for (const [actor, link] of this.links) {
       if (link.member.instance === others.get(actor)?.instance) continue;
       closeLink(link);
@@ -165,7 +179,10 @@ export class PeerLinks implements NodeTransport {
   async forward(to: ActorId, group: GroupId, body: PackedBody, stamp: ProducerStamp): Promise<Proposed> {
     const proposed = this.links.get(to)?.bulk.forward(group, body, stamp);
     if (proposed === undefined)
-      throw new FlotillaError('NO_LEADER', `the link to the leader, actor ${to}, is down; nothing was proposed: try again`);
+      throw new FlotillaError(
+        'NO_LEADER',
+        `the link to the leader, actor ${to}, is down; nothing was proposed: try again`,
+      );
     return await proposed;
   }
 
@@ -197,7 +214,9 @@ export class PeerLinks implements NodeTransport {
     this.options.events.onMessage(from, group, message, records);
   }
 
-  /** What only a newer version can have written is never passed over: this node would hold another log than the others. */
+  /**
+   * What only a newer version can have written is never passed over: this node would hold another log than the others.
+   */
   private read(request: proto.DeliverRequest): PeerMessage {
     try {
       return peerMessageFromProto(request);
@@ -212,7 +231,10 @@ export class PeerLinks implements NodeTransport {
     const visit = await this.greet(call, 'Forward');
     let underWay = 0;
     const received = stream.receive((request) => {
-      if (!visit.current) return this.letIn(visit, 'Forward', request.proof, call, () => stream.send({ requestId: 0, outcome: undefined }));
+      if (!visit.current)
+        return this.letIn(visit, 'Forward', request.proof, call, () =>
+          stream.send({ requestId: 0, outcome: undefined }),
+        );
       if (underWay >= LIMITS.pendingProposals)
         throw new FlotillaError('TOO_MANY_REQUESTS', 'more batches are under way than a node may forward');
       underWay++;
@@ -236,7 +258,9 @@ export class PeerLinks implements NodeTransport {
     this.visitors.endAll(new FlotillaError('SHUTTING_DOWN', 'the node is stopping'));
   }
 
-  /** What became of a forwarded batch. Rejects only with what is none of our errors: a defect, which ends the stream. */
+  /**
+   * What became of a forwarded batch. Rejects only with what is none of our errors: a defect, which ends the stream.
+   */
   private async propose(
     visit: Visit,
     { group, packed, producer }: proto.ForwardRequest,
@@ -246,7 +270,12 @@ export class PeerLinks implements NodeTransport {
       // The node that took it in has done so, too; but what enters the log here stays there, whatever that node is.
       this.options.checkBody(packed);
       const stamp = stampFromProto(producer);
-      const { firstCounter, actor, index, term } = await this.options.events.onForward(visit.from, groupId(group), packed, stamp);
+      const { firstCounter, actor, index, term } = await this.options.events.onForward(
+        visit.from,
+        groupId(group),
+        packed,
+        stamp,
+      );
       return { $case: 'proposed', value: { firstCounter, logIndex: index, term, actorId: actor } };
     } catch (error) {
       if (!(error instanceof FlotillaError)) throw error;
@@ -255,7 +284,10 @@ export class PeerLinks implements NodeTransport {
   }
 
   /** The server's side of FetchRecords. */
-  async fetched(stream: DuplexStream<proto.FetchRecordsRequest, proto.FetchRecordsResponse>, call: CallContext): Promise<void> {
+  async fetched(
+    stream: DuplexStream<proto.FetchRecordsRequest, proto.FetchRecordsResponse>,
+    call: CallContext,
+  ): Promise<void> {
     const visit = await this.greet(call, 'FetchRecords');
     const { group, fromIndex, toIndex, proof } = await firstOf(stream);
     await this.recognised(call, () => this.visitors.recognise(visit, required(proof)));
@@ -264,7 +296,11 @@ export class PeerLinks implements NodeTransport {
   }
 
   /** Committed records as another member holds them; none where it does not. Throws where it can't be asked. */
-  async fetch(from: ActorId, group: GroupId, range: { readonly from: LogIndex; readonly to: LogIndex }): Promise<LogRecord[]> {
+  async fetch(
+    from: ActorId,
+    group: GroupId,
+    range: { readonly from: LogIndex; readonly to: LogIndex },
+  ): Promise<LogRecord[]> {
     const link = this.links.get(from);
     if (link === undefined) throw new FlotillaError('UNREACHABLE', `actor ${from} is no peer of this node`);
     // A connection of its own: records that are sought again must not hold up those that are new.
@@ -284,7 +320,10 @@ export class PeerLinks implements NodeTransport {
     }
   }
 
-  /** The server's side of Join: `takeIn` is told who has proved to be who asks, can be reached, and in whose place it asks. */
+  /**
+   * The server's side of Join: `takeIn` is told who has proved to be who asks, can be reached, and in whose place it
+   * asks.
+   */
   async joining(
     stream: DuplexStream<proto.JoinRequest, proto.JoinResponse>,
     call: CallContext,
@@ -297,7 +336,11 @@ export class PeerLinks implements NodeTransport {
       await requireReachable(joiner, this.options.self);
       return await takeIn(joiner, predecessor);
     });
-    await stream.send({ clusterId: this.options.clusterId, members: members.map(memberToProto), vouchers: vouchers.map(voucherToProto) });
+    await stream.send({
+      clusterId: this.options.clusterId,
+      members: members.map(memberToProto),
+      vouchers: vouchers.map(voucherToProto),
+    });
   }
 
   private async greet(call: CallContext, method: string): Promise<Visit> {
@@ -306,7 +349,8 @@ export class PeerLinks implements NodeTransport {
 
   private async recognised<Result>(call: CallContext, recognise: () => Promise<Result>): Promise<Result> {
     try {
-      if (this.state !== 'started') throw new FlotillaError('NOT_READY', 'the node does not take part in the cluster yet, or no longer');
+      if (this.state !== 'started')
+        throw new FlotillaError('NOT_READY', 'the node does not take part in the cluster yet, or no longer');
       return await recognise();
     } catch (error) {
       if (error instanceof FlotillaError) this.refusals.log(`${call.peer} was refused`, error);
@@ -353,12 +397,19 @@ export class PeerLinks implements NodeTransport {
         logger.debug({ peer: member.actor, link: kind, state }, 'a link has changed');
         if (state === 'open') this.acceptances.accepted(member.instance);
         if (kind !== 'control') return;
-        logger.info({ peer: member.actor, address: this.located(member).address, state }, `the link to a peer is ${state}`);
+        logger.info(
+          { peer: member.actor, address: this.located(member).address, state },
+          `the link to a peer is ${state}`,
+        );
         events.onLink(member.actor, state);
       },
       onFailure: (failure, address) => {
         if (failure?.code === 'ROLLED_BACK') this.options.onFatal(failure);
-        if (failure !== undefined && this.refusals.log(`actor ${member.actor} at ${address} refuses this node`, failure)) return;
+        if (
+          failure !== undefined &&
+          this.refusals.log(`actor ${member.actor} at ${address} refuses this node`, failure)
+        )
+          return;
         const fields = { peer: member.actor, link: kind, failure: failure?.message ?? 'no answer' };
         logger.debug(fields, 'a link was lost or could not be opened');
       },

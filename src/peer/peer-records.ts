@@ -31,7 +31,10 @@ export class PeerRecords implements RecordSource {
       return await this.links.fetch(peer, group, { from, to });
     } catch (error) {
       if (!(error instanceof FlotillaError)) throw error;
-      this.logger.debug({ peer, group, from, reason: error.message }, 'a peer could not give records that are damaged here');
+      this.logger.debug(
+        { peer, group, from, reason: error.message },
+        'a peer could not give records that are damaged here',
+      );
       return [];
     }
   }

@@ -1,4 +1,14 @@
-import { type ActorId, actorId, counter, type ErrorCode, FlotillaError, isErrorCode, LIMITS, logIndex, term } from '../base/index.js';
+import {
+  type ActorId,
+  actorId,
+  counter,
+  type ErrorCode,
+  FlotillaError,
+  isErrorCode,
+  LIMITS,
+  logIndex,
+  term,
+} from '../base/index.js';
 import type { Proposed } from '../replica/index.js';
 import type { proto } from '../wire/index.js';
 
@@ -20,10 +30,13 @@ export class PendingForwards {
     this.self = self;
   }
 
-  /** Takes a batch in and hands its request id to `send`. Rejects with TOO_MANY_REQUESTS where too much waits already. */
+  /**
+   * Takes a batch in and hands its request id to `send`. Rejects with TOO_MANY_REQUESTS where too much waits already.
+   */
   add(bytes: number, send: (requestId: number) => void): Promise<Proposed> {
     const full =
-      this.pending.size >= LIMITS.pendingProposals || (this.pending.size > 0 && this.bytes + bytes > LIMITS.pendingProposalBytes);
+      this.pending.size >= LIMITS.pendingProposals ||
+      (this.pending.size > 0 && this.bytes + bytes > LIMITS.pendingProposalBytes);
     if (full)
       return Promise.reject(
         new FlotillaError('TOO_MANY_REQUESTS', 'too many batches wait for the leader; nothing was proposed: try again'),
@@ -44,9 +57,15 @@ export class PendingForwards {
     if (outcome?.$case === 'proposed') {
       const { firstCounter, actorId: actor, logIndex: index, term: inTerm } = outcome.value;
       const place = { index: logIndex(index), term: term(inTerm) };
-      pending.resolve({ firstCounter: counter(firstCounter), actor: actor === 0 ? this.self : actorId(actor), ...place });
+      pending.resolve({
+        firstCounter: counter(firstCounter),
+        actor: actor === 0 ? this.self : actorId(actor),
+        ...place,
+      });
     } else {
-      pending.reject(new FlotillaError(codeOf(outcome?.value.code), outcome?.value.message ?? 'the leader answered nothing'));
+      pending.reject(
+        new FlotillaError(codeOf(outcome?.value.code), outcome?.value.message ?? 'the leader answered nothing'),
+      );
     }
   }
 

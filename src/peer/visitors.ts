@@ -1,7 +1,15 @@
 import { type ActorId, FlotillaError, LIMITS } from '../base/index.js';
 import type { Message } from '../raft/index.js';
 import type { CallContext } from '../rpc/index.js';
-import { findVoucher, type Member, type NodeKey, type proto, type VersionRange, type Voucher, voucherFromProto } from '../wire/index.js';
+import {
+  findVoucher,
+  type Member,
+  type NodeKey,
+  type proto,
+  type VersionRange,
+  type Voucher,
+  voucherFromProto,
+} from '../wire/index.js';
 import { CalleeHandshake } from './handshake.js';
 import { type Boot, checkAddressee, foreign, type Hello, readHello, requireLaterBoot } from './hello.js';
 
@@ -38,7 +46,8 @@ export class Visit {
   /** Waits for the stream's end, or for {@link end}. Who proves nothing in time is not waited for. */
   async lasting(received: Promise<void>): Promise<void> {
     const timer = setTimeout(() => {
-      if (this.state === 'greeted') this.end(foreign(`${this.visitor.address} did not prove in time that it is actor ${this.from}`));
+      if (this.state === 'greeted')
+        this.end(foreign(`${this.visitor.address} did not prove in time that it is actor ${this.from}`));
     }, LIMITS.peerDialTimeoutMs);
     try {
       await Promise.race([received, this.interrupted]);
@@ -76,9 +85,9 @@ export interface VisitorsOptions {
 }
 
 /**
- * What leaders and candidates say. A peer that stands in for a member which this node's log still names is listened to as
- * one of these and answered, and nothing else: by this node's configuration its vote and what it holds would count for the
- * member before it, which may have promised, or acknowledged, what this one knows nothing of.
+ * What leaders and candidates say. A peer that stands in for a member which this node's log still names is listened to
+ * as one of these and answered, and nothing else: by this node's configuration its vote and what it holds would count
+ * for the member before it, which may have promised, or acknowledged, what this one knows nothing of.
  */
 const LEADING: ReadonlySet<Message['type']> = new Set([
   'vote-request',
@@ -118,7 +127,8 @@ export class Visitors {
     for (const { instance } of members) this.former.delete(instance);
     this.members = new Map(members.map((member) => [member.actor, member]));
     // The log has come to where they were taken in: from here on it tells of them.
-    for (const { actor, index } of this.newcomers.values()) if (index <= this.vouchedThrough) this.newcomers.delete(actor);
+    for (const { actor, index } of this.newcomers.values())
+      if (index <= this.vouchedThrough) this.newcomers.delete(actor);
     for (const visit of this.visits.values()) {
       if (this.former.has(visit.visitor.instance)) visit.end(foreign(`actor ${visit.from} is no longer a member`));
     }
@@ -193,12 +203,14 @@ export class Visitors {
 
   private requireSeat({ actor, instance, address }: Hello, vouchers: readonly Voucher[]): void {
     const { clusterId, self } = this.options;
-    if (this.former.has(instance)) throw foreign(`actor ${actor} is no member of cluster ${clusterId} any more: it was removed`);
+    if (this.former.has(instance))
+      throw foreign(`actor ${actor} is no member of cluster ${clusterId} any more: it was removed`);
     const newcomer = this.newcomers.get(actor);
     const holder = newcomer ?? this.members.get(actor);
     if (holder?.instance === instance) return;
     const trusted = [self, ...this.peers].map((member) => member.instance);
-    const voucher = actor === self.actor ? undefined : findVoucher(vouchers, { actor, instance }, { clusterId, trusted });
+    const voucher =
+      actor === self.actor ? undefined : findVoucher(vouchers, { actor, instance }, { clusterId, trusted });
     const isLatest = voucher !== undefined && voucher.index > Math.max(this.vouchedThrough, newcomer?.index ?? 0);
     if (!isLatest) throw foreign(holder === undefined ? noMember(actor, clusterId) : anotherHolds(holder, instance));
     if (newcomer === undefined && this.newcomers.size >= LIMITS.peerAddresses)

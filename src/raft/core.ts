@@ -27,7 +27,14 @@ import { isQuiet, restsWith, rouseFollower, rouseLeader } from './quiescence.js'
 import { requirePlausible } from './refusal.js';
 import { Admission } from './room.js';
 import { emptyOutput, type Output, type Role, ServerState, type Settings } from './server-state.js';
-import { cutThrough, handleSnapshotChunk, handleSnapshotResult, installSnapshot, type SnapshotPlan, takeSnapshotPlan } from './snapshot.js';
+import {
+  cutThrough,
+  handleSnapshotChunk,
+  handleSnapshotResult,
+  installSnapshot,
+  type SnapshotPlan,
+  takeSnapshotPlan,
+} from './snapshot.js';
 import { startTransfer } from './transfer.js';
 import type { Configuration, EntryInfo, HardState, TermStart } from './types.js';
 
@@ -68,9 +75,11 @@ export class RaftCore {
     this.admission = new Admission(this.server);
     const { settings, begin, commitIndex, lastIndex } = options;
     assert(commitIndex >= begin.index && commitIndex <= lastIndex, `commit index ${commitIndex} outside the log`);
-    // Nobody is known to lead. A running leader is heard long before this, and pre-vote keeps an early campaign harmless.
+    // Nobody is known to lead. A running leader is heard long before this, and pre-vote keeps an early campaign
+    // harmless.
     this.server.resetElectionDeadline(settings.electionTimeoutMs / 4, settings.electionTimeoutMs / 2);
-    if (this.server.mayCampaign && isOnlyVoter(this.configuration, this.server.self)) this.server.electionDeadlineMs = options.nowMs;
+    if (this.server.mayCampaign && isOnlyVoter(this.configuration, this.server.self))
+      this.server.electionDeadlineMs = options.nowMs;
   }
 
   get term(): Term {
@@ -111,7 +120,10 @@ export class RaftCore {
     return this.server.log.termAt(index);
   }
 
-  /** Of the leader's first entry in its term: only when this is committed does it know what is. Undefined where this server does not lead. */
+  /**
+   * Of the leader's first entry in its term: only when this is committed does it know what is. Undefined where this
+   * server does not lead.
+   */
   get noopIndex(): LogIndex | undefined {
     return this.server.role.name === 'leader' ? this.server.role.noopIndex : undefined;
   }
@@ -137,7 +149,8 @@ export class RaftCore {
   get nextDeadlineMs(): number {
     const { role } = this.server;
     if (this.isQuiet) return Number.POSITIVE_INFINITY;
-    if (role.name === 'leader') return Math.min(role.heartbeatDueMs, role.transfer?.untilMs ?? Number.POSITIVE_INFINITY);
+    if (role.name === 'leader')
+      return Math.min(role.heartbeatDueMs, role.transfer?.untilMs ?? Number.POSITIVE_INFINITY);
     return this.server.mayCampaign ? this.server.electionDeadlineMs : Number.POSITIVE_INFINITY;
   }
 
@@ -236,7 +249,10 @@ export class RaftCore {
     return this.server.role.name === 'leader' && this.server.role.transfer !== undefined;
   }
 
-  /** Appends an entry to the leader's log. Undefined where this server does not lead, or is handing leadership over: then nothing was proposed. */
+  /**
+   * Appends an entry to the leader's log. Undefined where this server does not lead, or is handing leadership over:
+   * then nothing was proposed.
+   */
   propose(nowMs: number): LogIndex | undefined {
     this.observe(nowMs);
     const { server } = this;
@@ -248,22 +264,25 @@ export class RaftCore {
   }
 
   /**
-   * Begins to change the members: the first configuration of the change is appended (see the output's `ownEntries`); what
-   * follows from it the leader does by itself. Throws INVALID_ARGUMENT where the change makes no sense.
+   * Begins to change the members: the first configuration of the change is appended (see the output's `ownEntries`);
+   * what follows from it the leader does by itself. Throws INVALID_ARGUMENT where the change makes no sense.
    */
   changeMembers(changes: readonly MemberChange[], nowMs: number): LogIndex | 'not the leader' | ChangeRefusal {
     return this.appendNext((current) => changeConfiguration(current, changes), nowMs);
   }
 
   /**
-   * Appends the configuration once more as it is. Its record tells more of the members than consensus knows, such as where they
-   * are. Takes its turn like a change of who they are: the latest record is what everybody believes.
+   * Appends the configuration once more as it is. Its record tells more of the members than consensus knows, such as
+   * where they are. Takes its turn like a change of who they are: the latest record is what everybody believes.
    */
   restateConfiguration(nowMs: number): LogIndex | 'not the leader' | ChangeRefusal {
     return this.appendNext((current) => current, nowMs);
   }
 
-  private appendNext(next: (current: Configuration) => Configuration, nowMs: number): LogIndex | 'not the leader' | ChangeRefusal {
+  private appendNext(
+    next: (current: Configuration) => Configuration,
+    nowMs: number,
+  ): LogIndex | 'not the leader' | ChangeRefusal {
     this.observe(nowMs);
     const { server } = this;
     const { role } = server;
@@ -281,12 +300,15 @@ export class RaftCore {
     if (this.server.role.name === 'follower') rouseFollower(this.server, this.server.role);
   }
 
-  /** Asks for an index that is safe to read at; the answer is in the output's `reads`. False where no leader is known. */
+  /**
+   * Asks for an index that is safe to read at; the answer is in the output's `reads`. False where no leader is known.
+   */
   readIndex(requestId: number, nowMs: number): boolean {
     this.expectLeader(nowMs);
     const { server } = this;
     if (server.role.name === 'leader') addRead(server, server.role, server.self, requestId);
-    else if (server.leader !== undefined) server.send(server.leader, { type: 'read-index-request', term: server.term, requestId });
+    else if (server.leader !== undefined)
+      server.send(server.leader, { type: 'read-index-request', term: server.term, requestId });
     else return false;
     return true;
   }
@@ -326,7 +348,10 @@ export class RaftCore {
     return this.server.role.name === 'leader' ? planAppend(this.server, this.server.role, to) : undefined;
   }
 
-  /** Turns a plan and its entries (they follow `plan.previousIndex`) into a message; undefined where the plan is out of date. */
+  /**
+   * Turns a plan and its entries (they follow `plan.previousIndex`) into a message; undefined where the plan is out of
+   * date.
+   */
   fillAppend(plan: AppendPlan, entries: readonly EntryInfo[], nowMs: number): Append | undefined {
     this.observe(nowMs);
     return this.server.role.name === 'leader' ? fillAppend(this.server, this.server.role, plan, entries) : undefined;
@@ -347,7 +372,10 @@ export class RaftCore {
     this.server.send(from, { type: 'snapshot-result', term: this.server.term, index, receivedBytes });
   }
 
-  /** All pieces of a snapshot have come (see the output's `snapshotChunk`): the log gives way to it. Call before any other input. */
+  /**
+   * All pieces of a snapshot have come (see the output's `snapshotChunk`): the log gives way to it. Call before any
+   * other input.
+   */
   installSnapshot(begin: TermStart, inForce: PlacedConfiguration): void {
     installSnapshot(this.server, begin, inForce);
   }
@@ -372,9 +400,13 @@ export class RaftCore {
     if (this.server.role.name === 'leader') sendCommitNotices(this.server, this.server.role);
   }
 
-  /** The leader says that the entry of this index and term is committed: if it is in this log, it is committed here (log matching). */
+  /**
+   * The leader says that the entry of this index and term is committed: if it is in this log, it is committed here (log
+   * matching).
+   */
   learnCommitted(index: LogIndex, entryTerm: Term): void {
-    if (this.server.log.matches(index, entryTerm)) this.server.commitIndex = logIndex(Math.max(this.server.commitIndex, index));
+    if (this.server.log.matches(index, entryTerm))
+      this.server.commitIndex = logIndex(Math.max(this.server.commitIndex, index));
   }
 
   /** Hands leadership over. False where this server does not lead or there is no one to take it. */

@@ -2,7 +2,10 @@ import { type ActorId, assert, type LogIndex, logIndex } from '../base/index.js'
 import type { Message } from './messages.js';
 import type { HardState } from './types.js';
 
-/** One write for the storage: the hard state, then the snapshot, then truncate, then append, and all of it on disk before it counts. */
+/**
+ * One write for the storage: the hard state, then the snapshot, then truncate, then append, and all of it on disk
+ * before it counts.
+ */
 export interface PersistStep {
   /** The log is replaced by the snapshot that ends with this entry; there is no truncation then. */
   readonly snapshotIndex: LogIndex | undefined;
@@ -67,11 +70,15 @@ export class Durability {
     if (this.durableIndex > commitIndex) this.durableIndex = commitIndex;
   }
 
-  /** The next write, or none where nothing is to be written or one is under way: what comes meanwhile goes together into the next. */
+  /**
+   * The next write, or none where nothing is to be written or one is under way: what comes meanwhile goes together into
+   * the next.
+   */
   takeStep(lastIndex: LogIndex, hardState: HardState): PersistStep | undefined {
     if (this.stepUnderWay !== undefined) return undefined;
     const hardStateChanged = this.handedOutVersion !== this.version;
-    const logChanged = lastIndex !== this.handedOutIndex || this.truncateAfter !== undefined || this.snapshotIndex !== undefined;
+    const logChanged =
+      lastIndex !== this.handedOutIndex || this.truncateAfter !== undefined || this.snapshotIndex !== undefined;
     if (!logChanged && !hardStateChanged) return undefined;
     this.stepUnderWay = {
       snapshotIndex: this.snapshotIndex,

@@ -35,7 +35,10 @@ export function countOwnVote(server: ServerState): void {
   decideElection(server);
 }
 
-/** Every election that this server may lose is tried again soon, at a random time, or two candidates could split the votes for ever. */
+/**
+ * Every election that this server may lose is tried again soon, at a random time, or two candidates could split the
+ * votes for ever.
+ */
 function retryLater(server: ServerState): void {
   const { electionTimeoutMs } = server.settings;
   server.resetElectionDeadline(electionTimeoutMs / 4, electionTimeoutMs / 2);

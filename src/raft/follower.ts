@@ -27,7 +27,10 @@ export function handleAppend(server: ServerState, from: ActorId, message: Append
 }
 
 function refuse(server: ServerState, leader: ActorId, message: Append): void {
-  assert(message.previousIndex > server.commitIndex, `the leader's log differs at ${message.previousIndex}, which is committed here`);
+  assert(
+    message.previousIndex > server.commitIndex,
+    `the leader's log differs at ${message.previousIndex}, which is committed here`,
+  );
   const hintIndex = server.log.lastIndexAtMost(message.previousIndex, message.previousTerm);
   server.send(leader, {
     type: 'append-result',
@@ -51,7 +54,8 @@ function appendMissing(server: ServerState, entries: readonly EntryInfo[]): void
     if (entry.index <= log.lastIndex) truncateAfter(server, logIndex(entry.index - 1));
     server.output.acceptedFrom ??= entry.index;
     log.append(entry.index, entry.term);
-    if (entry.configuration !== undefined) server.configurations.append({ index: entry.index, configuration: entry.configuration });
+    if (entry.configuration !== undefined)
+      server.configurations.append({ index: entry.index, configuration: entry.configuration });
   }
 }
 
@@ -66,7 +70,8 @@ export function handleHeartbeat(server: ServerState, from: ActorId, message: Hea
   // A leader that rests must hear that this server does so no more: the message may have been late.
   const rested = isQuiet(server);
   followLeader(server, from);
-  // The leader names only what this server once acknowledged. If it is not here any more, acknowledged data is lost, and no vote of this server may be trusted.
+  // The leader names only what this server once acknowledged. If it is not here any more, acknowledged data is lost,
+  // and no vote of this server may be trusted.
   assert(
     message.commitIndex <= server.log.lastIndex,
     `entry ${message.commitIndex} was acknowledged here, but the log ends at ${server.log.lastIndex}`,
@@ -74,12 +79,19 @@ export function handleHeartbeat(server: ServerState, from: ActorId, message: Hea
   advanceCommit(server, message.commitIndex);
   const quiet = agreesToRest(server, from, message);
   if (message.round > 0 || rested)
-    server.send(from, { type: 'heartbeat-result', term: server.term, round: message.round, quiet, ...roomToTell(server) });
+    server.send(from, {
+      type: 'heartbeat-result',
+      term: server.term,
+      round: message.round,
+      quiet,
+      ...roomToTell(server),
+    });
 }
 
 /** Tells the leader what has become durable here since it was last told. */
 export function acknowledgeDurable(server: ServerState): void {
-  if (server.role.name === 'follower' && server.role.leader !== undefined) acknowledge(server, server.role.leader, false);
+  if (server.role.name === 'follower' && server.role.leader !== undefined)
+    acknowledge(server, server.role.leader, false);
 }
 
 /**
@@ -91,7 +103,14 @@ export function acknowledge(server: ServerState, leader: ActorId, asked: boolean
   const nothingUnderWay = index === server.matchedIndex;
   if (index <= server.acknowledgedIndex && !(asked && nothingUnderWay)) return;
   server.acknowledgedIndex = index;
-  server.send(leader, { type: 'append-result', term: server.term, accepted: true, index, hintIndex: logIndex(0), hintTerm: term(0) });
+  server.send(leader, {
+    type: 'append-result',
+    term: server.term,
+    accepted: true,
+    index,
+    hintIndex: logIndex(0),
+    hintTerm: term(0),
+  });
 }
 
 export function followLeader(server: ServerState, leader: ActorId): void {

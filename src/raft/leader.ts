@@ -20,7 +20,9 @@ export interface AppendPlan {
   readonly lastIndex: LogIndex;
 }
 
-/** Opens the term with a no-op: only an entry of its own term tells a leader what is committed (sections 3.6.2 and 6.4). */
+/**
+ * Opens the term with a no-op: only an entry of its own term tells a leader what is committed (sections 3.6.2 and 6.4).
+ */
 export function becomeLeader(server: ServerState): void {
   const noopIndex = logIndex(server.log.lastIndex + 1);
   const role: LeaderRole = {
@@ -43,7 +45,10 @@ export function becomeLeader(server: ServerState): void {
 function followMembers(server: ServerState, role: LeaderRole): void {
   for (const actor of membersOf(server.configuration)) {
     if (actor === server.self || role.progress.has(actor)) continue;
-    role.progress.set(actor, new Progress(logIndex(server.log.lastIndex + 1), server.nowMs, server.openLinks.has(actor)));
+    role.progress.set(
+      actor,
+      new Progress(logIndex(server.log.lastIndex + 1), server.nowMs, server.openLinks.has(actor)),
+    );
   }
 }
 
@@ -80,7 +85,10 @@ export function appendConfiguration(server: ServerState, role: LeaderRole, confi
   return index;
 }
 
-/** Goes on with a change whose last step is committed: leaves a joint configuration, or the cluster; makes voters of learners. */
+/**
+ * Goes on with a change whose last step is committed: leaves a joint configuration, or the cluster; makes voters of
+ * learners.
+ */
 export function goOnWithChange(server: ServerState, role: LeaderRole): void {
   const { index, configuration } = server.configurations.latest;
   if (role.transfer !== undefined || server.commitIndex < role.noopIndex || index > server.commitIndex) return;
@@ -124,11 +132,21 @@ export function planAppend(server: ServerState, role: LeaderRole, to: ActorId): 
   return { to, term: server.term, previousIndex: logIndex(progress.nextIndex - 1), lastIndex: server.log.lastIndex };
 }
 
-/** Makes the message of a plan that still holds; undefined where leadership, the follower's state or the log moved on meanwhile. */
-export function fillAppend(server: ServerState, role: LeaderRole, plan: AppendPlan, entries: readonly EntryInfo[]): Append | undefined {
+/**
+ * Makes the message of a plan that still holds; undefined where leadership, the follower's state or the log moved on
+ * meanwhile.
+ */
+export function fillAppend(
+  server: ServerState,
+  role: LeaderRole,
+  plan: AppendPlan,
+  entries: readonly EntryInfo[],
+): Append | undefined {
   const progress = role.progress.get(plan.to);
-  if (progress === undefined || plan.term !== server.term || progress.nextIndex !== plan.previousIndex + 1) return undefined;
-  if (!progress.mayAppend(server.settings.replicationWindow) || progress.needsSnapshot(server.log.beginIndex)) return undefined;
+  if (progress === undefined || plan.term !== server.term || progress.nextIndex !== plan.previousIndex + 1)
+    return undefined;
+  if (!progress.mayAppend(server.settings.replicationWindow) || progress.needsSnapshot(server.log.beginIndex))
+    return undefined;
   const previousTerm = server.log.termAt(plan.previousIndex);
   assert(previousTerm !== undefined, `the entry before ${progress.nextIndex} is not in the log`);
   const lastIndex = entries.at(-1)?.index ?? plan.previousIndex;
@@ -136,7 +154,14 @@ export function fillAppend(server: ServerState, role: LeaderRole, plan: AppendPl
   progress.sent(lastIndex, bytes, server.nowMs);
   // A probe may not match, so it says nothing about what the follower knows.
   if (progress.state === 'replicate') progress.commitIndexSent = logIndex(Math.min(server.commitIndex, lastIndex));
-  return { type: 'append', term: server.term, previousIndex: plan.previousIndex, previousTerm, commitIndex: server.commitIndex, entries };
+  return {
+    type: 'append',
+    term: server.term,
+    previousIndex: plan.previousIndex,
+    previousTerm,
+    commitIndex: server.commitIndex,
+    entries,
+  };
 }
 
 export function handleAppendResult(server: ServerState, role: LeaderRole, from: ActorId, message: AppendResult): void {
@@ -148,7 +173,10 @@ export function handleAppendResult(server: ServerState, role: LeaderRole, from: 
     progress.probeFrom(logIndex(placeToMeet(server, message) + 1));
     return;
   }
-  assert(message.index <= server.log.lastIndex, `node ${from} acknowledged entry ${message.index}, which this leader does not have`);
+  assert(
+    message.index <= server.log.lastIndex,
+    `node ${from} acknowledged entry ${message.index}, which this leader does not have`,
+  );
   progress.acknowledged(message.index, server.nowMs);
   advanceCommit(server, role);
   if (server.role !== role) return;
@@ -166,7 +194,12 @@ function placeToMeet({ log }: ServerState, { hintIndex, hintTerm }: AppendResult
   return log.termOrZero(index) > hintTerm ? logIndex(index - 1) : index;
 }
 
-export function handleHeartbeatResult(server: ServerState, role: LeaderRole, from: ActorId, message: HeartbeatResult): void {
+export function handleHeartbeatResult(
+  server: ServerState,
+  role: LeaderRole,
+  from: ActorId,
+  message: HeartbeatResult,
+): void {
   const progress = role.progress.get(from);
   if (progress === undefined) return;
   progress.lastHeardMs = server.nowMs;
@@ -238,7 +271,10 @@ export function startHeartbeatRound(server: ServerState, role: LeaderRole): void
 /** A leader that no quorum has answered for an election time-out steps down: it could commit nothing (section 6.2). */
 function checkQuorum(server: ServerState, role: LeaderRole): void {
   const since = server.nowMs - server.settings.electionTimeoutMs;
-  const active = isQuorum(server.configuration, (actor) => actor === server.self || (role.progress.get(actor)?.lastHeardMs ?? 0) > since);
+  const active = isQuorum(
+    server.configuration,
+    (actor) => actor === server.self || (role.progress.get(actor)?.lastHeardMs ?? 0) > since,
+  );
   if (!active) server.becomeFollower(server.term, undefined);
 }
 
@@ -257,7 +293,13 @@ function confirmReads(server: ServerState, role: LeaderRole): void {
   const round = confirmedRound(server, role);
   for (const read of role.reads.confirm(round)) {
     if (read.from === server.self) server.output.reads.push({ requestId: read.requestId, index: read.index });
-    else server.send(read.from, { type: 'read-index-response', term: server.term, requestId: read.requestId, index: read.index });
+    else
+      server.send(read.from, {
+        type: 'read-index-response',
+        term: server.term,
+        requestId: read.requestId,
+        index: read.index,
+      });
   }
   if (round === role.round && role.reads.needsRoundAfter(round)) startHeartbeatRound(server, role);
 }

@@ -35,7 +35,10 @@ export interface AppendResult {
   readonly type: 'append-result';
   readonly term: Term;
   readonly accepted: boolean;
-  /** Accepted: the last index that is durable here and matches the leader's log. Refused: the previousIndex that did not match. */
+  /**
+   * Accepted: the last index that is durable here and matches the leader's log. Refused: the previousIndex that did not
+   * match.
+   */
   readonly index: LogIndex;
   /** Refused: the last index, not above the refused one, at which this log may still match. */
   readonly hintIndex: LogIndex;
@@ -111,7 +114,10 @@ export interface SnapshotResult {
   readonly term: Term;
   /** Of the snapshot. */
   readonly index: LogIndex;
-  /** The receiver holds it up to here, and waits for what follows. Its end is acknowledged with an append result, once it is durable. */
+  /**
+   * The receiver holds it up to here, and waits for what follows. Its end is acknowledged with an append result, once
+   * it is durable.
+   */
   readonly receivedBytes: number;
 }
 
@@ -130,7 +136,10 @@ export type Message =
 
 /** A pre-vote's term is one that nobody is in yet. */
 export function isPreVote(message: Message): boolean {
-  return (message.type === 'vote-request' && message.preVote) || (message.type === 'vote-response' && message.preVote && message.granted);
+  return (
+    (message.type === 'vote-request' && message.preVote) ||
+    (message.type === 'vote-response' && message.preVote && message.granted)
+  );
 }
 
 /** Who leads the message's term, where it tells. */

@@ -2,10 +2,20 @@ import type { ActorId } from '../base/index.js';
 import { isVoter } from './configuration.js';
 import { startHeartbeatRound } from './leader.js';
 import type { Message } from './messages.js';
-import { askLeaderToSpeak, peerFellSilent, rouseByCampaign, rouseFollower, rouseLeader, wakesLeader } from './quiescence.js';
+import {
+  askLeaderToSpeak,
+  peerFellSilent,
+  rouseByCampaign,
+  rouseFollower,
+  rouseLeader,
+  wakesLeader,
+} from './quiescence.js';
 import type { FollowerRole, ServerState } from './server-state.js';
 
-/** What the driver tells of the link to a peer. `refused`: its process is gone, so waiting for it to speak again is in vain. */
+/**
+ * What the driver tells of the link to a peer. `refused`: its process is gone, so waiting for it to speak again is in
+ * vain.
+ */
 export type LinkChange = 'open' | 'closed' | 'refused';
 
 export function linkChanged(server: ServerState, peer: ActorId, state: LinkChange): void {
@@ -40,7 +50,9 @@ export function peerPresenceChanged(server: ServerState, peer: ActorId, state: '
   else server.silentPeers.delete(peer);
 }
 
-/** A member's message that is about to be taken in ends the rest of its receiver; the leader's own speak for themselves. */
+/**
+ * A member's message that is about to be taken in ends the rest of its receiver; the leader's own speak for themselves.
+ */
 export function rouseByMessage(server: ServerState, from: ActorId, message: Message): void {
   const { role } = server;
   // Who was removed and has not heard of it campaigns for ever.

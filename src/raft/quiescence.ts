@@ -55,7 +55,9 @@ export function fallQuiet(server: ServerState, role: LeaderRole): void {
   if (allRest && hasNothingToDo(server, role)) role.rest = QUIET;
 }
 
-/** The leader counts on being heard and answered again. Silence while nobody was to speak is held against no follower. */
+/**
+ * The leader counts on being heard and answered again. Silence while nobody was to speak is held against no follower.
+ */
 export function rouseLeader(server: ServerState, role: LeaderRole): void {
   if (role.rest.name === 'quiet') {
     for (const progress of role.progress.values()) progress.lastHeardMs = server.nowMs;
@@ -79,7 +81,8 @@ function hasNothingToDo(server: ServerState, role: LeaderRole): boolean {
   if (settings.quiescence !== true || role.transfer !== undefined || role.reads.length > 0) return false;
   // Who has little room says with its answers when it has more.
   if ((settings.room?.() ?? 'ample') !== 'ample') return false;
-  if (commitIndex < role.noopIndex || commitIndex !== log.lastIndex || durability.durableIndex !== log.lastIndex) return false;
+  if (commitIndex < role.noopIndex || commitIndex !== log.lastIndex || durability.durableIndex !== log.lastIndex)
+    return false;
   // A learner waits to be made a voter, and who does not vote is about to leave.
   if (isJoint(configuration) || configuration.learners.length > 0 || !isVoter(configuration, server.self)) return false;
   if (role.progress.size !== membersOf(configuration).length - 1) return false;
@@ -114,7 +117,10 @@ export function rouseFollower(server: ServerState, role: FollowerRole): void {
   server.resetElectionDeadline(server.settings.electionTimeoutMs, server.settings.electionTimeoutMs);
 }
 
-/** Somebody campaigns. Where that is the leader itself it leads no more; else it may be only that the two don't hear each other. */
+/**
+ * Somebody campaigns. Where that is the leader itself it leads no more; else it may be only that the two don't hear
+ * each other.
+ */
 export function rouseByCampaign(server: ServerState, role: FollowerRole, candidate: ActorId): void {
   if (candidate === role.leader) {
     server.forgetLeader();
@@ -136,7 +142,10 @@ export function isQuiet({ role }: ServerState): boolean {
   return role.name === 'leader' ? role.rest.name === 'quiet' : role.name === 'follower' && role.rest === 'quiet';
 }
 
-/** Whom a server that rests leans on, or who leans on it. A follower that was woken may follow a leader that still rests. */
+/**
+ * Whom a server that rests leans on, or who leans on it. A follower that was woken may follow a leader that still
+ * rests.
+ */
 export function restsWith({ role }: ServerState): ActorId[] {
   if (role.name === 'leader') return role.rest.name === 'quiet' ? [...role.progress.keys()] : [];
   return role.name === 'follower' && role.leader !== undefined && role.rest !== 'awake' ? [role.leader] : [];

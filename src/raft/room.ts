@@ -36,10 +36,15 @@ export function roomToTell(server: ServerState): Pick<HeartbeatResult, 'room'> {
 
 // The follower
 
-/** The entries of an append that this server takes: where it is full, none from the first on that holds events and is not here yet. */
+/**
+ * The entries of an append that this server takes: where it is full, none from the first on that holds events and is
+ * not here yet.
+ */
 export function takenEntries(server: ServerState, leader: ActorId, message: Append): readonly EntryInfo[] {
   if (ownRoom(server) !== 'full') return message.entries;
-  const refused = message.entries.findIndex(({ holdsEvents, index, term }) => holdsEvents === true && !server.log.matches(index, term));
+  const refused = message.entries.findIndex(
+    ({ holdsEvents, index, term }) => holdsEvents === true && !server.log.matches(index, term),
+  );
   if (refused === -1) return message.entries;
   // Before the acknowledgement of what is taken, which would ask for more.
   server.send(leader, { type: 'heartbeat-result', term: server.term, round: 0, quiet: false, room: 'full' });
@@ -57,7 +62,9 @@ export function noteRoom(progress: Progress, { room, round }: HeartbeatResult): 
   else if (progress.room !== 'full') progress.entriesWelcome();
 }
 
-/** With each heartbeat: who has little room hands over to a voter that has, if there is one. False where there is none. */
+/**
+ * With each heartbeat: who has little room hands over to a voter that has, if there is one. False where there is none.
+ */
 export function yieldForRoom(server: ServerState, role: LeaderRole): boolean {
   if (role.transfer !== undefined) return true;
   if (ownRoom(server) === 'ample') return false;
@@ -67,8 +74,14 @@ export function yieldForRoom(server: ServerState, role: LeaderRole): boolean {
   return startTransfer(server, role, successor);
 }
 
-/** Only one that has told how it stands since this server leads, or two that are short of room would hand over to each other for ever. */
-function successorWithRoom({ configuration, log, settings, nowMs }: ServerState, role: LeaderRole): ActorId | undefined {
+/**
+ * Only one that has told how it stands since this server leads, or two that are short of room would hand over to each
+ * other for ever.
+ */
+function successorWithRoom(
+  { configuration, log, settings, nowMs }: ServerState,
+  role: LeaderRole,
+): ActorId | undefined {
   const fit = [...role.progress].filter(
     ([actor, { linkOpen, room, confirmedRound, state, lastHeardMs }]) =>
       configuration.voters.includes(actor) &&

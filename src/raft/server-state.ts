@@ -14,7 +14,10 @@ export interface Settings {
   readonly heartbeatIntervalMs: number;
   /** Per follower. */
   readonly replicationWindow: ReplicationWindow;
-  /** Whether a group in which nothing happens falls quiet. The driver then has to report nodes that fall silent. Default: no. */
+  /**
+   * Whether a group in which nothing happens falls quiet. The driver then has to report nodes that fall silent.
+   * Default: no.
+   */
   readonly quiescence?: boolean;
   /** How much this server's disk takes, asked whenever that matters. Default: always enough. */
   readonly room?: () => Room;
@@ -75,7 +78,10 @@ export interface OwnEntry {
 export interface Output {
   messages: Outbound[];
   reads: ReadResult[];
-  /** Entries of the message just stepped in that belong into the log now: those from this index on; anything above it in the log is gone. */
+  /**
+   * Entries of the message just stepped in that belong into the log now: those from this index on; anything above it in
+   * the log is gone.
+   */
   acceptedFrom: LogIndex | undefined;
   /** What the core has appended by itself, in order: each needs a body at once. */
   ownEntries: OwnEntry[];
@@ -88,7 +94,15 @@ export interface Output {
 }
 
 export function emptyOutput(): Output {
-  return { messages: [], reads: [], acceptedFrom: undefined, ownEntries: [], snapshotChunk: undefined, snapshotResults: [], campaigns: 0 };
+  return {
+    messages: [],
+    reads: [],
+    acceptedFrom: undefined,
+    ownEntries: [],
+    snapshotChunk: undefined,
+    snapshotResults: [],
+    campaigns: 0,
+  };
 }
 
 /** What a server knows. The handlers in the neighbouring files change it; nobody else does. */
@@ -169,7 +183,10 @@ export class ServerState {
    */
   get mayCampaign(): boolean {
     if (this.isNamesake) return false;
-    return isVoter(this.configuration, this.self) || isVoter(this.configurations.asOf(this.commitIndex).configuration, this.self);
+    return (
+      isVoter(this.configuration, this.self) ||
+      isVoter(this.configurations.asOf(this.commitIndex).configuration, this.self)
+    );
   }
 
   get leader(): ActorId | undefined {

@@ -24,7 +24,12 @@ export function takeSnapshotPlan(server: ServerState, role: LeaderRole, to: Acto
 }
 
 /** The follower has taken in a piece. Its driver may send the next one where that snapshot is still under way. */
-export function handleSnapshotResult(server: ServerState, role: LeaderRole, from: ActorId, message: SnapshotResult): void {
+export function handleSnapshotResult(
+  server: ServerState,
+  role: LeaderRole,
+  from: ActorId,
+  message: SnapshotResult,
+): void {
   const progress = role.progress.get(from);
   if (progress === undefined) return;
   progress.lastHeardMs = server.nowMs;
@@ -70,7 +75,10 @@ export function installSnapshot(server: ServerState, begin: TermStart, inForce: 
 
 /** The log begins after `index` from now on: it is committed, and the storage can tell what stands before it. */
 export function cutThrough(server: ServerState, index: LogIndex): void {
-  assert(index <= server.commitIndex && index <= server.durability.durableIndex, `entry ${index} is not settled and can't be cut off`);
+  assert(
+    index <= server.commitIndex && index <= server.durability.durableIndex,
+    `entry ${index} is not settled and can't be cut off`,
+  );
   server.log.cutThrough(index);
   server.configurations.cutThrough(index);
 }

@@ -3,7 +3,10 @@ import { isVoter } from './configuration.js';
 import type { Progress } from './progress.js';
 import type { LeaderRole, ServerState } from './server-state.js';
 
-/** Hands leadership to `to`, or to the voter that holds most. False where there is nobody. Proposals are refused meanwhile (section 3.10). */
+/**
+ * Hands leadership to `to`, or to the voter that holds most. False where there is nobody. Proposals are refused
+ * meanwhile (section 3.10).
+ */
 export function startTransfer(server: ServerState, role: LeaderRole, to: ActorId | undefined): boolean {
   const target = to ?? bestSuccessor(server, role);
   if (target === undefined || !role.progress.has(target) || !server.configuration.voters.includes(target)) return false;
@@ -29,6 +32,8 @@ function bestSuccessor(server: ServerState, role: LeaderRole): ActorId | undefin
   const { voters } = server.configuration;
   const candidates = [...role.progress].filter(([actor, progress]) => voters.includes(actor) && progress.linkOpen);
   const short = ({ room }: Progress): number => (room === 'ample' ? 0 : 1);
-  candidates.sort(([, a], [, b]) => short(a) - short(b) || b.matchIndex - a.matchIndex || b.lastHeardMs - a.lastHeardMs);
+  candidates.sort(
+    ([, a], [, b]) => short(a) - short(b) || b.matchIndex - a.matchIndex || b.lastHeardMs - a.lastHeardMs,
+  );
   return candidates[0]?.[0];
 }

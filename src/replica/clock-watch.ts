@@ -16,7 +16,11 @@ export class ClockWatch {
   private readonly logger: Logger | undefined;
   private told: ReadonlySet<string> = new Set();
 
-  constructor(options: { readonly clocks: PeerClocks; readonly replicas: () => Iterable<Replica>; readonly logger: Logger | undefined }) {
+  constructor(options: {
+    readonly clocks: PeerClocks;
+    readonly replicas: () => Iterable<Replica>;
+    readonly logger: Logger | undefined;
+  }) {
     this.clocks = options.clocks;
     this.replicas = options.replicas;
     this.logger = options.logger;
@@ -44,7 +48,10 @@ export class ClockWatch {
     }
     const step = this.clocks.lastStep;
     if (step !== undefined && step.agoMs < LIMITS.clockTrustMs)
-      findings.push({ subject: 'step', text: `this node's clock was set ${offset(step.byMs)}, ${duration(step.agoMs)} ago` });
+      findings.push({
+        subject: 'step',
+        text: `this node's clock was set ${offset(step.byMs)}, ${duration(step.agoMs)} ago`,
+      });
     return findings;
   }
 

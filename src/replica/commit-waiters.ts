@@ -65,7 +65,10 @@ export class CommitWaiters {
     }
   }
 
-  /** Resolves at the next change of role, leader or term, or when `signal` is aborted: a role may stay for months, and its waiters must not pile up. */
+  /**
+   * Resolves at the next change of role, leader or term, or when `signal` is aborted: a role may stay for months, and
+   * its waiters must not pile up.
+   */
   roleChanged(signal?: AbortSignal): Promise<void> {
     return new Promise((resolve) => {
       const wake = (): void => {

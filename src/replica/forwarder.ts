@@ -27,7 +27,8 @@ export class Forwarder {
   async forward(body: PackedBody, stamp: ProducerStamp): Promise<Proposed> {
     const { group, core, clock, transport, commitWaiters, input } = this.options;
     const { leader } = core;
-    if (leader === undefined) throw new FlotillaError('NO_LEADER', 'no leader is known; the batch was not proposed: try again');
+    if (leader === undefined)
+      throw new FlotillaError('NO_LEADER', 'no leader is known; the batch was not proposed: try again');
     if (core.isQuiet) input(() => core.expectLeader(clock.nowMs()));
     const proposed = await transport.forward(leader, group, body, stamp);
     // The leader's answer is news of the commit, sooner than any other.

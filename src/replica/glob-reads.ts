@@ -31,7 +31,10 @@ export class GlobReads {
     this.search = search;
   }
 
-  /** What matches from `from` on, as far as one read goes. `from` must be committed; POSITION_REMOVED where it was given up. */
+  /**
+   * What matches from `from` on, as far as one read goes. `from` must be committed; POSITION_REMOVED where it was given
+   * up.
+   */
   async next(from: LogIndex, to: LogIndex): Promise<LogMatches> {
     const through = logIndex(Math.min(to, this.log.commitIndex));
     const found = await this.find(from, through);

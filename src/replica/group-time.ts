@@ -38,7 +38,12 @@ export class GroupTime {
   private readonly clocks: ClockReadings;
   private readonly configuration: () => Configuration;
   private recent:
-    | { readonly configuration: Configuration; readonly atMs: number; readonly ownMs: number; readonly now: ClockReading }
+    | {
+        readonly configuration: Configuration;
+        readonly atMs: number;
+        readonly ownMs: number;
+        readonly now: ClockReading;
+      }
     | undefined;
 
   constructor(options: {
@@ -64,7 +69,10 @@ export class GroupTime {
     if (incoming === undefined || outgoing.length === 0) return incoming;
     const other = this.agreedBy(outgoing);
     if (other === undefined) return undefined;
-    return { earliestMs: Math.min(incoming.earliestMs, other.earliestMs), latestMs: Math.max(incoming.latestMs, other.latestMs) };
+    return {
+      earliestMs: Math.min(incoming.earliestMs, other.earliestMs),
+      latestMs: Math.max(incoming.latestMs, other.latestMs),
+    };
   }
 
   /**
@@ -143,7 +151,10 @@ export class GroupTime {
   }
 }
 
-/** How long what can't be checked against another clock has to stay as it is before something irreversible is done by it. */
+/**
+ * How long what can't be checked against another clock has to stay as it is before something irreversible is done by
+ * it.
+ */
 export function trustMs(maxAgeMs: number = LIMITS.clockTrustMs): number {
   return Math.min(maxAgeMs, LIMITS.clockTrustMs);
 }

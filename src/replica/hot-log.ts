@@ -91,7 +91,13 @@ export class HotLog {
     this.cache.truncateAfter(before);
     this.end =
       kept === undefined
-        ? { index: before, term: record.term, checksum: record.previousChecksum, nextCounter: record.firstCounter, timeMs: record.timeMs }
+        ? {
+            index: before,
+            term: record.term,
+            checksum: record.previousChecksum,
+            nextCounter: record.firstCounter,
+            timeMs: record.timeMs,
+          }
         : tailAfter(kept);
   }
 
@@ -108,7 +114,10 @@ export class HotLog {
    */
   read(from: LogIndex, to: LogIndex, maxBytes: number): LogRecord[] | Promise<LogRecord[]> {
     if (from <= this.start.index) {
-      throw new FlotillaError('POSITION_REMOVED', `record ${from} was given up; the log begins with record ${this.start.index + 1}`);
+      throw new FlotillaError(
+        'POSITION_REMOVED',
+        `record ${from} was given up; the log begins with record ${this.start.index + 1}`,
+      );
     }
     const hot = this.cache.slice(from, to, maxBytes);
     return hot ?? this.stored.read(from, logIndex(Math.min(to, this.cache.beginIndex - 1)), maxBytes);

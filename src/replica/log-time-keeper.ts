@@ -49,7 +49,8 @@ export class LogTimeKeeper {
 
   private get isAhead(): boolean {
     const { core, log, members, time } = this.options;
-    const knowsWhatIsCommitted = core.role === 'leader' && core.commitIndex >= (core.noopIndex ?? Number.POSITIVE_INFINITY);
+    const knowsWhatIsCommitted =
+      core.role === 'leader' && core.commitIndex >= (core.noopIndex ?? Number.POSITIVE_INFINITY);
     if (!knowsWhatIsCommitted || members.activeVersion < KIND_SINCE_VERSION['log-time']) return false;
     const now = time.now();
     return now !== undefined && log.tail.timeMs > now.latestMs + time.toleranceMs;

@@ -67,7 +67,8 @@ export class MemberUpkeep {
     this.underWay = true;
     try {
       await replica.members.restate(news);
-      for (const { actor, address } of news.members ?? []) logger.info({ member: actor, address }, 'a member has another address');
+      for (const { actor, address } of news.members ?? [])
+        logger.info({ member: actor, address }, 'a member has another address');
     } catch (error) {
       if (!(error instanceof FlotillaError)) throw error;
       // Another change is under way, or another node leads by now.

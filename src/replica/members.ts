@@ -80,8 +80,9 @@ export class Members {
   seal(index: LogIndex, configuration: Configuration): void {
     const membership = this.memberships.membershipOf(configuration, index, this.news, this.node.vouch);
     const body = encodeMembership(membership);
-    this.log.seal({ kind: 'configuration', term: this.core.term, eventCount: 0, payloadBytes: body.byteLength }, (payload) =>
-      payload.set(body),
+    this.log.seal(
+      { kind: 'configuration', term: this.core.term, eventCount: 0, payloadBytes: body.byteLength },
+      (payload) => payload.set(body),
     );
     this.memberships.append({ index, membership });
   }
@@ -155,16 +156,23 @@ export class Members {
         if (!isJoint(this.core.configuration) && this.memberships.latest.index <= this.core.commitIndex) return;
       }
     } catch (cause) {
-      throw new FlotillaError('OUTCOME_UNKNOWN', "the change of the members was begun and has not ended; look at the cluster's status", {
-        cause,
-      });
+      throw new FlotillaError(
+        'OUTCOME_UNKNOWN',
+        "the change of the members was begun and has not ended; look at the cluster's status",
+        {
+          cause,
+        },
+      );
     } finally {
       timer.cancel();
     }
     throw new FlotillaError('NOT_LEADER', 'another leader took over; the members were not changed');
   }
 
-  /** What to wait for where a change has not ended: its next configuration, which another leader may be the one to append. */
+  /**
+   * What to wait for where a change has not ended: its next configuration, which another leader may be the one to
+   * append.
+   */
   private nextStep(): LogIndex {
     const { index } = this.memberships.latest;
     return index > this.core.commitIndex ? index : logIndex(this.core.commitIndex + 1);
@@ -172,6 +180,10 @@ export class Members {
 }
 
 function refusedChange(why: ChangeRefusal | 'not the leader'): FlotillaError {
-  if (why === 'not the leader') return new FlotillaError('NOT_LEADER', 'this node does not lead; the members were not changed');
-  return new FlotillaError('MEMBERSHIP_CHANGING', `the members can't be changed now (${why}); nothing was changed: try again`);
+  if (why === 'not the leader')
+    return new FlotillaError('NOT_LEADER', 'this node does not lead; the members were not changed');
+  return new FlotillaError(
+    'MEMBERSHIP_CHANGING',
+    `the members can't be changed now (${why}); nothing was changed: try again`,
+  );
 }

@@ -8,11 +8,16 @@ export interface MemberNews {
   readonly activeVersion?: number;
 }
 
-/** What consensus knows as configurations, with who the members are and where. Follows the log as the configurations do. */
+/**
+ * What consensus knows as configurations, with who the members are and where. Follows the log as the configurations do.
+ */
 export class Memberships extends PlacedHistory<PlacedMembership> {
-  /** Whether the log has taken this node in and, later, out again. Before the log's first record nobody was taken in. */
+  /**
+   * Whether the log has taken this node in and, later, out again. Before the log's first record nobody was taken in.
+   */
   hasLeft(instance: string): boolean {
-    const names = ({ membership }: PlacedMembership): boolean => membership.members.some((member) => member.instance === instance);
+    const names = ({ membership }: PlacedMembership): boolean =>
+      membership.members.some((member) => member.instance === instance);
     return !names(this.latest) && this.placed.some((placed) => placed.index > 0 && names(placed));
   }
 

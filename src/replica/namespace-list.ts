@@ -48,7 +48,9 @@ export async function* listNamespaces(
     if (turns.isDue) await turns.next();
   }
   const afterCounter = counter(first.firstCounter - 1);
-  cursors.push(new RecordTally(rest, (from, to, maxBytes) => log.read(from, to, maxBytes), { glob, after, afterCounter, turns }));
+  cursors.push(
+    new RecordTally(rest, (from, to, maxBytes) => log.read(from, to, maxBytes), { glob, after, afterCounter, turns }),
+  );
   for await (const row of merged(cursors)) {
     if (turns.isDue) await turns.next();
     const name = Buffer.from(row.name);

@@ -146,7 +146,8 @@ class Window {
     this.tallies.set(text, tally);
     this.greatest.push({ text, name, tally });
     this.bytes += 2 * name.byteLength + NAME_OVERHEAD_BYTES;
-    while (this.tallies.size > this.most || (this.bytes > LIMITS.talliedNamespaceBytes && this.tallies.size > 1)) this.dropGreatest();
+    while (this.tallies.size > this.most || (this.bytes > LIMITS.talliedNamespaceBytes && this.tallies.size > 1))
+      this.dropGreatest();
     return this.tallies.has(text) ? tally : undefined;
   }
 

@@ -28,7 +28,8 @@ export class NodeLiveness {
 
   /** Who has fallen silent since this was asked last. */
   takeSilent(nowMs: number): ActorId[] {
-    // The same sum as in nextSilentMs: a difference may be rounded to the other side, and who is due would never be silent.
+    // The same sum as in nextSilentMs: a difference may be rounded to the other side, and who is due would never be
+    // silent.
     const silent = [...this.heardMs].filter(([, heardMs]) => heardMs + this.silenceMs <= nowMs).map(([peer]) => peer);
     for (const peer of silent) this.heardMs.delete(peer);
     return silent;

@@ -51,6 +51,8 @@ export class NodePulse {
     for (const peer of restsWith()) beat(peer);
     // Nobody is heard: no group rests, and there is nothing to watch.
     const silentMs = this.liveness.nextSilentMs;
-    this.deadline.set(silentMs === Number.POSITIVE_INFINITY ? silentMs : Math.min(silentMs, nowMs + silenceMs / BEATS_PER_SILENCE));
+    this.deadline.set(
+      silentMs === Number.POSITIVE_INFINITY ? silentMs : Math.min(silentMs, nowMs + silenceMs / BEATS_PER_SILENCE),
+    );
   }
 }

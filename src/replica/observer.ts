@@ -16,7 +16,10 @@ export interface ReplicaObserver {
   removed?(events: number): void;
   /** What a stream's settings allow could not be brought about; it is tried again. */
   retentionFailed?(error: FlotillaError): void;
-  /** A record entered this node's log, in place of whatever stood at its index and above. For those who watch over it: the simulator. */
+  /**
+   * A record entered this node's log, in place of whatever stood at its index and above. For those who watch over it:
+   * the simulator.
+   */
   appended?(record: LogRecord): void;
   /** A snapshot took the log's place, which begins after this. For the same. */
   replaced?(before: LogTail): void;

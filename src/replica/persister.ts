@@ -53,7 +53,8 @@ export class Persister {
     const records = throughIndex < fromIndex ? [] : this.log.hot(fromIndex, throughIndex, Number.POSITIVE_INFINITY);
     const startMs = this.clock.nowMs();
     try {
-      if (records === undefined) throw new Error(`records ${fromIndex} to ${throughIndex} left the cache before they were durable`);
+      if (records === undefined)
+        throw new Error(`records ${fromIndex} to ${throughIndex} left the cache before they were durable`);
       await this.storage.persist([
         {
           group: this.group,

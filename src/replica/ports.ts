@@ -2,7 +2,15 @@ import type { ActorId, Counter, GroupId, LogIndex, Term } from '../base/index.js
 import type { Glob, ProducerStamp } from '../event/index.js';
 import type { TimeBound } from '../machine/index.js';
 import type { HardState, Message, TermStart } from '../raft/index.js';
-import type { Checkpoint, ClockMessage, GatheredEvents, LogRecord, LogTail, PackedBody, PlacedMembership } from '../wire/index.js';
+import type {
+  Checkpoint,
+  ClockMessage,
+  GatheredEvents,
+  LogRecord,
+  LogTail,
+  PackedBody,
+  PlacedMembership,
+} from '../wire/index.js';
 import type { NamespaceCursor } from './namespace-tally.js';
 
 /**
@@ -89,7 +97,10 @@ export interface GroupLog {
    * past it unawares.
    */
   checkpointDue(from: LogIndex): LogIndex | undefined;
-  /** The namespaces of records from `from` on, up to at most `through`; undefined where they aren't known without reading the records there. */
+  /**
+   * The namespaces of records from `from` on, up to at most `through`; undefined where they aren't known without
+   * reading the records there.
+   */
   namespaces(from: LogIndex, through: LogIndex, names: NamespaceRange): Promise<NamespaceTable | undefined>;
   /** Lets the next marker tell how far the log is known to be committed; `index` is durable here. Never waits. */
   noteCommitted(index: LogIndex): void;
@@ -124,7 +135,12 @@ export interface GlobSearch {
  */
 export type LogMatches =
   | { readonly kind: 'records'; readonly records: readonly LogRecord[]; readonly through: LogIndex }
-  | { readonly kind: 'events'; readonly gathered: readonly GatheredEvents[]; readonly ordered: boolean; readonly through: LogIndex };
+  | {
+      readonly kind: 'events';
+      readonly gathered: readonly GatheredEvents[];
+      readonly ordered: boolean;
+      readonly through: LogIndex;
+    };
 
 /**
  * Durable state of all of a node's groups. After the first failed write every
@@ -182,7 +198,10 @@ export interface PeerEvents {
   /** A batch that `from` took in. Rejections as in {@link PeerTransport.forward}. */
   onForward(from: ActorId, group: GroupId, body: PackedBody, stamp: ProducerStamp): Promise<Proposed>;
   onLink(peer: ActorId, state: LinkState): void;
-  /** A member whose own copy is damaged wants committed records. None where `from` is not known to be committed here, or was given up. */
+  /**
+   * A member whose own copy is damaged wants committed records. None where `from` is not known to be committed here, or
+   * was given up.
+   */
   onFetch(group: GroupId, from: LogIndex, to: LogIndex): Promise<LogRecord[]>;
 }
 
@@ -203,7 +222,10 @@ export interface RecordSource {
 export interface Clock {
   /** Monotonic milliseconds: what time-outs are measured with. */
   nowMs(): number;
-  /** UTC milliseconds, as this machine's time of day says. It may be wrong: what counts is the time of a group, GroupTime. */
+  /**
+   * UTC milliseconds, as this machine's time of day says. It may be wrong: what counts is the time of a group,
+   * GroupTime.
+   */
   utcMs(): number;
   after(delayMs: number, run: () => void): Timer;
   /** Runs once the input that has already arrived was taken in. */

@@ -82,7 +82,10 @@ export class ProducerDesk {
   private refusalForEpoch({ producer, epoch }: ProducerStamp, known: ProducerState): StampDecision | undefined {
     if (epoch === known.epoch) return undefined;
     if (epoch > known.epoch)
-      return unlessOvertaken('INVALID_ARGUMENT', `producer.epoch: producer ${producer} was opened with epoch ${known.epoch}, not ${epoch}`);
+      return unlessOvertaken(
+        'INVALID_ARGUMENT',
+        `producer.epoch: producer ${producer} was opened with epoch ${known.epoch}, not ${epoch}`,
+      );
     return refuse(
       'PRODUCER_FENCED',
       `producer "${known.name}" was opened anew, with epoch ${known.epoch}: whoever holds epoch ${epoch} may produce no more`,
@@ -106,13 +109,19 @@ export class ProducerDesk {
         'PRODUCER_EXPIRED',
         `producer.sequence: of producer ${producer} the last ${LIMITS.producerBatches} batches are remembered, up to ${known.sequence}; ${sequence} was before them`,
       );
-    const isSame = batch.count === body.count && batch.bodyLength === body.body.byteLength && batch.bodyChecksum === body.checksum;
+    const isSame =
+      batch.count === body.count && batch.bodyLength === body.body.byteLength && batch.bodyChecksum === body.checksum;
     if (isSame) return { kind: 'known', batch };
-    return refuse('SEQUENCE_REUSED', `producer.sequence: producer ${producer} has other events in the stream as its batch ${sequence}`);
+    return refuse(
+      'SEQUENCE_REUSED',
+      `producer.sequence: producer ${producer} has other events in the stream as its batch ${sequence}`,
+    );
   }
 }
 
-/** Throws NOT_READY where an older leader might not see the stamp, and would append the batch as often as it is sent. */
+/**
+ * Throws NOT_READY where an older leader might not see the stamp, and would append the batch as often as it is sent.
+ */
 export function requireStamps({ producer }: ProducerStamp, activeVersion: number): void {
   // Whoever has opened a producer knows a later version to be active, so this node has yet to hear of that.
   if (producer === 0 || activeVersion >= KIND_SINCE_VERSION.producer) return;

@@ -24,7 +24,12 @@ export class ProducerOpenings {
   private term: Term | undefined;
   private pending = 0;
 
-  constructor(options: { readonly core: RaftCore; readonly stream: StreamState; readonly time: GroupTime; readonly random: Random }) {
+  constructor(options: {
+    readonly core: RaftCore;
+    readonly stream: StreamState;
+    readonly time: GroupTime;
+    readonly random: Random;
+  }) {
     this.core = options.core;
     this.stream = options.stream;
     this.time = options.time;
@@ -40,7 +45,10 @@ export class ProducerOpenings {
     const refusal = refusalForRoom(this.core, 'the producer');
     if (refusal !== undefined) throw refusal;
     if (this.pending >= LIMITS.pendingOpenings)
-      throw new FlotillaError('TOO_MANY_REQUESTS', `${this.pending} producers are being opened; nothing was proposed: try again`);
+      throw new FlotillaError(
+        'TOO_MANY_REQUESTS',
+        `${this.pending} producers are being opened; nothing was proposed: try again`,
+      );
     const proposed = this.newId();
     this.pending++;
     try {
@@ -55,8 +63,12 @@ export class ProducerOpenings {
     }
     const producer = name === '' ? this.stream.producer(proposed) : this.stream.producerNamed(name);
     if (producer?.openedAs === proposed) return { id: producer.id, epoch: producer.epoch, sequence: producer.sequence };
-    if (name === '') throw new FlotillaError('PRODUCER_EXPIRED', 'too many others were opened at the same time: open another one');
-    throw new FlotillaError('PRODUCER_FENCED', `name: another has opened producer "${name}" at the same time, and later`);
+    if (name === '')
+      throw new FlotillaError('PRODUCER_EXPIRED', 'too many others were opened at the same time: open another one');
+    throw new FlotillaError(
+      'PRODUCER_FENCED',
+      `name: another has opened producer "${name}" at the same time, and later`,
+    );
   }
 
   /** The record that takes effect before anything can be said about this name; undefined where there is none. */

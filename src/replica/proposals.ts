@@ -30,7 +30,10 @@ interface PendingEntry {
  * truncation here nor a lost leadership proves that it will never commit.
  */
 export class PendingProposals {
-  /** In the order of their proposal. After a lost leadership its successor's indexes may lie below those of the entries before them. */
+  /**
+   * In the order of their proposal. After a lost leadership its successor's indexes may lie below those of the entries
+   * before them.
+   */
   private entries: PendingEntry[] = [];
 
   get isEmpty(): boolean {
@@ -41,8 +44,15 @@ export class PendingProposals {
     this.entries.push(entry);
   }
 
-  /** Everything up to `commitIndex` is committed; `termAt` tells which entry won each place. False where it was not always the one proposed. */
-  settle(commitIndex: LogIndex, termAt: (index: LogIndex) => Term | undefined, onCommitted: (proposal: Proposal) => void): boolean {
+  /**
+   * Everything up to `commitIndex` is committed; `termAt` tells which entry won each place. False where it was not
+   * always the one proposed.
+   */
+  settle(
+    commitIndex: LogIndex,
+    termAt: (index: LogIndex) => Term | undefined,
+    onCommitted: (proposal: Proposal) => void,
+  ): boolean {
     const decided = this.entries.filter(({ index }) => index <= commitIndex);
     if (decided.length === 0) return true;
     this.entries = this.entries.filter(({ index }) => index > commitIndex);
@@ -80,7 +90,10 @@ function commit(entry: PendingEntry, onCommitted: (proposal: Proposal) => void):
 function unknown(entry: PendingEntry): void {
   for (const { reject } of entry.proposals) {
     reject(
-      new FlotillaError('OUTCOME_UNKNOWN', 'leadership was lost after the batch was proposed: it may have been appended, or may still be'),
+      new FlotillaError(
+        'OUTCOME_UNKNOWN',
+        'leadership was lost after the batch was proposed: it may have been appended, or may still be',
+      ),
     );
   }
 }

@@ -1,4 +1,13 @@
-import { type ActorId, assert, BoundedQueue, counter, FlotillaError, LIMITS, type LogIndex, messageOf } from '../base/index.js';
+import {
+  type ActorId,
+  assert,
+  BoundedQueue,
+  counter,
+  FlotillaError,
+  LIMITS,
+  type LogIndex,
+  messageOf,
+} from '../base/index.js';
 import { BATCH_HEADER_BYTES, type ProducerStamp, writeBatchHeader } from '../event/index.js';
 import { isVoter, type RaftCore } from '../raft/index.js';
 import type { LogTail, PackedBody } from '../wire/index.js';
@@ -70,13 +79,17 @@ export class Proposer {
   propose(actor: ActorId, body: PackedBody, stamp: ProducerStamp): Promise<Proposed> {
     return new Promise((resolve, reject) => {
       if (this.stopped) return reject(stopping());
-      if (this.core.role !== 'leader' && !(this.awaitsSuccessor && actor === this.self)) return reject(notLeader('the batch'));
+      if (this.core.role !== 'leader' && !(this.awaitsSuccessor && actor === this.self))
+        return reject(notLeader('the batch'));
       const refusal = this.refusalForRoom();
       if (refusal !== undefined) return reject(refusal);
       const bytes = body.body.byteLength;
       if (this.openBatches >= LIMITS.pendingProposals || this.openBytes + bytes > LIMITS.pendingProposalBytes) {
         return reject(
-          new FlotillaError('TOO_MANY_REQUESTS', 'too many batches wait for their commit; the batch was not proposed: try again'),
+          new FlotillaError(
+            'TOO_MANY_REQUESTS',
+            'too many batches wait for their commit; the batch was not proposed: try again',
+          ),
         );
       }
       this.openBatches++;
@@ -127,8 +140,9 @@ export class Proposer {
   }
 
   /**
-   * Turns what waits into entries, as long as the disk keeps up; the rest follows when a write has ended. While leadership is
-   * handed over all of it waits, and then goes to the successor: who produces by way of this node is not refused.
+   * Turns what waits into entries, as long as the disk keeps up; the rest follows when a write has ended. While
+   * leadership is handed over all of it waits, and then goes to the successor: who produces by way of this node is not
+   * refused.
    */
   flush(): void {
     if (this.core.role !== 'leader') return;
@@ -138,7 +152,8 @@ export class Proposer {
     if (wasHandingOver && this.isLeaving) this.refuseWaiting(stopping());
     if (this.flushPlanned) return;
     while (this.waiting.length > 0 && this.hasRoom()) {
-      // A new leader that has not seen the clocks of a majority yet can't tell what time it is: that takes a round trip.
+      // A new leader that has not seen the clocks of a majority yet can't tell what time it is: that takes a round
+      // trip.
       const stamp = this.time.stamp();
       if (stamp === undefined) return;
       const refusal = this.refusalForRoom();
@@ -163,7 +178,10 @@ export class Proposer {
     return this.log.bytesAfter(this.core.durableIndex) < LIMITS.unpersistedBytes;
   }
 
-  /** The first that waits and is to have a place in the log. Those before it get their answer without one, or wait for that elsewhere. */
+  /**
+   * The first that waits and is to have a place in the log. Those before it get their answer without one, or wait for
+   * that elsewhere.
+   */
   private nextToAppend(): Proposal | undefined {
     for (let next = this.waiting.peek(); next !== undefined; next = this.waiting.peek()) {
       const { stamp, body } = next;
@@ -240,7 +258,10 @@ export class Proposer {
     else if (this.awaitsSuccessor && this.core.leader !== undefined) this.passOn();
   }
 
-  /** What is in the log may still be committed by the next leader; for a while that is waited for. What is not, never was proposed. */
+  /**
+   * What is in the log may still be committed by the next leader; for a while that is waited for. What is not, never
+   * was proposed.
+   */
   private leadershipLost(): void {
     // Nothing may overtake what came before it and is open. And who votes no more hears of no successor.
     const isAllSettled = this.pending.isEmpty && this.deferred.length === 0;
@@ -251,14 +272,17 @@ export class Proposer {
       if (this.stopped) return;
       this.awaitsSuccessor = false;
       if (this.core.role !== 'leader') this.refuseWaiting(notLeader('the batch'));
-      const unknown = this.pending.giveUpBefore(this.core.role === 'leader' ? this.core.term : Number.POSITIVE_INFINITY);
+      const unknown = this.pending.giveUpBefore(
+        this.core.role === 'leader' ? this.core.term : Number.POSITIVE_INFINITY,
+      );
       if (unknown > 0) this.observer.outcomeUnknown(unknown);
     });
   }
 
   private passOn(): void {
     this.awaitsSuccessor = false;
-    for (const { body, stamp, resolve, reject } of this.waiting.drain()) this.forwarder.forward(body, stamp).then(resolve, reject);
+    for (const { body, stamp, resolve, reject } of this.waiting.drain())
+      this.forwarder.forward(body, stamp).then(resolve, reject);
   }
 
   /** The node is about to stop: what waits for a successor that does not come has no other chance here. */
@@ -273,7 +297,10 @@ export class Proposer {
     if (unknown > 0) this.observer.outcomeUnknown(unknown);
   }
 
-  /** None of them was proposed: neither those that were not looked at yet, nor those whose answer rests on what may never be committed. */
+  /**
+   * None of them was proposed: neither those that were not looked at yet, nor those whose answer rests on what may
+   * never be committed.
+   */
   private refuseWaiting(why: FlotillaError, isRefused: (proposal: Proposal) => boolean = () => true): void {
     const waiting = [...this.deferred.splice(0).map(({ proposal }) => proposal), ...this.waiting.drain()];
     for (const proposal of waiting) {

@@ -39,7 +39,10 @@ export class ReadIndexes {
     this.firstRequestId = options.firstRequestId;
   }
 
-  /** An index such that a read up to it sees everything acknowledged before this call. Rejects with NO_LEADER when none can be had in time. */
+  /**
+   * An index such that a read up to it sees everything acknowledged before this call. Rejects with NO_LEADER when none
+   * can be had in time.
+   */
   confirm(): Promise<LogIndex> {
     return new Promise((resolve, reject) => {
       if (this.stopped) return reject(stopping());
@@ -51,7 +54,10 @@ export class ReadIndexes {
     });
   }
 
-  /** The answer to a question; 0 where it could not be confirmed. One to an earlier asking of the same question serves as well. */
+  /**
+   * The answer to a question; 0 where it could not be confirmed. One to an earlier asking of the same question serves
+   * as well.
+   */
   settled(requestId: number, index: LogIndex): void {
     const isOpen = requestId >= this.firstRequestId && requestId <= this.requestId;
     if (!isOpen || this.asked.length === 0 || index === 0) return;

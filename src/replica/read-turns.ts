@@ -34,7 +34,10 @@ export class ReadTurns implements Turns {
   next(): Promise<void> {
     return new Promise((resolve, reject) => {
       if (this.waiting.push(resolve)) this.clock.soon(() => this.admit());
-      else reject(new FlotillaError('TOO_MANY_REQUESTS', 'too many reads wait for this node: use another one, or try again'));
+      else
+        reject(
+          new FlotillaError('TOO_MANY_REQUESTS', 'too many reads wait for this node: use another one, or try again'),
+        );
     });
   }
 

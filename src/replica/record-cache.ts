@@ -105,7 +105,8 @@ export class RecordCache implements BudgetedCache {
       this.clear(logIndex(index + 1));
       return;
     }
-    while (this.lastIndex > index) this.resize(-weightOf(present(this.records.pop(), 'the cache holds up to lastIndex')));
+    while (this.lastIndex > index)
+      this.resize(-weightOf(present(this.records.pop(), 'the cache holds up to lastIndex')));
   }
 
   /**

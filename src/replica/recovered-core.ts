@@ -7,5 +7,16 @@ export function coreOf({ self, settings, random, clock }: ReplicaOptions, recove
   const { hardState, begin, termStarts, tail, memberships, commitIndex } = recovered;
   const configurations = memberships.map(({ index, membership }) => ({ index, configuration: membership }));
   const nowMs = clock.nowMs();
-  return new RaftCore({ self, settings, random, nowMs, hardState, begin, termStarts, lastIndex: tail.index, configurations, commitIndex });
+  return new RaftCore({
+    self,
+    settings,
+    random,
+    nowMs,
+    hardState,
+    begin,
+    termStarts,
+    lastIndex: tail.index,
+    configurations,
+    commitIndex,
+  });
 }

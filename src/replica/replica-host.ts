@@ -12,7 +12,9 @@ import type { Clock, LinkState, NodeTransport, PeerEvents, Proposed, Storage } f
 import { Replica } from './replica.js';
 import type { ReplicaOptions } from './replica-options.js';
 
-export interface ReplicaHostOptions extends Required<Pick<ReplicaOptions, 'self' | 'instance' | 'onFatal'>>, Pick<ReplicaOptions, 'vouch'> {
+export interface ReplicaHostOptions
+  extends Required<Pick<ReplicaOptions, 'self' | 'instance' | 'onFatal'>>,
+    Pick<ReplicaOptions, 'vouch'> {
   readonly settings: Settings;
   /** Bound of the hot tails of all groups, in memory together. */
   readonly cacheBytes: number;
@@ -29,7 +31,10 @@ export interface ReplicaHostOptions extends Required<Pick<ReplicaOptions, 'self'
 }
 
 /** What differs from group to group. */
-export type HostedGroup = Pick<ReplicaOptions, 'group' | 'initialSettings' | 'observer' | 'onMembership' | 'retentionCheckMs'>;
+export type HostedGroup = Pick<
+  ReplicaOptions,
+  'group' | 'initialSettings' | 'observer' | 'onMembership' | 'retentionCheckMs'
+>;
 
 /**
  * All replicas of a node: one per Raft group, over the node's one pair of links
@@ -72,7 +77,11 @@ export class ReplicaHost implements PeerEvents {
         this.clockWatch.check();
       },
     });
-    this.clockWatch = new ClockWatch({ clocks: this.clocks, replicas: () => this.replicas.values(), logger: options.logger });
+    this.clockWatch = new ClockWatch({
+      clocks: this.clocks,
+      replicas: () => this.replicas.values(),
+      logger: options.logger,
+    });
   }
 
   /** What is wrong with the clocks, one sentence each. */
@@ -80,10 +89,19 @@ export class ReplicaHost implements PeerEvents {
     return this.clockWatch.warnings;
   }
 
-  /** Adds the replica of a group that is in the storage. It takes part from {@link start} on, or at once where that was called. */
+  /**
+   * Adds the replica of a group that is in the storage. It takes part from {@link start} on, or at once where that was
+   * called.
+   */
   add(hosted: HostedGroup): Replica {
     const { onUnknownGroup: _, cacheBytes: __, ...shared } = this.options;
-    const replica = new Replica({ ...shared, ...hosted, clocks: this.clocks, deadlines: this.deadlines, cache: this.cache });
+    const replica = new Replica({
+      ...shared,
+      ...hosted,
+      clocks: this.clocks,
+      deadlines: this.deadlines,
+      cache: this.cache,
+    });
     this.replicas.set(hosted.group, replica);
     if (this.started) this.begin(replica);
     return replica;
@@ -135,7 +153,8 @@ export class ReplicaHost implements PeerEvents {
 
   async onForward(from: ActorId, group: GroupId, body: PackedBody, stamp: ProducerStamp): Promise<Proposed> {
     const replica = this.replicas.get(group);
-    if (replica === undefined) throw new FlotillaError('NOT_LEADER', `group ${group} is not on this node; the batch was not proposed`);
+    if (replica === undefined)
+      throw new FlotillaError('NOT_LEADER', `group ${group} is not on this node; the batch was not proposed`);
     return await replica.proposeFor(from, body, stamp);
   }
 

@@ -1,4 +1,12 @@
-import { type ActorId, type Counter, FlotillaError, type GroupId, type LogIndex, logIndex, type Term } from '../base/index.js';
+import {
+  type ActorId,
+  type Counter,
+  FlotillaError,
+  type GroupId,
+  type LogIndex,
+  logIndex,
+  type Term,
+} from '../base/index.js';
 import { NO_PRODUCER } from '../event/index.js';
 import type { TimeBound } from '../machine/index.js';
 import type { MemberChange, Message, OwnEntry, RaftCore, ReadResult, Role } from '../raft/index.js';
@@ -66,7 +74,14 @@ export class Replica {
     this.core = coreOf(options, recovered);
     const { core, log, clock } = this;
     this.time = new GroupTime({ ...options, core });
-    const basics = { ...options, core, log, time: this.time, stored: this.stored, onError: (error: unknown) => this.fail(error) };
+    const basics = {
+      ...options,
+      core,
+      log,
+      time: this.time,
+      stored: this.stored,
+      onError: (error: unknown) => this.fail(error),
+    };
     this.replicator = new Replicator({
       ...basics,
       send: (to, message, records) => options.transport.send(to, this.group, message, records),
@@ -104,13 +119,8 @@ export class Replica {
     this.producers = new ProducerOpenings({ ...parts, stream: this.stream });
     const desk = new ProducerDesk({ ...parts, stream: this.stream, openings: this.producers });
     this.forwarder = new Forwarder({ ...parts, commitWaiters: this.commitWaiters, input: (take) => this.input(take) });
-    this.proposer = new Proposer({
-      ...parts,
-      desk,
-      readIndexes: this.readIndexes,
-      forwarder: this.forwarder,
-      onProposed: () => this.drive(),
-    });
+    const { readIndexes, forwarder } = this;
+    this.proposer = new Proposer({ ...parts, desk, readIndexes, forwarder, onProposed: () => this.drive() });
     this.snapshots = new Snapshots({
       ...parts,
       stream: this.stream,
@@ -190,8 +200,9 @@ export class Replica {
   // Producing
 
   /**
-   * Appends a batch that this node took in, by way of the leader. Resolves when it is committed and this node can serve it. Rejects with
-   * NO_LEADER, NOT_LEADER, SHUTTING_DOWN or TOO_MANY_REQUESTS where it was certainly not proposed, with OUTCOME_UNKNOWN where that can't be said.
+   * Appends a batch that this node took in, by way of the leader. Resolves when it is committed and this node can serve
+   * it. Rejects with NO_LEADER, NOT_LEADER, SHUTTING_DOWN or TOO_MANY_REQUESTS where it was certainly not proposed,
+   * with OUTCOME_UNKNOWN where that can't be said.
    */
   async submit(body: PackedBody, stamp = NO_PRODUCER): Promise<Proposed> {
     if (this.stopped) throw new FlotillaError('SHUTTING_DOWN', 'the node is stopping; the batch was not proposed');
@@ -207,10 +218,11 @@ export class Replica {
   }
 
   /**
-   * Changes the members, through a joint configuration where that is needed. `introduced`: who the actors are that were no
-   * members before. Resolves with what came of it when all of the change is committed; a learner that is to vote does so
-   * later, by itself, once it has caught up. Rejects with INVALID_ARGUMENT where the change makes no sense, with NOT_LEADER
-   * and MEMBERSHIP_CHANGING where it was certainly not begun, and with OUTCOME_UNKNOWN where it was and has not ended in time.
+   * Changes the members, through a joint configuration where that is needed. `introduced`: who the actors are that were
+   * no members before. Resolves with what came of it when all of the change is committed; a learner that is to vote
+   * does so later, by itself, once it has caught up. Rejects with INVALID_ARGUMENT where the change makes no sense,
+   * with NOT_LEADER and MEMBERSHIP_CHANGING where it was certainly not begun, and with OUTCOME_UNKNOWN where it was and
+   * has not ended in time.
    */
   async changeMembers(changes: readonly MemberChange[], introduced: readonly Member[] = []): Promise<Membership> {
     if (this.stopped) throw new FlotillaError('SHUTTING_DOWN', 'the node is stopping; the members were not changed');
@@ -228,12 +240,18 @@ export class Replica {
     return index;
   }
 
-  /** Committed records from `from` on, as many as fit into `maxBytes`, at least one; POSITION_REMOVED where `from` was given up. */
+  /**
+   * Committed records from `from` on, as many as fit into `maxBytes`, at least one; POSITION_REMOVED where `from` was
+   * given up.
+   */
   read(from: LogIndex, to: LogIndex, maxBytes: number): LogRecord[] | Promise<LogRecord[]> {
     return this.log.read(from, logIndex(Math.min(to, this.core.commitIndex)), maxBytes);
   }
 
-  /** Resolves when `index` is committed here; rejects with CANCELLED when `signal` is aborted first, with SHUTTING_DOWN when the node stops. */
+  /**
+   * Resolves when `index` is committed here; rejects with CANCELLED when `signal` is aborted first, with SHUTTING_DOWN
+   * when the node stops.
+   */
   waitCommitted(index: LogIndex, signal?: AbortSignal): Promise<void> {
     return this.commitWaiters.reached(index, signal);
   }
@@ -248,7 +266,9 @@ export class Replica {
     return this.log.indexOfTime(isLate);
   }
 
-  /** Resolves at the next change of role, term, leader or members, when the node stops, and when `signal` is aborted. */
+  /**
+   * Resolves at the next change of role, term, leader or members, when the node stops, and when `signal` is aborted.
+   */
   roleChanged(signal?: AbortSignal): Promise<void> {
     return this.commitWaiters.roleChanged(signal);
   }
@@ -277,7 +297,10 @@ export class Replica {
 
   // Stopping
 
-  /** Hands leadership over, to whoever can take it best, or to `to`. Resolves when this node no longer leads, or the time is up: with whether it was. */
+  /**
+   * Hands leadership over, to whoever can take it best, or to `to`. Resolves when this node no longer leads, or the
+   * time is up: with whether it was.
+   */
   async handOver(timeoutMs: number, to?: ActorId): Promise<boolean> {
     if (this.stopped || !this.core.transferLeadership(to, this.clock.nowMs())) return false;
     const over = this.commitWaiters.roleChanged();

@@ -112,14 +112,16 @@ export class Retention {
     const knowsWhatIsCommitted = core.commitIndex >= (core.noopIndex ?? Number.POSITIVE_INFINITY);
     if (!knowsWhatIsCommitted || members.activeVersion < KIND_SINCE_VERSION['log-begin']) return;
     if (stream.settings === undefined) {
-      if (initialSettings !== undefined) await stream.propose('settings', encodeSettings({ changes: initialSettings, onlyFirst: true }));
+      if (initialSettings !== undefined)
+        await stream.propose('settings', encodeSettings({ changes: initialSettings, onlyFirst: true }));
       return;
     }
     const applied = { index: stream.appliedIndex, nextCounter: stream.nextCounter };
     const firstCounter = await this.firstToKeep(stream.settings, applied);
     if (firstCounter > stream.first.firstCounter) {
       const index = firstCounter >= applied.nextCounter ? applied.index : await this.indexBefore(firstCounter);
-      if (index !== undefined) await stream.propose('log-begin', encodeLogBegin({ firstCounter: counter(firstCounter), index }));
+      if (index !== undefined)
+        await stream.propose('log-begin', encodeLogBegin({ firstCounter: counter(firstCounter), index }));
     }
     if (stream.settings.maxAgeMs !== undefined) await this.planAge(stream.settings.maxAgeMs);
   }
@@ -140,8 +142,8 @@ export class Retention {
   }
 
   /**
-   * Behind the last record that is certainly too old. Records stand in the order in which they were appended, so it alone
-   * proves that all before it are.
+   * Behind the last record that is certainly too old. Records stand in the order in which they were appended, so it
+   * alone proves that all before it are.
    */
   private async firstByAge(maxAgeMs: number, appliedIndex: LogIndex): Promise<number> {
     const { log, stream, time } = this.options;
@@ -155,7 +157,10 @@ export class Retention {
   }
 
   /** Of the first event in or behind a record; what has not taken effect yet is not looked at. */
-  private async counterAt(index: LogIndex, applied: { readonly index: LogIndex; readonly nextCounter: number }): Promise<number> {
+  private async counterAt(
+    index: LogIndex,
+    applied: { readonly index: LogIndex; readonly nextCounter: number },
+  ): Promise<number> {
     return index > applied.index ? applied.nextCounter : ((await this.recordAt(index))?.firstCounter ?? 1);
   }
 
@@ -179,7 +184,9 @@ export class Retention {
     const reachedMs = time.reachedMs(maxAgeMs);
     // Nobody knows the time now, or nobody confirms it: that is looked at again like what has failed.
     const inMs =
-      reachedMs === undefined ? Math.min(LIMITS.retentionRetryMs, maxAgeMs) : stream.appendedByMs(oldest) + maxAgeMs + 1 - reachedMs;
+      reachedMs === undefined
+        ? Math.min(LIMITS.retentionRetryMs, maxAgeMs)
+        : stream.appendedByMs(oldest) + maxAgeMs + 1 - reachedMs;
     // Clocks that do not agree may do so soon: the time that is certain by now leaps then.
     const mostMs = time.verdict.kind === 'agreed' ? LIMITS.retentionAgeMs : LIMITS.retentionRetryMs;
     this.againMs = clock.nowMs() + Math.min(Math.max(intervalMs, inMs), mostMs);
@@ -187,4 +194,10 @@ export class Retention {
 }
 
 /** What comes of elections and of other changes meanwhile. */
-const EXPECTED: ReadonlySet<string> = new Set(['NOT_LEADER', 'OUTCOME_UNKNOWN', 'POSITION_REMOVED', 'SHUTTING_DOWN', 'UPGRADE_NEEDED']);
+const EXPECTED: ReadonlySet<string> = new Set([
+  'NOT_LEADER',
+  'OUTCOME_UNKNOWN',
+  'POSITION_REMOVED',
+  'SHUTTING_DOWN',
+  'UPGRADE_NEEDED',
+]);

@@ -16,7 +16,8 @@ export class SnapshotReceiver {
    */
   take(chunk: SnapshotChunk): { readonly receivedBytes: number; readonly whole?: Uint8Array } {
     if (chunk.index !== this.index || chunk.digest !== this.digest) this.begin(chunk);
-    if (chunk.offset !== this.receivedBytes || chunk.totalBytes > LIMITS.snapshotBytes) return { receivedBytes: this.receivedBytes };
+    if (chunk.offset !== this.receivedBytes || chunk.totalBytes > LIMITS.snapshotBytes)
+      return { receivedBytes: this.receivedBytes };
     this.pieces.push(chunk.data);
     this.receivedBytes += chunk.data.byteLength;
     const { receivedBytes } = this;

@@ -11,7 +11,10 @@ interface Transfer {
 /** Sends followers what stands before the log's begin, piece by piece: the next one when the last has been taken in. */
 export class SnapshotSender {
   private readonly core: RaftCore;
-  /** What stands before a log that begins after this entry, as bytes. Rejects with POSITION_REMOVED where it does no more. */
+  /**
+   * What stands before a log that begins after this entry, as bytes. Rejects with POSITION_REMOVED where it does no
+   * more.
+   */
   private readonly snapshot: (index: LogIndex) => Uint8Array | Promise<Uint8Array>;
   /** False where the message was dropped. */
   private readonly sendPiece: (to: ActorId, message: SnapshotChunk) => boolean;
@@ -34,7 +37,8 @@ export class SnapshotSender {
   }
 
   begin(plan: SnapshotPlan): void {
-    for (const [to, { plan: earlier }] of this.transfers) if (!this.core.isTakingSnapshot(to, earlier.index)) this.transfers.delete(to);
+    for (const [to, { plan: earlier }] of this.transfers)
+      if (!this.core.isTakingSnapshot(to, earlier.index)) this.transfers.delete(to);
     const whole = this.snapshot(plan.index);
     if (whole instanceof Uint8Array) this.send(plan, whole);
     else void this.sendLoaded(plan, whole);
@@ -60,7 +64,15 @@ export class SnapshotSender {
   }
 
   /** A follower has so much of it. Where that is all of it, what it says next is that the whole is durable. */
-  answered({ from, index, receivedBytes }: { readonly from: ActorId; readonly index: LogIndex; readonly receivedBytes: number }): void {
+  answered({
+    from,
+    index,
+    receivedBytes,
+  }: {
+    readonly from: ActorId;
+    readonly index: LogIndex;
+    readonly receivedBytes: number;
+  }): void {
     const transfer = this.transfers.get(from);
     if (transfer?.plan.index !== index || transfer.plan.term !== this.core.term) return;
     if (receivedBytes < transfer.whole.byteLength) this.sendFrom(from, receivedBytes);

@@ -50,7 +50,10 @@ export class Snapshots {
     if (!this.isCutting) void this.cutWhatMay();
   }
 
-  /** Never rejects. What a segment builds on is read before the ones below it go: there would be nothing left to make it from. */
+  /**
+   * Never rejects. What a segment builds on is read before the ones below it go: there would be nothing left to make it
+   * from.
+   */
   private async cutWhatMay(): Promise<void> {
     const { core, log, members, stored, group, persist, observer, onError } = this.options;
     this.isCutting = true;
@@ -85,7 +88,10 @@ export class Snapshots {
     const checkpoint = decodeCheckpoint(whole);
     const { before, membership, membershipIndex } = checkpoint;
     if (before.index !== chunk.index || before.term !== chunk.indexTerm) {
-      throw new FlotillaError('DATA_LOSS', `actor ${from} sent a snapshot of ${before.index} as one of ${chunk.index}: its log is damaged`);
+      throw new FlotillaError(
+        'DATA_LOSS',
+        `actor ${from} sent a snapshot of ${before.index} as one of ${chunk.index}: its log is damaged`,
+      );
     }
     const machine = stream.decode(checkpoint);
     core.installSnapshot(before, { index: membershipIndex, configuration: membership });

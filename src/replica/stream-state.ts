@@ -114,7 +114,9 @@ export class StreamState {
   get first(): LogBegin {
     const { begin } = this.machine;
     const { nextCounter, index } = this.options.log.begin;
-    return nextCounter < begin.firstCounter ? begin : { firstCounter: nextCounter, index: logIndex(Math.max(index, begin.index)) };
+    return nextCounter < begin.firstCounter
+      ? begin
+      : { firstCounter: nextCounter, index: logIndex(Math.max(index, begin.index)) };
   }
 
   /** For those who compare nodes: the simulator. */
@@ -122,7 +124,9 @@ export class StreamState {
     return this.machine.encode();
   }
 
-  /** Changes settings; resolves when they are in force here. Rejects as {@link propose} does, and with INVALID_ARGUMENT. */
+  /**
+   * Changes settings; resolves when they are in force here. Rejects as {@link propose} does, and with INVALID_ARGUMENT.
+   */
   async change(changes: SettingsChanges): Promise<void> {
     checkSettingsChanges(changes);
     await this.propose('settings', encodeSettings({ changes, onlyFirst: false }));
@@ -179,7 +183,10 @@ export class StreamState {
   decode({ before, state }: Checkpoint): StreamMachine {
     const machine = StreamMachine.decode(state);
     if (machine.appliedIndex === before.index) return machine;
-    throw new FlotillaError('DATA_LOSS', `a snapshot of ${before.index} holds the state as of ${machine.appliedIndex}: its log is damaged`);
+    throw new FlotillaError(
+      'DATA_LOSS',
+      `a snapshot of ${before.index} holds the state as of ${machine.appliedIndex}: its log is damaged`,
+    );
   }
 
   /** The log is replaced by a snapshot, which holds this state. */
@@ -205,7 +212,8 @@ export class StreamState {
   private nextStop(): LogIndex {
     const { appliedIndex } = this.machine;
     const { stored } = this.options;
-    if (appliedIndex > this.checkpointIndex && stored.checkpointDue(appliedIndex) === appliedIndex) this.storeCheckpoint();
+    if (appliedIndex > this.checkpointIndex && stored.checkpointDue(appliedIndex) === appliedIndex)
+      this.storeCheckpoint();
     const due = stored.checkpointDue(logIndex(appliedIndex + 1));
     return logIndex(Math.min(this.settledIndex, due ?? this.settledIndex));
   }
@@ -250,11 +258,18 @@ export class StreamState {
 }
 
 function notLeader(): FlotillaError {
-  return new FlotillaError('NOT_LEADER', 'this node does not lead, or is handing leadership over; nothing was changed: ask the leader');
+  return new FlotillaError(
+    'NOT_LEADER',
+    'this node does not lead, or is handing leadership over; nothing was changed: ask the leader',
+  );
 }
 
 function outcomeUnknown(cause?: unknown): FlotillaError {
-  return new FlotillaError('OUTCOME_UNKNOWN', 'the change was proposed, and what became of it is not known yet; look at the stream', {
-    cause,
-  });
+  return new FlotillaError(
+    'OUTCOME_UNKNOWN',
+    'the change was proposed, and what became of it is not known yet; look at the stream',
+    {
+      cause,
+    },
+  );
 }

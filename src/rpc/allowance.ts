@@ -31,14 +31,19 @@ export class Allowance {
     this.refusal = options.refusal;
   }
 
-  /** Undefined where it was there at once. Rejects with TOO_MANY_REQUESTS, and with CANCELLED when `signal` is aborted first. */
+  /**
+   * Undefined where it was there at once. Rejects with TOO_MANY_REQUESTS, and with CANCELLED when `signal` is aborted
+   * first.
+   */
   take(amount: number, signal?: AbortSignal): Promise<void> | undefined {
     this.skipThoseThatLeft();
     if (this.waiting.length === 0 && this.left > 0) {
       this.left -= amount;
       return undefined;
     }
-    return new Promise((resolve, reject) => this.wait({ amount, resolve, reject, isOver: false, stop: () => undefined }, signal));
+    return new Promise((resolve, reject) =>
+      this.wait({ amount, resolve, reject, isOver: false, stop: () => undefined }, signal),
+    );
   }
 
   give(amount: number): void {

@@ -92,7 +92,12 @@ export class ClientDuplex<Request, Response> extends ClientReadable<Response> {
   private readonly outgoing: Outgoing<Request>;
   private readonly duplex: ClientDuplexStream<Request, Response>;
 
-  constructor(surface: ClientDuplexStream<Request, Response>, address: string, readAhead: ReadAhead, signal?: AbortSignal) {
+  constructor(
+    surface: ClientDuplexStream<Request, Response>,
+    address: string,
+    readAhead: ReadAhead,
+    signal?: AbortSignal,
+  ) {
     super(surface, address, readAhead, signal);
     this.duplex = surface;
     this.outgoing = new Outgoing<Request>(surface);

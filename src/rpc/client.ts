@@ -6,7 +6,15 @@ import { clientOptions, type KeepaliveOptions } from './connections.js';
 import { Dialling } from './dialling.js';
 import { offTheStack } from './off-the-stack.js';
 import { ReadAhead } from './read-ahead.js';
-import { type MethodNames, methodPath, type RequestOf, type ResponseOf, type RpcMethod, type RpcService, serialise } from './service.js';
+import {
+  type MethodNames,
+  methodPath,
+  type RequestOf,
+  type ResponseOf,
+  type RpcMethod,
+  type RpcService,
+  serialise,
+} from './service.js';
 import { errorFromStatus } from './status.js';
 
 export type RpcClientOptions = KeepaliveOptions;
@@ -42,7 +50,10 @@ export class RpcClient<Service extends RpcService> {
     this.service = service;
     this.address = address;
     const channel = this.dialling.channelTo(address);
-    this.client = new Client(channel.target, credentials.createInsecure(), { ...clientOptions(options), ...channel.options });
+    this.client = new Client(channel.target, credentials.createInsecure(), {
+      ...clientOptions(options),
+      ...channel.options,
+    });
   }
 
   async unary<Name extends MethodNames<Service, false, false>>(
@@ -82,7 +93,14 @@ export class RpcClient<Service extends RpcService> {
     const { path, encode, decode } = this.codec<RequestOf<Service, Name>, ResponseOf<Service, Name>>(name);
     const ahead = new ReadAhead();
     const metered = meter(decode, ahead);
-    const surface = this.client.makeServerStreamRequest(path, encode, metered, request, toMetadata(options), toGrpc(options));
+    const surface = this.client.makeServerStreamRequest(
+      path,
+      encode,
+      metered,
+      request,
+      toMetadata(options),
+      toGrpc(options),
+    );
     return this.counted(new ClientReadable(surface, this.address, ahead, options.signal));
   }
 
@@ -92,7 +110,13 @@ export class RpcClient<Service extends RpcService> {
   ): ClientDuplex<RequestOf<Service, Name>, ResponseOf<Service, Name>> {
     const { path, encode, decode } = this.codec<RequestOf<Service, Name>, ResponseOf<Service, Name>>(name);
     const ahead = new ReadAhead();
-    const surface = this.client.makeBidiStreamRequest(path, encode, meter(decode, ahead), toMetadata(options), toGrpc(options));
+    const surface = this.client.makeBidiStreamRequest(
+      path,
+      encode,
+      meter(decode, ahead),
+      toMetadata(options),
+      toGrpc(options),
+    );
     return this.counted(new ClientDuplex(surface, this.address, ahead, options.signal));
   }
 
@@ -100,7 +124,10 @@ export class RpcClient<Service extends RpcService> {
     return this.closed ? 'closed' : STATES[this.client.getChannel().getConnectivityState(false)];
   }
 
-  /** Dials, and again after failures, until the connection stands. Rejects with UNREACHABLE after `timeoutMs`, and when this is closed. */
+  /**
+   * Dials, and again after failures, until the connection stands. Rejects with UNREACHABLE after `timeoutMs`, and when
+   * this is closed.
+   */
   async waitForReady(timeoutMs: number): Promise<void> {
     this.assertOpen();
     const channel = this.client.getChannel();
@@ -111,7 +138,11 @@ export class RpcClient<Service extends RpcService> {
         if (this.closed) {
           reject(this.closedError());
         } else if (late !== undefined) {
-          reject(new FlotillaError('UNREACHABLE', `${this.address} can't be reached within ${timeoutMs} ms`, { cause: late }));
+          reject(
+            new FlotillaError('UNREACHABLE', `${this.address} can't be reached within ${timeoutMs} ms`, {
+              cause: late,
+            }),
+          );
         } else {
           const state = channel.getConnectivityState(true);
           if (state === connectivityState.READY) resolve();
@@ -148,7 +179,8 @@ export class RpcClient<Service extends RpcService> {
 
   /** A peer that lives is told first, and closes its side; one that is mute is waited for no longer. */
   private releaseWhenIdle(): void {
-    if (this.closed && this.calls === 0) setTimeout(() => this.dialling.destroySockets(), LIMITS.connectionFarewellMs).unref();
+    if (this.closed && this.calls === 0)
+      setTimeout(() => this.dialling.destroySockets(), LIMITS.connectionFarewellMs).unref();
   }
 
   private codec<Request, Response>(

@@ -11,7 +11,9 @@ export interface KeepaliveOptions {
 }
 
 /** grpc-js's own defaults for a server are unlimited. */
-export function serverOptions(options: KeepaliveOptions & { readonly maxMessageBytes?: number | undefined }): ChannelOptions {
+export function serverOptions(
+  options: KeepaliveOptions & { readonly maxMessageBytes?: number | undefined },
+): ChannelOptions {
   const maxMessageBytes = options.maxMessageBytes ?? MESSAGE_BYTES_MAX;
   return {
     'grpc.max_concurrent_streams': LIMITS.concurrentStreamsPerConnection,

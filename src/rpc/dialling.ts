@@ -59,7 +59,10 @@ export class Dialling {
 
 type Listener = experimental.ResolverListener;
 
-/** Tells a channel the addresses of its host: at once where it is an IP address, else whenever it asks, though not too often. */
+/**
+ * Tells a channel the addresses of its host: at once where it is an IP address, else whenever it asks, though not too
+ * often.
+ */
 class AddressResolver implements experimental.Resolver {
   private readonly dialling: Dialling;
   private readonly host: string;
@@ -89,7 +92,9 @@ class AddressResolver implements experimental.Resolver {
     const { round } = this;
     if (isIP(this.host) !== 0) {
       // Never tells it again, for it does not change: `busy` stays.
-      setImmediate(() => this.tell(round, { ok: true, value: [{ addresses: [this.dialling.addressOf(this.host, this.port)] }] }));
+      setImmediate(() =>
+        this.tell(round, { ok: true, value: [{ addresses: [this.dialling.addressOf(this.host, this.port)] }] }),
+      );
       return;
     }
     const waitMs = this.lookedUpMs + LIMITS.reconnectBackoffMsMax - performance.now();
@@ -106,7 +111,11 @@ class AddressResolver implements experimental.Resolver {
   private async lookUp(round: number): Promise<void> {
     this.lookedUpMs = performance.now();
     const found = await lookup(this.host, { all: true }).then(
-      (list) => ({ ok: true, value: list.map(({ address }) => ({ addresses: [this.dialling.addressOf(address, this.port)] })) }) as const,
+      (list) =>
+        ({
+          ok: true,
+          value: list.map(({ address }) => ({ addresses: [this.dialling.addressOf(address, this.port)] })),
+        }) as const,
       (error: unknown) => ({ ok: false, error: unresolved(this.host, error) }) as const,
     );
     if (round === this.round) this.busy = false;
@@ -119,5 +128,9 @@ class AddressResolver implements experimental.Resolver {
 }
 
 function unresolved(host: string, error: unknown): { code: Status; details: string; metadata: Metadata } {
-  return { code: Status.UNAVAILABLE, details: `Name resolution failed for ${host}: ${messageOf(error)}`, metadata: new Metadata() };
+  return {
+    code: Status.UNAVAILABLE,
+    details: `Name resolution failed for ${host}: ${messageOf(error)}`,
+    metadata: new Metadata(),
+  };
 }

@@ -1,5 +1,10 @@
 import { EventEmitter } from 'node:events';
-import type { OutgoingHttpHeaders, ServerHttp2Session, ServerHttp2Stream, ServerStreamResponseOptions } from 'node:http2';
+import type {
+  OutgoingHttpHeaders,
+  ServerHttp2Session,
+  ServerHttp2Stream,
+  ServerStreamResponseOptions,
+} from 'node:http2';
 import { type ByteBudget, type Evictable, FlotillaError, LIMITS } from '../base/index.js';
 import { type Compression, inflate } from '../wire/index.js';
 import { refuseStream, withCode } from './status.js';
@@ -31,7 +36,10 @@ export interface InboundStreamOptions {
   readonly compression: Compression | undefined;
   /** Whether the caller may send more than one message. */
   readonly requestStream: boolean;
-  /** Its handler is not ours, and takes messages as grpc-js hands them over: it knows nothing of refused and compressed ones. */
+  /**
+   * Its handler is not ours, and takes messages as grpc-js hands them over: it knows nothing of refused and compressed
+   * ones.
+   */
   readonly standard: boolean;
   readonly messageBytesMax: number;
   readonly budget: ByteBudget;
@@ -216,7 +224,9 @@ export class InboundStream extends EventEmitter implements Evictable {
 
   private problemOfOne(): string | undefined {
     const { length } = this.waiting;
-    return this.options.requestStream || length === 1 ? undefined : `the call takes one message, and ${length} were sent`;
+    return this.options.requestStream || length === 1
+      ? undefined
+      : `the call takes one message, and ${length} were sent`;
   }
 
   /** Gives grpc-js what it wants and may have, and lets more come where that is all. */
@@ -240,7 +250,8 @@ export class InboundStream extends EventEmitter implements Evictable {
       this.state = 'told';
       this.emit('end');
     }
-    if (this.state !== 'open' || !this.options.requestStream || (this.wanted && this.waiting.length === 0)) this.stream.resume();
+    if (this.state !== 'open' || !this.options.requestStream || (this.wanted && this.waiting.length === 0))
+      this.stream.resume();
     else this.stream.pause();
   }
 
@@ -271,7 +282,9 @@ export class InboundStream extends EventEmitter implements Evictable {
     return this.given.length === 0 || this.givenBytes < LIMITS.handedOverBytes;
   }
 
-  /** In place of the message that is arriving the handler's side hears why it is refused, and nothing more is looked at. */
+  /**
+   * In place of the message that is arriving the handler's side hears why it is refused, and nothing more is looked at.
+   */
   private refuse(error: FlotillaError): void {
     // The one message of a call is refused as a whole; on a stream those before it count.
     if (this.options.requestStream) this.dropArriving();

@@ -7,7 +7,10 @@ import { refuseStream } from './status.js';
 
 const COMPRESSION_HEADER = 'grpc-encoding';
 
-/** Carries the number of a call's inbound stream through grpc-js, which hands on nothing but metadata. What a caller writes there is overwritten. */
+/**
+ * Carries the number of a call's inbound stream through grpc-js, which hands on nothing but metadata. What a caller
+ * writes there is overwritten.
+ */
 const STREAM_HEADER = 'flotilla-inbound-stream';
 
 /** What is known of a method before any byte of its request. */
@@ -27,7 +30,10 @@ interface StreamSource {
   on(event: 'stream', listener: (stream: ServerHttp2Stream, headers: IncomingHttpHeaders) => void): unknown;
 }
 
-/** Everything that comes in at a server's port goes through here, within a budget of bytes: see docs/operating.md, "Limits". */
+/**
+ * Everything that comes in at a server's port goes through here, within a budget of bytes: see docs/operating.md,
+ * "Limits".
+ */
 export class Inbound {
   private readonly methods = new Map<string, InboundMethod>();
   private readonly streams = new Map<string, InboundStream>();
@@ -46,10 +52,15 @@ export class Inbound {
     this.methods.set(path, method);
   }
 
-  /** Takes the place of the listener that grpc-js has put on its HTTP/2 server, and calls it with streams of our own. */
+  /**
+   * Takes the place of the listener that grpc-js has put on its HTTP/2 server, and calls it with streams of our own.
+   */
   standBefore(server: StreamSource): void {
     const [listener, ...others] = server.listeners('stream');
-    assert(typeof listener === 'function' && others.length === 0, 'grpc-js listens to the streams of its server, and nobody else does');
+    assert(
+      typeof listener === 'function' && others.length === 0,
+      'grpc-js listens to the streams of its server, and nobody else does',
+    );
     const handle = listener as StreamListener;
     server.removeAllListeners('stream');
     server.on('stream', (stream, headers) => this.onStream(stream, headers, handle));
@@ -60,7 +71,11 @@ export class Inbound {
     const id = String(metadata.get(STREAM_HEADER)[0]);
     const stream = this.streams.get(id);
     if (stream === undefined)
-      return { compression: undefined, refusal: new FlotillaError('CANCELLED', 'the caller went away'), release: () => undefined };
+      return {
+        compression: undefined,
+        refusal: new FlotillaError('CANCELLED', 'the caller went away'),
+        release: () => undefined,
+      };
     return stream.taken();
   }
 
@@ -71,7 +86,10 @@ export class Inbound {
     if (method === undefined) {
       refuseStream(
         stream,
-        new FlotillaError('FOREIGN_NODE', `${path}: this node does not know this call; is it a Flotilla node of this version?`),
+        new FlotillaError(
+          'FOREIGN_NODE',
+          `${path}: this node does not know this call; is it a Flotilla node of this version?`,
+        ),
         {
           'grpc-status': GrpcStatus.UNIMPLEMENTED,
         },
@@ -79,7 +97,10 @@ export class Inbound {
     } else if (typeof encoding !== 'string' || (encoding !== 'identity' && !isCompression(encoding))) {
       refuseStream(
         stream,
-        new FlotillaError('INVALID_ARGUMENT', `grpc-encoding: ${String(encoding)} is none of identity, gzip and deflate`),
+        new FlotillaError(
+          'INVALID_ARGUMENT',
+          `grpc-encoding: ${String(encoding)} is none of identity, gzip and deflate`,
+        ),
         {
           'grpc-status': GrpcStatus.UNIMPLEMENTED,
           'grpc-accept-encoding': 'identity,deflate,gzip',
@@ -103,7 +124,10 @@ export class Inbound {
     const known = this.connections.get(session);
     if (known !== undefined) return known;
     const address = session.socket.remoteAddress ?? '';
-    const shared = this.addresses.get(address) ?? { budget: new ByteBudget(LIMITS.inboundBytesPerAddress, this.node), connections: 0 };
+    const shared = this.addresses.get(address) ?? {
+      budget: new ByteBudget(LIMITS.inboundBytesPerAddress, this.node),
+      connections: 0,
+    };
     this.addresses.set(address, shared);
     shared.connections++;
     session.once('close', () => {

@@ -52,7 +52,10 @@ export function receiveAll<Message>(source: Readable, ending: Ending, onMessage:
 /** Messages that wait between a stream and a slower `for await`. */
 const ITERATOR_QUEUE_LENGTH = 16;
 
-/** The same as {@link receiveAll}, for `for await`. `onReturn` runs where the loop is left early, `onTaken` with each message that it takes. */
+/**
+ * The same as {@link receiveAll}, for `for await`. `onReturn` runs where the loop is left early, `onTaken` with each
+ * message that it takes.
+ */
 export async function* iterate<Message>(
   receive: (onMessage: OnMessage<Message>) => Promise<void>,
   onReturn: () => void,

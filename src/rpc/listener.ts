@@ -20,7 +20,9 @@ export class Listener {
    */
   async listen(host: string, port: number): Promise<number> {
     const addresses = await lookup(host, { all: true }).catch((error: unknown) => {
-      throw new FlotillaError('INVALID_ARGUMENT', `can't listen on ${host}: ${messageOf(error)}; check --host`, { cause: error });
+      throw new FlotillaError('INVALID_ARGUMENT', `can't listen on ${host}: ${messageOf(error)}; check --host`, {
+        cause: error,
+      });
     });
     let bound: number | undefined;
     let failure: unknown;
@@ -87,7 +89,8 @@ export class Listener {
 
 function explain(host: string, port: number, failure: unknown): string {
   const where = `can't listen on port ${port} of ${host}`;
-  if (hasCode(failure, 'EADDRINUSE')) return `${where}: another process listens there; stop it or choose another --port`;
+  if (hasCode(failure, 'EADDRINUSE'))
+    return `${where}: another process listens there; stop it or choose another --port`;
   if (hasCode(failure, 'EACCES')) return `${where}: not permitted; choose a --port above 1023`;
   if (hasCode(failure, 'EADDRNOTAVAIL')) return `${where}: this machine has no such address; check --host`;
   return `${where}: ${messageOf(failure)}`;

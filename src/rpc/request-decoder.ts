@@ -41,7 +41,8 @@ export class RequestDecoder {
     const plain = compression === undefined ? bytes : this.inflated(bytes, compression);
     if (plain === undefined) return this.decodeLarge(bytes, compression);
     try {
-      if (this.large !== undefined && plain.byteLength > LIMITS.inlineBodyBytes) return this.decodeLarge(plain, undefined);
+      if (this.large !== undefined && plain.byteLength > LIMITS.inlineBodyBytes)
+        return this.decodeLarge(plain, undefined);
       const fieldsMax = this.large === undefined ? LIMITS.requestFields : LIMITS.inlineRequestFields;
       if (scanMessage(this.schema, plain, fieldsMax) === undefined) return this.decodeLarge(plain, undefined);
       return decodeScanned(this.method.requestType, plain);
@@ -55,7 +56,8 @@ export class RequestDecoder {
   }
 
   private decodeLarge(bytes: Uint8Array, compression: Compression | undefined): Promise<unknown> {
-    if (this.large !== undefined) return this.large.decode({ path: this.path, schema: this.schema, bytes, compression });
+    if (this.large !== undefined)
+      return this.large.decode({ path: this.path, schema: this.schema, bytes, compression });
     throw compression === undefined
       ? new FlotillaError('INVALID_ARGUMENT', `the request has more than ${LIMITS.requestFields} fields`)
       : new FlotillaError('MESSAGE_TOO_LARGE', `the request inflates to more than ${LIMITS.inflatedBytes} bytes`);

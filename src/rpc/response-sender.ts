@@ -47,7 +47,10 @@ export class UnsentResponses {
     this.senders.delete(sender);
   }
 
-  /** While `waiting` is, calls of which nothing is taken any more are ended: else a few could keep out everybody for ever. */
+  /**
+   * While `waiting` is, calls of which nothing is taken any more are ended: else a few could keep out everybody for
+   * ever.
+   */
   async makeRoom(waiting: Promise<void>): Promise<void> {
     const timer = setInterval(() => this.endStalled(), LIMITS.unsentStallMs / 5);
     try {
@@ -104,12 +107,19 @@ export class ResponseSender<Message> implements Stallable {
     this.reset = options.reset;
   }
 
-  /** Undefined where the next response may follow at once, else a promise of that; one at a time. Rejects once the call is broken. */
+  /**
+   * Undefined where the next response may follow at once, else a promise of that; one at a time. Rejects once the call
+   * is broken.
+   */
   send(message: Message): Promise<void> | undefined {
     if (this.broken !== undefined) return observed(Promise.reject(this.broken));
     const room = this.unsent.room.take(0, this.unsent.room.isOpen ? undefined : this.signal());
     if (room === undefined) return this.write(message);
-    return observed(this.unsent.makeRoom(room).then(() => (this.broken === undefined ? this.write(message) : Promise.reject(this.broken))));
+    return observed(
+      this.unsent
+        .makeRoom(room)
+        .then(() => (this.broken === undefined ? this.write(message) : Promise.reject(this.broken))),
+    );
   }
 
   /** Resolves when the connection has taken all that was sent, or the call is broken. */

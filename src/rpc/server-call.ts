@@ -62,8 +62,15 @@ interface ServerSink {
 }
 
 export type UnaryHandler<Request, Response> = (request: Request, call: CallContext) => Promise<Response>;
-export type ServerStreamHandler<Request, Response> = (request: Request, stream: ServerStream<Response>, call: CallContext) => Promise<void>;
-export type DuplexHandler<Request, Response> = (stream: DuplexStream<Request, Response>, call: CallContext) => Promise<void>;
+export type ServerStreamHandler<Request, Response> = (
+  request: Request,
+  stream: ServerStream<Response>,
+  call: CallContext,
+) => Promise<void>;
+export type DuplexHandler<Request, Response> = (
+  stream: DuplexStream<Request, Response>,
+  call: CallContext,
+) => Promise<void>;
 
 /** Hears of every failure that is none of our errors; `method` is its path. */
 export type OnInternalError = (error: unknown, method: string) => void;
@@ -153,7 +160,10 @@ export interface CallSupport {
   readonly onInternalError: OnInternalError;
 }
 
-export function unaryCall(handler: UnaryHandler<unknown, unknown>, support: CallSupport): handleUnaryCall<Buffer, unknown> {
+export function unaryCall(
+  handler: UnaryHandler<unknown, unknown>,
+  support: CallSupport,
+): handleUnaryCall<Buffer, unknown> {
   return (surface, callback) => {
     const call = new Call(surface, support.onInternalError);
     withRequest(surface, support, (request) => handler(request, call)).then(
@@ -206,7 +216,10 @@ export function serverStreamCall(
   };
 }
 
-export function duplexCall(handler: DuplexHandler<unknown, unknown>, support: CallSupport): handleBidiStreamingCall<Buffer, unknown> {
+export function duplexCall(
+  handler: DuplexHandler<unknown, unknown>,
+  support: CallSupport,
+): handleBidiStreamingCall<Buffer, unknown> {
   return (surface) => {
     const call = new Call(surface, support.onInternalError);
     const outgoing = new Outgoing<unknown>(surface);
@@ -235,7 +248,10 @@ function resetStream(surface: object): void {
   if (stream instanceof InboundStream) stream.close(constants.NGHTTP2_ENHANCE_YOUR_CALM);
 }
 
-/** One message of a stream: what is made of it at once keeps the caller's pace, and nothing overtakes one that takes longer. */
+/**
+ * One message of a stream: what is made of it at once keeps the caller's pace, and nothing overtakes one that takes
+ * longer.
+ */
 function decoded(
   bytes: Buffer,
   metadata: Metadata,
@@ -266,7 +282,12 @@ function sender(call: Call, outgoing: Pick<ServerStream<unknown>, 'send'>): Serv
 }
 
 /** Runs a streaming handler; its end is the stream's, its failure the stream's status. */
-function settle(call: Call, surface: ServerSink, outgoing: { flushed(): Promise<void> }, handler: () => Promise<void>): void {
+function settle(
+  call: Call,
+  surface: ServerSink,
+  outgoing: { flushed(): Promise<void> },
+  handler: () => Promise<void>,
+): void {
   run(handler).then(
     () => {
       if (!call.end()) return;

@@ -23,14 +23,19 @@ export function raiseServerWindows(server: Server): void {
 /** The window of a whole connection; to be called once the server's HTTP/2 side exists. */
 export function raiseConnectionWindows(server: Server): void {
   for (const http2Server of http2ServersOf(server)) {
-    http2Server.on('session', (session: ServerHttp2Session) => session.setLocalWindowSize(LIMITS.flowControlWindowBytes));
+    http2Server.on('session', (session: ServerHttp2Session) =>
+      session.setLocalWindowSize(LIMITS.flowControlWindowBytes),
+    );
   }
 }
 
 /** Also private to grpc-js; but without them nothing would bound what comes in, and no node may run so. */
 export function http2ServersOf(server: Server): EventEmitter[] {
   const http2Servers: unknown = Reflect.get(server, 'http2Servers');
-  assert(http2Servers instanceof Map && http2Servers.size > 0, 'this version of grpc-js keeps its HTTP/2 servers elsewhere');
+  assert(
+    http2Servers instanceof Map && http2Servers.size > 0,
+    'this version of grpc-js keeps its HTTP/2 servers elsewhere',
+  );
   return [...http2Servers.keys()];
 }
 

@@ -19,7 +19,15 @@ import {
   unaryCall,
 } from './server-call.js';
 import { http2ServersOf, raiseConnectionWindows, raiseServerWindows } from './server-windows.js';
-import { methodPath, type RequestOf, type ResponseOf, type RpcMethod, type RpcService, serialise, toServiceDefinition } from './service.js';
+import {
+  methodPath,
+  type RequestOf,
+  type ResponseOf,
+  type RpcMethod,
+  type RpcService,
+  serialise,
+  toServiceDefinition,
+} from './service.js';
 
 export interface RpcServerOptions extends KeepaliveOptions {
   /**
@@ -30,7 +38,10 @@ export interface RpcServerOptions extends KeepaliveOptions {
   readonly maxMessageBytes?: number;
   /** For requests that may take long to decode. */
   readonly largeRequests?: LargeRequests;
-  /** Hears of every failure of a handler that is none of our errors. A broken invariant (AssertionFailure) is among them: end the process. */
+  /**
+   * Hears of every failure of a handler that is none of our errors. A broken invariant (AssertionFailure) is among
+   * them: end the process.
+   */
   readonly onInternalError: OnInternalError;
 }
 
@@ -43,7 +54,9 @@ type HandlerOf<Service extends RpcService, Name extends keyof Service['methods']
     : ServerStreamHandler<RequestOf<Service, Name>, ResponseOf<Service, Name>>;
 
 /** One handler per method of a service. */
-export type Handlers<Service extends RpcService> = { readonly [Name in keyof Service['methods']]: HandlerOf<Service, Name> };
+export type Handlers<Service extends RpcService> = {
+  readonly [Name in keyof Service['methods']]: HandlerOf<Service, Name>;
+};
 
 /** A gRPC server: services of ours, reflection and the standard health service on one port. */
 export class RpcServer {
@@ -80,7 +93,12 @@ export class RpcServer {
       const path = methodPath(service, method);
       const schema = present(this.schemas.get(path), `${path} is not in the compiled protocol; npm run generate`);
       const decoder = new RequestDecoder(path, method, schema, largeRequests);
-      implementation[key] = wrap(method, handlers[key], { inbound: this.inbound, decoder, onInternalError }, this.unsent);
+      implementation[key] = wrap(
+        method,
+        handlers[key],
+        { inbound: this.inbound, decoder, onInternalError },
+        this.unsent,
+      );
       this.inbound.add(path, { requestStream: method.requestStream, standard: false, messageBytesMax });
     }
     this.server.addService(toServiceDefinition(service, onInternalError), implementation);
@@ -88,7 +106,10 @@ export class RpcServer {
     this.health.setStatus(service.fullName, 'NOT_SERVING');
   }
 
-  /** Starts to listen; `port` 0 lets the system choose. Returns the port. Throws INVALID_ARGUMENT with what to do where that fails. */
+  /**
+   * Starts to listen; `port` 0 lets the system choose. Returns the port. Throws INVALID_ARGUMENT with what to do where
+   * that fails.
+   */
   async listen(host: string, port: number): Promise<number> {
     assert(this.listener === undefined, 'a server listens once');
     const injector = this.server.createConnectionInjector(ServerCredentials.createInsecure());
@@ -128,11 +149,16 @@ const STANDARD_METHODS: readonly (readonly [path: string, requestStream: boolean
   ['/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo', true],
 ];
 
-type ErasedHandler = UnaryHandler<unknown, unknown> & ServerStreamHandler<unknown, unknown> & DuplexHandler<unknown, unknown>;
+type ErasedHandler = UnaryHandler<unknown, unknown> &
+  ServerStreamHandler<unknown, unknown> &
+  DuplexHandler<unknown, unknown>;
 
 function wrap(method: RpcMethod, handler: unknown, support: CallSupport, unsent: UnsentResponses): UntypedHandleCall {
   assert(typeof handler === 'function', `${method.name} has no handler`);
-  assert(method.responseStream || !method.requestStream, `${method.name} streams only requests: no service of ours does`);
+  assert(
+    method.responseStream || !method.requestStream,
+    `${method.name} streams only requests: no service of ours does`,
+  );
   // `Handlers` has checked that this function suits its method's kind; the three branches below are those kinds.
   const erased = present(handler, method.name) as ErasedHandler;
   if (!method.responseStream) return unaryCall(erased, support);

@@ -29,7 +29,9 @@ type MessageOf<Type> = Type extends { decode(input: WireReader): infer Message }
 
 type Method<Service extends RpcService, Name extends keyof Service['methods']> = Service['methods'][Name];
 
-export type RequestOf<Service extends RpcService, Name extends keyof Service['methods']> = MessageOf<Method<Service, Name>['requestType']>;
+export type RequestOf<Service extends RpcService, Name extends keyof Service['methods']> = MessageOf<
+  Method<Service, Name>['requestType']
+>;
 export type ResponseOf<Service extends RpcService, Name extends keyof Service['methods']> = MessageOf<
   Method<Service, Name>['responseType']
 >;
@@ -49,7 +51,10 @@ export function methodPath(service: RpcService, method: RpcMethod): string {
   return `/${service.fullName}/${method.name}`;
 }
 
-/** The bytes of a message of which the method's types, checked where handlers and calls are written, say that it belongs to it. */
+/**
+ * The bytes of a message of which the method's types, checked where handlers and calls are written, say that it belongs
+ * to it.
+ */
 export function serialise(type: WireType, message: unknown): Buffer {
   return encodeMessage(type, message as never);
 }
@@ -58,7 +63,10 @@ export function serialise(type: WireType, message: unknown): Buffer {
  * A generated definition as grpc-js takes it. `onFailedEncoding` hears of a
  * response that could not be encoded: grpc-js itself drops the reason.
  */
-export function toServiceDefinition(service: RpcService, onFailedEncoding: (error: unknown, path: string) => void): ServiceDefinition {
+export function toServiceDefinition(
+  service: RpcService,
+  onFailedEncoding: (error: unknown, path: string) => void,
+): ServiceDefinition {
   const definition: Record<string, ServiceDefinition[string]> = {};
   for (const [key, method] of Object.entries(service.methods)) {
     const path = methodPath(service, method);

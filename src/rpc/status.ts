@@ -34,7 +34,10 @@ export function refuseStream(stream: ServerHttp2Stream, error: unknown, headers:
   stream.respond({ ...answer, ...metadata.toHttp2Headers(), ...headers }, { endStream: true });
 }
 
-/** Adds our code to the trailers of a call that grpc-js itself has failed: whoever compares codes finds one in every refusal. */
+/**
+ * Adds our code to the trailers of a call that grpc-js itself has failed: whoever compares codes finds one in every
+ * refusal.
+ */
 export function withCode(headers: OutgoingHttpHeaders): OutgoingHttpHeaders {
   const status = headers[STATUS_HEADER];
   if (status === undefined || Number(status) === GrpcStatus.OK || headers[CODE_TRAILER] !== undefined) return headers;
@@ -127,10 +130,15 @@ export function errorFromStatus(failed: FailedCall, options: { sent?: boolean; a
   }
   const where = options.address === undefined ? '' : `${options.address}: `;
   const sent = options.sent ?? mayHaveBeenSent(failed);
-  if (!sent) return new FlotillaError('UNREACHABLE', `${where}can't be reached: ${plainWords(failed.details)}`, { cause: failed });
+  if (!sent)
+    return new FlotillaError('UNREACHABLE', `${where}can't be reached: ${plainWords(failed.details)}`, {
+      cause: failed,
+    });
   const code = codeOfTransport(failed);
   const hint = HINTS[code];
-  return new FlotillaError(code, `${where}${hint === undefined ? '' : `${hint}: `}${failed.details}`, { cause: failed });
+  return new FlotillaError(code, `${where}${hint === undefined ? '' : `${hint}: `}${failed.details}`, {
+    cause: failed,
+  });
 }
 
 /** grpc-js ends some of its sentences with a note on name resolution, which is empty for an address. */

@@ -10,11 +10,18 @@ import type { Witness } from './witness.js';
  * in it, or is another, the node had to refuse to start: it would lead with a log
  * that it does not have. (Sealed segments are verified when they are read.)
  */
-export function requireOpenSegmentWhole(disk: SimulatedDisk, segmentsPath: string, node: Witness, lastIndex: LogIndex): void {
+export function requireOpenSegmentWhole(
+  disk: SimulatedDisk,
+  segmentsPath: string,
+  node: Witness,
+  lastIndex: LogIndex,
+): void {
   const segments = disk.find(segmentsPath);
   if (!(segments instanceof SimulatedDirectory)) return;
   const names = [...segments.entries.keys()].sort();
-  const open = names.map((name) => segments.entries.get(name)).findLast((inode) => childOf(inode, 'header') !== undefined);
+  const open = names
+    .map((name) => segments.entries.get(name))
+    .findLast((inode) => childOf(inode, 'header') !== undefined);
   const database = childOf(open, 'db');
   const header = childOf(open, 'header');
   if (!(database instanceof SimulatedDatabase) || !(header instanceof SimulatedFile)) return;

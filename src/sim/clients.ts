@@ -28,7 +28,10 @@ export class Clients {
     this.cluster.after(this.cluster.between(5, 20), () => this.act());
   }
 
-  /** A consistent read, and then the records up to it. A paused node takes the request when it wakes up, before it notices how late it is. */
+  /**
+   * A consistent read, and then the records up to it. A paused node takes the request when it wakes up, before it
+   * notices how late it is.
+   */
   read(machine: Machine): void {
     this.cluster.inputAfter(0, machine, (process) => void this.readFrom(machine, process));
   }
@@ -88,7 +91,9 @@ export class Clients {
       cluster.figures.readsConfirmed++;
       cluster.defer(() => requireFresh(asked, index));
       if (index === 0) return;
-      const from = logIndex(cluster.random() < 0.5 ? cluster.between(1, index) : Math.max(1, index - cluster.between(0, 20)));
+      const from = logIndex(
+        cluster.random() < 0.5 ? cluster.between(1, index) : Math.max(1, index - cluster.between(0, 20)),
+      );
       const records = await replica.read(from, index, READ_BYTES);
       cluster.defer(() => this.compare(machine, from, records));
     } catch (error) {

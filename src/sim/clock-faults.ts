@@ -28,14 +28,20 @@ export class ClockFaults implements TrueTime {
   private readonly figures: Figures;
   private calm = false;
 
-  constructor(options: { readonly seed: number; readonly founders: number; readonly queue: EventQueue; readonly figures: Figures }) {
+  constructor(options: {
+    readonly seed: number;
+    readonly founders: number;
+    readonly queue: EventQueue;
+    readonly figures: Figures;
+  }) {
     this.random = seededRandom((options.seed ^ 0x5eed_c10c) >>> 0);
     this.queue = options.queue;
     this.figures = options.figures;
     const most = majorityOf(options.founders) - 1;
     const count = this.random() < 0.3 ? 0 : 1 + Math.floor(this.random() * most);
     const first = Math.floor(this.random() * options.founders);
-    for (let chosen = 0; chosen < count; chosen++) this.wrong.set(actorId(1 + ((first + chosen) % options.founders)), 0);
+    for (let chosen = 0; chosen < count; chosen++)
+      this.wrong.set(actorId(1 + ((first + chosen) % options.founders)), 0);
   }
 
   begin(): void {
@@ -63,7 +69,8 @@ export class ClockFaults implements TrueTime {
   }
 
   areJudges({ voters, outgoing }: Configuration): boolean {
-    const judge = (half: readonly ActorId[]): boolean => half.filter((actor) => this.wrong.has(actor)).length < majorityOf(half.length);
+    const judge = (half: readonly ActorId[]): boolean =>
+      half.filter((actor) => this.wrong.has(actor)).length < majorityOf(half.length);
     return judge(voters) && (outgoing.length === 0 || judge(outgoing));
   }
 

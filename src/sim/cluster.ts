@@ -16,7 +16,11 @@ import { Violation } from './violation.js';
 import { KnownRecords, type Letter, Witness } from './witness.js';
 
 /** Short times, so that many elections fit into a run. */
-export const SETTINGS: Settings = { electionTimeoutMs: 150, heartbeatIntervalMs: 30, replicationWindow: { bytes: 4000, messages: 6 } };
+export const SETTINGS: Settings = {
+  electionTimeoutMs: 150,
+  heartbeatIntervalMs: 30,
+  replicationWindow: { bytes: 4000, messages: 6 },
+};
 export const NOBODY: Membership = { voters: [], outgoing: [], learners: [], members: [] };
 /** A batch that was handed to a leader and not answered for so long has an unknown outcome. */
 const FORWARD_TIMEOUT_MS = 800;
@@ -34,7 +38,9 @@ export interface ClusterOptions {
   readonly bug: PlantedBug | undefined;
 }
 
-/** The machines, what runs on them, and what is between them: everything that happens to them is an event of one queue. */
+/**
+ * The machines, what runs on them, and what is between them: everything that happens to them is an event of one queue.
+ */
 export class Cluster {
   readonly queue = new EventQueue();
   readonly random: Random;
@@ -79,7 +85,13 @@ export class Cluster {
     this.invariants = allInvariants(this.history, SETTINGS.electionTimeoutMs, this.clocks);
     this.network = new Network({ random: this.random, queue: this.queue, deliver: (packet) => this.arrived(packet) });
     const voters = Array.from({ length: options.founders }, (_, position) => actorId(position + 1));
-    this.founders = { voters, outgoing: [], learners: [], members: voters.map(memberOf), activeVersion: SPOKEN_VERSIONS.highest };
+    this.founders = {
+      voters,
+      outgoing: [],
+      learners: [],
+      members: voters.map(memberOf),
+      activeVersion: SPOKEN_VERSIONS.highest,
+    };
     for (let made = 0; made < options.founders + options.spares; made++) this.addMachine();
   }
 
@@ -220,7 +232,12 @@ export class Cluster {
 
   private announceLinksOf(machine: Machine): void {
     for (const peer of this.machines.values()) {
-      if (peer === machine || this.network.isCut(machine.actor, peer.actor) || this.network.isCut(peer.actor, machine.actor)) continue;
+      if (
+        peer === machine ||
+        this.network.isCut(machine.actor, peer.actor) ||
+        this.network.isCut(peer.actor, machine.actor)
+      )
+        continue;
       for (const [at, other] of [
         [machine, peer],
         [peer, machine],
@@ -245,13 +262,15 @@ export class Cluster {
 
   private sent(machine: Machine, letter: Letter): void {
     const localMs = machine.process?.clock.nowMs() ?? 0;
-    if (letter.message !== undefined) for (const invariant of this.invariants) invariant.sent?.(letter, machine.witness, localMs);
+    if (letter.message !== undefined)
+      for (const invariant of this.invariants) invariant.sent?.(letter, machine.witness, localMs);
     this.network.send(letter);
   }
 
   private clockTold(from: ActorId, to: ActorId, message: ClockMessage): void {
     const machine = this.machines.get(to);
-    if (machine !== undefined && !this.network.isCut(from, to)) this.inputAfter(0, machine, (process) => process.hearClock(from, message));
+    if (machine !== undefined && !this.network.isCut(from, to))
+      this.inputAfter(0, machine, (process) => process.hearClock(from, message));
   }
 
   private arrived(packet: Letter): void {
@@ -271,7 +290,9 @@ export class Cluster {
   private forward(machine: Machine, from: Process, to: ActorId, { body, stamp }: StampedBody): Promise<Proposed> {
     const schedule = this.scheduleOf(machine, () => from);
     return new Promise((resolve, reject) => {
-      schedule(FORWARD_TIMEOUT_MS, () => reject(new FlotillaError('OUTCOME_UNKNOWN', 'the link was lost after the batch was sent')));
+      schedule(FORWARD_TIMEOUT_MS, () =>
+        reject(new FlotillaError('OUTCOME_UNKNOWN', 'the link was lost after the batch was sent')),
+      );
       const answer = (settle: () => void): void => {
         if (!this.network.isCut(to, machine.actor) && !this.network.loses()) schedule(this.network.delayMs(), settle);
       };
@@ -326,7 +347,11 @@ export class Cluster {
     this.traceHash =
       Math.imul(
         this.traceHash ^
-          (actor + 31 * replica.term + 101 * replica.commitIndex + replica.tail.checksum + Math.floor(1000 * this.queue.nowMs)),
+          (actor +
+            31 * replica.term +
+            101 * replica.commitIndex +
+            replica.tail.checksum +
+            Math.floor(1000 * this.queue.nowMs)),
         0x01000193,
       ) | 0;
     this.figures.truncations += witness.truncations;
@@ -365,7 +390,9 @@ export class Cluster {
       this.restartAfter(this.between(10, 400), machine);
     } else {
       this.violation ??=
-        error instanceof Violation ? error : new Violation('a node stops only for a reason', `${machine.actor}: ${messageOf(error)}`);
+        error instanceof Violation
+          ? error
+          : new Violation('a node stops only for a reason', `${machine.actor}: ${messageOf(error)}`);
     }
   }
 

@@ -65,6 +65,8 @@ type Found = [path: string, inode: SimulatedFile | SimulatedDatabase, parent: Si
 
 function inodesBelow(directory: SimulatedDirectory, path: string): Found[] {
   return [...directory.entries].flatMap(([name, inode]: [string, Inode]): Found[] =>
-    inode instanceof SimulatedDirectory ? inodesBelow(inode, `${path}/${name}`) : [[`${path}/${name}`, inode, directory]],
+    inode instanceof SimulatedDirectory
+      ? inodesBelow(inode, `${path}/${name}`)
+      : [[`${path}/${name}`, inode, directory]],
   );
 }

@@ -19,7 +19,9 @@ export interface DisastersOptions {
   readonly clients: Clients;
   readonly operators: Operators;
   readonly gapMsMax: number;
-  /** How many leaders fall soon after their election: old records spread that way, and are not yet safe (figure 3.7). */
+  /**
+   * How many leaders fall soon after their election: old records spread that way, and are not yet safe (figure 3.7).
+   */
   readonly huntRate: number;
   /** The longest wait before such a leader falls. */
   readonly huntMsMax: number;

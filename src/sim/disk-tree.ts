@@ -30,20 +30,27 @@ export class SimulatedFile {
 
   /** The first `writes` that are not on disk come there. */
   sync(writes = this.unsynced.length): void {
-    for (const { position, bytes } of this.unsynced.splice(0, writes)) this.durable = withBytes(this.durable, bytes, position);
+    for (const { position, bytes } of this.unsynced.splice(0, writes))
+      this.durable = withBytes(this.durable, bytes, position);
   }
 
-  /** After a failed fsync Linux takes the pages for clean: they are read back until a power cut, and no later fsync writes them. */
+  /**
+   * After a failed fsync Linux takes the pages for clean: they are read back until a power cut, and no later fsync
+   * writes them.
+   */
   syncFailed(): void {
     this.unsynced = [];
   }
 
-  /** A power cut: of what was not synced any sectors are there, and the others are not. True where something is lost. */
+  /**
+   * A power cut: of what was not synced any sectors are there, and the others are not. True where something is lost.
+   */
   loseUnsynced(random: Random): boolean {
     const before = this.content;
     for (const { position, bytes } of this.unsynced) {
       for (let from = 0; from < bytes.byteLength; from += SECTOR_BYTES) {
-        if (random() < 0.5) this.durable = withBytes(this.durable, bytes.subarray(from, from + SECTOR_BYTES), position + from);
+        if (random() < 0.5)
+          this.durable = withBytes(this.durable, bytes.subarray(from, from + SECTOR_BYTES), position + from);
       }
     }
     this.unsynced = [];
@@ -101,7 +108,9 @@ export class SimulatedDirectory {
     for (const change of this.unsynced.splice(0, changes)) carryOut(change, this.durable);
   }
 
-  /** A power cut. Journals keep the order of changes, so the latest are lost. True where something is, here or below. */
+  /**
+   * A power cut. Journals keep the order of changes, so the latest are lost. True where something is, here or below.
+   */
   loseUnsynced(random: Random): boolean {
     const kept = Math.floor(random() * (this.unsynced.length + 1));
     let lost = kept < this.unsynced.length;

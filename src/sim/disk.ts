@@ -22,7 +22,13 @@ export interface DiskTroubles {
   syncDelayMs: (() => number) | undefined;
 }
 
-export const NO_TROUBLES: DiskTroubles = { syncFails: false, full: false, slowRate: 0, stallMs: 0, syncDelayMs: undefined };
+export const NO_TROUBLES: DiskTroubles = {
+  syncFails: false,
+  full: false,
+  slowRate: 0,
+  stallMs: 0,
+  syncDelayMs: undefined,
+};
 
 /** Between its call and its end an operation may have reached the disk, or not: only a crash asks. */
 interface Underway {
@@ -322,7 +328,9 @@ class OpenDatabase implements DiskDatabase {
   }
 
   scan(visit: (entries: readonly DatabaseEntry[]) => void): Promise<void> {
-    return this.disk.read(() => visit([...this.values].sort(([a], [b]) => a - b).map(([index, bytes]) => ({ index, bytes }))));
+    return this.disk.read(() =>
+      visit([...this.values].sort(([a], [b]) => a - b).map(([index, bytes]) => ({ index, bytes }))),
+    );
   }
 
   settle(): Promise<void> {

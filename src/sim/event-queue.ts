@@ -9,7 +9,9 @@ interface PlannedEvent {
 /** Simulated time: what is to happen, in the order of its time, and of its planning where times are equal. */
 export class EventQueue {
   nowMs = 0;
-  private readonly events = new MinHeap<PlannedEvent>((left, right) => left.atMs - right.atMs || left.sequence - right.sequence);
+  private readonly events = new MinHeap<PlannedEvent>(
+    (left, right) => left.atMs - right.atMs || left.sequence - right.sequence,
+  );
   private sequence = 0;
 
   at(atMs: number, run: () => void): void {

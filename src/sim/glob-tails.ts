@@ -13,13 +13,19 @@ const GLOBS = ['/w/plain/b*', '/w/*/[a-c]', '/w/plain/g', '/w/**'];
 const MOVES = 0.1;
 const PROPERTY = 'a tail with a glob sees what it matches: all, in order, none twice';
 
-/** Consumers that tail with a glob. The numbers come from a source of their own: they change nothing for others but what they cost. */
+/**
+ * Consumers that tail with a glob. The numbers come from a source of their own: they change nothing for others but what
+ * they cost.
+ */
 export class GlobTails {
   private readonly tails: readonly GlobTail[];
 
   constructor(cluster: Cluster, random: Random) {
     const expected = new ExpectedEvents(cluster);
-    this.tails = Array.from({ length: TAILS }, (_, at) => new GlobTail({ cluster, random, expected, beginsAnew: at === 0 }));
+    this.tails = Array.from(
+      { length: TAILS },
+      (_, at) => new GlobTail({ cluster, random, expected, beginsAnew: at === 0 }),
+    );
   }
 
   begin(): void {
@@ -36,7 +42,9 @@ export class GlobTails {
   }
 }
 
-/** One that stays with a node as long as it gets on there, and goes to another one when it does not, as a client does. */
+/**
+ * One that stays with a node as long as it gets on there, and goes to another one when it does not, as a client does.
+ */
 class GlobTail {
   private readonly cluster: Cluster;
   private readonly random: Random;

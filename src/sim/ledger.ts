@@ -7,7 +7,13 @@ import { ProducerHistory, SEQUENCE_REFUSALS } from './producer-history.js';
 import { Violation } from './violation.js';
 
 /** With these a node says that a batch was certainly not appended. */
-const REFUSALS: ReadonlySet<ErrorCode> = new Set(['NO_LEADER', 'NOT_LEADER', 'SHUTTING_DOWN', 'TOO_MANY_REQUESTS', 'NOT_READY']);
+const REFUSALS: ReadonlySet<ErrorCode> = new Set([
+  'NO_LEADER',
+  'NOT_LEADER',
+  'SHUTTING_DOWN',
+  'TOO_MANY_REQUESTS',
+  'NOT_READY',
+]);
 
 interface Batch {
   readonly body: PackedBody;
@@ -47,7 +53,14 @@ export class Ledger {
   /** For the first time, or again. */
   sent(body: PackedBody): void {
     this.figures.produced++;
-    const fresh: Batch = { body, after: this.acknowledgedUpTo, underWay: 0, doubtful: false, fate: 'open', place: undefined };
+    const fresh: Batch = {
+      body,
+      after: this.acknowledgedUpTo,
+      underWay: 0,
+      doubtful: false,
+      fate: 'open',
+      place: undefined,
+    };
     const batch = this.batches.get(body.checksum) ?? fresh;
     this.batches.set(body.checksum, batch);
     batch.underWay++;
@@ -66,7 +79,10 @@ export class Ledger {
     for (const { header } of batchesOf(record)) {
       const batch = this.batches.get(header.bodyChecksum);
       if (batch === undefined || batch.body.count !== header.count)
-        throw new Violation('a batch is whole or absent', `record ${record.index} holds at ${header.baseCounter} what nobody sent`);
+        throw new Violation(
+          'a batch is whole or absent',
+          `record ${record.index} holds at ${header.baseCounter} what nobody sent`,
+        );
       if (batch.place !== undefined)
         throw new Violation(
           'every event is present once',
@@ -78,7 +94,10 @@ export class Ledger {
           `the batch at ${header.baseCounter} was refused, and is committed`,
         );
       if (header.baseCounter !== this.nextCounter)
-        throw new Violation('counters have no gaps', `a batch begins at ${header.baseCounter} and not at ${this.nextCounter}`);
+        throw new Violation(
+          'counters have no gaps',
+          `a batch begins at ${header.baseCounter} and not at ${this.nextCounter}`,
+        );
       if (header.producer !== 0) this.producers.appended(header);
       batch.place = { firstCounter: header.baseCounter, actor: header.actor, index: record.index, term: record.term };
       this.nextCounter += header.count;
@@ -98,11 +117,17 @@ export class Ledger {
         `a batch was acknowledged at ${placeText(told)}, and is committed at ${batch.place === undefined ? 'no place' : placeText(batch.place)}`,
       );
     if (firstCounter <= batch.after)
-      throw new Violation('real-time order', `the batch at ${firstCounter} was sent when ${batch.after} had been acknowledged`);
+      throw new Violation(
+        'real-time order',
+        `the batch at ${firstCounter} was sent when ${batch.after} had been acknowledged`,
+      );
     this.acknowledgedUpTo = Math.max(this.acknowledgedUpTo, firstCounter + body.count - 1);
   }
 
-  /** A producer with memory was told what the stream has of it. `before`: how many batches of it were committed when it asked. */
+  /**
+   * A producer with memory was told what the stream has of it. `before`: how many batches of it were committed when it
+   * asked.
+   */
   opened(producer: OpenedProducer, before: number): void {
     this.figures.producersOpened++;
     this.producers.told(producer, before);

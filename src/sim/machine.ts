@@ -43,7 +43,14 @@ export class Machine {
     node.sync();
     this.disk.root.make('node', node);
     this.disk.root.sync();
-    const identity: NodeIdentity = { format: 2, actor, instance: memberOf(actor).instance, secret: '', bootCounter: 1, boots: [] };
+    const identity: NodeIdentity = {
+      format: 2,
+      actor,
+      instance: memberOf(actor).instance,
+      secret: '',
+      bootCounter: 1,
+      boots: [],
+    };
     this.folder = { path: '/node', groupsPath: '/node/groups', identity };
   }
 }

@@ -106,7 +106,9 @@ export class Operators {
     }
     const changes: MemberChange[] = [{ actor: broken.actor, to: 'removed' }];
     if (cluster.machines.size < 7) changes.push({ actor: cluster.addMachine().actor, to: 'voter' });
-    else for (const { actor, condition } of cluster.machines.values()) if (condition === 'whole') changes.push({ actor, to: 'voter' });
+    else
+      for (const { actor, condition } of cluster.machines.values())
+        if (condition === 'whole') changes.push({ actor, to: 'voter' });
     this.change(changes);
   }
 
@@ -114,7 +116,10 @@ export class Operators {
   private isCommitted({ witness: { replica, records } }: Machine): boolean {
     const latest = records.findLast(({ kind }) => kind === 'configuration');
     if (replica === undefined) return false;
-    return (latest === undefined || latest.index <= replica.commitIndex) && records[replica.commitIndex - 1]?.term === replica.term;
+    return (
+      (latest === undefined || latest.index <= replica.commitIndex) &&
+      records[replica.commitIndex - 1]?.term === replica.term
+    );
   }
 
   private change(changes: readonly MemberChange[]): void {

@@ -42,7 +42,9 @@ export class Outsiders {
     const isLetIn = this.bug?.letsOutsidersIn === true || (await this.isLetIn(target, victim));
     if (!isLetIn) cluster.figures.outsidersRefused++;
     else
-      cluster.inputAfter(1, target, (process: Process) => process.receive({ from: victim.actor, to: target.actor, message, records: [] }));
+      cluster.inputAfter(1, target, (process: Process) =>
+        process.receive({ from: victim.actor, to: target.actor, message, records: [] }),
+      );
   }
 
   /** What the server makes of the outsider's handshake. */
@@ -90,7 +92,14 @@ export class Outsiders {
       return { type: 'vote-request', term: ahead, ...last, preVote: false, leadershipTransfer: true };
     }
     if (kind === 1) return { type: 'heartbeat', term: ahead, commitIndex: index, round: 1, quiesce: false };
-    return { type: 'append-result', term: replica.term, accepted: true, index, hintIndex: logIndex(0), hintTerm: term(0) };
+    return {
+      type: 'append-result',
+      term: replica.term,
+      accepted: true,
+      index,
+      hintIndex: logIndex(0),
+      hintTerm: term(0),
+    };
   }
 
   private any(): Machine {

@@ -1,4 +1,12 @@
-import { type ActorId, assert, FlotillaError, type GroupId, groupId, type Random, seededRandom } from '../base/index.js';
+import {
+  type ActorId,
+  assert,
+  FlotillaError,
+  type GroupId,
+  groupId,
+  type Random,
+  seededRandom,
+} from '../base/index.js';
 import type { ProducerStamp } from '../event/index.js';
 import type { Settings } from '../raft/index.js';
 import {
@@ -196,7 +204,9 @@ export class Process {
       },
       forward: (to, _group, body, stamp) => {
         if (this.isLinkedTo(to)) return this.options.forward(this, to, { body, stamp });
-        return Promise.reject(new FlotillaError('NO_LEADER', 'the link to the leader is down; the batch was not proposed'));
+        return Promise.reject(
+          new FlotillaError('NO_LEADER', 'the link to the leader is down; the batch was not proposed'),
+        );
       },
       heartbeat: (to) => {
         if (this.alive && this.isLinkedTo(to)) this.options.send({ from: self, to, message: undefined });

@@ -64,7 +64,8 @@ export class ProducerHistory {
   /** A producer has been opened, and was told which batch of it is the last; `before` were committed when it asked. */
   told({ id, epoch, sequence }: OpenedProducer, before: number): void {
     const producer = this.of(id);
-    if (producer.held.has(epoch)) throw new Violation('an epoch has one holder', `two were told that they have epoch ${epoch} of ${id}`);
+    if (producer.held.has(epoch))
+      throw new Violation('an epoch has one holder', `two were told that they have epoch ${epoch} of ${id}`);
     producer.held.add(epoch);
     if (epoch > producer.epoch || sequence > producer.batches.length || sequence < before)
       throw new Violation(
@@ -74,7 +75,12 @@ export class ProducerHistory {
   }
 
   /** `before`: how many of its batches were committed when this one was sent. */
-  refused({ producer: id, epoch, sequence }: ProducerStamp, { checksum }: PackedBody, { code }: FlotillaError, before: number): void {
+  refused(
+    { producer: id, epoch, sequence }: ProducerStamp,
+    { checksum }: PackedBody,
+    { code }: FlotillaError,
+    before: number,
+  ): void {
     const producer = this.of(id);
     const what = `${id} was told ${code} for batch ${sequence} of epoch ${epoch}`;
     if (code === 'PRODUCER_EXPIRED') throw new Violation('a producer is remembered', what);

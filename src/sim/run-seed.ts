@@ -30,9 +30,14 @@ export class SimulationFailure extends Error {
   constructor({ seed, steps }: RunOptions, simulation: Simulation, cause: unknown) {
     const property = cause instanceof Violation ? cause.property : 'the code keeps its own assertions';
     const replay = `flotilla sim --seed ${seed} --steps ${steps}`;
-    super([`seed ${seed}, step ${simulation.steps}: ${messageOf(cause)}`, simulation.describe(), `replay: ${replay}`].join('\n'), {
-      cause,
-    });
+    super(
+      [`seed ${seed}, step ${simulation.steps}: ${messageOf(cause)}`, simulation.describe(), `replay: ${replay}`].join(
+        '\n',
+      ),
+      {
+        cause,
+      },
+    );
     this.seed = seed;
     this.step = simulation.steps;
     this.property = property;

@@ -45,7 +45,10 @@ export class SequencedClient {
       this.cluster.defer(() => {
         ledger.opened(opened, before);
         if (opened.epoch > this.acknowledged.epoch && opened.sequence < this.acknowledged.sequence)
-          throw new Violation('a producer is remembered', `${this.name} was told ${opened.sequence}, after ${this.acknowledged.sequence}`);
+          throw new Violation(
+            'a producer is remembered',
+            `${this.name} was told ${opened.sequence}, after ${this.acknowledged.sequence}`,
+          );
       });
       // A node that led may answer late, when the next epoch is open elsewhere.
       if (this.opened !== undefined && opened.epoch < this.opened.epoch) return;

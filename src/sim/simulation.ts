@@ -14,7 +14,10 @@ import type { PlantedBug } from './process.js';
 import { SlowDisks } from './slow-disks.js';
 import { Violation } from './violation.js';
 
-/** What happens beside the rest draws from a source of its own: it comes and goes without another history for all others. */
+/**
+ * What happens beside the rest draws from a source of its own: it comes and goes without another history for all
+ * others.
+ */
 const GLOB_TAILS = 0x676c6f62;
 const SLOW_DISKS = 0x736c6f77;
 const OUTSIDERS = 0x6f757473;
@@ -122,7 +125,11 @@ export class Simulation {
     if (!whole || members.length < 3) return;
     const isQuiet = (actor: ActorId): boolean => cluster.machines.get(actor)?.witness.replica?.isQuiet === true;
     // What an operator began before the faults ended may still change who is a member.
-    await this.within(20, 'a group in which nothing happens rests', () => this.members.length > 0 && this.members.every(isQuiet));
+    await this.within(
+      20,
+      'a group in which nothing happens rests',
+      () => this.members.length > 0 && this.members.every(isQuiet),
+    );
     const { leader } = this;
     if (leader === undefined || this.members.length < 3) return;
     cluster.crash(leader, true);
@@ -164,7 +171,12 @@ export class Simulation {
       const machine = this.cluster.machines.get(actor);
       const other = machine?.witness.replica;
       if (machine?.condition === 'lost') return true;
-      return other !== undefined && other.tail.index === index && other.tail.checksum === checksum && other.commitIndex === index;
+      return (
+        other !== undefined &&
+        other.tail.index === index &&
+        other.tail.checksum === checksum &&
+        other.commitIndex === index
+      );
     });
   }
 
@@ -175,9 +187,13 @@ export class Simulation {
     if (leader === undefined || replica === undefined) return false;
     const { settings, first } = replica.stream;
     if (settings?.maxAgeMs === undefined) return true;
-    const isKept = (record: LogRecord): boolean => record.kind === 'events' && record.firstCounter + record.eventCount > first.firstCounter;
+    const isKept = (record: LogRecord): boolean =>
+      record.kind === 'events' && record.firstCounter + record.eventCount > first.firstCounter;
     const oldest = leader.witness.records.find(isKept);
-    return oldest === undefined || (cluster.clocks.births.ageMs(oldest, cluster.queue.nowMs) ?? 0) <= settings.maxAgeMs + LATE_MS;
+    return (
+      oldest === undefined ||
+      (cluster.clocks.births.ageMs(oldest, cluster.queue.nowMs) ?? 0) <= settings.maxAgeMs + LATE_MS
+    );
   }
 
   /** Every whole member gives out what was committed, from the first record to the last. */
@@ -208,9 +224,13 @@ export class Simulation {
       for (const { index, bytes } of found) {
         const committed = records[index - 1];
         if (index !== next++ || committed === undefined || Buffer.compare(committed.bytes, bytes) !== 0)
-          throw new Violation('one order everywhere', `${actor} gives out another record ${index} than the committed one`);
+          throw new Violation(
+            'one order everywhere',
+            `${actor} gives out another record ${index} than the committed one`,
+          );
       }
-      if (found.length === 0) throw new Violation('one order everywhere', `${actor} gives out nothing at record ${next}`);
+      if (found.length === 0)
+        throw new Violation('one order everywhere', `${actor} gives out nothing at record ${next}`);
     }
   }
 
@@ -249,7 +269,8 @@ async function readOrRemoved(replica: Replica, from: LogIndex): Promise<readonly
   try {
     return await replica.read(from, replica.commitIndex, 64 * 1024);
   } catch (error) {
-    if (error instanceof FlotillaError && error.code === 'POSITION_REMOVED' && from <= replica.begin.index) return 'removed';
+    if (error instanceof FlotillaError && error.code === 'POSITION_REMOVED' && from <= replica.begin.index)
+      return 'removed';
     throw error;
   }
 }

@@ -22,7 +22,9 @@ export interface NodeHeartbeat {
 /** Whatever one node sends to another. */
 export type Letter = Packet | NodeHeartbeat;
 
-/** The records of a run by index and checksum. The checksum is chained, so it stands for the whole history before it. */
+/**
+ * The records of a run by index and checksum. The checksum is chained, so it stands for the whole history before it.
+ */
 export class KnownRecords {
   private readonly byIndex: Map<number, LogRecord>[] = [];
 
@@ -113,7 +115,9 @@ export class Witness {
   recovered({ hardState, tail }: RecoveredGroup): boolean {
     const property = 'what the storage has answered outlives every crash';
     const asked = this.writing.flatMap((request) => request.hardState ?? []);
-    if (![this.storedHardState, ...asked].some((each) => each.term === hardState.term && each.vote === hardState.vote)) {
+    if (
+      ![this.storedHardState, ...asked].some((each) => each.term === hardState.term && each.vote === hardState.vote)
+    ) {
       throw new Violation(
         property,
         `${this.actor} had stored term ${this.storedHardState.term} with vote ${this.storedHardState.vote}; it found ${hardState.term} with ${hardState.vote}`,
@@ -123,7 +127,10 @@ export class Witness {
     const kept = Math.min(this.stored.length, ...this.writing.map((request) => this.keptBy(request)));
     const last = this.stored[kept - 1];
     if (last !== undefined && found[kept - 1]?.checksum !== last.checksum) {
-      throw new Violation(property, `${this.actor} had stored record ${kept} of term ${last.term}; its log now ends at ${tail.index}`);
+      throw new Violation(
+        property,
+        `${this.actor} had stored record ${kept} of term ${last.term}; its log now ends at ${tail.index}`,
+      );
     }
     const before = this.records.at(-1);
     const lost = before !== undefined && found[before.index - 1]?.checksum !== before.checksum;

@@ -79,7 +79,11 @@ export class BackupFolder {
 
   /** Without a manifest where there is no backup yet. Throws DATA_LOSS where the manifest is damaged. */
   static async open(path: string, disk: Disk = machineDisk): Promise<BackupFolder> {
-    return new BackupFolder(path, disk, await readCheckedFile<BackupManifest>(disk, join(path, MANIFEST), BACKUP_FORMAT));
+    return new BackupFolder(
+      path,
+      disk,
+      await readCheckedFile<BackupManifest>(disk, join(path, MANIFEST), BACKUP_FORMAT),
+    );
   }
 
   get manifest(): BackupManifest | undefined {
@@ -122,7 +126,8 @@ export class BackupFolder {
     let tail = before;
     for (const bytes of envelopesOf(content)) {
       const record = this.open(file, bytes);
-      if (!follows(tail, record)) throw this.damage(file, `record ${record.index} does not continue record ${tail.index}`);
+      if (!follows(tail, record))
+        throw this.damage(file, `record ${record.index} does not continue record ${tail.index}`);
       tail = tailAfter(record);
       records.push(record);
     }
@@ -153,7 +158,8 @@ export class BackupFolder {
   private async readWhole(file: BackupFile): Promise<Uint8Array> {
     const content = await this.disk.readFile(join(this.path, file.name));
     if (content === undefined) throw this.damage(file, 'it is missing');
-    if (content.byteLength !== file.bytes) throw this.damage(file, `it has ${content.byteLength} bytes instead of ${file.bytes}`);
+    if (content.byteLength !== file.bytes)
+      throw this.damage(file, `it has ${content.byteLength} bytes instead of ${file.bytes}`);
     if (sha256Of(content) !== file.sha256) throw this.damage(file, 'its SHA-256 is not that of the manifest');
     return content;
   }
@@ -181,7 +187,8 @@ function* envelopesOf(content: Uint8Array): Generator<Uint8Array, void, undefine
   const view = viewOf(content);
   for (let offset = 0; offset < content.byteLength; ) {
     const rest = content.byteLength - offset;
-    const length = rest < RECORD_HEADER_BYTES ? rest : Math.min(rest, RECORD_HEADER_BYTES + view.getUint32(offset + 4, true));
+    const length =
+      rest < RECORD_HEADER_BYTES ? rest : Math.min(rest, RECORD_HEADER_BYTES + view.getUint32(offset + 4, true));
     yield content.subarray(offset, offset + length);
     offset += length;
   }

@@ -57,7 +57,8 @@ export async function restoreNode(options: RestoreOptions): Promise<RestoredNode
   const unfinished = join(parent, `restoring-${actor}`);
   await makeDirectories(unfinished);
   const lock = await lockDirectory(join(unfinished, 'lock'));
-  if (lock === undefined) throw new FlotillaError('INVALID_ARGUMENT', `actor ${actor} is being restored in ${parent} by another process`);
+  if (lock === undefined)
+    throw new FlotillaError('INVALID_ARGUMENT', `actor ${actor} is being restored in ${parent} by another process`);
   try {
     const restored = await fill(unfinished, options).finally(() => lock.release());
     await disk.rename(unfinished, path);
@@ -86,10 +87,17 @@ async function requireAbsent(parent: string, path: string): Promise<void> {
   await makeDirectories(parent);
   const names = await machineDisk.list(parent);
   if (!names.some((name) => join(parent, name) === path)) return;
-  throw new FlotillaError('INVALID_ARGUMENT', `${path} is there already: restore into another --data-dir, or move the folder away`);
+  throw new FlotillaError(
+    'INVALID_ARGUMENT',
+    `${path} is there already: restore into another --data-dir, or move the folder away`,
+  );
 }
 
-async function restoreLog(path: string, identity: NodeIdentity, options: RestoreOptions): Promise<Omit<RestoredNode, 'path'>> {
+async function restoreLog(
+  path: string,
+  identity: NodeIdentity,
+  options: RestoreOptions,
+): Promise<Omit<RestoredNode, 'path'>> {
   const { backup, clock, group, incarnation, disk = machineDisk, segmentBytes = defaultSegmentBytes() } = options;
   const checkpoint: Checkpoint = { ...(await backup.readCheckpoint()), incarnation };
   requireWithin(options, checkpoint.before);
@@ -112,7 +120,10 @@ function requireWithin({ backup, point }: RestoreOptions, begin: LogTail): void 
   if (point?.kind !== 'event') return;
   const last = tailOf(backup.requireManifest()).nextCounter - 1;
   if (point.counter >= begin.nextCounter && point.counter <= last) return;
-  throw new FlotillaError('INVALID_ARGUMENT', `the backup has no event ${point.counter}: ${eventsText(begin.nextCounter, last)}`);
+  throw new FlotillaError(
+    'INVALID_ARGUMENT',
+    `the backup has no event ${point.counter}: ${eventsText(begin.nextCounter, last)}`,
+  );
 }
 
 async function restoreRecords(
@@ -152,7 +163,8 @@ async function restoreRecords(
 
 /** A time before all that there is was hardly meant. */
 function requireEvents(tail: LogTail, begin: LogTail): void {
-  if (tail.nextCounter === begin.nextCounter) throw new FlotillaError('INVALID_ARGUMENT', 'the backup has no event that is so old');
+  if (tail.nextCounter === begin.nextCounter)
+    throw new FlotillaError('INVALID_ARGUMENT', 'the backup has no event that is so old');
 }
 
 function eventsText(first: number, last: number): string {

@@ -44,7 +44,10 @@ export class BackupWriter {
   /** The last file, while its records are in `buffer`, too. */
   private superseded: RecordsFile | undefined;
 
-  private constructor({ folder, now, fileBytes = LIMITS.backupFileBytes }: BackupWriterOptions, manifest: Omit<BackupManifest, 'format'>) {
+  private constructor(
+    { folder, now, fileBytes = LIMITS.backupFileBytes }: BackupWriterOptions,
+    manifest: Omit<BackupManifest, 'format'>,
+  ) {
     this.folder = folder;
     this.now = now;
     this.fileBytes = fileBytes;
@@ -63,7 +66,8 @@ export class BackupWriter {
       await writer.takeUpSmallFile();
       return writer;
     }
-    if (checkpoint === undefined) throw new FlotillaError('INTERNAL', 'a new backup needs what its first record builds on');
+    if (checkpoint === undefined)
+      throw new FlotillaError('INTERNAL', 'a new backup needs what its first record builds on');
     await replaceFile(folder.disk, join(folder.path, CHECKPOINT), checkpoint);
     return new BackupWriter(options, {
       ...subject,
@@ -78,7 +82,8 @@ export class BackupWriter {
   /** The record that follows the last one. A promise where a file is full and is written. */
   add(record: LogRecord): Promise<void> | undefined {
     const { bytes } = record;
-    if (this.used > 0 && this.used + bytes.byteLength > this.fileBytes) return this.flush(false).then(() => this.add(record));
+    if (this.used > 0 && this.used + bytes.byteLength > this.fileBytes)
+      return this.flush(false).then(() => this.add(record));
     this.tail = tailAfter(record);
     if (bytes.byteLength > this.fileBytes) return this.writeFile(bytes, false);
     this.buffer.set(bytes, this.used);
@@ -122,7 +127,10 @@ export class BackupWriter {
     await replaceFile(this.folder.disk, join(this.folder.path, name), content);
     const kept = this.manifest.files.filter((file) => file !== this.superseded);
     this.before = this.tail;
-    await this.name([...kept, { name, bytes: content.byteLength, sha256: sha256Of(content), tail: this.tail }], confirmed);
+    await this.name(
+      [...kept, { name, bytes: content.byteLength, sha256: sha256Of(content), tail: this.tail }],
+      confirmed,
+    );
   }
 
   private async name(files: readonly RecordsFile[], confirmed: boolean): Promise<void> {

@@ -15,7 +15,12 @@ export interface CheckedContent {
 const NOTHING = new Uint8Array(0);
 
 /** Atomically replaces the file, or makes it. */
-export async function replaceCheckedFile(disk: Disk, path: string, content: CheckedContent, rest = NOTHING): Promise<void> {
+export async function replaceCheckedFile(
+  disk: Disk,
+  path: string,
+  content: CheckedContent,
+  rest = NOTHING,
+): Promise<void> {
   await replaceFile(disk, path, encode(content, rest));
 }
 

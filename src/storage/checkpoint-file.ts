@@ -36,7 +36,11 @@ export interface CheckpointPlace {
 export const checkpointPath = (directory: string): string => join(directory, 'checkpoint');
 
 /** Durable when it resolves; a crash leaves none, the one before, or this one. */
-export async function writeCheckpoint(disk: Disk, { directory, before }: CheckpointPlace, state: Uint8Array): Promise<void> {
+export async function writeCheckpoint(
+  disk: Disk,
+  { directory, before }: CheckpointPlace,
+  state: Uint8Array,
+): Promise<void> {
   const { index, term, checksum } = before;
   const content: CheckpointFile = {
     format: FORMAT,
@@ -57,7 +61,9 @@ export async function readCheckpoint(disk: Disk, { directory, before }: Checkpoi
   const { content, rest } = found;
   const isWhole = content.stateBytes === rest.byteLength && content.stateChecksum === crc32(rest);
   if (!isWhole) throw new FlotillaError('DATA_LOSS', `${path} is damaged: its checksum does not fit its content`);
-  const isOfPlace = content.index === before.index && content.term === before.term && content.checksum === before.checksum;
-  if (!isOfPlace) throw new FlotillaError('DATA_LOSS', `${path} is of another place in the log: it was copied or renamed`);
+  const isOfPlace =
+    content.index === before.index && content.term === before.term && content.checksum === before.checksum;
+  if (!isOfPlace)
+    throw new FlotillaError('DATA_LOSS', `${path} is of another place in the log: it was copied or renamed`);
   return StreamMachine.decode(rest);
 }

@@ -20,7 +20,8 @@ export async function lockDirectory(path: string): Promise<DirectoryLock | undef
   try {
     return await lock(path);
   } catch {
-    // It holds nothing, so it may be damaged and made anew. The file that the kernel's lock is on stays: another process may have it by now.
+    // It holds nothing, so it may be damaged and made anew. The file that the kernel's lock is on stays: another
+    // process may have it by now.
     await removeAllButTheLock(path);
     return await lock(path);
   }
@@ -40,5 +41,6 @@ async function lock(path: string): Promise<DirectoryLock | undefined> {
 
 async function removeAllButTheLock(path: string): Promise<void> {
   const names = await readdir(path).catch(() => []);
-  for (const name of names.filter((name) => name !== 'LOCK')) await rm(join(path, name), { recursive: true, force: true });
+  for (const name of names.filter((name) => name !== 'LOCK'))
+    await rm(join(path, name), { recursive: true, force: true });
 }

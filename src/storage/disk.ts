@@ -14,7 +14,9 @@ export interface Disk {
   writeFile(path: string, content: Uint8Array): Promise<void>;
   /** Opens a file that is there, to be written in place; undefined where there is none. */
   openFile(path: string): Promise<DiskFile | undefined>;
-  /** A file takes the place of one that bears the name already. Durable only after {@link syncDirectory} of the parent. */
+  /**
+   * A file takes the place of one that bears the name already. Durable only after {@link syncDirectory} of the parent.
+   */
   rename(from: string, to: string): Promise<void>;
   /** Removes a file, or a directory with all that is in it; nothing where there is none. */
   remove(path: string): Promise<void>;
@@ -35,7 +37,10 @@ export interface Disk {
 export interface DiskFile {
   /** So many bytes from `position` on, by default its first; fewer where it is shorter. */
   read(bytes: number, position?: number): Promise<Uint8Array>;
-  /** Hands the bytes to the operating system before it returns: they survive the end of this process, and with {@link sync} a power cut. */
+  /**
+   * Hands the bytes to the operating system before it returns: they survive the end of this process, and with {@link
+   * sync} a power cut.
+   */
   write(content: Uint8Array, position: number): void;
   /** Resolves when everything written before is on disk. */
   sync(): Promise<void>;
@@ -57,11 +62,17 @@ export interface DatabaseEntry {
 export interface DiskDatabase {
   /** Durably: deletes what stands at `deleteFrom`..`deleteTo`, then puts `entries`, all or nothing. */
   write(entries: readonly DatabaseEntry[], deleteFrom: number, deleteTo: number): Promise<void>;
-  /** What stands at `from`..`to`, in order, up to what is missing, or until about `maxBytes` or the entries of a chunk are exceeded. */
+  /**
+   * What stands at `from`..`to`, in order, up to what is missing, or until about `maxBytes` or the entries of a chunk
+   * are exceeded.
+   */
   read(from: number, to: number, maxBytes: number): Promise<Uint8Array[]>;
   /** Everything there is, in order, a chunk at a time; what is there and can't be read has no bytes. */
   scan(visit: (entries: readonly DatabaseEntry[]) => void): Promise<void>;
-  /** Moves what the write-ahead log holds to where opening and reading it costs least. It changes nothing that can be read. */
+  /**
+   * Moves what the write-ahead log holds to where opening and reading it costs least. It changes nothing that can be
+   * read.
+   */
   settle(): Promise<void>;
   close(): Promise<void>;
 }

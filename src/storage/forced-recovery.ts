@@ -78,7 +78,8 @@ export async function inspectStoppedNode(options: StoppedNodeOptions): Promise<S
 export async function recoverStoppedNode(options: RecoveryOptions): Promise<StoppedNode> {
   return await withStoppedNode(options, async (path, identity, disk) => {
     const plan = (await readPlan(disk, path)) ?? (await begin(path, identity, disk, options));
-    for (const { group, incarnation } of plan.groups) await renewIncarnation(disk, groupPath(path, group), group, incarnation);
+    for (const { group, incarnation } of plan.groups)
+      await renewIncarnation(disk, groupPath(path, group), group, incarnation);
     await appendSoleMember({ path, identity, clock: options.clock, disk }, (latest) =>
       // At its old address: where it is started elsewhere, it says so itself.
       present(seatOf(latest, identity), 'only a member is recovered'),
@@ -90,7 +91,12 @@ export async function recoverStoppedNode(options: RecoveryOptions): Promise<Stop
   });
 }
 
-async function begin(path: string, identity: NodeIdentity, disk: Disk, options: RecoveryOptions): Promise<RecoveryPlan> {
+async function begin(
+  path: string,
+  identity: NodeIdentity,
+  disk: Disk,
+  options: RecoveryOptions,
+): Promise<RecoveryPlan> {
   const logs = await heldLogs(path, identity, options);
   for (const { membership } of logs) {
     if (seatOf(membership, identity) === undefined)
@@ -116,15 +122,25 @@ async function withStoppedNode<Result>(
   if (lock === undefined) throw refused(`actor ${actor} is running on ${dataDir}: a recovery needs it stopped`);
   try {
     const identity = await readIdentity(path, disk);
-    if (identity?.actor !== actor) throw refused(`${path} is not the folder of actor ${actor}: was it copied or renamed?`);
+    if (identity?.actor !== actor)
+      throw refused(`${path} is not the folder of actor ${actor}: was it copied or renamed?`);
     return await action(path, identity, disk);
   } finally {
     await lock.release();
   }
 }
 
-async function heldLogs(path: string, identity: NodeIdentity, { clock, disk = machineDisk }: StoppedNodeOptions): Promise<HeldLog[]> {
-  const storage = await openStorage({ directory: { path, groupsPath: groupsPathOf(path), identity }, clock, disk, indexing: false });
+async function heldLogs(
+  path: string,
+  identity: NodeIdentity,
+  { clock, disk = machineDisk }: StoppedNodeOptions,
+): Promise<HeldLog[]> {
+  const storage = await openStorage({
+    directory: { path, groupsPath: groupsPathOf(path), identity },
+    clock,
+    disk,
+    indexing: false,
+  });
   const logs = storage.groups().map((group) => {
     const { tail, begin: beginTail, commitIndex, incarnation, memberships } = storage.group(group).recovered;
     return { group, tail, begin: beginTail, commitIndex, incarnation, membership: latestOf(memberships) };
@@ -141,7 +157,8 @@ async function renewIncarnation(disk: Disk, directory: string, group: GroupId, i
     if (sequence === undefined) continue;
     const segment = join(path, segmentName(sequence));
     const header = await readHeader(disk, segment, group, sequence);
-    if (header !== undefined && header.incarnation !== incarnation) await writeHeader(disk, segment, { ...header, incarnation });
+    if (header !== undefined && header.incarnation !== incarnation)
+      await writeHeader(disk, segment, { ...header, incarnation });
   }
 }
 

@@ -51,7 +51,10 @@ export function formerSelfOf(
 
 function isOf(known: KnownCluster, actor: ActorId, found: NodeIdentity | undefined): boolean {
   if (known.self.actor !== actor) return false;
-  return found === undefined || (found.instance === known.self.instance && (found.clusterId ?? known.clusterId) === known.clusterId);
+  return (
+    found === undefined ||
+    (found.instance === known.self.instance && (found.clusterId ?? known.clusterId) === known.clusterId)
+  );
 }
 
 /** Who the node is from now on. */

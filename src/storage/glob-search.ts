@@ -62,8 +62,13 @@ export class IndexSearch implements GlobSearch {
     return undefined;
   }
 
-  private async searchFirst(segment: Segment, from: LogIndex, file: IndexFile): Promise<LogMatches | 'unfinished' | undefined> {
-    if (this.searching?.segment !== segment) this.searching = { segment, search: new MatchSearch(segment, this.glob, this.turns) };
+  private async searchFirst(
+    segment: Segment,
+    from: LogIndex,
+    file: IndexFile,
+  ): Promise<LogMatches | 'unfinished' | undefined> {
+    if (this.searching?.segment !== segment)
+      this.searching = { segment, search: new MatchSearch(segment, this.glob, this.turns) };
     const { search } = this.searching;
     const match = await search.goOn(file);
     if (!search.hasEnded) return 'unfinished';

@@ -39,7 +39,11 @@ export function isUnfinished(name: string): boolean {
 }
 
 /** Builds a group under another name and renames it: it is there whole, or not at all. */
-export async function createGroupFiles(directory: string, created: NewGroup, settings: DatabaseSettings): Promise<void> {
+export async function createGroupFiles(
+  directory: string,
+  created: NewGroup,
+  settings: DatabaseSettings,
+): Promise<void> {
   const { disk } = settings;
   const unfinished = `${directory}${UNFINISHED_SUFFIX}`;
   await disk.remove(unfinished);
@@ -56,7 +60,13 @@ export async function createGroupFiles(directory: string, created: NewGroup, set
   });
   const prepared = await prepareSegment(segmentsPath(unfinished), 1, settings);
   const { group, incarnation, membership } = created;
-  const segment = await Segment.begin(prepared, { group, incarnation, before: EMPTY_LOG_TAIL, membership, membershipIndex: logIndex(0) });
+  const segment = await Segment.begin(prepared, {
+    group,
+    incarnation,
+    before: EMPTY_LOG_TAIL,
+    membership,
+    membershipIndex: logIndex(0),
+  });
   // LevelDB keeps the path that it was opened with: it must not be open while the directory gets its name.
   await segment.close();
   await disk.syncDirectory(unfinished);

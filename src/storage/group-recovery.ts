@@ -27,7 +27,12 @@ export async function findGroups(disk: Disk, groupsPath: string): Promise<GroupI
 export type Starts = Pick<NodeIdentity, 'bootCounter' | 'stampedBoot'>;
 
 /** Opens and verifies one group. Throws DATA_LOSS where it is not what this node has acknowledged. */
-export async function openGroup(directory: string, group: GroupId, starts: Starts, settings: DatabaseSettings): Promise<GroupStore> {
+export async function openGroup(
+  directory: string,
+  group: GroupId,
+  starts: Starts,
+  settings: DatabaseSettings,
+): Promise<GroupStore> {
   const opened: { close(): Promise<void> }[] = [];
   try {
     const hardState = await HardStateFile.open(settings.disk, hardStatePath(directory));
@@ -44,7 +49,8 @@ export async function openGroup(directory: string, group: GroupId, starts: Start
     requireLatest(hardState, hardStatePath(directory), starts);
     await hardState.stamp(starts.bootCounter);
     const commitIndex = logIndex(Math.max(begin.index, Math.min(marker.current.commitIndex, tail.index)));
-    // What LevelDB recovered it has also made durable, so the marker may vouch for all of it before anyone relies on it.
+    // What LevelDB recovered it has also made durable, so the marker may vouch for all of it before anyone relies on
+    // it.
     await marker.advance({
       index: tail.index,
       term: tail.term,

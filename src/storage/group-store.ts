@@ -87,7 +87,9 @@ export class GroupStore implements GroupLog {
    */
   async write({ snapshot, truncateAfter, records, hardState, cutThrough, checkpoints }: GroupWrite): Promise<void> {
     const truncated =
-      truncateAfter !== undefined && truncateAfter < this.log.tail.index ? await this.lowerMarker(truncateAfter) : undefined;
+      truncateAfter !== undefined && truncateAfter < this.log.tail.index
+        ? await this.lowerMarker(truncateAfter)
+        : undefined;
     if (hardState !== undefined) await this.hardState.write(hardState);
     for (const checkpoint of checkpoints) await this.log.checkpoints.add(checkpoint);
     if (snapshot !== undefined) await this.replaceLog(snapshot);
@@ -97,7 +99,10 @@ export class GroupStore implements GroupLog {
 
   private async writeLog(truncated: LogTail | undefined, records: readonly LogRecord[]): Promise<void> {
     const last = records.at(-1);
-    assert(last === undefined || last.term <= this.hardState.current.term, `record ${last?.index} has a later term than the hard state`);
+    assert(
+      last === undefined || last.term <= this.hardState.current.term,
+      `record ${last?.index} has a later term than the hard state`,
+    );
     await (truncated === undefined ? this.log.append(records) : this.log.truncate(truncated, records));
     this.marker.note(this.markerAt(this.log.tail));
     this.planMarkerSync();
@@ -105,8 +110,14 @@ export class GroupStore implements GroupLog {
 
   private async replaceLog(checkpoint: Checkpoint): Promise<void> {
     const { before, incarnation } = checkpoint;
-    assert(before.index > this.committed, `a snapshot of ${before.index} can't replace what is committed, up to ${this.committed}`);
-    assert(before.term <= this.hardState.current.term, `the snapshot of ${before.index} has a later term than the hard state`);
+    assert(
+      before.index > this.committed,
+      `a snapshot of ${before.index} can't replace what is committed, up to ${this.committed}`,
+    );
+    assert(
+      before.term <= this.hardState.current.term,
+      `the snapshot of ${before.index} has a later term than the hard state`,
+    );
     if (incarnation !== this.recovered.incarnation) {
       throw new FlotillaError(
         'FOREIGN_NODE',
@@ -117,7 +128,8 @@ export class GroupStore implements GroupLog {
     await this.markerSync;
     await this.marker.lower({ ...this.markerAt(before), commitIndex: before.index, beginIndex: before.index });
     await this.log.swap(checkpoint);
-    // Not before: what the old log holds behind what was committed in it may be another history, and readers would be given that.
+    // Not before: what the old log holds behind what was committed in it may be another history, and readers would be
+    // given that.
     this.committed = before.index;
     this.begin = before.index;
   }
@@ -204,7 +216,10 @@ export class GroupStore implements GroupLog {
   }
 
   private async lowerMarker(truncateAfter: LogIndex): Promise<LogTail> {
-    assert(truncateAfter >= this.committed, `record ${truncateAfter + 1} is committed (up to ${this.committed}) and was to be truncated`);
+    assert(
+      truncateAfter >= this.committed,
+      `record ${truncateAfter + 1} is committed (up to ${this.committed}) and was to be truncated`,
+    );
     const tail = await this.log.tailAt(truncateAfter);
     await this.markerSync;
     await this.marker.lower(this.markerAt(tail));

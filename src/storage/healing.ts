@@ -6,7 +6,11 @@ export interface HealingObserver {
   /** A record in a sealed segment is damaged; none of it is served. */
   damaged(group: GroupId, segment: string, damage: FlotillaError): void;
   /** The segment was rebuilt, with so many records of other nodes. */
-  repaired(group: GroupId, segment: string, range: { readonly from: number; readonly to: number; readonly fetched: number }): void;
+  repaired(
+    group: GroupId,
+    segment: string,
+    range: { readonly from: number; readonly to: number; readonly fetched: number },
+  ): void;
   /** It could not be, for now. */
   notRepaired(group: GroupId, segment: string, reason: string): void;
   /** So much of the sealed segments was verified in the background. */

@@ -30,7 +30,10 @@ export interface NodeIdentity {
   readonly secret: string;
   /** Starts so far; peers that remember a greater one know that the disk was rolled back. */
   readonly bootCounter: number;
-  /** Random ids of the latest starts, this one's last: of two starts with one number peers know which one they have seen. */
+  /**
+   * Random ids of the latest starts, this one's last: of two starts with one number peers know which one they have
+   * seen.
+   */
   readonly boots: readonly string[];
   /** The last start that has written its number into the hard state of every group; absent before. */
   readonly stampedBoot?: number;

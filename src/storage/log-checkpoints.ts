@@ -44,7 +44,10 @@ export class LogCheckpoints {
     });
   }
 
-  /** Makes sure of the checkpoints up to a committed record, after a start, and returns the state as of it. Throws DATA_LOSS without the first. */
+  /**
+   * Makes sure of the checkpoints up to a committed record, after a start, and returns the state as of it. Throws
+   * DATA_LOSS without the first.
+   */
   async recover(index: LogIndex): Promise<StreamMachine> {
     const state = await recoverState(this.replayed(), index, this.options.disk);
     this.through = index;
@@ -71,7 +74,10 @@ export class LogCheckpoints {
     this.through = index;
   }
 
-  /** What the stream's records up to this one, which is committed, have led to. Checkpoints below it that are damaged are made again. */
+  /**
+   * What the stream's records up to this one, which is committed, have led to. Checkpoints below it that are damaged
+   * are made again.
+   */
   private async stateAt(index: LogIndex): Promise<StreamMachine> {
     return await stateAt(this.replayed(), index, this.options.disk);
   }

@@ -8,7 +8,15 @@ import type { Marker } from './marker-file.js';
 import { Segment } from './segment.js';
 import type { ContentsSummary } from './segment-contents.js';
 import type { DatabaseSettings } from './segment-database.js';
-import { databasePath, readFooter, readHeader, removeFooter, type SegmentHeader, segmentName, segmentSequenceOf } from './segment-files.js';
+import {
+  databasePath,
+  readFooter,
+  readHeader,
+  removeFooter,
+  type SegmentHeader,
+  segmentName,
+  segmentSequenceOf,
+} from './segment-files.js';
 
 /** A log as it was found: verified as far as a start needs it. */
 export interface RecoveredLog {
@@ -33,7 +41,12 @@ interface FoundSegment {
  * Throws DATA_LOSS where anything is missing or is not what was written: a log
  * with a hole or a forgotten end must not vote.
  */
-export async function recoverLog(segmentsPath: string, group: GroupId, marker: Marker, settings: DatabaseSettings): Promise<RecoveredLog> {
+export async function recoverLog(
+  segmentsPath: string,
+  group: GroupId,
+  marker: Marker,
+  settings: DatabaseSettings,
+): Promise<RecoveredLog> {
   const { disk } = settings;
   const found = await findSegments(disk, segmentsPath, group, marker.beginIndex);
   const oldest = present(found.segments[0], 'there is at least one segment');
@@ -65,7 +78,15 @@ export async function recoverLog(segmentsPath: string, group: GroupId, marker: M
     await Promise.allSettled(segments.map((segment) => segment.close()));
     throw error;
   }
-  return { segments, incarnation, begin, tail, termStarts, memberships, lastSequence: Math.max(found.lastSequence, marker.lastSequence) };
+  return {
+    segments,
+    incarnation,
+    begin,
+    tail,
+    termStarts,
+    memberships,
+    lastSequence: Math.max(found.lastSequence, marker.lastSequence),
+  };
 }
 
 async function findSegments(
@@ -87,12 +108,20 @@ async function findSegments(
       await removeDirectory(disk, directory);
     else throw new FlotillaError('DATA_LOSS', `group ${group}: ${directory} holds records and its header is missing`);
   }
-  if (found.length === 0) throw new FlotillaError('DATA_LOSS', `group ${group}: ${segmentsPath} holds no segment of its log`);
+  if (found.length === 0)
+    throw new FlotillaError('DATA_LOSS', `group ${group}: ${segmentsPath} holds no segment of its log`);
   return { segments: await withoutGivenUp(disk, found, beginIndex), lastSequence: sequences.at(-1) ?? 0 };
 }
 
-/** Removes the segments before the one that the log begins with by the marker: they were given up, and a crash came before they went. */
-async function withoutGivenUp(disk: Disk, found: readonly FoundSegment[], beginIndex: LogIndex): Promise<FoundSegment[]> {
+/**
+ * Removes the segments before the one that the log begins with by the marker: they were given up, and a crash came
+ * before they went.
+ */
+async function withoutGivenUp(
+  disk: Disk,
+  found: readonly FoundSegment[],
+  beginIndex: LogIndex,
+): Promise<FoundSegment[]> {
   const first = found.findIndex(({ header }) => header.before.index === beginIndex);
   for (const { directory } of found.slice(0, Math.max(first, 0))) await removeDirectory(disk, directory);
   return found.slice(Math.max(first, 0));
@@ -126,8 +155,10 @@ async function openSealed(
   settings: DatabaseSettings,
 ): Promise<{ segment: Segment; summary: ContentsSummary }> {
   const footer = await footerIfSound(settings.disk, directory);
-  if (footer !== undefined) return { segment: Segment.sealedExisting(directory, header, footer, settings), summary: footer };
-  // The crash came between the last record and the footer, or the footer was damaged: everything in it can be had from the records.
+  if (footer !== undefined)
+    return { segment: Segment.sealedExisting(directory, header, footer, settings), summary: footer };
+  // The crash came between the last record and the footer, or the footer was damaged: everything in it can be had from
+  // the records.
   const segment = Segment.openExisting(directory, header, settings);
   try {
     await segment.scan(() => undefined);
@@ -164,7 +195,8 @@ async function openYoungest(
     const { tail } = segment;
     if (footer !== undefined && footer.tail.index > header.before.index && !atFooter.met())
       throw lost(header.group, directory, tail, footer.tail, 'its footer');
-    if (marker.index > header.before.index && !atMarker.met()) throw lost(header.group, directory, tail, marker, 'the marker');
+    if (marker.index > header.before.index && !atMarker.met())
+      throw lost(header.group, directory, tail, marker, 'the marker');
     await removeFooter(settings.disk, directory);
     return { segment, summary: segment.summary() };
   } catch (error) {
@@ -186,15 +218,23 @@ function watchFor(place: Place | undefined): { see(record: LogRecord): void; met
 }
 
 /** A marker inside a sealed segment, after a crash in a truncation or with a damaged newer slot: the record is read. */
-async function requireMarked(marker: Marker, begin: LogTail, segments: readonly Segment[], group: GroupId, path: string): Promise<void> {
+async function requireMarked(
+  marker: Marker,
+  begin: LogTail,
+  segments: readonly Segment[],
+  group: GroupId,
+  path: string,
+): Promise<void> {
   const youngest = present(segments.at(-1), 'there is at least one segment');
   if (marker.index > youngest.before.index || marker.index <= begin.index) return;
   const segment = present(
     segments.findLast(({ before }) => before.index < marker.index),
     'the marker lies above the begin',
   );
-  const place = marker.index === segment.tail.index ? segment.tail : (await segment.read(marker.index, marker.index, 1))[0];
-  if (place?.term !== marker.term || place.checksum !== marker.checksum) throw lost(group, path, youngest.tail, marker, 'the marker');
+  const place =
+    marker.index === segment.tail.index ? segment.tail : (await segment.read(marker.index, marker.index, 1))[0];
+  if (place?.term !== marker.term || place.checksum !== marker.checksum)
+    throw lost(group, path, youngest.tail, marker, 'the marker');
 }
 
 function lost(group: GroupId, directory: string, tail: LogTail, place: Place, witness: string): FlotillaError {

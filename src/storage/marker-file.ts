@@ -54,7 +54,10 @@ export class MarkerFile {
     return this.marker;
   }
 
-  /** Only after the record at `marker.index` is durable. Outlives this process at once, a power cut with the next {@link sync}. */
+  /**
+   * Only after the record at `marker.index` is durable. Outlives this process at once, a power cut with the next {@link
+   * sync}.
+   */
   note(marker: Marker): void {
     this.marker = marker;
     this.slots.note(encode(marker));
@@ -76,7 +79,10 @@ export class MarkerFile {
     await this.slots.writeOlder(encode(marker));
   }
 
-  /** Before records above `marker.index` are removed. Both slots, or damage to the newer would call the truncated log too short. */
+  /**
+   * Before records above `marker.index` are removed. Both slots, or damage to the newer would call the truncated log
+   * too short.
+   */
   async lower(marker: Marker): Promise<void> {
     this.marker = marker;
     await this.slots.writeBoth(encode(marker));

@@ -5,7 +5,14 @@ import type { Member } from '../wire/index.js';
 import { type DirectoryLock, lockDirectory } from './directory-lock.js';
 import { aloneWithDamage, formerSelfOf, setGroupsAside, successorOf } from './former-self.js';
 import { groupIdOf } from './group-files.js';
-import { identityPath, type NodeIdentity, newIdentity, readIdentity, startedAgain, writeIdentity } from './identity-file.js';
+import {
+  identityPath,
+  type NodeIdentity,
+  newIdentity,
+  readIdentity,
+  startedAgain,
+  writeIdentity,
+} from './identity-file.js';
 import { KnownMembers } from './known-members.js';
 import { machineDisk } from './machine-disk.js';
 import { requireNoPlan } from './recovery-plan.js';
@@ -31,8 +38,8 @@ export function nodePathOf(dataDir: string, actor: ActorId): string {
 /**
  * Opens `<dataDir>/node-<actor>/` for this process alone and counts the start.
  * A member of a cluster of several whose identity or groups are gone begins
- * anew, as its own successor: see former-self.ts. Else, where anything speaks against this being the same node as before, it changes
- * nothing and throws:
+ * anew, as its own successor: see former-self.ts. Else, where anything speaks against this being the same node as
+ * before, it changes nothing and throws:
  *
  * - INVALID_ARGUMENT: it is in use, can't be written, or can't be meant;
  * - FOREIGN_NODE: it belongs to another actor, has another format, is damaged, or lacks what it should hold.
@@ -114,7 +121,10 @@ export class NodeDirectory {
    */
   async joinCluster(clusterId: string): Promise<void> {
     if (this.current.clusterId === clusterId) return;
-    assert(this.current.clusterId === undefined, `this node belongs to cluster ${this.current.clusterId} and was to join ${clusterId}`);
+    assert(
+      this.current.clusterId === undefined,
+      `this node belongs to cluster ${this.current.clusterId} and was to join ${clusterId}`,
+    );
     assert((await groupsIn(this.path)) > 0, 'the groups are made before the cluster is joined');
     const { successorOf: _, ...identity } = this.current;
     await this.change({ ...identity, clusterId, stampedBoot: identity.bootCounter });
@@ -175,7 +185,12 @@ export async function makeDirectories(path: string): Promise<void> {
   await machineDisk.syncDirectory(parent);
 }
 
-async function establishIdentity(path: string, actor: ActorId, known: KnownMembers, hasPeers: boolean): Promise<NodeIdentity> {
+async function establishIdentity(
+  path: string,
+  actor: ActorId,
+  known: KnownMembers,
+  hasPeers: boolean,
+): Promise<NodeIdentity> {
   const groups = await groupsIn(path);
   let identity: NodeIdentity;
   try {
@@ -324,6 +339,7 @@ export function groupsPathOf(nodePath: string): string {
 
 /** The same nodes: their addresses may be spelled differently. */
 function sameMembers(first: readonly Member[], second: readonly Member[]): boolean {
-  const key = (members: readonly Member[]): string => JSON.stringify(members.map(({ actor, instance }) => `${actor}:${instance}`).sort());
+  const key = (members: readonly Member[]): string =>
+    JSON.stringify(members.map(({ actor, instance }) => `${actor}:${instance}`).sort());
   return key(first) === key(second);
 }

@@ -28,7 +28,11 @@ export async function readPlan(disk: Disk, nodePath: string): Promise<RecoveryPl
 }
 
 /** Durable when it resolves: from here on the recovery must be carried out to its end. */
-export async function writePlan(disk: Disk, nodePath: string, plan: Omit<RecoveryPlan, 'format'>): Promise<RecoveryPlan> {
+export async function writePlan(
+  disk: Disk,
+  nodePath: string,
+  plan: Omit<RecoveryPlan, 'format'>,
+): Promise<RecoveryPlan> {
   const written: RecoveryPlan = { format: PLAN_FORMAT, ...plan };
   await replaceCheckedFile(disk, planPath(nodePath), written);
   return written;

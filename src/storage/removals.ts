@@ -31,7 +31,10 @@ export class Removals {
     }
   }
 
-  /** Writes into segments' directories. What a removal overtook is written again: it may have gone into one that was replaced. */
+  /**
+   * Writes into segments' directories. What a removal overtook is written again: it may have gone into one that was
+   * replaced.
+   */
   async undisturbed(write: () => Promise<void>): Promise<void> {
     for (let written = -1; written !== this.count; ) {
       await this.beside(async () => {

@@ -17,7 +17,10 @@ import { systemCodeOf } from './system-code.js';
  * once, so that the next database, and the next start, has it again.
  */
 
-/** What opening a database may take whose write-ahead log is this large: its table, which is a little larger, and small files. */
+/**
+ * What opening a database may take whose write-ahead log is this large: its table, which is a little larger, and small
+ * files.
+ */
 export function roomToOpen(logBytes: number): number {
   return LIMITS.reserveBytes * Math.ceil((1.25 * logBytes + LIMITS.reserveBytes) / LIMITS.reserveBytes);
 }
@@ -130,8 +133,9 @@ export class ReserveFile {
   }
 
   /**
-   * Others may have been quicker, it takes more than was thought, or a quota is full, which the file system does not tell of: then
-   * twice as much, whatever seems to be free. Not all of the reserve: it would be lost to whoever fills the disk.
+   * Others may have been quicker, it takes more than was thought, or a quota is full, which the file system does not
+   * tell of: then twice as much, whatever seems to be free. Not all of the reserve: it would be lost to whoever fills
+   * the disk.
    */
   private async tryTwice<Result>(bytes: number, action: () => Promise<Result>): Promise<Result> {
     try {
@@ -210,7 +214,10 @@ export class ReserveFile {
   }
 }
 
-/** Small: once the C library has given back one large block, it keeps blocks up to twice that size in each thread, for later. */
+/**
+ * Small: once the C library has given back one large block, it keeps blocks up to twice that size in each thread, for
+ * later.
+ */
 const PIECE_BYTES = 64 * 1024;
 /** The reserve is ahead of the write-ahead logs by at least this. */
 const LEAST_AHEAD_BYTES = 512 * 1024;

@@ -10,7 +10,8 @@ import { systemCodeOf } from './system-code.js';
 export function reservedDisk(reserve: ReserveFile): Disk {
   return {
     ...machineDisk,
-    writeFile: (path, content) => reserve.lend(content.byteLength + SMALL_FILE_BYTES, () => machineDisk.writeFile(path, content)),
+    writeFile: (path, content) =>
+      reserve.lend(content.byteLength + SMALL_FILE_BYTES, () => machineDisk.writeFile(path, content)),
     async createDatabase(path, options) {
       await reserve.leave(roomToOpen(0));
       return new ReservedDatabase(await machineDisk.createDatabase(path, options), reserve);

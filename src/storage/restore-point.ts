@@ -14,7 +14,11 @@ export type RestorePoint =
  * before the point, sealed anew, or nothing. Undefined where the point lies
  * behind the record, which is kept whole then. `before` is what it follows.
  */
-export function cutRecord(record: LogRecord, before: LogTail, point: RestorePoint): { readonly kept: LogRecord | undefined } | undefined {
+export function cutRecord(
+  record: LogRecord,
+  before: LogTail,
+  point: RestorePoint,
+): { readonly kept: LogRecord | undefined } | undefined {
   if (record.kind !== 'events') return undefined;
   const batches = batchesOf(record);
   const count = point.kind === 'event' ? countThrough(batches, point) : countUntil(batches, point.utcMs);
@@ -23,7 +27,10 @@ export function cutRecord(record: LogRecord, before: LogTail, point: RestorePoin
   return { kept: count === 0 ? undefined : sealed(record, before, batches.slice(0, count)) };
 }
 
-function countThrough(batches: readonly StoredBatch[], { counter, id }: RestorePoint & { kind: 'event' }): number | undefined {
+function countThrough(
+  batches: readonly StoredBatch[],
+  { counter, id }: RestorePoint & { kind: 'event' },
+): number | undefined {
   const position = batches.findIndex(({ header }) => counter < header.baseCounter + header.count);
   const batch = batches[position];
   if (batch === undefined) return undefined;
@@ -46,7 +53,9 @@ function sealed({ kind, term }: LogRecord, before: LogTail, batches: readonly St
   const payload = Buffer.concat(batches.map(({ bytes }) => bytes));
   const eventCount = batches.reduce((sum, { header }) => sum + header.count, 0);
   const timestampMs = Math.max(...batches.map(({ header }) => header.timestampMs));
-  return sealRecord(before, { kind, term, eventCount, payloadBytes: payload.byteLength, appendedMs: timestampMs }, (target) =>
-    target.set(payload),
+  return sealRecord(
+    before,
+    { kind, term, eventCount, payloadBytes: payload.byteLength, appendedMs: timestampMs },
+    (target) => target.set(payload),
   );
 }

@@ -9,7 +9,10 @@ export interface ScrubbedLog {
   sealedRanges(): readonly { readonly from: LogIndex; readonly to: LogIndex }[];
   /** Verifies what it reads, and mends what is damaged. */
   read(from: LogIndex, to: LogIndex, maxBytes: number): Promise<LogRecord[]>;
-  /** Verifies the namespace index of the sealed segment that holds these records, and has it made again where it is damaged. */
+  /**
+   * Verifies the namespace index of the sealed segment that holds these records, and has it made again where it is
+   * damaged.
+   */
   verifyIndex(from: LogIndex, to: LogIndex): Promise<void>;
 }
 

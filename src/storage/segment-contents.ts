@@ -53,7 +53,14 @@ export class SegmentContents {
 
   /** Of a segment that has no records yet and follows a log with this tail. */
   static empty(before: LogTail): SegmentContents {
-    return new SegmentContents({ tail: before, bytes: 0, eventBytes: 0, termStarts: [], memberships: [], landmarks: [] });
+    return new SegmentContents({
+      tail: before,
+      bytes: 0,
+      eventBytes: 0,
+      termStarts: [],
+      memberships: [],
+      landmarks: [],
+    });
   }
 
   static of(summary: ContentsSummary): SegmentContents {
@@ -146,7 +153,10 @@ export function rangeOfTime({ landmarks, tail }: MarkedRecords, isLate: TimeBoun
   return start && { from: start.index, to: landmarks[late]?.index ?? tail.index };
 }
 
-/** Where the first record stands before which there are `bytes` of records with events, and how many of them stand before that range. */
+/**
+ * Where the first record stands before which there are `bytes` of records with events, and how many of them stand
+ * before that range.
+ */
 export function rangeOfBytes(
   { landmarks, tail }: MarkedRecords,
   bytes: number,

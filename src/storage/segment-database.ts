@@ -82,7 +82,10 @@ export class SegmentDatabase {
     if (!this.pinned && !this.inUse) await this.close();
   }
 
-  /** Closes it for good: its directory is about to go, or the log is closed. Waits for those who use it, and refuses new ones. */
+  /**
+   * Closes it for good: its directory is about to go, or the log is closed. Waits for those who use it, and refuses new
+   * ones.
+   */
   async retire(): Promise<void> {
     this.retired = true;
     await this.close();

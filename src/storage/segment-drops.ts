@@ -17,7 +17,10 @@ export class SegmentDrops {
     this.onFailure = onFailure;
   }
 
-  /** Retires them at once, so that nothing is begun in them any more: no repair, no index. Those who read in them are waited for. */
+  /**
+   * Retires them at once, so that nothing is begun in them any more: no repair, no index. Those who read in them are
+   * waited for.
+   */
   begin(doomed: readonly Segment[]): void {
     const retired = doomed.map((segment) => segment.retire());
     const paths = doomed.map(({ directory }) => directory);

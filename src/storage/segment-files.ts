@@ -57,14 +57,23 @@ export function footerPath(directory: string): string {
 }
 
 /** Makes the header of a new segment durable: from here on its records count. */
-export async function writeHeader(disk: Disk, directory: string, header: Omit<SegmentHeader, 'format'>): Promise<SegmentHeader> {
+export async function writeHeader(
+  disk: Disk,
+  directory: string,
+  header: Omit<SegmentHeader, 'format'>,
+): Promise<SegmentHeader> {
   const content: SegmentHeader = { format: HEADER_FORMAT, ...header };
   await replaceCheckedFile(disk, headerPath(directory), content);
   return content;
 }
 
 /** Undefined where there is none: the segment was opened ahead and never used. */
-export async function readHeader(disk: Disk, directory: string, group: GroupId, sequence: number): Promise<SegmentHeader | undefined> {
+export async function readHeader(
+  disk: Disk,
+  directory: string,
+  group: GroupId,
+  sequence: number,
+): Promise<SegmentHeader | undefined> {
   const header = await readCheckedFile<SegmentHeader>(disk, headerPath(directory), HEADER_FORMAT);
   if (header !== undefined && (header.group !== group || header.sequence !== sequence)) {
     throw new FlotillaError(

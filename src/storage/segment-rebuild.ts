@@ -41,7 +41,10 @@ export interface RebuildOptions {
   readonly isObsolete: () => boolean;
 }
 
-/** Step 1, but for what is copied. Resolves with how many records came from other nodes; DATA_LOSS where nobody has one that is needed. */
+/**
+ * Step 1, but for what is copied. Resolves with how many records came from other nodes; DATA_LOSS where nobody has one
+ * that is needed.
+ */
 export async function rebuildSegment(damaged: Segment, options: RebuildOptions): Promise<number> {
   const { segmentsPath, settings } = options;
   const { disk } = settings;
@@ -49,7 +52,10 @@ export async function rebuildSegment(damaged: Segment, options: RebuildOptions):
   await disk.remove(rebuilding);
   await disk.remove(rebuiltPath(segmentsPath));
   await disk.makeDirectory(rebuilding);
-  const segment = await Segment.begin(await prepareSegment(rebuilding, damaged.header.sequence, settings), damaged.header);
+  const segment = await Segment.begin(
+    await prepareSegment(rebuilding, damaged.header.sequence, settings),
+    damaged.header,
+  );
   let fetched: number;
   try {
     fetched = await copyRecords(damaged, segment, options);
@@ -61,7 +67,10 @@ export async function rebuildSegment(damaged: Segment, options: RebuildOptions):
   return fetched;
 }
 
-/** The rest of step 1, and steps 2 to 5. Nothing of the old segment may be open, and nothing else be removed from the log meanwhile. */
+/**
+ * The rest of step 1, and steps 2 to 5. Nothing of the old segment may be open, and nothing else be removed from the
+ * log meanwhile.
+ */
 export async function replaceSegment(segmentsPath: string, name: string, disk: Disk): Promise<void> {
   for (const pathIn of [headerPath, checkpointPath]) {
     const content = await disk.readFile(pathIn(join(segmentsPath, name)));
@@ -99,13 +108,20 @@ export async function recoverRebuild(segmentsPath: string, disk: Disk): Promise<
   if (names.includes(basename(rebuilt)) && names.includes('segments')) {
     const segments = await disk.list(segmentsPath);
     const whole = (await disk.list(rebuilt)).find((name) => segmentSequenceOf(name) !== undefined);
-    const isAwaited = whole !== undefined && !segments.includes(whole) && segments.some((name) => isRemoved(name) && name.endsWith(whole));
+    const isAwaited =
+      whole !== undefined &&
+      !segments.includes(whole) &&
+      segments.some((name) => isRemoved(name) && name.endsWith(whole));
     if (isAwaited) await takePlace(segmentsPath, whole, disk);
   }
   await discardRebuilt(segmentsPath, disk);
 }
 
-async function copyRecords(damaged: Segment, segment: Segment, { source, isObsolete }: RebuildOptions): Promise<number> {
+async function copyRecords(
+  damaged: Segment,
+  segment: Segment,
+  { source, isObsolete }: RebuildOptions,
+): Promise<number> {
   const end = damaged.tail;
   const requireWanted = (): void => {
     if (isObsolete()) throw new FlotillaError('CANCELLED', `${damaged.directory} is not needed any more`);
@@ -120,12 +136,16 @@ async function copyRecords(damaged: Segment, segment: Segment, { source, isObsol
       records = continuing(tail, (await source?.fetch(damaged.group, logIndex(tail.index + 1), end.index)) ?? []);
       fetched += records.length;
     }
-    if (records.length === 0) throw new FlotillaError('DATA_LOSS', `nobody who can be reached has record ${tail.index + 1}`);
+    if (records.length === 0)
+      throw new FlotillaError('DATA_LOSS', `nobody who can be reached has record ${tail.index + 1}`);
     await segment.write(tail, records);
   }
   const { tail } = segment;
   if (tail.checksum !== end.checksum || tail.term !== end.term || tail.nextCounter !== end.nextCounter)
-    throw new FlotillaError('DATA_LOSS', `what was put together ends otherwise than the footer says, with record ${tail.index}`);
+    throw new FlotillaError(
+      'DATA_LOSS',
+      `what was put together ends otherwise than the footer says, with record ${tail.index}`,
+    );
   return fetched;
 }
 

@@ -31,7 +31,10 @@ export class SegmentRepairs {
     return this.closed;
   }
 
-  /** Resolves when the segment can be read again, or another look will tell what stands there by now. Rejects with the damage, and what can be done, where that does not come in time. */
+  /**
+   * Resolves when the segment can be read again, or another look will tell what stands there by now. Rejects with the
+   * damage, and what can be done, where that does not come in time.
+   */
   async mend(damage: SegmentDamage): Promise<void> {
     const { isCurrent, settings } = this.options;
     const { clock, healing } = settings;

@@ -86,5 +86,8 @@ export class SegmentRow {
 
 /** What is asked for stands before the log's begin. */
 export function givenUp(index: LogIndex, before: LogTail): FlotillaError {
-  return new FlotillaError('POSITION_REMOVED', `record ${index} was given up; the log begins with record ${before.index + 1}`);
+  return new FlotillaError(
+    'POSITION_REMOVED',
+    `record ${index} was given up; the log begins with record ${before.index + 1}`,
+  );
 }

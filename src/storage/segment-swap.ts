@@ -35,7 +35,10 @@ export async function stageSegments(
   const staged = stagedPath(segmentsPath);
   await disk.remove(staged);
   await disk.makeDirectory(staged);
-  const segment = await Segment.begin(await prepareSegment(staged, sequence, settings), { group, ...originOf(checkpoint) });
+  const segment = await Segment.begin(await prepareSegment(staged, sequence, settings), {
+    group,
+    ...originOf(checkpoint),
+  });
   await writeCheckpoint(disk, segment, checkpoint.state);
   // LevelDB keeps the path that it was opened with: it must not be open while the directory gets its name.
   await segment.close();
@@ -52,7 +55,12 @@ export async function swapSegments(segmentsPath: string, disk: Disk): Promise<vo
 }
 
 /** Finishes or undoes what a crash interrupted. `beginIndex`: where the log begins, by the marker. */
-export async function recoverSwap(segmentsPath: string, group: GroupId, beginIndex: LogIndex, disk: Disk): Promise<void> {
+export async function recoverSwap(
+  segmentsPath: string,
+  group: GroupId,
+  beginIndex: LogIndex,
+  disk: Disk,
+): Promise<void> {
   const parent = dirname(segmentsPath);
   const names = await disk.list(parent);
   for (const name of names.filter(isRemoved)) await disk.remove(join(parent, name));

@@ -1,5 +1,14 @@
 import { join } from 'node:path';
-import { advanced, assert, type Counter, FlotillaError, type GroupId, type LogIndex, logIndex, messageOf } from '../base/index.js';
+import {
+  advanced,
+  assert,
+  type Counter,
+  FlotillaError,
+  type GroupId,
+  type LogIndex,
+  logIndex,
+  messageOf,
+} from '../base/index.js';
 import type { TimeBound } from '../machine/index.js';
 import { follows, type LogRecord, type LogTail, openRecord, tailAfter } from '../wire/index.js';
 import type { Disk } from './disk.js';
@@ -15,7 +24,15 @@ import {
   SegmentContents,
 } from './segment-contents.js';
 import { type DatabaseSettings, SegmentDatabase } from './segment-database.js';
-import { databasePath, readFooter, removeFooter, type SegmentHeader, segmentName, writeFooter, writeHeader } from './segment-files.js';
+import {
+  databasePath,
+  readFooter,
+  removeFooter,
+  type SegmentHeader,
+  segmentName,
+  writeFooter,
+  writeHeader,
+} from './segment-files.js';
 
 /** What is known of a sealed segment without its footer. */
 type Sealed = Pick<ContentsSummary, 'tail' | 'bytes' | 'eventBytes'>;
@@ -28,7 +45,11 @@ export interface PreparedSegment {
   readonly disk: Disk;
 }
 
-export async function prepareSegment(segmentsPath: string, sequence: number, settings: DatabaseSettings): Promise<PreparedSegment> {
+export async function prepareSegment(
+  segmentsPath: string,
+  sequence: number,
+  settings: DatabaseSettings,
+): Promise<PreparedSegment> {
   const { disk } = settings;
   const directory = join(segmentsPath, segmentName(sequence));
   await disk.makeDirectory(directory);
@@ -69,13 +90,22 @@ export class Segment implements Indexable {
   private readonly disk: Disk;
   private state: { readonly kind: 'open'; readonly contents: SegmentContents } | ({ readonly kind: 'sealed' } & Sealed);
 
-  private constructor(directory: string, header: SegmentHeader, database: SegmentDatabase, disk: Disk, state: Segment['state']) {
+  private constructor(
+    directory: string,
+    header: SegmentHeader,
+    database: SegmentDatabase,
+    disk: Disk,
+    state: Segment['state'],
+  ) {
     this.directory = directory;
     this.header = header;
     this.database = database;
     this.disk = disk;
     this.state = state;
-    this.runBytes = Math.max(database.segmentBytes / RUNS_PER_SEGMENT, Math.min(database.segmentBytes / 2, RUN_BYTES_MIN));
+    this.runBytes = Math.max(
+      database.segmentBytes / RUNS_PER_SEGMENT,
+      Math.min(database.segmentBytes / 2, RUN_BYTES_MIN),
+    );
     this.namespaces = new SegmentNamespaces(disk, directory, this);
   }
 
@@ -83,15 +113,26 @@ export class Segment implements Indexable {
   static async begin(prepared: PreparedSegment, header: Omit<SegmentHeader, 'format' | 'sequence'>): Promise<Segment> {
     const { sequence, directory, database, disk } = prepared;
     const written = await writeHeader(disk, directory, { ...header, sequence });
-    return new Segment(directory, written, database, disk, { kind: 'open', contents: SegmentContents.empty(header.before) });
+    return new Segment(directory, written, database, disk, {
+      kind: 'open',
+      contents: SegmentContents.empty(header.before),
+    });
   }
 
   static openExisting(directory: string, header: SegmentHeader, settings: DatabaseSettings): Segment {
     const database = new SegmentDatabase(databasePath(directory), settings, true);
-    return new Segment(directory, header, database, settings.disk, { kind: 'open', contents: SegmentContents.empty(header.before) });
+    return new Segment(directory, header, database, settings.disk, {
+      kind: 'open',
+      contents: SegmentContents.empty(header.before),
+    });
   }
 
-  static sealedExisting(directory: string, header: SegmentHeader, footer: ContentsSummary, settings: DatabaseSettings): Segment {
+  static sealedExisting(
+    directory: string,
+    header: SegmentHeader,
+    footer: ContentsSummary,
+    settings: DatabaseSettings,
+  ): Segment {
     const database = new SegmentDatabase(databasePath(directory), settings, false);
     return new Segment(directory, header, database, settings.disk, { kind: 'sealed', ...sealedOf(footer) });
   }
@@ -147,9 +188,15 @@ export class Segment implements Indexable {
     for (const record of records) contents.add(record);
   }
 
-  /** Verified records `from`..`to` of this segment, as many as fit into `maxBytes` and stand before damage, at least one. */
+  /**
+   * Verified records `from`..`to` of this segment, as many as fit into `maxBytes` and stand before damage, at least
+   * one.
+   */
   async read(from: LogIndex, to: LogIndex, maxBytes: number): Promise<LogRecord[]> {
-    assert(from > this.before.index && from <= to && to <= this.tail.index, `records ${from}..${to} are not of ${this.directory}`);
+    assert(
+      from > this.before.index && from <= to && to <= this.tail.index,
+      `records ${from}..${to} are not of ${this.directory}`,
+    );
     const records: LogRecord[] = [];
     try {
       for (let bytes = 0, next = from; next <= to && bytes < maxBytes; ) {
@@ -170,7 +217,10 @@ export class Segment implements Indexable {
   /** Index of the events record that holds `counter`; undefined where it is not of this segment. */
   async indexOfCounter(counter: Counter): Promise<LogIndex | undefined> {
     const around = rangeOfCounter(await this.landmarks(), counter);
-    return this.search(around, (record) => counter >= record.firstCounter && counter < record.firstCounter + record.eventCount);
+    return this.search(
+      around,
+      (record) => counter >= record.firstCounter && counter < record.firstCounter + record.eventCount,
+    );
   }
 
   /** Index of the first record at or behind a time; undefined where it is not of this segment. */
@@ -179,7 +229,10 @@ export class Segment implements Indexable {
     return this.search(around, isLate);
   }
 
-  /** Index of the first record before which at least so many bytes of this segment's records with events stand; else the one after its last. */
+  /**
+   * Index of the first record before which at least so many bytes of this segment's records with events stand; else the
+   * one after its last.
+   */
   async indexAfterBytes(bytes: number): Promise<LogIndex> {
     const around = rangeOfBytes(await this.landmarks(), bytes);
     let before = around?.eventBytes ?? 0;
@@ -191,7 +244,10 @@ export class Segment implements Indexable {
     return found ?? logIndex(this.tail.index + 1);
   }
 
-  private async search(range: IndexRange | undefined, isSought: (record: LogRecord) => boolean): Promise<LogIndex | undefined> {
+  private async search(
+    range: IndexRange | undefined,
+    isSought: (record: LogRecord) => boolean,
+  ): Promise<LogIndex | undefined> {
     if (range === undefined) return undefined;
     for (let { from } = range; from <= range.to; ) {
       const records = await this.read(from, range.to, SEARCH_BYTES);
@@ -288,7 +344,8 @@ export class Segment implements Indexable {
 
   private async footer(): Promise<ContentsSummary> {
     const footer = await this.guard(() => readFooter(this.disk, this.directory));
-    if (footer === undefined) throw new SegmentDamage(this, `group ${this.group}: the footer of ${this.directory} is gone`);
+    if (footer === undefined)
+      throw new SegmentDamage(this, `group ${this.group}: the footer of ${this.directory} is gone`);
     return footer;
   }
 
@@ -309,7 +366,8 @@ export class Segment implements Indexable {
   private verify(index: LogIndex, bytes: Uint8Array, before: LogRecord | undefined): LogRecord {
     const record = this.verifyEnvelope(index, bytes);
     const tail = before === undefined ? this.knownTailBefore(index) : tailAfter(before);
-    if (tail !== undefined && !follows(tail, record)) throw this.damage(index, 'it does not continue the record before it');
+    if (tail !== undefined && !follows(tail, record))
+      throw this.damage(index, 'it does not continue the record before it');
     return record;
   }
 

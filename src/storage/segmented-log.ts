@@ -51,7 +51,10 @@ export class SegmentedLog {
   private readonly memberships: PlacedHistory<PlacedMembership>;
   private sequence: number;
   private prepared: Promise<PreparedSegment> | undefined;
-  /** The segment that was sealed last is being settled; one at a time, because each has its records in memory until then. */
+  /**
+   * The segment that was sealed last is being settled; one at a time, because each has its records in memory until
+   * then.
+   */
   private settling: Promise<void> = Promise.resolve();
   private readonly removals = new Removals();
   private readonly drops: SegmentDrops;
@@ -72,7 +75,12 @@ export class SegmentedLog {
       rebuild: (damaged) => this.rebuild(damaged),
       isCurrent: (segment) => this.row.includes(segment),
     });
-    this.checkpoints = new LogCheckpoints({ row: this.row, removals: this.removals, disk: settings.disk, read: this.read.bind(this) });
+    this.checkpoints = new LogCheckpoints({
+      row: this.row,
+      removals: this.removals,
+      disk: settings.disk,
+      read: this.read.bind(this),
+    });
   }
 
   /** The end of what is durable. */
@@ -109,7 +117,10 @@ export class SegmentedLog {
     await this.removals.run(() => this.removeAbove(after, records));
   }
 
-  /** Gives up the segments before a cut point; the marker says already that the log begins there. They go from the disk soon after. */
+  /**
+   * Gives up the segments before a cut point; the marker says already that the log begins there. They go from the disk
+   * soon after.
+   */
   async cut(through: LogIndex): Promise<void> {
     await this.removals.run(async () => {
       this.drops.begin(this.row.cut(through));
@@ -215,8 +226,9 @@ export class SegmentedLog {
   }
 
   /**
-   * Runs `action` on the segment that holds `from`; undefined unless that is sealed, with nothing in it behind `through`. A record that is
-   * not stored yet is in no segment: between a seal and the next header the youngest is a sealed one, and knows nothing of what will follow.
+   * Runs `action` on the segment that holds `from`; undefined unless that is sealed, with nothing in it behind
+   * `through`. A record that is not stored yet is in no segment: between a seal and the next header the youngest is a
+   * sealed one, and knows nothing of what will follow.
    */
   async inSealed<Result>(
     from: LogIndex,
@@ -285,7 +297,10 @@ export class SegmentedLog {
   private async writeTo(segment: Segment, after: LogTail, records: readonly LogRecord[]): Promise<void> {
     let tail = after;
     for (const record of records) {
-      assert(follows(tail, record), `record ${record.index} does not follow record ${tail.index} of group ${this.identity.group}`);
+      assert(
+        follows(tail, record),
+        `record ${record.index} does not follow record ${tail.index} of group ${this.identity.group}`,
+      );
       tail = tailAfter(record);
     }
     await segment.write(after, records);
@@ -332,13 +347,17 @@ export class SegmentedLog {
     const { source } = settings.healing;
     const { tail } = damaged;
     // Truncated and sealed anew, it ends with another record.
-    const isObsolete = (): boolean => this.repairs.isClosed || !damaged.isSealed || damaged.isRetired || damaged.tail !== tail;
+    const isObsolete = (): boolean =>
+      this.repairs.isClosed || !damaged.isSealed || damaged.isRetired || damaged.tail !== tail;
     const fetched = await rebuildSegment(damaged, { segmentsPath, settings, source, isObsolete });
     await this.removals.run(async () => {
       if (isObsolete()) return await discardRebuilt(segmentsPath, settings.disk);
       await damaged.retire();
       await replaceSegment(segmentsPath, segmentName(damaged.header.sequence), settings.disk);
-      const footer = present(await readFooter(settings.disk, damaged.directory), 'a segment that was built anew is sealed');
+      const footer = present(
+        await readFooter(settings.disk, damaged.directory),
+        'a segment that was built anew is sealed',
+      );
       const mended = Segment.sealedExisting(damaged.directory, damaged.header, footer, settings);
       this.row.replace(damaged, mended);
       settings.indexer?.forget(damaged);

@@ -25,7 +25,12 @@ export async function appendSoleMember(
   { path, identity, clock, disk }: StoppedFolder,
   selfIn: (latest: Membership) => Member,
 ): Promise<void> {
-  const storage = await openStorage({ directory: { path, groupsPath: groupsPathOf(path), identity }, clock, disk, indexing: false });
+  const storage = await openStorage({
+    directory: { path, groupsPath: groupsPathOf(path), identity },
+    clock,
+    disk,
+    indexing: false,
+  });
   try {
     for (const group of storage.groups()) {
       const log = storage.group(group);
@@ -37,7 +42,12 @@ export async function appendSoleMember(
       }
       const body = encodeMembership(soleMembership(latest, selfIn(latest)));
       const next = { term: term(hardState.term + 1), vote: identity.actor };
-      const unsealed = { kind: 'configuration', term: next.term, eventCount: 0, payloadBytes: body.byteLength } as const;
+      const unsealed = {
+        kind: 'configuration',
+        term: next.term,
+        eventCount: 0,
+        payloadBytes: body.byteLength,
+      } as const;
       const record = sealRecord(tail, unsealed, (payload) => payload.set(body));
       await storage.persist([{ group, hardState: next, records: [record] }]);
       log.noteCommitted(record.index);
@@ -58,7 +68,9 @@ export function seatOf({ members }: Membership, { instance }: NodeIdentity): Mem
 }
 
 function isSoleMember(membership: Membership, identity: NodeIdentity): boolean {
-  return membership.members.length === 1 && seatOf(membership, identity) !== undefined && isVoter(membership, identity.actor);
+  return (
+    membership.members.length === 1 && seatOf(membership, identity) !== undefined && isVoter(membership, identity.actor)
+  );
 }
 
 function soleMembership(latest: Membership, self: Member): Membership {

@@ -135,8 +135,15 @@ export class SpaceGuard {
     this.state = next;
     if (next === 'ample') logger.info(fields, 'the disk has room again: new events are taken');
     else if (next === 'low')
-      logger.warn(fields, 'the disk is nearly full: this node takes no new events as a leader, and hands over if it can; make room');
-    else logger.error(fields, 'the disk is all but full: this node accepts no new events, and goes on with elections and reads; make room');
+      logger.warn(
+        fields,
+        'the disk is nearly full: this node takes no new events as a leader, and hands over if it can; make room',
+      );
+    else
+      logger.error(
+        fields,
+        'the disk is all but full: this node accepts no new events, and goes on with elections and reads; make room',
+      );
   }
 }
 

@@ -29,7 +29,9 @@ export async function stateAt(log: ReplayedLog, index: LogIndex, disk: Disk): Pr
   return machine;
 }
 
-/** The same for a start, which looks at every checkpoint there is to be: damage is to be mended before it is one of two. */
+/**
+ * The same for a start, which looks at every checkpoint there is to be: damage is to be mended before it is one of two.
+ */
 export async function recoverState(log: ReplayedLog, index: LogIndex, disk: Disk): Promise<StreamMachine> {
   await stateAtBegin(log, disk);
   for (const { before } of log.places) if (before.index < index) await mendCheckpoint(log, before.index, disk);

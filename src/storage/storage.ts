@@ -79,7 +79,14 @@ export class LevelStorage implements Storage {
     this.onFailure = onFailure;
     this.indexer = new NamespaceIndexer(clock, fail, hasRoom);
     this.healing = { source: undefined, observer };
-    const settings = { disk, clock, segmentBytes, cold: new ColdDatabases(clock, fail), healing: this.healing, onFailure: fail };
+    const settings = {
+      disk,
+      clock,
+      segmentBytes,
+      cold: new ColdDatabases(clock, fail),
+      healing: this.healing,
+      onFailure: fail,
+    };
     this.settings = indexing ? { ...settings, indexer: this.indexer } : settings;
     this.scrubber = new Scrubber({ clock, observer, logs: () => [...this.stores.values()] });
   }
@@ -173,7 +180,9 @@ export class LevelStorage implements Storage {
     const stores = [...this.stores.values()];
     this.stores.clear();
     await this.indexer.stop();
-    const closed = await Promise.allSettled(stores.map((store) => store.close(this.failure === undefined && this.closed)));
+    const closed = await Promise.allSettled(
+      stores.map((store) => store.close(this.failure === undefined && this.closed)),
+    );
     await this.scrubber.ended();
     this.settings.cold.stop();
     for (const outcome of closed) if (outcome.status === 'rejected') this.fail(outcome.reason);

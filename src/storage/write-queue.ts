@@ -46,7 +46,10 @@ export class WriteQueue {
 }
 
 export function bytesOf(requests: readonly PersistRequest[]): number {
-  return requests.reduce((sum, { records }) => records.reduce((bytes, record) => bytes + record.bytes.byteLength, sum), 0);
+  return requests.reduce(
+    (sum, { records }) => records.reduce((bytes, record) => bytes + record.bytes.byteLength, sum),
+    0,
+  );
 }
 
 /**
@@ -80,7 +83,10 @@ interface MergedWrite extends GroupWrite {
   readonly checkpoints: PlacedState[];
 }
 
-function addTo(write: MergedWrite, { snapshot, truncateAfter, records, hardState, cutThrough, checkpoint }: PersistRequest): void {
+function addTo(
+  write: MergedWrite,
+  { snapshot, truncateAfter, records, hardState, cutThrough, checkpoint }: PersistRequest,
+): void {
   if (snapshot !== undefined) {
     Object.assign(write, { snapshot, truncateAfter: undefined, cutThrough: undefined });
     write.records.length = 0;

@@ -64,7 +64,9 @@ export class LogSink {
     }
   }
 
-  /** Opens the file anew, after something like logrotate has moved it. Keeps the old one where that fails, and throws. */
+  /**
+   * Opens the file anew, after something like logrotate has moved it. Keeps the old one where that fails, and throws.
+   */
   reopen(): void {
     if (this.path === undefined) return;
     const fresh = openSync(this.path, 'a', FILE_MODE);
@@ -72,7 +74,10 @@ export class LogSink {
     this.descriptor = fresh;
   }
 
-  /** How many bytes of `line` were taken (all of them, as far as it matters, where it can't be written at all); undefined: not now. */
+  /**
+   * How many bytes of `line` were taken (all of them, as far as it matters, where it can't be written at all);
+   * undefined: not now.
+   */
   private attempt(line: Buffer): number | undefined {
     try {
       return writeSync(this.descriptor, line);

@@ -36,7 +36,8 @@ export interface Logging {
  */
 export function createLogging({ levels, destination, actor, onDrop }: LoggingOptions): Logging {
   const sink = new LogSink(targetOf(destination), onDrop);
-  const readable = destination.kind === 'descriptor' ? destination.readable : destination.kind === 'stdout' && isatty(1);
+  const readable =
+    destination.kind === 'descriptor' ? destination.readable : destination.kind === 'stdout' && isatty(1);
   const root = pino(
     {
       level: 'debug',

@@ -93,15 +93,30 @@ function raftMetrics({ counter, gauge, gaugeByPeer, state }: Instruments) {
     raftRole: state('flotilla_raft_role', '1 for the role that this node has, 0 for the others.', 'role', RAFT_ROLES),
     leaderKnown: gauge('flotilla_raft_leader_known', '1 while this node leads or knows who does, else 0.'),
     raftGroups: gauge('flotilla_raft_groups', 'Raft groups that this node has a replica of.'),
-    quietGroups: gauge('flotilla_raft_quiet_groups', 'Of these, those that rest: nothing happens in them, and no heartbeats are sent.'),
+    quietGroups: gauge(
+      'flotilla_raft_quiet_groups',
+      'Of these, those that rest: nothing happens in them, and no heartbeats are sent.',
+    ),
     electionsStarted: counter('flotilla_raft_elections_started_total', 'Elections that this node stood for.'),
     electionsWon: counter('flotilla_raft_elections_won_total', 'Elections that this node won.'),
-    leadershipChanges: counter('flotilla_raft_leadership_changes_total', 'Times that this node saw another leader take over.'),
-    commitIndex: gauge('flotilla_raft_commit_index', 'Log index up to which this node knows that everything is on a majority.'),
+    leadershipChanges: counter(
+      'flotilla_raft_leadership_changes_total',
+      'Times that this node saw another leader take over.',
+    ),
+    commitIndex: gauge(
+      'flotilla_raft_commit_index',
+      'Log index up to which this node knows that everything is on a majority.',
+    ),
     appliedIndex: gauge('flotilla_raft_applied_index', 'Log index up to which consumers of this node are served.'),
     lastIndex: gauge('flotilla_raft_last_index', "Last index of this node's log."),
-    matchIndex: gaugeByPeer('flotilla_raft_match_index', 'Leader only: log index up to which the peer is known to hold the log.'),
-    replicationLag: gaugeByPeer('flotilla_raft_replication_lag_entries', 'Leader only: log entries that the peer is behind the leader.'),
+    matchIndex: gaugeByPeer(
+      'flotilla_raft_match_index',
+      'Leader only: log index up to which the peer is known to hold the log.',
+    ),
+    replicationLag: gaugeByPeer(
+      'flotilla_raft_replication_lag_entries',
+      'Leader only: log entries that the peer is behind the leader.',
+    ),
   };
 }
 
@@ -121,12 +136,20 @@ function trafficMetrics({ counter, counterBy, gauge, histogram }: Instruments) {
       APPEND_SECONDS,
     ),
     forwarded: counter('flotilla_forwarded_batches_total', 'Batches that this node handed on to the leader.'),
-    refusals: counterBy('flotilla_refusals_total', 'Batches that this node did not acknowledge, by error code.', 'code', ERROR_CODES),
+    refusals: counterBy(
+      'flotilla_refusals_total',
+      'Batches that this node did not acknowledge, by error code.',
+      'code',
+      ERROR_CODES,
+    ),
     knownAgain: counter(
       'flotilla_duplicate_batches_total',
       'Batches that a producer with memory sent again, and that were answered with the ids they had.',
     ),
-    outcomesUnknown: counter('flotilla_outcomes_unknown_total', 'Batches that were proposed here and whose fate was not learned.'),
+    outcomesUnknown: counter(
+      'flotilla_outcomes_unknown_total',
+      'Batches that were proposed here and whose fate was not learned.',
+    ),
     produceStreams: gauge('flotilla_produce_streams', 'Open produce streams.'),
     readStreams: gauge('flotilla_read_streams', 'Open read streams.'),
   };
@@ -134,19 +157,41 @@ function trafficMetrics({ counter, counterBy, gauge, histogram }: Instruments) {
 
 function storageMetrics({ counter, gauge, histogram, state }: Instruments) {
   return {
-    persistSeconds: histogram('flotilla_persist_duration_seconds', 'Writing one group of records, fsync included.', PERSIST_SECONDS),
+    persistSeconds: histogram(
+      'flotilla_persist_duration_seconds',
+      'Writing one group of records, fsync included.',
+      PERSIST_SECONDS,
+    ),
     persistRecords: histogram('flotilla_persist_records', 'Log records that one fsync made durable.', PERSIST_RECORDS),
     cacheBytes: gauge('flotilla_cache_bytes', "Size of the log's hot tail that is kept in memory."),
-    diskFreeBytes: gauge('flotilla_disk_free_bytes', 'What the disk of the data directory has left, less what is on its way there.'),
+    diskFreeBytes: gauge(
+      'flotilla_disk_free_bytes',
+      'What the disk of the data directory has left, less what is on its way there.',
+    ),
     diskMinFreeBytes: gauge('flotilla_disk_min_free_bytes', 'Below this no new events are taken.'),
-    diskReserveBytes: gauge('flotilla_disk_reserve_bytes', 'Room that the node keeps so that it can start on a full disk.'),
+    diskReserveBytes: gauge(
+      'flotilla_disk_reserve_bytes',
+      'Room that the node keeps so that it can start on a full disk.',
+    ),
     diskRoom: state('flotilla_disk_room', '1 for how much the disk takes, 0 for the others.', 'state', DISK_ROOMS),
     logBytes: gauge('flotilla_log_bytes', 'Size of the log records that this node stores.'),
-    logBeginIndex: gauge('flotilla_log_begin_index', "Log index after which this node's log begins: what stood before it was given up."),
+    logBeginIndex: gauge(
+      'flotilla_log_begin_index',
+      "Log index after which this node's log begins: what stood before it was given up.",
+    ),
     firstCounter: gauge('flotilla_stream_first_event', 'Counter of the first event that is delivered, or will be.'),
-    eventsRemoved: counter('flotilla_events_removed_total', 'Events that are not delivered any more, as seen by this node while it ran.'),
-    scrubbedBytes: counter('flotilla_scrubbed_bytes_total', 'Size of the records in sealed segments that were verified in the background.'),
-    damageFound: counter('flotilla_damage_found_total', 'Times that damage was found in a sealed segment; none of it is served.'),
+    eventsRemoved: counter(
+      'flotilla_events_removed_total',
+      'Events that are not delivered any more, as seen by this node while it ran.',
+    ),
+    scrubbedBytes: counter(
+      'flotilla_scrubbed_bytes_total',
+      'Size of the records in sealed segments that were verified in the background.',
+    ),
+    damageFound: counter(
+      'flotilla_damage_found_total',
+      'Times that damage was found in a sealed segment; none of it is served.',
+    ),
     segmentsRepaired: counter(
       'flotilla_segments_repaired_total',
       'Sealed segments that were rebuilt from what was sound in them and from other members.',
@@ -164,25 +209,48 @@ function storageMetrics({ counter, gauge, histogram, state }: Instruments) {
 
 function peerMetrics({ counter, counterBy, gaugeByPeer, stateByPeer }: Instruments) {
   return {
-    clockSkew: gaugeByPeer('flotilla_clock_skew_seconds', "How far the peer's clock is ahead of this node's; less than 0: behind."),
-    peerLinks: stateByPeer('flotilla_peer_link_state', '1 for the state of the link to the peer, 0 for the others.', LINK_STATES),
-    messagesSent: counterBy('flotilla_peer_messages_sent_total', 'Raft messages handed to a link.', 'type', MESSAGE_TYPES),
+    clockSkew: gaugeByPeer(
+      'flotilla_clock_skew_seconds',
+      "How far the peer's clock is ahead of this node's; less than 0: behind.",
+    ),
+    peerLinks: stateByPeer(
+      'flotilla_peer_link_state',
+      '1 for the state of the link to the peer, 0 for the others.',
+      LINK_STATES,
+    ),
+    messagesSent: counterBy(
+      'flotilla_peer_messages_sent_total',
+      'Raft messages handed to a link.',
+      'type',
+      MESSAGE_TYPES,
+    ),
     messagesOfUnknownGroups: counter(
       'flotilla_peer_messages_of_unknown_groups_total',
       'Raft messages that came in for a group that this node does not have, and were dropped.',
     ),
-    messagesReceived: counterBy('flotilla_peer_messages_received_total', 'Raft messages that came in.', 'type', MESSAGE_TYPES),
+    messagesReceived: counterBy(
+      'flotilla_peer_messages_received_total',
+      'Raft messages that came in.',
+      'type',
+      MESSAGE_TYPES,
+    ),
   };
 }
 
 function processMetrics({ counter, gauge }: Instruments) {
   return {
-    eventLoopDelayP50: gauge('flotilla_event_loop_delay_p50_seconds', 'Median delay of the event loop over the last ten seconds or more.'),
+    eventLoopDelayP50: gauge(
+      'flotilla_event_loop_delay_p50_seconds',
+      'Median delay of the event loop over the last ten seconds or more.',
+    ),
     eventLoopDelayP99: gauge(
       'flotilla_event_loop_delay_p99_seconds',
       '99th percentile of the delay of the event loop over the last ten seconds or more.',
     ),
-    eventLoopDelayMax: gauge('flotilla_event_loop_delay_max_seconds', 'Longest delay of the event loop over the last ten seconds or more.'),
+    eventLoopDelayMax: gauge(
+      'flotilla_event_loop_delay_max_seconds',
+      'Longest delay of the event loop over the last ten seconds or more.',
+    ),
     eventLoopStallMax: gauge(
       'flotilla_event_loop_stall_max_seconds',
       'Longest time since the start for which the event loop stood still while the process was at work: what waits for the processor does not count.',

@@ -50,15 +50,18 @@ export function* openingBody(body: Uint8Array): Work<BodyReader> {
   const cursor = new BodyCursor(body);
   if (cursor.array('it', BODY_COLUMNS) !== BODY_COLUMNS) throw malformed(`it does not have ${BODY_COLUMNS} columns`);
   const version = cursor.number('version');
-  if (version !== BODY_VERSION) throw malformed(`it has version ${version}, and this is known of version ${BODY_VERSION} only`);
+  if (version !== BODY_VERSION)
+    throw malformed(`it has version ${version}, and this is known of version ${BODY_VERSION} only`);
   const count = cursor.number('count');
-  if (count < 1 || count > LIMITS.eventsPerBatch) throw malformed(`it has ${count} events, where 1 to ${LIMITS.eventsPerBatch} may be`);
+  if (count < 1 || count > LIMITS.eventsPerBatch)
+    throw malformed(`it has ${count} events, where 1 to ${LIMITS.eventsPerBatch} may be`);
   const namespaces = readTexts(cursor, count, 'namespaces');
   while (readMore(namespaces, cursor)) yield;
   const { offsets, uniformLength } = readLengths(cursor, count);
   const data = cursor.binary('data');
   const dataBytes = uniformLength === undefined ? (offsets?.[count] ?? 0) : uniformLength * count;
-  if (data.byteLength !== dataBytes) throw malformed(`it has ${data.byteLength} bytes of data where the lengths add up to ${dataBytes}`);
+  if (data.byteLength !== dataBytes)
+    throw malformed(`it has ${data.byteLength} bytes of data where the lengths add up to ${dataBytes}`);
   const parents = readParents(cursor, count);
   const types = readOptionalTexts(cursor, count, 'types');
   while (readMore(types, cursor)) yield;
@@ -122,7 +125,8 @@ function readNoIndex(cursor: BodyCursor, what: string): undefined {
 function readIndex(cursor: BodyCursor, count: number, distinct: number, what: string): Uint8Array | Uint16Array {
   const column = cursor.binary(`index of ${what}`);
   const width = distinct <= 2 ** 8 ? 1 : 2;
-  if (column.byteLength !== count * width) throw malformed(`index of ${what} has ${column.byteLength} bytes for ${count} events`);
+  if (column.byteLength !== count * width)
+    throw malformed(`index of ${what} has ${column.byteLength} bytes for ${count} events`);
   const index = width === 1 ? column : readUint16s(column, count);
   let max = 0;
   for (let at = 0; at < count; at++) max = Math.max(max, index[at] ?? 0);
@@ -139,10 +143,14 @@ function readUint16s(column: Uint8Array, count: number): Uint16Array {
 }
 
 /** Either one length for all, or where each event's data begins and, at `count`, ends. */
-function readLengths(cursor: BodyCursor, count: number): { offsets: Float64Array | undefined; uniformLength: number | undefined } {
+function readLengths(
+  cursor: BodyCursor,
+  count: number,
+): { offsets: Float64Array | undefined; uniformLength: number | undefined } {
   if (!cursor.nextIsBinary()) return { offsets: undefined, uniformLength: cursor.number('data lengths') };
   const column = cursor.binary('data lengths');
-  if (column.byteLength !== count * 4) throw malformed(`data lengths have ${column.byteLength} bytes for ${count} events`);
+  if (column.byteLength !== count * 4)
+    throw malformed(`data lengths have ${column.byteLength} bytes for ${count} events`);
   const view = viewOf(column);
   // Not 32 bits: the sum of a hostile column must not wrap around to the right one.
   const offsets = new Float64Array(count + 1);
@@ -157,13 +165,16 @@ function readLengths(cursor: BodyCursor, count: number): { offsets: Float64Array
 function readParents(cursor: BodyCursor, count: number): DataView | undefined {
   if (cursor.skipNil()) return undefined;
   const column = cursor.binary('parents');
-  if (column.byteLength !== count * PARENT_BYTES) throw malformed(`parents have ${column.byteLength} bytes for ${count} events`);
+  if (column.byteLength !== count * PARENT_BYTES)
+    throw malformed(`parents have ${column.byteLength} bytes for ${count} events`);
   const view = viewOf(column);
   for (let at = 0; at < column.byteLength; at += PARENT_BYTES) {
     const counterValue = readUint64(view, at);
     const actorValue = view.getUint16(at + 8, true);
     if (counterValue > LIMITS.counterMax || (counterValue === 0) !== (actorValue === 0)) {
-      throw malformed(`the parent of event ${at / PARENT_BYTES} is ${counterValue}.${actorValue}, which is not an event id`);
+      throw malformed(
+        `the parent of event ${at / PARENT_BYTES} is ${counterValue}.${actorValue}, which is not an event id`,
+      );
     }
   }
   return view;

@@ -34,12 +34,16 @@ export function* openingStoredBatch(batch: StoredBatch): Work<BodyReader> {
 
 function requireKnownFlags({ header: { flags } }: StoredBatch): void {
   if (flags === 0) return;
-  throw new FlotillaError('FOREIGN_NODE', `a batch has flags ${flags}, which this version does not know: use a newer Flotilla`);
+  throw new FlotillaError(
+    'FOREIGN_NODE',
+    `a batch has flags ${flags}, which this version does not know: use a newer Flotilla`,
+  );
 }
 
 function requireFit(batch: StoredBatch, reader: BodyReader): BodyReader {
   const { header } = batch;
-  if (reader.count !== header.count) throw damaged(batch, `its header tells of ${header.count} events, its body of ${reader.count}`);
+  if (reader.count !== header.count)
+    throw damaged(batch, `its header tells of ${header.count} events, its body of ${reader.count}`);
   if (header.timestampMs > LATEST_TIMESTAMP_MS) throw damaged(batch, `its time is ${header.timestampMs}`);
   return reader;
 }
@@ -49,7 +53,12 @@ function requireFit(batch: StoredBatch, reader: BodyReader): BodyReader {
  * and have a namespace that `glob` matches. The glob is asked once per distinct
  * namespace.
  */
-export function selectEvents(batch: StoredBatch, glob: Glob, afterCounter: number, beforeCounter = Number.POSITIVE_INFINITY): Selection {
+export function selectEvents(
+  batch: StoredBatch,
+  glob: Glob,
+  afterCounter: number,
+  beforeCounter = Number.POSITIVE_INFINITY,
+): Selection {
   const range = positionsBetween(batch, afterCounter, beforeCounter);
   if (range === undefined) return 'none';
   const reader = openStoredBatch(batch);
@@ -60,8 +69,16 @@ export function selectEvents(batch: StoredBatch, glob: Glob, afterCounter: numbe
   );
 }
 
-/** {@link selectEvents}, with places to interrupt it: a batch may have as many namespaces as events, and each may be long. */
-export function* selectingEvents(batch: StoredBatch, glob: Glob, afterCounter: number, beforeCounter: number): Work<Selection> {
+/**
+ * {@link selectEvents}, with places to interrupt it: a batch may have as many namespaces as events, and each may be
+ * long.
+ */
+export function* selectingEvents(
+  batch: StoredBatch,
+  glob: Glob,
+  afterCounter: number,
+  beforeCounter: number,
+): Work<Selection> {
   const range = positionsBetween(batch, afterCounter, beforeCounter);
   if (range === undefined) return 'none';
   const reader = yield* openingStoredBatch(batch);
@@ -87,7 +104,11 @@ interface PositionRange {
   readonly end: number;
 }
 
-function positionsBetween({ header }: StoredBatch, afterCounter: number, beforeCounter: number): PositionRange | undefined {
+function positionsBetween(
+  { header }: StoredBatch,
+  afterCounter: number,
+  beforeCounter: number,
+): PositionRange | undefined {
   const first = Math.max(0, afterCounter - header.baseCounter + 1);
   const end = Math.min(header.count, beforeCounter - header.baseCounter);
   return first < end ? { first, end } : undefined;
@@ -132,5 +153,7 @@ export function eventIn({ header }: StoredBatch, reader: BodyReader, position: n
 }
 
 function damaged(batch: StoredBatch, why: string, cause?: unknown): FlotillaError {
-  return new FlotillaError('DATA_LOSS', `the batch at counter ${batch.header.baseCounter} is damaged: ${why}`, { cause });
+  return new FlotillaError('DATA_LOSS', `the batch at counter ${batch.header.baseCounter} is damaged: ${why}`, {
+    cause,
+  });
 }

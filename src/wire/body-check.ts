@@ -13,11 +13,17 @@ import type { PackedBody } from './packed-body.js';
 export function checkPackedBody(packed: PackedBody, limits: EventLimits): void {
   const checksum = crc32(packed.body);
   if (checksum !== packed.checksum) {
-    throw new FlotillaError('INVALID_ARGUMENT', `packed.checksum: it is ${packed.checksum}, but the body's CRC-32 is ${checksum}`);
+    throw new FlotillaError(
+      'INVALID_ARGUMENT',
+      `packed.checksum: it is ${packed.checksum}, but the body's CRC-32 is ${checksum}`,
+    );
   }
   const reader = openBody(packed.body);
   if (reader.count !== packed.count) {
-    throw new FlotillaError('INVALID_ARGUMENT', `packed.count: it is ${packed.count}, but the body has ${reader.count} events`);
+    throw new FlotillaError(
+      'INVALID_ARGUMENT',
+      `packed.count: it is ${packed.count}, but the body has ${reader.count} events`,
+    );
   }
   checkNamespaces(reader);
   checkData(reader, limits);
@@ -25,14 +31,16 @@ export function checkPackedBody(packed: PackedBody, limits: EventLimits): void {
   checkOptionalTexts(reader.contentTypeColumn, reader.count, 'content types');
   checkParents(reader);
   checkMetadata(reader);
-  if (reader.typeColumn !== undefined || reader.contentTypeColumn !== undefined || reader.hasMetadata) checkEachAttributes(reader);
+  if (reader.typeColumn !== undefined || reader.contentTypeColumn !== undefined || reader.hasMetadata)
+    checkEachAttributes(reader);
 }
 
 function checkNamespaces(reader: BodyReader): void {
   checkOrder(reader.namespaceColumn, reader.count, 'namespaces');
   for (const [index, namespace] of reader.namespaces.entries()) {
     const problem = namespaceProblem(namespace);
-    if (problem !== undefined) throw new FlotillaError('INVALID_ARGUMENT', `events[${firstWith(reader, index)}].namespace: ${problem}`);
+    if (problem !== undefined)
+      throw new FlotillaError('INVALID_ARGUMENT', `events[${firstWith(reader, index)}].namespace: ${problem}`);
   }
 }
 
@@ -57,7 +65,9 @@ function checkData(reader: BodyReader, limits: EventLimits): void {
   if (uniform) throw malformed('data lengths are all the same and not written as one number');
 }
 
-/** Distinct texts must be that, used, and in the order of their first appearance: there is one way to write a column. */
+/**
+ * Distinct texts must be that, used, and in the order of their first appearance: there is one way to write a column.
+ */
 function checkOrder(column: TextColumn, count: number, what: string): void {
   const { distinct, index } = column;
   if (index === undefined) return;
@@ -91,7 +101,8 @@ function checkMetadata(reader: BodyReader): void {
     if (pairs === undefined) continue;
     some = true;
     for (let at = 2; at < pairs.length; at += 2) {
-      if ((pairs[at - 2] ?? '') >= (pairs[at] ?? '')) throw malformed(`metadata of event ${position} is not sorted by key, each once`);
+      if ((pairs[at - 2] ?? '') >= (pairs[at] ?? ''))
+        throw malformed(`metadata of event ${position} is not sorted by key, each once`);
     }
   }
   if (!some) throw malformed('metadata is a column without any');
@@ -104,7 +115,10 @@ function checkEachAttributes(reader: BodyReader): void {
     const metadata = reader.metadataOf(position);
     const pair = indexAt(reader.typeColumn, position) * 2 ** 16 + indexAt(reader.contentTypeColumn, position);
     if (metadata === undefined && checked.has(pair)) continue;
-    checkAttributes({ type: reader.typeOf(position), contentType: reader.contentTypeOf(position), metadata }, `events[${position}]`);
+    checkAttributes(
+      { type: reader.typeOf(position), contentType: reader.contentTypeOf(position), metadata },
+      `events[${position}]`,
+    );
     checked.add(pair);
   }
 }

@@ -9,7 +9,8 @@ export type ClockMessage =
 
 export function clockMessageToProto(message: ClockMessage): proto.DeliverRequest {
   const { requestId } = message;
-  if (message.type === 'clock-request') return { group: 0, message: { $case: 'clockRequest', value: { requestId } }, more: [] };
+  if (message.type === 'clock-request')
+    return { group: 0, message: { $case: 'clockRequest', value: { requestId } }, more: [] };
   return { group: 0, message: { $case: 'clockAnswer', value: { requestId, utcMs: message.utcMs } }, more: [] };
 }
 
@@ -18,11 +19,14 @@ export function clockMessageFromProto({ message }: proto.DeliverRequest): ClockM
   if (message?.$case === 'clockRequest') return { type: 'clock-request', requestId: message.value.requestId };
   if (message?.$case !== 'clockAnswer') return undefined;
   const { requestId, utcMs } = message.value;
-  if (utcMs > LATEST_TIMESTAMP_MS) throw new FlotillaError('INVALID_ARGUMENT', `clock_answer.utc_ms: ${utcMs} is no time`);
+  if (utcMs > LATEST_TIMESTAMP_MS)
+    throw new FlotillaError('INVALID_ARGUMENT', `clock_answer.utc_ms: ${utcMs} is no time`);
   return { type: 'clock-answer', requestId, utcMs };
 }
 
 /** Whether a frame is about clocks only. */
 export function isAllClocks(frame: proto.DeliverRequest): boolean {
-  return [frame, ...frame.more].every(({ message }) => message?.$case === 'clockRequest' || message?.$case === 'clockAnswer');
+  return [frame, ...frame.more].every(
+    ({ message }) => message?.$case === 'clockRequest' || message?.$case === 'clockAnswer',
+  );
 }

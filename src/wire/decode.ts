@@ -32,7 +32,8 @@ function decode<T>(type: Decodes<T>, reader: BinaryReader): T {
     throw malformedMessage(messageOf(error), error);
   }
   // The generated decoder stops without complaint at a tag that can't be one.
-  if (reader.pos !== reader.len) throw malformedMessage(`${reader.len - reader.pos} bytes at its end belong to no field`);
+  if (reader.pos !== reader.len)
+    throw malformedMessage(`${reader.len - reader.pos} bytes at its end belong to no field`);
   return message;
 }
 

@@ -71,10 +71,17 @@ export interface ExportedEvent {
 export function exportedEventFromJson(line: string, field: string): ExportedEvent {
   const record = parseRecord(line, field);
   const id = textOf(record, 'id', field);
-  return { id: id === undefined ? undefined : parseEventId(id, `${field}.id`), event: newEventOf(record, field, undefined) };
+  return {
+    id: id === undefined ? undefined : parseEventId(id, `${field}.id`),
+    event: newEventOf(record, field, undefined),
+  };
 }
 
-function newEventOf(record: ReadonlyMap<string, unknown>, field: string, defaultNamespace: string | undefined): NewEvent {
+function newEventOf(
+  record: ReadonlyMap<string, unknown>,
+  field: string,
+  defaultNamespace: string | undefined,
+): NewEvent {
   for (const key of record.keys()) {
     if (!KEYS.has(key)) throw refused(`${field}: the key ${excerpt(key)} is unknown: write ${[...KEYS].join(', ')}`);
   }
@@ -123,7 +130,8 @@ function metadataOf(record: ReadonlyMap<string, unknown>, field: string): Readon
 function dataOf(record: ReadonlyMap<string, unknown>, field: string): Uint8Array {
   const text = textOf(record, 'data', field);
   const base64 = textOf(record, 'dataBase64', field);
-  if (text !== undefined && base64 !== undefined) throw refused(`${field}: data and dataBase64 are given; write one of them`);
+  if (text !== undefined && base64 !== undefined)
+    throw refused(`${field}: data and dataBase64 are given; write one of them`);
   if (base64 !== undefined) {
     const bytes = Buffer.from(base64, 'base64');
     // Node skips what is not Base64; only what comes out the same was that.

@@ -51,6 +51,14 @@ interface AttributeFields {
 }
 
 /** On the wire an empty field is an absent one. */
-function attributesOf({ type, contentType, metadata }: AttributeFields): Pick<Event, 'type' | 'contentType' | 'metadata'> {
-  return { type: type || undefined, contentType: contentType || undefined, metadata: metadata.size === 0 ? undefined : metadata };
+function attributesOf({
+  type,
+  contentType,
+  metadata,
+}: AttributeFields): Pick<Event, 'type' | 'contentType' | 'metadata'> {
+  return {
+    type: type || undefined,
+    contentType: contentType || undefined,
+    metadata: metadata.size === 0 ? undefined : metadata,
+  };
 }

@@ -29,7 +29,7 @@ import { packBody } from './packed-body.js';
  *         20     4  length of the body
  *         24     4  CRC-32 of bytes 0 to 23, then of all that follows this field
  *         28        per event 4 bytes: its counter less the first one's, ascending
- *                   per stamp 14 bytes: number of events, next to each other, that have it (4), actor id (2), UTC milliseconds (8)
+ * per stamp 14 bytes: number of events, next to each other, that have it (4), actor id (2), UTC milliseconds (8)
  *                   a body as a batch has it, see body-format.ts
  */
 const HEADER_BYTES = 28;
@@ -51,7 +51,9 @@ export function packGathered(events: readonly Event[]): Buffer {
   assert(first !== undefined, 'there is an event to pack');
   const { body } = packBody(events);
   const stamps = stampsOf(events);
-  const bytes = Buffer.alloc(HEADER_BYTES + events.length * COUNTER_BYTES + stamps.length * STAMP_BYTES + body.byteLength);
+  const bytes = Buffer.alloc(
+    HEADER_BYTES + events.length * COUNTER_BYTES + stamps.length * STAMP_BYTES + body.byteLength,
+  );
   const view = viewOf(bytes);
   view.setUint8(0, FORMAT);
   view.setUint32(4, events.length, true);
@@ -100,7 +102,10 @@ export class GatheredEvents {
     const bytes = wholeAt(source, offset);
     const view = viewOf(bytes);
     if (view.getUint8(0) !== FORMAT) {
-      throw new FlotillaError('FOREIGN_NODE', `packed events of format ${view.getUint8(0)} are not known here: use a newer Flotilla`);
+      throw new FlotillaError(
+        'FOREIGN_NODE',
+        `packed events of format ${view.getUint8(0)} are not known here: use a newer Flotilla`,
+      );
     }
     const count = view.getUint32(4, true);
     const stampsAt = HEADER_BYTES + count * COUNTER_BYTES;
@@ -113,7 +118,8 @@ export class GatheredEvents {
     }
     const body = openBody(bytes.subarray(bodyAt));
     const known = stamps.every(({ timestampMs }) => timestampMs <= LATEST_TIMESTAMP_MS);
-    if (!known || end !== count || body.count !== count || count > LIMITS.eventsPerBatch) throw damaged('its parts do not fit together');
+    if (!known || end !== count || body.count !== count || count > LIMITS.eventsPerBatch)
+      throw damaged('its parts do not fit together');
     return new GatheredEvents(bytes, view, count, stamps, body);
   }
 
@@ -173,7 +179,8 @@ function stampsOf(events: readonly Event[]): Stamp[] {
   const stamps: Stamp[] = [];
   for (const [position, { id, timestampMs }] of events.entries()) {
     const last = stamps.at(-1);
-    if (last?.actor === id.actor && last.timestampMs === timestampMs) stamps[stamps.length - 1] = { ...last, end: position + 1 };
+    if (last?.actor === id.actor && last.timestampMs === timestampMs)
+      stamps[stamps.length - 1] = { ...last, end: position + 1 };
     else stamps.push({ end: position + 1, actor: id.actor, timestampMs });
   }
   return stamps;

@@ -14,6 +14,10 @@ export function inflate(compression: Compression, bytes: Uint8Array, bytesMax: n
     return (compression === 'gzip' ? gunzipSync : inflateSync)(bytes, { maxOutputLength: bytesMax });
   } catch (error) {
     if (error instanceof RangeError) return undefined;
-    throw new FlotillaError('INVALID_ARGUMENT', `the message can't be inflated as ${compression}: ${messageOf(error)}`, { cause: error });
+    throw new FlotillaError(
+      'INVALID_ARGUMENT',
+      `the message can't be inflated as ${compression}: ${messageOf(error)}`,
+      { cause: error },
+    );
   }
 }

@@ -11,7 +11,10 @@ export interface FieldSchema {
   readonly signed: boolean;
   /** A count of which more than 2^53 - 1 means as much as 2^53 - 1: no limit. */
   readonly saturates: boolean;
-  /** So many of them may stand in one request, wherever in it; undefined: as many as the bound on all fields lets through. */
+  /**
+   * So many of them may stand in one request, wherever in it; undefined: as many as the bound on all fields lets
+   * through.
+   */
   readonly max: RepeatedMax | undefined;
   message: MessageSchema | undefined;
 }
@@ -94,7 +97,12 @@ export function requestSchemas(descriptorSet: Uint8Array): ReadonlyMap<string, M
   return new Map([...methods].map(([path, type]) => [path, present(messages.get(type), type)]));
 }
 
-function readFile(bytes: Uint8Array, messages: Map<string, MessageSchema>, methods: Map<string, string>, nested: FoundField[]): void {
+function readFile(
+  bytes: Uint8Array,
+  messages: Map<string, MessageSchema>,
+  methods: Map<string, string>,
+  nested: FoundField[],
+): void {
   const file = fieldsOf(bytes);
   const scope = `.${textOf(file, 2)}`;
   for (const message of bytesOf(file, 4)) readMessage(message, scope, messages, nested);
@@ -105,7 +113,12 @@ function readFile(bytes: Uint8Array, messages: Map<string, MessageSchema>, metho
   }
 }
 
-function readMessage(bytes: Uint8Array, scope: string, messages: Map<string, MessageSchema>, nested: FoundField[]): void {
+function readMessage(
+  bytes: Uint8Array,
+  scope: string,
+  messages: Map<string, MessageSchema>,
+  nested: FoundField[],
+): void {
   const descriptor = fieldsOf(bytes);
   const path = `${scope}.${textOf(descriptor, 1)}`;
   const message: MessageSchema = { name: path.slice(1), fields: [], packedNumbers: false };

@@ -29,7 +29,8 @@ export function frameOf(requests: readonly proto.DeliverRequest[]): proto.Delive
 
 /** The requests of a frame; none is said by node heartbeats. Throws INVALID_ARGUMENT where frames are nested. */
 export function requestsOf(frame: proto.DeliverRequest): proto.DeliverRequest[] {
-  if (frame.more.some(({ more }) => more.length > 0)) throw new FlotillaError('INVALID_ARGUMENT', 'more: holds frames of its own');
+  if (frame.more.some(({ more }) => more.length > 0))
+    throw new FlotillaError('INVALID_ARGUMENT', 'more: holds frames of its own');
   return [frame, ...frame.more].filter(({ message }) => message?.$case !== 'nodeHeartbeat');
 }
 
@@ -41,7 +42,13 @@ function toWire(message: Message, records: readonly LogRecord[]): WireMessage {
       return { $case: 'voteResponse', value: message };
     case 'append': {
       const { previousIndex, previousTerm, commitIndex } = message;
-      const value = { term: message.term, previousIndex, previousTerm, commitIndex, records: records.map(({ bytes }) => bytes) };
+      const value = {
+        term: message.term,
+        previousIndex,
+        previousTerm,
+        commitIndex,
+        records: records.map(({ bytes }) => bytes),
+      };
       return { $case: 'append', value };
     }
     case 'append-result':
@@ -73,7 +80,8 @@ function toWire(message: Message, records: readonly LogRecord[]): WireMessage {
 export function peerMessageFromProto(request: proto.DeliverRequest): PeerMessage {
   const group = groupId(request.group);
   const wire = request.message;
-  if (wire === undefined) throw new FlotillaError('INVALID_ARGUMENT', 'message: is of a kind that this version does not know');
+  if (wire === undefined)
+    throw new FlotillaError('INVALID_ARGUMENT', 'message: is of a kind that this version does not know');
   if (wire.$case === 'nodeHeartbeat' || wire.$case === 'clockRequest' || wire.$case === 'clockAnswer')
     throw new FlotillaError('INVALID_ARGUMENT', `message: ${wire.$case} belongs to no group`);
   if (wire.$case === 'proof') throw new FlotillaError('INVALID_ARGUMENT', 'message: a proof comes first, and once');
@@ -85,7 +93,10 @@ export function peerMessageFromProto(request: proto.DeliverRequest): PeerMessage
 }
 
 /** What is about a group. */
-type GroupMessage = Exclude<WireMessage, { $case: 'append' | 'nodeHeartbeat' | 'clockRequest' | 'clockAnswer' | 'proof' }>;
+type GroupMessage = Exclude<
+  WireMessage,
+  { $case: 'append' | 'nodeHeartbeat' | 'clockRequest' | 'clockAnswer' | 'proof' }
+>;
 
 function fromWire(wire: GroupMessage): Message {
   switch (wire.$case) {
@@ -95,14 +106,24 @@ function fromWire(wire: GroupMessage): Message {
       return { type: 'vote-request', term: term(wire.value.term), ...last, preVote, leadershipTransfer };
     }
     case 'voteResponse':
-      return { type: 'vote-response', term: term(wire.value.term), granted: wire.value.granted, preVote: wire.value.preVote };
+      return {
+        type: 'vote-response',
+        term: term(wire.value.term),
+        granted: wire.value.granted,
+        preVote: wire.value.preVote,
+      };
     case 'appendResult': {
       const { accepted, index, hintIndex, hintTerm } = wire.value;
       const hint = { hintIndex: logIndex(hintIndex), hintTerm: term(hintTerm) };
       return { type: 'append-result', term: term(wire.value.term), accepted, index: logIndex(index), ...hint };
     }
     case 'heartbeat':
-      return { type: 'heartbeat', ...wire.value, term: term(wire.value.term), commitIndex: logIndex(wire.value.commitIndex) };
+      return {
+        type: 'heartbeat',
+        ...wire.value,
+        term: term(wire.value.term),
+        commitIndex: logIndex(wire.value.commitIndex),
+      };
     case 'heartbeatResult':
       return heartbeatResultFromWire(wire.value);
     case 'timeoutNow':
@@ -166,7 +187,10 @@ function openRecords(append: proto.Append): LogRecord[] {
         : follows(tailAfter(before), record);
     if (!fits || record.term > append.term) {
       const place = before === undefined ? `the previous index ${append.previousIndex}` : `record ${before.index}`;
-      throw new FlotillaError('INVALID_ARGUMENT', `records: record ${record.index} of term ${record.term} does not follow ${place}`);
+      throw new FlotillaError(
+        'INVALID_ARGUMENT',
+        `records: record ${record.index} of term ${record.term} does not follow ${place}`,
+      );
     }
     before = record;
   }

@@ -11,7 +11,8 @@ export function stampToProto({ producer, epoch, sequence }: ProducerStamp): prot
 export function stampFromProto(message: proto.ProducerStamp | undefined): ProducerStamp {
   if (message === undefined) return NO_PRODUCER;
   for (const field of ['producerId', 'epoch', 'sequence'] as const) {
-    if (message[field] === 0) throw new FlotillaError('INVALID_ARGUMENT', `producer.${FIELDS[field]}: is missing; ${HINTS[field]}`);
+    if (message[field] === 0)
+      throw new FlotillaError('INVALID_ARGUMENT', `producer.${FIELDS[field]}: is missing; ${HINTS[field]}`);
   }
   return { producer: message.producerId, epoch: message.epoch, sequence: message.sequence };
 }

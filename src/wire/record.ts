@@ -82,14 +82,22 @@ export interface LogTail {
   readonly timeMs: number;
 }
 
-export const EMPTY_LOG_TAIL: LogTail = { index: logIndex(0), term: term(0), checksum: 0, nextCounter: counter(1), timeMs: 0 };
+export const EMPTY_LOG_TAIL: LogTail = {
+  index: logIndex(0),
+  term: term(0),
+  checksum: 0,
+  nextCounter: counter(1),
+  timeMs: 0,
+};
 
 export interface UnsealedRecord {
   readonly kind: RecordKind;
   readonly term: Term;
   readonly eventCount: number;
   readonly payloadBytes: number;
-  /** When it is appended, or later, for log time; absent where it does not say. A `log-time` record begins anew with it. */
+  /**
+   * When it is appended, or later, for log time; absent where it does not say. A `log-time` record begins anew with it.
+   */
   readonly appendedMs?: number;
 }
 
@@ -131,7 +139,10 @@ export function sealRecord(tail: LogTail, record: UnsealedRecord, fill?: (payloa
   };
 }
 
-/** Checks the envelope of one record. Throws DATA_LOSS where a single bit is wrong, UPGRADE_NEEDED where a newer version wrote it. */
+/**
+ * Checks the envelope of one record. Throws DATA_LOSS where a single bit is wrong, UPGRADE_NEEDED where a newer version
+ * wrote it.
+ */
 export function openRecord(bytes: Uint8Array): LogRecord {
   const damaged = (what: string): FlotillaError => new FlotillaError('DATA_LOSS', `a log record is damaged: ${what}`);
   if (bytes.byteLength < RECORD_HEADER_BYTES) throw damaged(`${bytes.byteLength} bytes are less than its envelope`);

@@ -32,7 +32,10 @@ export function scanMessage(schema: MessageSchema, bytes: Uint8Array, fieldsMax:
   return new Scan(schema, bytes).run(fieldsMax);
 }
 
-/** The last value of a number in the outermost message; 0 where it is absent. For messages that a scan has found to be well-formed. */
+/**
+ * The last value of a number in the outermost message; 0 where it is absent. For messages that a scan has found to be
+ * well-formed.
+ */
 export function varintOf(bytes: Uint8Array, field: number): bigint {
   const reader = new BinaryReader(bytes);
   let value = 0n;
@@ -102,7 +105,8 @@ class Scan {
 
   private lengthDelimited(number: number, field: FieldSchema | undefined): void {
     const length = this.varint32('a length');
-    if (length > this.level.end - this.at) throw malformedMessage(`field ${number} is longer than the message that it is in`);
+    if (length > this.level.end - this.at)
+      throw malformedMessage(`field ${number} is longer than the message that it is in`);
     if (field?.max !== undefined) this.count(field.max);
     if (field?.message === undefined) this.at += length;
     else this.enter({ schema: field.message, end: this.at + length, group: 0 });
@@ -122,12 +126,14 @@ class Scan {
 
   private leaveGroup(number: number): void {
     const outer = this.level.group === number ? this.outer.pop() : undefined;
-    if (outer === undefined) throw malformedMessage(`the end of a group, field ${number}, stands where no such group began`);
+    if (outer === undefined)
+      throw malformedMessage(`the end of a group, field ${number}, stands where no such group began`);
     this.level = outer;
   }
 
   private skip(bytes: number, number: number): void {
-    if (bytes > this.level.end - this.at) throw malformedMessage(`field ${number} is longer than the message that it is in`);
+    if (bytes > this.level.end - this.at)
+      throw malformedMessage(`field ${number} is longer than the message that it is in`);
     this.at += bytes;
   }
 
@@ -157,7 +163,9 @@ class Scan {
       if (field?.wide === true && this.at - start > 7) this.checkWide(field, start);
       return;
     }
-    throw malformedMessage(end === start + VARINT_BYTES ? `a number takes more than ${VARINT_BYTES} bytes` : 'it ends within a number');
+    throw malformedMessage(
+      end === start + VARINT_BYTES ? `a number takes more than ${VARINT_BYTES} bytes` : 'it ends within a number',
+    );
   }
 
   private checkWide(field: FieldSchema, start: number): void {
@@ -165,6 +173,9 @@ class Scan {
     for (let at = start; at < this.at; at++) value |= BigInt((this.bytes[at] ?? 0) & 0x7f) << BigInt(7 * (at - start));
     const number = field.signed ? BigInt.asIntN(64, value) : BigInt.asUintN(64, value);
     if (number >= Number.MIN_SAFE_INTEGER && (number <= Number.MAX_SAFE_INTEGER || field.saturates)) return;
-    throw new FlotillaError('INVALID_ARGUMENT', `${field.name}: ${number} is outside of what numbers may be here, ±(2^53 - 1)`);
+    throw new FlotillaError(
+      'INVALID_ARGUMENT',
+      `${field.name}: ${number} is outside of what numbers may be here, ±(2^53 - 1)`,
+    );
   }
 }

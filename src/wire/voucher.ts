@@ -12,7 +12,10 @@ export interface Voucher {
   readonly actor: number;
   /** Of the member that was taken in; 32 hexadecimal digits. */
   readonly instance: string;
-  /** Log index of the configuration that took it in: of two that had one actor id after each other, the later is in force. */
+  /**
+   * Log index of the configuration that took it in: of two that had one actor id after each other, the later is in
+   * force.
+   */
   readonly index: number;
   /** Public key of the member that vouches, base64. */
   readonly by: string;
@@ -58,7 +61,13 @@ function signedText(clusterId: string, { actor, instance, index }: VoucherClaim)
 }
 
 export function voucherToProto({ actor, instance, index, by, signature }: Voucher): proto.Voucher {
-  return { actorId: actor, instanceId: instance, index, by: Buffer.from(by, 'base64'), signature: Buffer.from(signature, 'base64') };
+  return {
+    actorId: actor,
+    instanceId: instance,
+    index,
+    by: Buffer.from(by, 'base64'),
+    signature: Buffer.from(signature, 'base64'),
+  };
 }
 
 export function voucherFromProto({ actorId, instanceId, index, by, signature }: proto.Voucher): Voucher {

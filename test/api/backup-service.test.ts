@@ -25,7 +25,11 @@ interface Sent {
 }
 
 /** Asks a node for its log. */
-async function readLog(cluster: ReplicaCluster, actor: number, request: Partial<proto.ReadLogRequest> = {}): Promise<Sent> {
+async function readLog(
+  cluster: ReplicaCluster,
+  actor: number,
+  request: Partial<proto.ReadLogRequest> = {},
+): Promise<Sent> {
   const sent: proto.ReadLogResponse['content'][] = [];
   const sink: ServerStream<proto.ReadLogResponse> = {
     send: ({ content }) => {
@@ -43,7 +47,9 @@ async function readLog(cluster: ReplicaCluster, actor: number, request: Partial<
   const fate = fateOf(handlers.readLog({ stream: '', after: undefined, incarnation: '', ...request }, sink, CALL));
   await cluster.settle();
   if (fate.state === 'pending') await cluster.advance(3000);
-  const records = sent.flatMap((content) => (content?.$case === 'records' ? content.value.records.map(openRecord) : []));
+  const records = sent.flatMap((content) =>
+    content?.$case === 'records' ? content.value.records.map(openRecord) : [],
+  );
   const last = records.at(-1);
   return {
     started: sent[0]?.$case === 'started' ? sent[0].value : undefined,
@@ -92,7 +98,10 @@ test('readLog_after_isWhatIsNew_withoutACheckpoint', async () => {
   assert.ok(tail !== undefined);
   await produce(cluster);
   for (const actor of [1, 2, 3]) {
-    const { started, indexes } = await readLog(cluster, actor, { after: tail, incarnation: cluster.replica(1).incarnation });
+    const { started, indexes } = await readLog(cluster, actor, {
+      after: tail,
+      incarnation: cluster.replica(1).incarnation,
+    });
     assert.deepEqual([indexes, started?.checkpointBytes], [[tail.index + 1], 0]);
   }
 });

@@ -16,7 +16,10 @@ async function withoutThree(links: MembersView['links']): Promise<{ cluster: Rep
   await cluster.advance(2000, 1);
   const replica = cluster.replica(1);
   assert.equal(replica.role, 'leader');
-  return { cluster, view: { self: memberOf(actorId(1)), clusterId: CLUSTER, replica, links, leaderAddress: undefined } };
+  return {
+    cluster,
+    view: { self: memberOf(actorId(1)), clusterId: CLUSTER, replica, links, leaderAddress: undefined },
+  };
 }
 
 const TWO_IS_THERE: MembersView['links'] = new Map([

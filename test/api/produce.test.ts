@@ -58,7 +58,8 @@ async function withProducer(context: TestContext, code: string, play: (scene: Sc
     cluster,
     stream,
     told: () => stream.answers.map((answer) => (answer?.$case === 'failure' ? answer.value.code : answer?.$case)),
-    ask: (requestId) => void stream.ask({ requestId: String(requestId), stream: '', events: [], packed: batch(), producer: undefined }),
+    ask: (requestId) =>
+      void stream.ask({ requestId: String(requestId), stream: '', events: [], packed: batch(), producer: undefined }),
   });
   await ended;
 }
@@ -70,7 +71,10 @@ test('whoever was refused for want of a leader is told when there is one, and by
     assert.deepEqual(told(), ['NO_LEADER']);
     await cluster.elect(1);
     assert.deepEqual(stream.answers.slice(1), [
-      { $case: 'leader', value: { actorId: 1, address: 'node1:3000', members: ['node1:3000', 'node2:3000', 'node3:3000'] } },
+      {
+        $case: 'leader',
+        value: { actorId: 1, address: 'node1:3000', members: ['node1:3000', 'node2:3000', 'node3:3000'] },
+      },
     ]);
   }));
 

@@ -90,16 +90,27 @@ export async function readWith(
   const running = session.run();
   await (request.tail === true ? running.catch(() => undefined) : running);
   const events = messages.flatMap((content) => eventsIn(content, request.backwards === true));
-  return { counters: events.map(({ counter }) => counter), timestampsMs: events.map(({ timestampMs }) => timestampMs), messages };
+  return {
+    counters: events.map(({ counter }) => counter),
+    timestampsMs: events.map(({ timestampMs }) => timestampMs),
+    messages,
+  };
 }
 
-export function eventsIn(content: proto.ReadResponse['content'], backwards: boolean): { counter: number; timestampMs: number }[] {
+export function eventsIn(
+  content: proto.ReadResponse['content'],
+  backwards: boolean,
+): { counter: number; timestampMs: number }[] {
   if (content?.$case === 'events')
-    return content.value.events.map(({ id, timestampMs }) => ({ counter: parseEventId(id, 'id').counter, timestampMs }));
+    return content.value.events.map(({ id, timestampMs }) => ({
+      counter: parseEventId(id, 'id').counter,
+      timestampMs,
+    }));
   if (content?.$case !== 'batches') return [];
   return content.value.batches.flatMap((bytes) => {
     const batch = readBatch(bytes, 0);
-    const events = batch === undefined ? [] : eventsOf(batch).map(({ id, timestampMs }) => ({ counter: id.counter, timestampMs }));
+    const events =
+      batch === undefined ? [] : eventsOf(batch).map(({ id, timestampMs }) => ({ counter: id.counter, timestampMs }));
     return backwards ? events.reverse() : events;
   });
 }

@@ -44,7 +44,10 @@ function timeAt(events: readonly ModelEvent[], at: number): number {
 }
 
 /** The request, and what the plain list says to it. */
-function translate(ask: Ask, events: readonly ModelEvent[]): { request: Partial<proto.ReadRequest>; expected: number[] } {
+function translate(
+  ask: Ask,
+  events: readonly ModelEvent[],
+): { request: Partial<proto.ReadRequest>; expected: number[] } {
   const idAt = (at: number): number => 1 + Math.min(events.length - 1, Math.floor(at * events.length));
   const tail = ask.mode === 'tail';
   const backwards = ask.mode === 'backwards';
@@ -52,7 +55,14 @@ function translate(ask: Ask, events: readonly ModelEvent[]): { request: Partial<
   const until = tail || ask.until === undefined ? undefined : timeAt(events, ask.until);
   const since = ask.since === undefined ? undefined : timeAt(events, ask.since);
   const last = backwards ? 0 : ask.last;
-  const request: Partial<proto.ReadRequest> = { glob: ask.glob, tail, backwards, limit: ask.limit, last, packed: ask.packed };
+  const request: Partial<proto.ReadRequest> = {
+    glob: ask.glob,
+    tail,
+    backwards,
+    limit: ask.limit,
+    last,
+    packed: ask.packed,
+  };
   if (ask.start !== undefined) request[ask.start.included ? 'startAt' : 'startAfter'] = `${idAt(ask.start.at)}.1`;
   if (end !== undefined) request[end.included ? 'endAt' : 'endBefore'] = `${idAt(end.at)}.1`;
   request.sinceMs = since;
@@ -90,7 +100,9 @@ test('a read is what the plain list of all events says: glob, ids, times, both d
 
 test('since T and until T part the stream at every T, though timestamps go back', async () => {
   const moves = [0, 50, -200, 10, 120, -30, 60, 0, 5];
-  const { replica, events } = await streamOf(moves.map((movesMs) => ({ namespaces: ['/a', '/b'], movesMs, joins: false })));
+  const { replica, events } = await streamOf(
+    moves.map((movesMs) => ({ namespaces: ['/a', '/b'], movesMs, joins: false })),
+  );
   assert.ok(events.some(({ timestampMs, logTimeMs }) => timestampMs < logTimeMs));
   for (let time = timeAt(events, 0); time <= timeAt(events, 1); time += 5) {
     const until = await readWith(replica, { untilMs: time });
@@ -107,7 +119,9 @@ test('since T and until T part the stream at every T, though timestamps go back'
 test('where log time lies in the future, a read until now has all there is, and one since any time that has passed', async () => {
   const DAY_MS = 86_400_000;
   const moves = [0, 30 * DAY_MS, -30 * DAY_MS + 1000, 1000];
-  const { cluster, replica, events } = await streamOf(moves.map((movesMs) => ({ namespaces: ['/a'], movesMs, joins: false })));
+  const { cluster, replica, events } = await streamOf(
+    moves.map((movesMs) => ({ namespaces: ['/a'], movesMs, joins: false })),
+  );
   const nowMs = cluster.server(1).clock.utcMs();
   const all = events.map(({ counter }) => counter);
   assert.deepEqual((await readWith(replica, { untilMs: nowMs })).counters, all);
@@ -184,7 +198,9 @@ test('a tail from now on leaves out what there is', async () => {
 });
 
 test('a tail from now on begins at the end, and reads nothing of what stands before it', async (t) => {
-  const { replica } = await streamOf(Array.from({ length: 50 }, () => ({ namespaces: ['/a', '/b'], movesMs: 0, joins: false })));
+  const { replica } = await streamOf(
+    Array.from({ length: 50 }, () => ({ namespaces: ['/a', '/b'], movesMs: 0, joins: false })),
+  );
   const reads = t.mock.method(replica, 'read');
   assert.deepEqual((await readWith(replica, { tail: true, fromNow: true, glob: '/a' })).counters, []);
   for (const { arguments: read } of reads.mock.calls) assert.equal(read[0], replica.commitIndex);
@@ -227,7 +243,11 @@ test('below where the log begins, every bound is told the first event that there
   await cluster.advance(1100);
   assert.equal(replica.begin.nextCounter, 7);
   for (const request of [{ startAfter: '5.1' }, { startAt: '6.1' }, { endBefore: '6.1' }, { endAt: '6.1' }])
-    await assert.rejects(readWith(replica, request), code('POSITION_REMOVED', /0000000000000000000700001/), JSON.stringify(request));
+    await assert.rejects(
+      readWith(replica, request),
+      code('POSITION_REMOVED', /0000000000000000000700001/),
+      JSON.stringify(request),
+    );
   assert.deepEqual((await readWith(replica, { startAfter: '6.1' })).counters[0], 7);
   assert.deepEqual((await readWith(replica, { startAt: '7.1' })).counters[0], 7);
   assert.deepEqual((await readWith(replica, { endBefore: '7.1' })).counters, []);

@@ -9,7 +9,8 @@ const OPTIONS: KnownOption[] = [
   { short: '-v', long: '--verbose', takesValue: false },
 ];
 
-const find = (line: string): ReturnType<typeof findCommandWord> => findCommandWord(line === '' ? [] : line.split(' '), OPTIONS);
+const find = (line: string): ReturnType<typeof findCommandWord> =>
+  findCommandWord(line === '' ? [] : line.split(' '), OPTIONS);
 
 test('the command word is the first that is neither an option nor its value', () => {
   for (const line of [

@@ -72,7 +72,9 @@ test('consume goes backwards, and get prints events by their ids', async () => {
     runCli(at('consume', '--backwards')),
     runCli(at('get', '2.1', id(1))),
     runCli(at('get', '1.1', '3.1', '2.1')),
-    runCli(at('consume', '--since', '2023-11-14T22:13:20Z', '--until', '1700000000002', '--start-at', '1.1', '--last', '5')),
+    runCli(
+      at('consume', '--since', '2023-11-14T22:13:20Z', '--until', '1700000000002', '--start-at', '1.1', '--last', '5'),
+    ),
   ]);
   assert.deepEqual([backwards.code, backwards.stdout], [0, two + one]);
   assert.deepEqual([got.code, got.stdout, got.stderr], [0, two + one, '']);
@@ -84,7 +86,9 @@ test('consume goes backwards, and get prints events by their ids', async () => {
 });
 
 test('--stdin takes lines as bytes, --ndjson takes events', async () => {
-  const lines = await runCli(at('produce', '-n', '/l', '--stdin'), { stdin: Buffer.from('one\r\n\nt\xff\xfewo\nlast', 'latin1') });
+  const lines = await runCli(at('produce', '-n', '/l', '--stdin'), {
+    stdin: Buffer.from('one\r\n\nt\xff\xfewo\nlast', 'latin1'),
+  });
   assert.equal(lines.stdout, `${id(1)}\n${id(2)}\n${id(3)}\n${id(4)}\nSuccessfully produced 4 events to /l\n`);
   const events = '{"namespace":"/j","data":"{\\"a\\":1}","type":"t","metadata":{"k":"v"}}\n\n{"dataBase64":"//4="}\r\n';
   const ndjson = await runCli(at('produce', '-n', '/d', '--ndjson'), { stdin: events });
@@ -111,12 +115,20 @@ test('many lines travel in few batches, and every id is printed in order', async
 });
 
 test('a line that is refused ends the run: what was acknowledged is told, and the exit code is the failure', async () => {
-  const bad = await runCli(at('produce', '-n', '/b', '--ndjson'), { stdin: '{"data":"good"}\n{"data":1}\n{"data":"never"}\n' });
+  const bad = await runCli(at('produce', '-n', '/b', '--ndjson'), {
+    stdin: '{"data":"good"}\n{"data":1}\n{"data":"never"}\n',
+  });
   assert.deepEqual([bad.code, bad.stdout], [1, '']);
-  assert.match(bad.stderr, /^0 events are acknowledged\nerror: line 2\.data: it must be a string \(INVALID_ARGUMENT\)\n$/);
+  assert.match(
+    bad.stderr,
+    /^0 events are acknowledged\nerror: line 2\.data: it must be a string \(INVALID_ARGUMENT\)\n$/,
+  );
   node.onBatch = () => ({ failure: { code: 'MESSAGE_TOO_LARGE', message: 'too large: the limit is 3' } });
   const refused = await runCli(at('produce', '-n', '/b', '-d', 'x'));
-  assert.deepEqual([refused.code, refused.stdout, refused.stderr], [1, '', 'error: too large: the limit is 3 (MESSAGE_TOO_LARGE)\n']);
+  assert.deepEqual(
+    [refused.code, refused.stdout, refused.stderr],
+    [1, '', 'error: too large: the limit is 3 (MESSAGE_TOO_LARGE)\n'],
+  );
 });
 
 test('events that are sent again after an unknown outcome are warned of', async () => {
@@ -134,7 +146,10 @@ test('events that are sent again after an unknown outcome are warned of', async 
   await node.start(port);
   const [code] = await once(child, 'close');
   assert.equal(code, 0);
-  assert.match(stderr, /^warning: 2 events were sent again after their outcome had become unknown: they may be there twice\n$/);
+  assert.match(
+    stderr,
+    /^warning: 2 events were sent again after their outcome had become unknown: they may be there twice\n$/,
+  );
   assert.deepEqual(log.texts(), ['x', 'y', 'x', 'y']);
 });
 
@@ -176,7 +191,10 @@ test('Ctrl-C ends a tail with 0 and a produce with 130, which tells how far it c
 
 test('a reader that closes the pipe ends a consume quietly', async () => {
   for (let batch = 0; batch < 200; batch++) {
-    log.append(packBody(Array.from({ length: 1000 }, () => ({ namespace: '/p', data: Buffer.from('x'.repeat(100)) }))), 1);
+    log.append(
+      packBody(Array.from({ length: 1000 }, () => ({ namespace: '/p', data: Buffer.from('x'.repeat(100)) }))),
+      1,
+    );
   }
   const child = startCli(at('consume'));
   let stderr = '';
@@ -196,7 +214,16 @@ test('cluster status --json is an array with a row per member', async () => {
   ];
   const result = await runCli(at('cluster', 'status', '--json'));
   assert.deepEqual(JSON.parse(result.stdout), [
-    { actorId: 1, address: node.address, role: 'leader', term: 3, commitIndex: 9, lastIndex: 10, lag: 0, reachable: true },
+    {
+      actorId: 1,
+      address: node.address,
+      role: 'leader',
+      term: 3,
+      commitIndex: 9,
+      lastIndex: 10,
+      lag: 0,
+      reachable: true,
+    },
     { actorId: 2, address: '127.0.0.1:9', role: null, term: 0, commitIndex: 0, lastIndex: 0, lag: 0, reachable: false },
   ]);
   node.nodes = [];
@@ -209,5 +236,8 @@ test('the environment stands in for flags, and a flag beats it', async () => {
     FLOTILLA_CLIENT_DATA: 'a,b',
   };
   assert.match((await runCli(['produce'], { env })).stdout, /produced 2 events to \/env\n$/);
-  assert.match((await runCli(['produce', '-n', '/flag', '-d', 'a,b'], { env })).stdout, /produced 1 events to \/flag\n$/);
+  assert.match(
+    (await runCli(['produce', '-n', '/flag', '-d', 'a,b'], { env })).stdout,
+    /produced 1 events to \/flag\n$/,
+  );
 });

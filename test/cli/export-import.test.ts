@@ -26,12 +26,15 @@ beforeEach(() => {
   node.confirmed = true;
 });
 
-const id = (counter: number, actor = 1): string => `${String(counter).padStart(20, '0')}${String(actor).padStart(5, '0')}`;
+const id = (counter: number, actor = 1): string =>
+  `${String(counter).padStart(20, '0')}${String(actor).padStart(5, '0')}`;
 const at = (...args: string[]): string[] => ['-H', '127.0.0.1', '-p', String(node.port), ...args];
 const line = (event: Record<string, unknown>): string => `${JSON.stringify(event)}\n`;
 
 test('export writes what consume --json prints, under its name only when it is complete', async () => {
-  const events = line({ namespace: '/a', data: 'one', type: 't', metadata: { k: 'v' } }) + line({ namespace: '/b', dataBase64: '//4=' });
+  const events =
+    line({ namespace: '/a', data: 'one', type: 't', metadata: { k: 'v' } }) +
+    line({ namespace: '/b', dataBase64: '//4=' });
   await runCli(at('produce', '--ndjson'), { stdin: events });
   const consumed = await runCli(at('consume', '--json'));
   const file = join(folder, 'all.jsonl');
@@ -54,7 +57,14 @@ test('import gives new ids, and parents that came earlier the new ones; what an 
   writeFileSync(
     file,
     line({ id: id(5, 2), namespace: '/a', timestamp: time, data: 'five' }) +
-      line({ id: id(6, 3), parentId: id(5, 2), namespace: '/b', timestamp: time, data: 'six', contentType: 'text/plain' }) +
+      line({
+        id: id(6, 3),
+        parentId: id(5, 2),
+        namespace: '/b',
+        timestamp: time,
+        data: 'six',
+        contentType: 'text/plain',
+      }) +
       '\n' +
       line({ id: id(9, 2), parentId: id(5, 3), namespace: '/a', timestamp: time, data: 'nine' }) +
       line({ id: id(10, 2), parentId: '6.3', namespace: '/a', timestamp: time, dataBase64: '//4=' }) +

@@ -9,7 +9,11 @@ const idOf = (count: number, actor: number): EventId => ({ counter: counter(coun
 
 test('each event of an export is found by its old id, and nothing else is', () => {
   const steps = fc.array(
-    fc.record({ gap: fc.integer({ min: 1, max: 3 }), oldActor: fc.integer({ min: 1, max: 2 }), newGap: fc.integer({ min: 1, max: 2 }) }),
+    fc.record({
+      gap: fc.integer({ min: 1, max: 3 }),
+      oldActor: fc.integer({ min: 1, max: 2 }),
+      newGap: fc.integer({ min: 1, max: 2 }),
+    }),
     { maxLength: 60 },
   );
   fc.assert(
@@ -24,7 +28,8 @@ test('each event of an export is found by its old id, and nothing else is', () =
         expected.set(formatEventId(idOf(oldCounter, oldActor)), idOf(newCounter, 7));
       }
       for (let sought = 1; sought <= oldCounter + 2; sought++) {
-        for (const actor of [1, 2]) assert.deepEqual(ids.find(idOf(sought, actor)), expected.get(formatEventId(idOf(sought, actor))));
+        for (const actor of [1, 2])
+          assert.deepEqual(ids.find(idOf(sought, actor)), expected.get(formatEventId(idOf(sought, actor))));
       }
     }),
   );

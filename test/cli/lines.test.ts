@@ -9,7 +9,8 @@ async function collect(chunks: readonly Uint8Array[], maxBytes = 1000): Promise<
     for (const chunk of chunks) yield await Promise.resolve(chunk);
   }
   const lines: string[] = [];
-  for await (const some of linesOf(source(), maxBytes)) lines.push(...some.map((line) => Buffer.from(line).toString('latin1')));
+  for await (const some of linesOf(source(), maxBytes))
+    lines.push(...some.map((line) => Buffer.from(line).toString('latin1')));
   return lines;
 }
 
@@ -28,7 +29,9 @@ test('a line end that is cut in two is still one', async () => {
 });
 
 test('however the bytes are cut into chunks, the lines are the same', async () => {
-  const text = fc.array(fc.constantFrom('a', 'é', '\r', '\n', '\r\n', '\0'), { maxLength: 40 }).map((parts) => parts.join(''));
+  const text = fc
+    .array(fc.constantFrom('a', 'é', '\r', '\n', '\r\n', '\0'), { maxLength: 40 })
+    .map((parts) => parts.join(''));
   await fc.assert(
     fc.asyncProperty(text, fc.array(fc.nat(40), { maxLength: 6 }), async (whole, cuts) => {
       const all = bytes(whole);

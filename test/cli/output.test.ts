@@ -6,7 +6,9 @@ import type { NodeStatus } from '../../src/client/index.js';
 
 test('what could steer a terminal is escaped; line breaks and tabs stay', () => {
   assert.equal(escapeControls('a\x1b[31mb\x07\r\x7f\x9b\u202e\n\tö✓'), 'a\\x1b[31mb\\x07\\x0d\\x7f\\x9b\\u202e\n\tö✓');
-  assert.deepEqual(JSON.parse(escapeControlsInJson(JSON.stringify({ data: 'a\x1b\x9b\x7f\u202e' }))), { data: 'a\x1b\x9b\x7f\u202e' });
+  assert.deepEqual(JSON.parse(escapeControlsInJson(JSON.stringify({ data: 'a\x1b\x9b\x7f\u202e' }))), {
+    data: 'a\x1b\x9b\x7f\u202e',
+  });
   assert.match(escapeControlsInJson(JSON.stringify('\x9b\x7f')), /^"\\u009b\\u007f"$/);
 });
 

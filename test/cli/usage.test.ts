@@ -49,7 +49,10 @@ const WRONG: readonly (readonly [line: string, message: RegExp, env?: Readonly<R
 ];
 
 /** Runs a command line that ends before it starts anything, in this process. */
-async function runHere(args: readonly string[], env: Readonly<Record<string, string>>): Promise<{ code: number; stderr: string }> {
+async function runHere(
+  args: readonly string[],
+  env: Readonly<Record<string, string>>,
+): Promise<{ code: number; stderr: string }> {
   let stderr = '';
   const { write } = process.stderr;
   process.stderr.write = (chunk: string | Uint8Array) => {

@@ -32,7 +32,10 @@ test('what is no host is refused, and the message quotes it', () => {
   ]) {
     assert.throws(
       () => parseHost(text),
-      (error) => error instanceof FlotillaError && error.code === 'INVALID_ARGUMENT' && error.message.includes(JSON.stringify(text)),
+      (error) =>
+        error instanceof FlotillaError &&
+        error.code === 'INVALID_ARGUMENT' &&
+        error.message.includes(JSON.stringify(text)),
       text,
     );
   }

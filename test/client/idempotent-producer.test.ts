@@ -1,4 +1,7 @@
-/** What an idempotent producer makes of what nodes answer: nothing is told to be absent that may be there, and no number is used twice. */
+/**
+ * What an idempotent producer makes of what nodes answer: nothing is told to be absent that may be there, and no number
+ * is used twice.
+ */
 import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
 import { type ErrorCode, FlotillaError, LIMITS } from '../../src/base/index.js';
@@ -27,7 +30,9 @@ async function startProducer(context: TestContext, timeoutMs = 2000): Promise<Fi
     if (typeof answer === 'string') throw new FlotillaError(answer, `the node said ${answer}`);
     await answer;
     const firstId = `${1000 + (producer?.sequence ?? 0)}.1`;
-    return { receipt: { firstId, lastId: '', count: packed?.count ?? 0, term: 1, logIndex: 2, incarnation: INCARNATION } };
+    return {
+      receipt: { firstId, lastId: '', count: packed?.count ?? 0, term: 1, logIndex: 2, incarnation: INCARNATION },
+    };
   };
   const openProducer = async (): Promise<proto.OpenProducerResponse> => {
     return { producerId: 12, epoch: 3, lastSequence: 4, incarnation: INCARNATION };

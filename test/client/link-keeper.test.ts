@@ -42,7 +42,8 @@ class Scene {
     this.keeper = new LinkKeeper(
       {
         hosts: this.hosts,
-        openLink: (address) => new Promise((resolve, reject) => this.dialled.push({ address, stand: resolve, fail: reject })),
+        openLink: (address) =>
+          new Promise((resolve, reject) => this.dialled.push({ address, stand: resolve, fail: reject })),
         followLeader: true,
         connectTimeoutMs: 1000,
         onReady: () => this.keeper.want(),
@@ -122,7 +123,8 @@ for (const state of ['drains', 'pauses', 'connects elsewhere'] as const) {
     assert.equal(link.closed, true);
     scene.tick(LIMITS.clientListenMs);
     assert.deepEqual(scene.addresses, state === 'connects elsewhere' ? ['a:1', 'b:1', 'c:1'] : ['a:1', 'b:1']);
-    if (state === 'connects elsewhere') assert.equal((await scene.stands(2)).closed, true, 'the other one is of no use any more');
+    if (state === 'connects elsewhere')
+      assert.equal((await scene.stands(2)).closed, true, 'the other one is of no use any more');
     assert.equal(scene.keeper.open, leader);
     assert.equal(leader.closed, false);
   });

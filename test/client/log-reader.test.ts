@@ -38,7 +38,12 @@ async function nodeWith(
   return { address: `127.0.0.1:${port}`, requests };
 }
 
-async function sendStart(log: StreamLog, { after }: proto.ReadLogRequest, sink: Sink, through = log.records.length): Promise<void> {
+async function sendStart(
+  log: StreamLog,
+  { after }: proto.ReadLogRequest,
+  sink: Sink,
+  through = log.records.length,
+): Promise<void> {
   const checkpoint = after === undefined ? encodeCheckpoint(log.checkpoint) : Buffer.alloc(0);
   const { incarnation } = log.checkpoint;
   const started = { clusterId: 'c'.repeat(32), incarnation, throughIndex: through, confirmed: true };
@@ -155,7 +160,13 @@ test('readLog_refusals_areFinal_andACheckpointThatIsTooLargeIsNotTaken', async (
     await assert.rejects(copied(t, [address]), { code });
     assert.equal(requests.length, 1);
   }
-  const started = { clusterId: '', incarnation: '', throughIndex: 9, confirmed: true, checkpointBytes: LIMITS.snapshotBytes + 1 };
+  const started = {
+    clusterId: '',
+    incarnation: '',
+    throughIndex: 9,
+    confirmed: true,
+    checkpointBytes: LIMITS.snapshotBytes + 1,
+  };
   const greedy = await nodeWith(t, log, {
     mischief: [
       async (_, sink) => {

@@ -72,7 +72,11 @@ test('calls of one turn travel in one batch, and each gets its own ids', async (
   assert.equal(only(nodes).received.length, 1);
   assert.deepEqual(
     receipts.map((receipt) => receipt.ids()),
-    [['0000000000000000000100001'], ['0000000000000000000200001', '0000000000000000000300001'], ['0000000000000000000400001']],
+    [
+      ['0000000000000000000100001'],
+      ['0000000000000000000200001', '0000000000000000000300001'],
+      ['0000000000000000000400001'],
+    ],
   );
   assert.deepEqual(log.texts(), ['1', '2', '3', '']);
 });
@@ -127,7 +131,8 @@ test('a batch closes at its size, and an append is never split', async () => {
 test('a refused batch is sent again, in order, before what was behind it', async () => {
   const { nodes, log } = await cluster(1);
   const client = clientOf(nodes);
-  only(nodes).onBatch = (_packed, position) => (position % 5 === 2 && position < 20 ? { failure: { code: 'NO_LEADER' } } : 'append');
+  only(nodes).onBatch = (_packed, position) =>
+    position % 5 === 2 && position < 20 ? { failure: { code: 'NO_LEADER' } } : 'append';
   const calls: Promise<Receipt>[] = [];
   for (let call = 0; call < 200; call++) {
     calls.push(client.produce({ namespace: '/a', data: String(call) }));
@@ -154,7 +159,8 @@ test('when the node dies, it goes on with another; what was unanswered is sent a
   assert.ok(first !== undefined);
   first.onBatch = (_packed, position) => (position < 2 ? 'append' : position === 2 ? 'append-silently' : 'kill');
   const marks: boolean[] = [];
-  for (let call = 0; call < 2; call++) marks.push((await client.produce({ namespace: '/a', data: String(call) })).retriedAfterUnknown);
+  for (let call = 0; call < 2; call++)
+    marks.push((await client.produce({ namespace: '/a', data: String(call) })).retriedAfterUnknown);
   const silent = client.produce({ namespace: '/a', data: '2' });
   while (first.received.length < 3) await new Promise((resolve) => setImmediate(resolve));
   const killed = client.produce({ namespace: '/a', data: '3' });
@@ -200,7 +206,8 @@ test('with onUnknown "fail" an unknown outcome rejects with OUTCOME_UNKNOWN, and
 test('a final refusal of one call spares the others of its batch', async () => {
   const { nodes, log } = await cluster(1);
   const client = clientOf(nodes);
-  only(nodes).onBatch = (packed) => (Buffer.from(packed.body).includes('bad') ? { failure: { code: 'MESSAGE_TOO_LARGE' } } : 'append');
+  only(nodes).onBatch = (packed) =>
+    Buffer.from(packed.body).includes('bad') ? { failure: { code: 'MESSAGE_TOO_LARGE' } } : 'append';
   const [good, bad, fine] = await Promise.allSettled([
     client.produce({ namespace: '/a', data: 'good' }),
     client.produce({ namespace: '/a', data: 'bad' }),
@@ -227,7 +234,10 @@ test('the deadline is UNREACHABLE or NO_LEADER where nothing can have been appen
   node.onBatch = () => 'ignore';
   await assert.rejects(client.produce({ namespace: '/a' }), code('OUTCOME_UNKNOWN'));
   await node.kill();
-  await assert.rejects(client.produce({ namespace: '/a' }), (error) => code('UNREACHABLE')(error) || code('OUTCOME_UNKNOWN')(error));
+  await assert.rejects(
+    client.produce({ namespace: '/a' }),
+    (error) => code('UNREACHABLE')(error) || code('OUTCOME_UNKNOWN')(error),
+  );
   await assert.rejects(client.produce({ namespace: '/a' }), code('UNREACHABLE'));
 });
 
@@ -246,7 +256,8 @@ test('it follows the leader once what is in flight is answered, and stays where 
   first.leader = { actorId: 2, address: second.address, members: [] };
   const client = clientOf([first]);
   await client.produce({ namespace: '/a', data: '0' });
-  for (let call = 1; second.received.length === 0; call++) await client.produce({ namespace: '/a', data: String(call) });
+  for (let call = 1; second.received.length === 0; call++)
+    await client.produce({ namespace: '/a', data: String(call) });
   assert.equal(new Set(log.texts()).size, log.texts().length);
 
   first.leader = { actorId: 9, address: '127.0.0.1:1', members: [] };
@@ -272,7 +283,8 @@ test('where its node knows no leader it listens, and goes to the leader that it 
 test('a leader that is handing over is listened to, and one that tells nothing is asked again', async () => {
   const { nodes } = await cluster(1);
   const node = only(nodes);
-  node.onBatch = (_packed, position) => (position < 2 ? { failure: { code: 'NOT_LEADER', leader: node.address } } : 'append');
+  node.onBatch = (_packed, position) =>
+    position < 2 ? { failure: { code: 'NOT_LEADER', leader: node.address } } : 'append';
   assert.equal((await clientOf(nodes).produce({ namespace: '/a' })).eventId.actor, 1);
   assert.equal(node.received.length, 3);
 });
@@ -325,16 +337,32 @@ test('bad events are refused at once, with the field', async () => {
     code('INVALID_ARGUMENT')(error) && error instanceof Error && message.test(error.message);
   await assert.rejects(client.produce({ namespace: '' }), refused(/event\.namespace/));
   await assert.rejects(client.produce({ namespace: '/$parked/x' }), refused(/event\.namespace/));
-  await assert.rejects(client.append([{ namespace: '/a' }, { namespace: '/a', parentId: '4.' }]), refused(/events\[1\]\.parentId/));
+  await assert.rejects(
+    client.append([{ namespace: '/a' }, { namespace: '/a', parentId: '4.' }]),
+    refused(/events\[1\]\.parentId/),
+  );
   await assert.rejects(client.produce({ namespace: '/a', data: '\ud800' }), refused(/lone surrogate/));
   await assert.rejects(client.append([]), refused(/at least one/));
-  const untyped = client as unknown as { produce(event: unknown): Promise<unknown>; append(events: unknown): Promise<unknown> };
-  for (const input of [undefined, null, 'text']) await assert.rejects(untyped.produce(input), refused(/^event: it must be an object/));
-  await assert.rejects(untyped.produce({ namespace: '/a', metadata: null }), refused(/^event\.metadata: it must be an object/));
-  await assert.rejects(untyped.produce({ namespace: '/a', parentId: 4 }), refused(/^event\.parentId: it must be a string/));
+  const untyped = client as unknown as {
+    produce(event: unknown): Promise<unknown>;
+    append(events: unknown): Promise<unknown>;
+  };
+  for (const input of [undefined, null, 'text'])
+    await assert.rejects(untyped.produce(input), refused(/^event: it must be an object/));
+  await assert.rejects(
+    untyped.produce({ namespace: '/a', metadata: null }),
+    refused(/^event\.metadata: it must be an object/),
+  );
+  await assert.rejects(
+    untyped.produce({ namespace: '/a', parentId: 4 }),
+    refused(/^event\.parentId: it must be a string/),
+  );
   await assert.rejects(untyped.append(undefined), refused(/^events: they must be an array/));
   await assert.rejects(untyped.append([{ namespace: '/a' }, undefined]), refused(/^events\[1\]: it must be an object/));
-  await assert.rejects(client.produce({ namespace: '/a', data: new Uint8Array(LIMITS.eventDataBytes + 1) }), code('MESSAGE_TOO_LARGE'));
+  await assert.rejects(
+    client.produce({ namespace: '/a', data: new Uint8Array(LIMITS.eventDataBytes + 1) }),
+    code('MESSAGE_TOO_LARGE'),
+  );
   assert.throws(() => new FlotillaClient({ hosts: 'localhost:70000' }), refused(/port/));
   assert.throws(() => new FlotillaClient({ stream: 'no such/name' }), refused(/stream/));
   assert.equal(only(nodes).received.length, 0);

@@ -69,7 +69,11 @@ test('read gives every event in order, and ends where the stream ended when it b
   for await (const event of clientOf(nodes).read({ onStarted: (info) => started.push(info) })) events.push(event);
   assert.deepEqual(
     events.map((event) => [event.id, event.namespace, event.text()]),
-    upTo(9).map((counter) => [`${String(counter).padStart(20, '0')}00001`, counter % 2 === 0 ? '/even' : '/odd', String(counter)]),
+    upTo(9).map((counter) => [
+      `${String(counter).padStart(20, '0')}00001`,
+      counter % 2 === 0 ? '/even' : '/odd',
+      String(counter),
+    ]),
   );
   assert.deepEqual(started, [{ confirmed: true, endId: '0000000000000000000900001', incarnation: log.incarnation }]);
 });
@@ -277,7 +281,10 @@ test('what is no time, no count or no id is refused by the name of the option, b
     [{ endAt: '1.65536' }, /^endAt: /],
   ];
   for (const [options, message] of wrong) {
-    await assert.rejects(client.read(options).next(), (error) => code('INVALID_ARGUMENT')(error) && message.test((error as Error).message));
+    await assert.rejects(
+      client.read(options).next(),
+      (error) => code('INVALID_ARGUMENT')(error) && message.test((error as Error).message),
+    );
   }
   assert.equal(node.reads.length, 0);
 });
@@ -307,7 +314,9 @@ test('a backwards read that is cut off, over what is removed meanwhile, ends wit
     Object.assign(first, { batchesPerMessage: 1, breakReadAfterMessages: 6 });
     let stood = 0;
     second.onRead = ({ startAfter, startAt, endBefore, endAt }) => {
-      const bounds = [startAfter, startAt, endBefore, endAt].map((id) => (id === '' ? 41 : parseEventId(id, 'id').counter));
+      const bounds = [startAfter, startAt, endBefore, endAt].map((id) =>
+        id === '' ? 41 : parseEventId(id, 'id').counter,
+      );
       if (stood === 0) {
         stood = Math.min(bounds[2] ?? 41, (bounds[3] ?? 41) + 1);
         log.batches.splice(0, Math.floor(removes(stood) / 4));

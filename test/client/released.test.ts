@@ -18,7 +18,8 @@ afterEach(async () => {
 
 async function startNode(events = 3): Promise<FakeNode> {
   const log = new FakeLog();
-  for (let position = 0; position < events; position++) log.append(packBody([{ namespace: '/a', data: Buffer.from('1') }]), 1);
+  for (let position = 0; position < events; position++)
+    log.append(packBody([{ namespace: '/a', data: Buffer.from('1') }]), 1);
   const node = await new FakeNode(1, log).start();
   cleanups.push(() => node.kill());
   return node;
@@ -50,7 +51,11 @@ test('many tails and a producer over an outage leave nothing behind when the cli
   assert.equal((await waiting).value?.counter, 5);
   await appended;
   // None of the attempts that were given up is there beside those that succeeded.
-  const again = { ...standing, sockets: (standing['sockets'] ?? 0) + 2, TCPSocketWrap: (standing['TCPSocketWrap'] ?? 0) + 2 };
+  const again = {
+    ...standing,
+    sockets: (standing['sockets'] ?? 0) + 2,
+    TCPSocketWrap: (standing['TCPSocketWrap'] ?? 0) + 2,
+  };
   await untilReleased(again);
   await Promise.all([client.close(), read.return()]);
   await Promise.all(tails);
@@ -69,7 +74,11 @@ test('a client that is closed in the middle of an outage is gone, and stays so w
   assert.deepEqual(new Set(await Promise.all(tails)), new Set(['CANCELLED']));
   await untilReleased(before);
   await node.start(port);
-  await untilReleased({ ...before, TCPServerWrap: (before['TCPServerWrap'] ?? 0) + 1, sockets: (before['sockets'] ?? 0) + 1 });
+  await untilReleased({
+    ...before,
+    TCPServerWrap: (before['TCPServerWrap'] ?? 0) + 1,
+    sockets: (before['sockets'] ?? 0) + 1,
+  });
   assert.equal(node.reads.length, reads);
 });
 

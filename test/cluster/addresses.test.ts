@@ -79,7 +79,9 @@ async function newPorts(nodes: readonly ClusterNode[]): Promise<void> {
   for (const [position, node] of nodes.entries()) node.port = ports[position] ?? 0;
 }
 
-/** Stops it, and starts it elsewhere with what it was told before: the addresses of the others as they were at first. */
+/**
+ * Stops it, and starts it elsewhere with what it was told before: the addresses of the others as they were at first.
+ */
 async function moves(node: ClusterNode): Promise<void> {
   assert.deepEqual(await node.kill('SIGTERM'), { code: 0, signal: null });
   await newPorts([node]);

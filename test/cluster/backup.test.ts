@@ -59,7 +59,10 @@ test(
     await cluster.start();
     await until('all vote', async () => {
       const { nodes } = await one.clusterStatus();
-      return nodes.length === 3 && nodes.every(({ role }) => role === proto.NodeRole.LEADER || role === proto.NodeRole.FOLLOWER);
+      return (
+        nodes.length === 3 &&
+        nodes.every(({ role }) => role === proto.NodeRole.LEADER || role === proto.NodeRole.FOLLOWER)
+      );
     });
     assert.deepEqual(await cluster.equalDumps(), before);
     const producer = new FlotillaClient({ hosts: [three.address] });

@@ -1,6 +1,19 @@
-/** What a user may type, or a machine may hold, that is wrong: an exit code, one line that says what to do, no stack trace. */
+/**
+ * What a user may type, or a machine may hold, that is wrong: an exit code, one line that says what to do, no stack
+ * trace.
+ */
 import assert from 'node:assert/strict';
-import { accessSync, chmodSync, constants, cpSync, mkdirSync, mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import {
+  accessSync,
+  chmodSync,
+  constants,
+  cpSync,
+  mkdirSync,
+  mkdtempSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
@@ -31,7 +44,11 @@ test('wrong command lines of a server end with 2 and name the option', async (co
     'an actor id that is none': { args: ['-d', folder, '-A', 'one'], code: 2, says: /-A|--actor-id/ },
     'peers without an actor id': { args: ['-d', folder, '--peer-addr', '127.0.0.1:3001'], code: 2, says: /--actor-id/ },
     'a peer without a port': { args: ['-d', folder, ...peer, 'localhost'], code: 2, says: /--peer-addr.*HOST:PORT/ },
-    'a peer with a port that is none': { args: ['-d', folder, ...peer, 'localhost:65536'], code: 2, says: /--peer-addr/ },
+    'a peer with a port that is none': {
+      args: ['-d', folder, ...peer, 'localhost:65536'],
+      code: 2,
+      says: /--peer-addr/,
+    },
     'a peer that is an URL': { args: ['-d', folder, ...peer, 'http://localhost:3001'], code: 2, says: /--peer-addr/ },
     'port 65536': { args: ['-d', folder, '-p', '65536'], code: 2, says: /--port/ },
     'a port below none': { args: ['-d', folder, '--port=-1'], code: 2, says: /--port/ },
@@ -56,10 +73,18 @@ test('wrong command lines of a client end with 2 and name the option', async (co
     'no namespace': { args: ['produce', '-d', 'x'], code: 2, says: /--namespace/ },
     'a blank namespace': { args: ['produce', '-n', ' '], code: 2, says: /--namespace/ },
     'a namespace of the system': { args: ['produce', '-n', '/$x'], code: 2, says: /--namespace/ },
-    'a namespace of ten thousand characters': { args: ['produce', '-n', 'n'.repeat(10_000)], code: 2, says: /--namespace.*1024/ },
+    'a namespace of ten thousand characters': {
+      args: ['produce', '-n', 'n'.repeat(10_000)],
+      code: 2,
+      says: /--namespace.*1024/,
+    },
     'a parent that is no id': { args: ['produce', '-n', '/a', '-P', '7654'], code: 2, says: /--parent/ },
     'a glob with ** behind a name': { args: ['consume', '-n', '/foo**'], code: 2, says: /--namespace.*character 5/ },
-    'a glob of ten thousand characters': { args: ['consume', '-n', `${'a*'.repeat(5000)}b`], code: 2, says: /--namespace.*1024/ },
+    'a glob of ten thousand characters': {
+      args: ['consume', '-n', `${'a*'.repeat(5000)}b`],
+      code: 2,
+      says: /--namespace.*1024/,
+    },
     'a position without an actor': { args: ['consume', '-s', '4.'], code: 2, says: /--start-after/ },
     'a position of actor 65536': { args: ['consume', '-s', '1.65536'], code: 2, says: /--start-after/ },
     'a negative limit': { args: ['consume', '--limit', '-1'], code: 2, says: /--limit/ },
@@ -102,7 +127,11 @@ test(
           code: 1,
           says: /actor 1 is already running on/,
         },
-        'a taken port': { args: ['-d', join(folder, 'a'), '-p', String(taken)], code: 1, says: new RegExp(`${taken}.*--port`) },
+        'a taken port': {
+          args: ['-d', join(folder, 'a'), '-p', String(taken)],
+          code: 1,
+          says: new RegExp(`${taken}.*--port`),
+        },
         'a taken HTTP port': {
           args: ['-d', join(folder, 'b'), ...port, '--http-port', String(taken)],
           code: 1,
@@ -168,7 +197,9 @@ async function refuseAll(
   context: { test(name: string, body: () => Promise<void>): Promise<void> },
   commands: Readonly<Record<string, BadCommand>>,
 ): Promise<void> {
-  const results = await inParallel(Object.values(commands).map((command) => () => flotilla(command.args, { cwd: folder })));
+  const results = await inParallel(
+    Object.values(commands).map((command) => () => flotilla(command.args, { cwd: folder })),
+  );
   for (const [position, [name, command]] of Object.entries(commands).entries()) {
     await context.test(name, async () => assertRefused(present(results[position]), command));
   }

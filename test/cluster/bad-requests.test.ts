@@ -1,4 +1,7 @@
-/** What clients may send that is wrong: each gets its status, our code, the field's name and no stack trace; nothing changes. */
+/**
+ * What clients may send that is wrong: each gets its status, our code, the field's name and no stack trace; nothing
+ * changes.
+ */
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
@@ -30,7 +33,9 @@ test(
     for (const request of [...badAppends(), ...badReads(), ...badBytes()]) {
       await context.test(request.name, () => refuses(cluster, request));
     }
-    await context.test('a bad batch on a produce stream fails by itself: those around it are appended', () => batchesStandAlone(cluster));
+    await context.test('a bad batch on a produce stream fails by itself: those around it are appended', () =>
+      batchesStandAlone(cluster),
+    );
 
     const after = await cluster.equalDumps();
     assert.deepEqual(after.slice(0, 1), before);
@@ -44,13 +49,23 @@ test(
     }
     for (const node of cluster.nodes) {
       assert.ok(node.running);
-      assert.doesNotMatch(readFileSync(node.logPath, 'utf8'), /"level":"(error|fatal)"/, 'a caller mistake is none of the node');
+      assert.doesNotMatch(
+        readFileSync(node.logPath, 'utf8'),
+        /"level":"(error|fatal)"/,
+        'a caller mistake is none of the node',
+      );
     }
   }),
 );
 
 async function refuses(cluster: Cluster, request: BadRequest): Promise<void> {
-  const { method = 'EventService/Append', bytes, status = 'INVALID_ARGUMENT', code = 'INVALID_ARGUMENT', says } = request;
+  const {
+    method = 'EventService/Append',
+    bytes,
+    status = 'INVALID_ARGUMENT',
+    code = 'INVALID_ARGUMENT',
+    says,
+  } = request;
   for (const node of cluster.nodes) {
     const caller = new RawCaller(node);
     try {
@@ -140,7 +155,12 @@ const BAD_GLOBS = {
 function badAppends(): BadRequest[] {
   const event = newEvent({ namespace: '/bad' });
   const packed = packBody([{ namespace: '/bad', data: new Uint8Array(3) }]);
-  const of = (name: string, events: readonly proto.NewEvent[], says: RegExp, more: Partial<BadRequest> = {}): BadRequest => ({
+  const of = (
+    name: string,
+    events: readonly proto.NewEvent[],
+    says: RegExp,
+    more: Partial<BadRequest> = {},
+  ): BadRequest => ({
     name,
     bytes: appendRequest({ events: [...events] }),
     says,
@@ -155,7 +175,9 @@ function badAppends(): BadRequest[] {
   return [
     of('no events', [], /^events: /),
     of('65,537 events', new Array<proto.NewEvent>(65_537).fill(event), /^events: there are more than the 65536 /),
-    ...Object.entries(BAD_NAMESPACES).map(([name, namespace]) => of(name, [event, { ...event, namespace }], /^events\[1\]\.namespace: /)),
+    ...Object.entries(BAD_NAMESPACES).map(([name, namespace]) =>
+      of(name, [event, { ...event, namespace }], /^events\[1\]\.namespace: /),
+    ),
     ...Object.entries(BAD_IDS).map(([name, parentId]) =>
       of(`a parent id with ${name}`, [{ ...event, parentId }], /^events\[0\]\.parent_id: /),
     ),
@@ -165,10 +187,18 @@ function badAppends(): BadRequest[] {
       /^events\[0\]\.data: 1048577 bytes /,
       tooLarge,
     ),
-    of('attributes of more than 8 KiB', [{ ...event, metadata: new Map([['k', 'v'.repeat(8192)]]) }], /^events\[0\]: .*metadata/),
+    of(
+      'attributes of more than 8 KiB',
+      [{ ...event, metadata: new Map([['k', 'v'.repeat(8192)]]) }],
+      /^events\[0\]: .*metadata/,
+    ),
     of('NUL in a type', [{ ...event, type: 'a\0' }], /^events\[0\]\.type: /),
     of('NUL in metadata', [{ ...event, metadata: new Map([['k\0', 'v']]) }], /^events\[0\]\.metadata: /),
-    { name: 'events and a packed body', bytes: appendRequest({ events: [event], packed }), says: /^events and packed: / },
+    {
+      name: 'events and a packed body',
+      bytes: appendRequest({ events: [event], packed }),
+      says: /^events and packed: /,
+    },
     inPacked('a packed body with another checksum', { checksum: (packed.checksum ^ 1) >>> 0 }),
     inPacked('a packed body with another count', { count: 2 }),
     inPacked('a packed body of no events', { count: 0 }),
@@ -188,13 +218,26 @@ function badAppends(): BadRequest[] {
       code: 'NOT_FOUND',
       says: /__proto__/,
     },
-    { name: 'a stream name with a slash', bytes: appendRequest({ stream: '../etc', events: [event] }), says: /^stream: / },
-    { name: 'a stream name of 51 characters', bytes: appendRequest({ stream: 's'.repeat(51), events: [event] }), says: /^stream: / },
+    {
+      name: 'a stream name with a slash',
+      bytes: appendRequest({ stream: '../etc', events: [event] }),
+      says: /^stream: /,
+    },
+    {
+      name: 'a stream name of 51 characters',
+      bytes: appendRequest({ stream: 's'.repeat(51), events: [event] }),
+      says: /^stream: /,
+    },
   ];
 }
 
 function badReads(): BadRequest[] {
-  const of = (name: string, request: Partial<proto.ReadRequest>, says: RegExp, more: Partial<BadRequest> = {}): BadRequest => ({
+  const of = (
+    name: string,
+    request: Partial<proto.ReadRequest>,
+    says: RegExp,
+    more: Partial<BadRequest> = {},
+  ): BadRequest => ({
     name: `a read: ${name}`,
     method: 'EventService/Read',
     bytes: encode(proto.ReadRequest, readRequest(request)),
@@ -203,9 +246,16 @@ function badReads(): BadRequest[] {
   });
   const mismatch = { status: 'FAILED_PRECONDITION', code: 'POSITION_MISMATCH' };
   return [
-    ...Object.entries(BAD_GLOBS).map(([name, glob]) => of(name, { glob }, /^glob: .*(character \d|longer than 1024 bytes)/)),
+    ...Object.entries(BAD_GLOBS).map(([name, glob]) =>
+      of(name, { glob }, /^glob: .*(character \d|longer than 1024 bytes)/),
+    ),
     ...Object.entries(BAD_IDS).map(([name, startAfter]) => of(`after ${name}`, { startAfter }, /^start_after: /)),
-    of('after the event, but of another actor', { startAfter: '1.2' }, /^start_after: .*0000000000000000000100001/, mismatch),
+    of(
+      'after the event, but of another actor',
+      { startAfter: '1.2' },
+      /^start_after: .*0000000000000000000100001/,
+      mismatch,
+    ),
     of('after an event that is not there', { startAfter: '2.1' }, /^start_after: /, mismatch),
     of('after the last possible event', { startAfter: '9007199254740991.65535' }, /^start_after: /, mismatch),
     of('of another incarnation', { incarnation: 'f'.repeat(32) }, /^incarnation: /, mismatch),
@@ -226,15 +276,37 @@ function badBytes(): BadRequest[] {
   const namespace = (...text: number[]): Uint8Array => bytesOf(0x12, text.length + 2, 0x0a, text.length, ...text);
   return [
     { name: 'bytes that are no protobuf', bytes: bytesOf(0xff, 0xff, 0xff, 0xff), says: /./ },
-    { name: 'an event with the lone end of a group', bytes: bytesOf(0x12, 4, 0x0a, 1, 0x61, 0x0c), says: /well-formed.*end of a group/ },
-    { name: 'an event with a field that ends behind it', bytes: bytesOf(0x12, 3, 0x0a, 2, 0x61, 0x12, 0), says: /well-formed/ },
-    { name: 'a length of 2^32 + 1', bytes: bytesOf(0x0a, 0x81, 0x80, 0x80, 0x80, 0x10, 0x61), says: /well-formed.*32 bits/ },
+    {
+      name: 'an event with the lone end of a group',
+      bytes: bytesOf(0x12, 4, 0x0a, 1, 0x61, 0x0c),
+      says: /well-formed.*end of a group/,
+    },
+    {
+      name: 'an event with a field that ends behind it',
+      bytes: bytesOf(0x12, 3, 0x0a, 2, 0x61, 0x12, 0),
+      says: /well-formed/,
+    },
+    {
+      name: 'a length of 2^32 + 1',
+      bytes: bytesOf(0x0a, 0x81, 0x80, 0x80, 0x80, 0x10, 0x61),
+      says: /well-formed.*32 bits/,
+    },
     { name: 'a message that is cut off', bytes: bytesOf(0x12, 0x7f, 0x0a), says: /./ },
     { name: 'a text that is not UTF-8', bytes: namespace(0x2f, 0xff, 0xfe), says: /./ },
     { name: 'a text with half a surrogate pair', bytes: namespace(0x2f, 0xed, 0xa0, 0x80), says: /./ },
     { name: 'a stream name that is not UTF-8', bytes: bytesOf(0x0a, 2, 0xc3, 0x28), says: /./ },
-    { name: 'a read of bytes that are no protobuf', method: 'EventService/Read', bytes: bytesOf(0x0a, 0xff, 0x01), says: /./ },
-    { name: 'a produce of bytes that are no protobuf', method: 'EventService/Produce', bytes: bytesOf(0x0a, 0xff, 0x01), says: /./ },
+    {
+      name: 'a read of bytes that are no protobuf',
+      method: 'EventService/Read',
+      bytes: bytesOf(0x0a, 0xff, 0x01),
+      says: /./,
+    },
+    {
+      name: 'a produce of bytes that are no protobuf',
+      method: 'EventService/Produce',
+      bytes: bytesOf(0x0a, 0xff, 0x01),
+      says: /./,
+    },
     {
       name: 'a message that is larger than any may be',
       bytes: appendRequest({ events: [newEvent({ namespace: '/bad', data: new Uint8Array(24 * 1024 * 1024) })] }),
@@ -258,7 +330,12 @@ function badBytes(): BadRequest[] {
       code: 'FOREIGN_NODE',
       says: /NoService/,
     },
-    { name: 'a peer call without an introduction', method: 'PeerService/Introduce', bytes: bytesOf(), says: /self|who/ },
+    {
+      name: 'a peer call without an introduction',
+      method: 'PeerService/Introduce',
+      bytes: bytesOf(),
+      says: /self|who/,
+    },
   ];
 }
 

@@ -7,7 +7,10 @@ import type { ClusterNode } from '../support/cluster-node.js';
 import { ConsistentReader, Newest } from '../support/consistent-reader.js';
 import { RecordedProducers } from '../support/recorded-producers.js';
 
-/** CHAOS_SECONDS=60 and more is for whoever wants to find something; CHAOS_SEED draws the same faults again, at other moments. */
+/**
+ * CHAOS_SECONDS=60 and more is for whoever wants to find something; CHAOS_SEED draws the same faults again, at other
+ * moments.
+ */
 const CHAOS_MS = Number(process.env['CHAOS_SECONDS'] ?? 6) * 1000;
 const SEED = Number(process.env['CHAOS_SEED'] ?? 1 + Math.floor(Math.random() * 2 ** 31));
 const WRITE_PERIOD_MS = 5;
@@ -100,7 +103,11 @@ class Faults {
   }
 
   /** Pauses a node, or kills it, for up to `awayMs`. */
-  takeAway(leave: (node: ClusterNode) => Promise<unknown>, comeBack: (node: ClusterNode) => void, awayMs: number): void {
+  takeAway(
+    leave: (node: ClusterNode) => Promise<unknown>,
+    comeBack: (node: ClusterNode) => void,
+    awayMs: number,
+  ): void {
     const node = this.oneOf(this.cluster.nodes);
     if (this.away.has(node)) return;
     const absence = async (): Promise<void> => {
@@ -158,5 +165,7 @@ function tell(
   context.diagnostic([...counts].map(([name, count]) => `${count} ${name}`).join(', '));
   for (const { acknowledged, refused, unknown } of producers)
     context.diagnostic(`${acknowledged.size} events acknowledged, ${refused.size} refused, ${unknown.size} unknown`);
-  context.diagnostic(`reads answered ${readers.map(({ answered }) => answered).join(', ')}; not answered ${refusedReads.join(', ')}`);
+  context.diagnostic(
+    `reads answered ${readers.map(({ answered }) => answered).join(', ')}; not answered ${refusedReads.join(', ')}`,
+  );
 }

@@ -48,9 +48,13 @@ async function letRetentionLook(cluster: Cluster, leader: ClusterNode): Promise<
   assert.equal(set.code, 0, set.stderr);
   await append(cluster, leader, 10);
   for (const node of cluster.nodes)
-    await until(`node ${node.actor} has given up something`, async () => Number((await show(cluster, node)).firstId?.slice(0, 20)) > 1, {
-      state: () => cluster.logs(),
-    });
+    await until(
+      `node ${node.actor} has given up something`,
+      async () => Number((await show(cluster, node)).firstId?.slice(0, 20)) > 1,
+      {
+        state: () => cluster.logs(),
+      },
+    );
 }
 
 async function consumeUntilNow(cluster: Cluster, node: ClusterNode): Promise<{ timestamp: string }[]> {
@@ -90,7 +94,9 @@ test(
       const { status, text } = (await wrong.http('/readyz')) ?? {};
       return status === 200 && /this node's clock is 30(\.0)? days ahead/.test(text ?? '');
     });
-    const skew = /^flotilla_clock_skew_seconds\{peer="1"\} (-?[\d.]+)/m.exec((await wrong.http('/metrics'))?.text ?? '');
+    const skew = /^flotilla_clock_skew_seconds\{peer="1"\} (-?[\d.]+)/m.exec(
+      (await wrong.http('/metrics'))?.text ?? '',
+    );
     assert.ok(Math.abs(Number(skew?.[1]) + DAYS_30_MS / 1000) < SLACK_MS / 1000, `skew ${skew?.[1]}`);
     assert.match(cluster.logs(), /this node's clock is 30(\.0)? days ahead/);
   }),

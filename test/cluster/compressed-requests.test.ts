@@ -11,7 +11,10 @@ import { withReadyCluster } from '../support/cluster.js';
 import { type ClusterNode, newEvent } from '../support/cluster-node.js';
 
 const MIB = 1024 * 1024;
-/** Before: 1.5 to 3.5 GiB. A node at rest has some 100 MiB, and its thread for large batches may have as much as three times that. */
+/**
+ * Before: 1.5 to 3.5 GiB. A node at rest has some 100 MiB, and its thread for large batches may have as much as three
+ * times that.
+ */
 const RESIDENT_BYTES_MAX = 700 * MIB;
 /** Before: 8 to 17 s. It is some 50 ms on a machine that has nothing else to do. */
 const ANSWER_MS_MAX = 4000;
@@ -25,8 +28,12 @@ test(
     const node = cluster.node(1);
     const attention = watch(node);
     const session = connect(`http://${node.address}`);
-    const refused = { status: '3', message: `events: there are more than the ${LIMITS.eventsPerBatch} that one batch may have` };
-    for (const count of [3_000_000, 9_900_000]) assert.deepEqual(await append(session, gzipSync(emptyEvents(count)), true), refused);
+    const refused = {
+      status: '3',
+      message: `events: there are more than the ${LIMITS.eventsPerBatch} that one batch may have`,
+    };
+    for (const count of [3_000_000, 9_900_000])
+      assert.deepEqual(await append(session, gzipSync(emptyEvents(count)), true), refused);
     assert.deepEqual(await append(session, emptyEvents(1_000_000), false), refused);
     const bomb = gzipSync(emptyEvents(9_900_000));
     assert.ok(bomb.byteLength < 32 * 1024);
@@ -38,7 +45,10 @@ test(
     );
     const largest = encodeMessage(proto.AppendRequest, { stream: '', events, packed: undefined, producer: undefined });
     for (const compressed of [false, true]) {
-      assert.deepEqual(await append(session, compressed ? gzipSync(largest) : largest, compressed), { status: '0', message: '' });
+      assert.deepEqual(await append(session, compressed ? gzipSync(largest) : largest, compressed), {
+        status: '0',
+        message: '',
+      });
     }
     session.destroy();
     const longestMs = await attention.end();
@@ -49,7 +59,11 @@ test(
   }),
 );
 
-async function append(session: ClientHttp2Session, message: Uint8Array, compressed: boolean): Promise<{ status: string; message: string }> {
+async function append(
+  session: ClientHttp2Session,
+  message: Uint8Array,
+  compressed: boolean,
+): Promise<{ status: string; message: string }> {
   const stream = session.request({
     ':method': 'POST',
     ':path': '/flotilla.v1.EventService/Append',
@@ -58,7 +72,9 @@ async function append(session: ClientHttp2Session, message: Uint8Array, compress
     ...(compressed ? { 'grpc-encoding': 'gzip' } : {}),
   });
   const told: Record<string, unknown> = {};
-  stream.on('response', (headers) => Object.assign(told, headers)).on('trailers', (headers) => Object.assign(told, headers));
+  stream
+    .on('response', (headers) => Object.assign(told, headers))
+    .on('trailers', (headers) => Object.assign(told, headers));
   stream.resume();
   const prefix = Buffer.from([compressed ? 1 : 0, 0, 0, 0, 0]);
   prefix.writeUInt32BE(message.byteLength, 1);

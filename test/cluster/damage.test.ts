@@ -8,7 +8,16 @@ import { type Cluster, withReadyCluster } from '../support/cluster.js';
 import type { ClusterNode, DumpedEvent } from '../support/cluster-node.js';
 import { until } from '../support/until.js';
 
-const ARGS = ['--election-timeout', '400ms', '--heartbeat-interval', '40ms', '--segment-bytes', '1MiB', '--max-cache-memory', '1MiB'];
+const ARGS = [
+  '--election-timeout',
+  '400ms',
+  '--heartbeat-interval',
+  '40ms',
+  '--segment-bytes',
+  '1MiB',
+  '--max-cache-memory',
+  '1MiB',
+];
 
 const folderOf = (cluster: Cluster, node: ClusterNode): string => join(cluster.dataDir, `node-${node.actor}`);
 
@@ -27,11 +36,18 @@ function recordsFile(database: string): string {
 }
 
 async function produce(client: FlotillaClient, count: number): Promise<void> {
-  await Promise.all(Array.from({ length: count }, () => client.produce({ namespace: '/damage', data: 'x'.repeat(8 * 1024) })));
+  await Promise.all(
+    Array.from({ length: count }, () => client.produce({ namespace: '/damage', data: 'x'.repeat(8 * 1024) })),
+  );
 }
 
 /** Every node votes and has all events; this one can lead, and gives out the same. */
-async function whole(cluster: Cluster, client: FlotillaClient, node: ClusterNode, count: number): Promise<DumpedEvent[]> {
+async function whole(
+  cluster: Cluster,
+  client: FlotillaClient,
+  node: ClusterNode,
+  count: number,
+): Promise<DumpedEvent[]> {
   await cluster.ready();
   const events = await cluster.equalDumps();
   assert.equal(events.length, count);

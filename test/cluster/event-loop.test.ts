@@ -21,7 +21,9 @@ async function fill(node: ClusterNode): Promise<void> {
     for (let sent = 0; sent < SMALL_EVENTS; sent += BATCH_EVENTS) {
       await append(
         client,
-        Array.from({ length: BATCH_EVENTS }, (_, at) => newEvent({ namespace: `/small/${at % 10}`, data: Buffer.from('hello world') })),
+        Array.from({ length: BATCH_EVENTS }, (_, at) =>
+          newEvent({ namespace: `/small/${at % 10}`, data: Buffer.from('hello world') }),
+        ),
       );
     }
     const letters = (at: number): string =>
@@ -57,7 +59,11 @@ async function list(node: ClusterNode, glob: string): Promise<void> {
   const client = new RpcClient(proto.NamespaceServiceDefinition, node.address);
   try {
     let rows = 0;
-    const listing = client.serverStream('listNamespaces', { stream: '', glob, after: '', limit: 0 }, { timeoutMs: CALL_TIMEOUT_MS });
+    const listing = client.serverStream(
+      'listNamespaces',
+      { stream: '', glob, after: '', limit: 0 },
+      { timeoutMs: CALL_TIMEOUT_MS },
+    );
     for await (const { namespaces } of listing) rows += namespaces.length;
     assert.ok(rows >= (glob === '' ? 3511 : 0), `${rows} namespaces`);
   } finally {
@@ -86,7 +92,11 @@ async function unaryCalls(node: ClusterNode): Promise<void> {
   const streams = new RpcClient(proto.StreamServiceDefinition, node.address);
   try {
     for (const counter of [1, SMALL_EVENTS + 7, SMALL_EVENTS + 3500 + 7])
-      await client.unary('get', { stream: '', id: `${counter}.${node.actor}`, incarnation: '' }, { timeoutMs: CALL_TIMEOUT_MS });
+      await client.unary(
+        'get',
+        { stream: '', id: `${counter}.${node.actor}`, incarnation: '' },
+        { timeoutMs: CALL_TIMEOUT_MS },
+      );
     await streams.unary('getStream', { stream: '' }, { timeoutMs: CALL_TIMEOUT_MS });
     await node.clusterStatus();
     await node.http('/metrics');
@@ -96,7 +106,8 @@ async function unaryCalls(node: ClusterNode): Promise<void> {
   }
 }
 
-const times = (count: number, action: () => Promise<void>): Promise<unknown> => Promise.all(Array.from({ length: count }, action));
+const times = (count: number, action: () => Promise<void>): Promise<unknown> =>
+  Promise.all(Array.from({ length: count }, action));
 
 /** Every call that reads, by many at once. */
 const CALLS: readonly (readonly [name: string, (node: ClusterNode) => Promise<unknown>])[] = [
@@ -137,6 +148,8 @@ test(
     } finally {
       client.close();
     }
-    await until('its reads are over', async () => /^flotilla_read_streams 0$/m.test((await node.http('/metrics'))?.text ?? ''));
+    await until('its reads are over', async () =>
+      /^flotilla_read_streams 0$/m.test((await node.http('/metrics'))?.text ?? ''),
+    );
   }),
 );

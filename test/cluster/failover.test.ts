@@ -25,7 +25,9 @@ test(
       const killedMs = performance.now();
       // Against the other two, while the killed one is still down.
       await producers.progress(WORKERS + 1);
-      context.diagnostic(`kill ${kill + 1}: the next acknowledgements after ${Math.round(performance.now() - killedMs)} ms`);
+      context.diagnostic(
+        `kill ${kill + 1}: the next acknowledgements after ${Math.round(performance.now() - killedMs)} ms`,
+      );
       assert.notEqual(await cluster.leader(), leader);
       await producers.progress(50);
       leader.start();
@@ -38,7 +40,9 @@ test(
     assert.equal(producers.refused.size + producers.unknown.size, 0, 'the client goes on by itself');
     const twice = dump.length - producers.acknowledged.size;
     assert.ok(twice <= announced, `${twice} events are there twice, and the client told of ${announced} that may be`);
-    context.diagnostic(`${dump.length} events, ${announced} sent again after an unknown outcome, ${twice} of them there twice`);
+    context.diagnostic(
+      `${dump.length} events, ${announced} sent again after an unknown outcome, ${twice} of them there twice`,
+    );
   }),
 );
 

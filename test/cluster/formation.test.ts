@@ -40,7 +40,8 @@ describe('forming a cluster', { concurrency: 2 }, () => {
   test(
     'founders that are killed while the cluster forms find into the same one',
     withCluster({}, async (cluster) => {
-      // Round by round another founder dies, at another moment: as soon as it listens, as soon as it has promised, as soon as it is in.
+      // Round by round another founder dies, at another moment: as soon as it listens, as soon as it has promised, as
+      // soon as it is in.
       const moments: ((node: ClusterNode) => boolean)[] = [
         (node) => log(node).includes('"msg":"listening"'),
         (node) => identity(cluster, node).includes('"promised"'),
@@ -106,19 +107,30 @@ test(
     await waitsFor(one, [two, three]);
     const alone = await form(one, two.address, three.address);
     assert.equal(alone.code, 1);
-    assert.match(alone.stderr, /^error: the actors 1 are no majority against the 2 [^\n]*Nothing was changed \(QUORUM_AT_RISK\)\n$/);
+    assert.match(
+      alone.stderr,
+      /^error: the actors 1 are no majority against the 2 [^\n]*Nothing was changed \(QUORUM_AT_RISK\)\n$/,
+    );
     two.start();
     await waitsFor(one, [three]);
     await until('the way out is told', async () =>
-      (await one.readiness())?.reasons.some((reason) => reason.endsWith(`flotilla cluster form --without ${three.address}`)),
+      (await one.readiness())?.reasons.some((reason) =>
+        reason.endsWith(`flotilla cluster form --without ${three.address}`),
+      ),
     );
     const other = await form(one, 'elsewhere:1');
-    assert.match(other.stderr, new RegExp(`elsewhere:1 is not waited for; nothing was changed: waited for is ${three.address} \\(INVALID`));
+    assert.match(
+      other.stderr,
+      new RegExp(`elsewhere:1 is not waited for; nothing was changed: waited for is ${three.address} \\(INVALID`),
+    );
     const formed = await form(one, three.address);
     assert.deepEqual([formed.code, formed.stdout], [0, 'the cluster has formed; voters: 1, 2\n'], formed.stderr);
     await cluster.ready();
     const again = await form(two, three.address);
-    assert.match(again.stderr, /^error: the cluster has formed already; nothing was changed[^\n]*\(INVALID_ARGUMENT\)\n$/);
+    assert.match(
+      again.stderr,
+      /^error: the cluster has formed already; nothing was changed[^\n]*\(INVALID_ARGUMENT\)\n$/,
+    );
     three.start();
     await until('node 3 votes', async () =>
       (await one.clusterStatus()).nodes.some(({ actorId, role }) => actorId === 3 && role === proto.NodeRole.FOLLOWER),
@@ -130,7 +142,10 @@ test(
 async function waitsFor(node: ClusterNode, missing: readonly ClusterNode[]): Promise<void> {
   await until(`node ${node.actor} names whom it waits for`, async () => {
     const health = await node.readiness();
-    return health?.status === 503 && missing.every(({ port }) => health.reasons.some((reason) => reason.includes(String(port))));
+    return (
+      health?.status === 503 &&
+      missing.every(({ port }) => health.reasons.some((reason) => reason.includes(String(port))))
+    );
   });
 }
 
@@ -149,7 +164,10 @@ async function isOneCluster(cluster: Cluster, actors: readonly number[]): Promis
     assert.ok(status.nodes.every(({ reachable }) => reachable));
     assert.equal(status.nodes.find(({ role }) => role === proto.NodeRole.LEADER)?.actorId, leader.actor);
   }
-  assert.equal(new Set(await Promise.all(cluster.nodes.map(async (node) => (await node.clusterStatus()).clusterId))).size, 1);
+  assert.equal(
+    new Set(await Promise.all(cluster.nodes.map(async (node) => (await node.clusterStatus()).clusterId))).size,
+    1,
+  );
   const dump = await cluster.equalDumps();
   assert.ok(dump.length >= actors.length);
 }

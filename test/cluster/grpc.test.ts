@@ -1,4 +1,7 @@
-/** What a program in any language finds: reflection, the standard health service, plain protobuf. buf stands for all of them. */
+/**
+ * What a program in any language finds: reflection, the standard health service, plain protobuf. buf stands for all of
+ * them.
+ */
 import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import { test } from 'node:test';
@@ -17,7 +20,12 @@ test(
 
     await context.test('Append answers with a receipt', async () => {
       const events = [
-        { namespace: '/curl', data: base64('ahoy'), type: 'greeting', metadata: { __proto__x: '%00', constructor: '..' } },
+        {
+          namespace: '/curl',
+          data: base64('ahoy'),
+          type: 'greeting',
+          metadata: { __proto__x: '%00', constructor: '..' },
+        },
         { namespace: '/curl' },
       ];
       const { receipt } = v.parse(appended, await ok(curl(second, 'EventService/Append', { events })));
@@ -65,7 +73,11 @@ test(
         v.object({ nodes: v.array(v.looseObject({ role: v.string() })) }),
         await ok(curl(first, 'ClusterService/GetStatus', {})),
       );
-      assert.deepEqual(status.nodes.map(({ role }) => role).sort(), ['NODE_ROLE_FOLLOWER', 'NODE_ROLE_FOLLOWER', 'NODE_ROLE_LEADER']);
+      assert.deepEqual(status.nodes.map(({ role }) => role).sort(), [
+        'NODE_ROLE_FOLLOWER',
+        'NODE_ROLE_FOLLOWER',
+        'NODE_ROLE_LEADER',
+      ]);
     });
 
     await context.test('a refusal has its status and our code', async () => {
@@ -77,7 +89,12 @@ test(
 
     await context.test('reflection lists the services', async () => {
       const { stdout, stderr } = await buf(['--list-methods', `http://${first.address}`]);
-      for (const method of ['EventService/Append', 'EventService/Produce', 'EventService/Read', 'ClusterService/GetStatus']) {
+      for (const method of [
+        'EventService/Append',
+        'EventService/Produce',
+        'EventService/Read',
+        'ClusterService/GetStatus',
+      ]) {
         assert.ok(stdout.includes(`flotilla.v1.${method}`), `${stdout}\n${stderr}`);
       }
     });
@@ -101,7 +118,9 @@ const appended = v.object({
 });
 
 async function buf(args: readonly string[], input = ''): Promise<CommandResult> {
-  const command = new CommandProcess(BUF, ['curl', '--protocol', 'grpc', '--http2-prior-knowledge', ...args], { cwd: ROOT });
+  const command = new CommandProcess(BUF, ['curl', '--protocol', 'grpc', '--http2-prior-knowledge', ...args], {
+    cwd: ROOT,
+  });
   command.endInput(input);
   return await command.result();
 }

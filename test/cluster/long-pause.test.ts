@@ -6,7 +6,9 @@ import { append, newEvent } from '../support/cluster-node.js';
 import { RecordedProducers } from '../support/recorded-producers.js';
 import { until } from '../support/until.js';
 
-/** Long enough that the others give up every connection of a paused node, those that it dialled as well as their own. */
+/**
+ * Long enough that the others give up every connection of a paused node, those that it dialled as well as their own.
+ */
 const PAUSE_MS = 15_000;
 const WRITE_PERIOD_MS = 10;
 
@@ -37,7 +39,8 @@ test(
 
     await Promise.all(
       paused.map(async (node) => {
-        const serves = async (): Promise<boolean> => (await node.readiness())?.status === 200 && (await node.status()) !== undefined;
+        const serves = async (): Promise<boolean> =>
+          (await node.readiness())?.status === 200 && (await node.status()) !== undefined;
         await until(`node ${node.actor} serves again`, serves, { state: () => node.lastLogLines() });
       }),
     );

@@ -24,7 +24,9 @@ test(`${GROUPS} groups on three nodes elect, take writes at every node, rest, an
     await lost.kill('SIGKILL');
     const killedMs = performance.now();
     const after = await cluster.leaders();
-    context.diagnostic(`${ledBy(lost.actor)} groups had a leader again ${Math.round(performance.now() - killedMs)} ms after its death`);
+    context.diagnostic(
+      `${ledBy(lost.actor)} groups had a leader again ${Math.round(performance.now() - killedMs)} ms after its death`,
+    );
     const [survivor] = cluster.running;
     assert.ok(survivor !== undefined);
     for (const [group, leader] of after) {
@@ -60,7 +62,10 @@ test('a node that stands still for longer than an election time-out loses its qu
     assert.equal(await other.append(1, 'meanwhile'), 2);
     const written = (await other.status()).find(({ group }) => group === 1)?.commitIndex ?? Number.NaN;
     paused.signal('SIGCONT');
-    assert.ok((await paused.confirmedIndex(1)) >= written, 'a confirmed read sees what another leader has acknowledged meanwhile');
+    assert.ok(
+      (await paused.confirmedIndex(1)) >= written,
+      'a confirmed read sees what another leader has acknowledged meanwhile',
+    );
     await cluster.leaders();
     await cluster.allQuiet();
   } finally {

@@ -89,7 +89,16 @@ test(
     // Its actor id is free for an empty directory.
     const [port = 0] = await freePorts(1);
     const dataDir = `${cluster.dataDir}-new`;
-    const replacement = startFlotilla(['-d', dataDir, '-p', String(port), '--actor-id', '3', '--peer-addr', two.address]);
+    const replacement = startFlotilla([
+      '-d',
+      dataDir,
+      '-p',
+      String(port),
+      '--actor-id',
+      '3',
+      '--peer-addr',
+      two.address,
+    ]);
     await until('actor 3 votes again', async () => (await rowOf(cluster, one, 3))?.role === 'follower');
     replacement.kill('SIGTERM');
     assert.deepEqual(await replacement.ended, { code: 0, signal: null }, replacement.stderr);
@@ -100,7 +109,9 @@ test(
   'a member that was away while all others were replaced finds the cluster again',
   withCluster({ nodes: 5 }, async (cluster) => {
     const [one, two, three, four, five] = cluster.nodes;
-    assert.ok(one !== undefined && two !== undefined && three !== undefined && four !== undefined && five !== undefined);
+    assert.ok(
+      one !== undefined && two !== undefined && three !== undefined && four !== undefined && five !== undefined,
+    );
     const founders = [one, two, three];
     for (const node of founders) node.peers = founders.filter((peer) => peer !== node).map(({ address }) => address);
     for (const node of founders) node.start();
@@ -130,7 +141,15 @@ test(
     await cluster.node(2).kill('SIGTERM');
     const [port = 0] = await freePorts(1);
     const peers = cluster.nodes.flatMap(({ address }) => ['--peer-addr', address]);
-    const { code, stderr } = await flotilla(['-d', `${cluster.dataDir}-2`, '-p', String(port), '--actor-id', '2', ...peers]);
+    const { code, stderr } = await flotilla([
+      '-d',
+      `${cluster.dataDir}-2`,
+      '-p',
+      String(port),
+      '--actor-id',
+      '2',
+      ...peers,
+    ]);
     assert.equal(code, 1);
     assert.match(stderr, /^error: [^\n]*actor id 2 is taken[^\n]*flotilla cluster remove 2[^\n]*\n$/);
     const produced = await cluster.command(cluster.node(1), ['produce', '-n', '/after', '-d', 'x']);
@@ -172,7 +191,11 @@ async function remove(cluster: Cluster, asked: ClusterNode, actor: number) {
   return await cluster.command(asked, ['cluster', 'remove', String(actor)]);
 }
 
-async function rowOf(cluster: Cluster, asked: ClusterNode, actor: number): Promise<{ actorId: number; role: string } | undefined> {
+async function rowOf(
+  cluster: Cluster,
+  asked: ClusterNode,
+  actor: number,
+): Promise<{ actorId: number; role: string } | undefined> {
   const { stdout, stderr } = await cluster.command(asked, ['cluster', 'status', '--json']);
   assert.notEqual(stdout, '', stderr);
   const rows: { actorId: number; role: string }[] = JSON.parse(stdout);

@@ -30,7 +30,8 @@ describe('two of three are killed', { concurrency: true }, () => {
           for (const { data, outcome } of writes.late) {
             assert.ok(outcome instanceof FlotillaError, `${data} was acknowledged without a majority`);
             assert.equal(ERRORS[outcome.code].grpc, 'UNAVAILABLE', outcome.message);
-            // Told by the node itself, in its trailers; the transport's own UNAVAILABLE would say that nothing can be reached.
+            // Told by the node itself, in its trailers; the transport's own UNAVAILABLE would say that nothing can be
+            // reached.
             assert.equal(outcome.code, 'NO_LEADER', outcome.message);
           }
           await readsGoOn(cluster, alone, client);
@@ -59,7 +60,10 @@ interface Write {
   readonly outcome: 'acknowledged' | FlotillaError;
 }
 
-/** Writes at a steady pace from now on, whatever becomes of those before, until enough were sent after the time of grace. */
+/**
+ * Writes at a steady pace from now on, whatever becomes of those before, until enough were sent after the time of
+ * grace.
+ */
 async function writeThrough(client: EventClient): Promise<{ readonly early: Write[]; readonly late: Write[] }> {
   const lostMs = performance.now();
   const early: Promise<Write>[] = [];
@@ -96,7 +100,10 @@ async function readsGoOn(cluster: Cluster, alone: ClusterNode, client: EventClie
   assert.deepEqual([...consumed.stdout.matchAll(/^b\d+$/gm)].map(String), before);
   assert.match(consumed.stderr, /^warning: the end of the stream could not be confirmed with a majority[^\n]*\n$/);
   // Where its time ran out while an attempt was under way, it can't say more than that.
-  assert.match(produced.stderr, produced.code === 4 ? /^error: [^\n]*\(OUTCOME_UNKNOWN\)\n$/ : /^error: [^\n]*\(NO_LEADER\)\n$/);
+  assert.match(
+    produced.stderr,
+    produced.code === 4 ? /^error: [^\n]*\(OUTCOME_UNKNOWN\)\n$/ : /^error: [^\n]*\(NO_LEADER\)\n$/,
+  );
   assert.ok(produced.code === 1 || produced.code === 4, produced.stderr);
 }
 

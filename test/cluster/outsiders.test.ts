@@ -1,6 +1,7 @@
 /**
- * An outsider knows what every node tells whoever asks: the cluster's id, and each member's actor, instance and address. It
- * sends every message between nodes with every field forged. OUTSIDER_ROUNDS=10000 for more than the tests have time for.
+ * An outsider knows what every node tells whoever asks: the cluster's id, and each member's actor, instance and
+ * address. It sends every message between nodes with every field forged. OUTSIDER_ROUNDS=10000 for more than the tests
+ * have time for.
  */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
@@ -32,14 +33,23 @@ function anyMessage(pick: Pick): NonNullable<proto.DeliverRequest['message']> {
     () => ({ $case: 'voteResponse', value: { term: number(), granted: flag(), preVote: flag() } }),
     () => ({
       $case: 'append',
-      value: { term: number(), previousIndex: number(), previousTerm: number(), commitIndex: number(), records: pick([[], [bytes()]]) },
+      value: {
+        term: number(),
+        previousIndex: number(),
+        previousTerm: number(),
+        commitIndex: number(),
+        records: pick([[], [bytes()]]),
+      },
     }),
     () => ({
       $case: 'appendResult',
       value: { term: number(), accepted: flag(), index: number(), hintIndex: number(), hintTerm: number() },
     }),
     () => ({ $case: 'heartbeat', value: { term: number(), commitIndex: number(), round: number(), quiesce: flag() } }),
-    () => ({ $case: 'heartbeatResult', value: { term: number(), round: number(), quiet: flag(), room: pick([0, 1, 2]) } }),
+    () => ({
+      $case: 'heartbeatResult',
+      value: { term: number(), round: number(), quiet: flag(), room: pick([0, 1, 2]) },
+    }),
     () => ({ $case: 'timeoutNow', value: { term: number() } }),
     () => ({ $case: 'readIndexRequest', value: { term: number(), requestId: number() } }),
     () => ({ $case: 'readIndexResponse', value: { term: number(), requestId: number(), index: number() } }),
@@ -109,7 +119,10 @@ async function attack(outsider: Outsider, peer: Peer, wanted: Member): Promise<v
   const { pick, key, clusterId } = outsider;
   const method = pick(['Deliver', 'Deliver', 'Deliver', 'Forward', 'FetchRecords', 'Join', 'Introduce'] as const);
   if (method === 'Introduce') {
-    const self = pick([undefined, { actorId: pick([1, 2, 3, 0, 70_000]), instanceId: key.instance, address: pick(['127.0.0.1:9', 'x']) }]);
+    const self = pick([
+      undefined,
+      { actorId: pick([1, 2, 3, 0, 70_000]), instanceId: key.instance, address: pick(['127.0.0.1:9', 'x']) },
+    ]);
     await peer.unary('introduce', { self, clusterId: pick(['', clusterId]) }, { timeoutMs: CALL_MS });
     return;
   }
@@ -132,7 +145,13 @@ async function attack(outsider: Outsider, peer: Peer, wanted: Member): Promise<v
       prove(handshake, header);
       const proof = forgedProof(outsider, handshake);
       const packed = { body: Buffer.alloc(pick([0, 100])), count: pick(NUMBERS.slice(0, 9)), checksum: 0 };
-      void call.send({ requestId: pick(NUMBERS), group: 1, packed: pick([undefined, packed]), producer: undefined, proof });
+      void call.send({
+        requestId: pick(NUMBERS),
+        group: 1,
+        packed: pick([undefined, packed]),
+        producer: undefined,
+        proof,
+      });
       call.end();
     });
     await call.receive(() => undefined);
@@ -140,7 +159,12 @@ async function attack(outsider: Outsider, peer: Peer, wanted: Member): Promise<v
     const call = peer.duplex('fetchRecords', options);
     call.onHeaders((header) => {
       prove(handshake, header);
-      void call.send({ group: 1, fromIndex: pick(NUMBERS), toIndex: pick(NUMBERS), proof: forgedProof(outsider, handshake) });
+      void call.send({
+        group: 1,
+        fromIndex: pick(NUMBERS),
+        toIndex: pick(NUMBERS),
+        proof: forgedProof(outsider, handshake),
+      });
       call.end();
     });
     await call.receive(({ records }) => assert.deepEqual(records, [], 'records are for members'));
@@ -150,7 +174,12 @@ async function attack(outsider: Outsider, peer: Peer, wanted: Member): Promise<v
       prove(handshake, header);
       const proof = forgedProof(outsider, handshake);
       const predecessorInstance = pick(['', ...outsider.members.map(({ instance }) => instance)]);
-      void call.send({ proof, predecessorInstance, predecessorKey: key.publicKey, predecessorSignature: key.sign('x') });
+      void call.send({
+        proof,
+        predecessorInstance,
+        predecessorKey: key.publicKey,
+        predecessorSignature: key.sign('x'),
+      });
       call.end();
     });
     await call.receive(() => assert.fail('nobody is taken in'));
@@ -173,7 +202,9 @@ test(
     const producers = new RecordedProducers((event) => client.produce(event), { workers: 4 });
     await producers.progress(50);
     const before = await Promise.all(cluster.nodes.map((node) => node.clusterStatus()));
-    const peers: readonly Peer[] = cluster.nodes.map(({ address }) => new RpcClient(proto.PeerServiceDefinition, address));
+    const peers: readonly Peer[] = cluster.nodes.map(
+      ({ address }) => new RpcClient(proto.PeerServiceDefinition, address),
+    );
     context.after(() => {
       for (const peer of peers) peer.close();
     });

@@ -12,7 +12,9 @@ import { until } from '../support/until.js';
  * any time; PARTITION_SECONDS=60 is what has been asked for a release.
  */
 const CUT_MS = Number(process.env['PARTITION_SECONDS'] ?? 4) * 1000;
-/** The cluster is not loaded to its limit: a node that does not get the processor would look like one that is cut off. */
+/**
+ * The cluster is not loaded to its limit: a node that does not get the processor would look like one that is cut off.
+ */
 const WRITE_PERIOD_MS = 5;
 const WORKERS = 4;
 
@@ -36,9 +38,15 @@ describe('a follower is cut off in one direction: terms do not grow, the leader 
         const { sightings, afterwards } = await writeThroughCut(cluster, context, cut, direction);
         const terms = new Set(sightings.map(({ term }) => term));
         assert.deepEqual([...terms], [Number(before?.term)], 'no term was begun');
-        const leaders = new Set(sightings.filter(({ role }) => role === proto.NodeRole.LEADER).map(({ actor }) => actor));
+        const leaders = new Set(
+          sightings.filter(({ role }) => role === proto.NodeRole.LEADER).map(({ actor }) => actor),
+        );
         assert.deepEqual([...leaders], [leader.actor]);
-        assert.deepEqual(afterwards, { leader: leader.actor, term: Number(before?.term) }, 'its return disturbs nobody');
+        assert.deepEqual(
+          afterwards,
+          { leader: leader.actor, term: Number(before?.term) },
+          'its return disturbs nobody',
+        );
       }),
     );
 });
@@ -65,9 +73,14 @@ describe('the leader is cut off in one direction: it is replaced once, and then 
             term <= first.term,
             `node ${actor} was in term ${term} at ${atMs} ms; the leader of term ${first.term} was elected before`,
           );
-          if (term === first.term) assert.equal(role === proto.NodeRole.LEADER, actor === first.actor, `node ${actor} at ${atMs} ms`);
+          if (term === first.term)
+            assert.equal(role === proto.NodeRole.LEADER, actor === first.actor, `node ${actor} at ${atMs} ms`);
         }
-        assert.notEqual(sightings.filter(({ actor }) => actor === former.actor).at(-1)?.role, proto.NodeRole.LEADER, 'it has stepped down');
+        assert.notEqual(
+          sightings.filter(({ actor }) => actor === former.actor).at(-1)?.role,
+          proto.NodeRole.LEADER,
+          'it has stepped down',
+        );
         assert.deepEqual(afterwards, { leader: first.actor, term: first.term }, 'its return disturbs nobody');
       }),
     );
@@ -119,7 +132,12 @@ async function writeThroughCut(
   cluster.network.heal();
   await until('the node that was cut off has caught up', async () => {
     const [own, leaders] = [await cut.status(), await (await cluster.leader()).status()];
-    return own !== undefined && leaders !== undefined && own.term === leaders.term && own.commitIndex > (behind?.commitIndex ?? 0);
+    return (
+      own !== undefined &&
+      leaders !== undefined &&
+      own.term === leaders.term &&
+      own.commitIndex > (behind?.commitIndex ?? 0)
+    );
   });
   await producers.progress(20);
   await producers.stop();
@@ -138,5 +156,7 @@ async function writeThroughCut(
 async function look(cluster: Cluster, sinceMs: number): Promise<Sighting[]> {
   const rows = await Promise.all(cluster.nodes.map((node) => node.status()));
   const atMs = Math.round(performance.now() - sinceMs);
-  return rows.flatMap((row) => (row === undefined ? [] : [{ atMs, actor: row.actorId, role: row.role, term: Number(row.term) }]));
+  return rows.flatMap((row) =>
+    row === undefined ? [] : [{ atMs, actor: row.actorId, role: row.role, term: Number(row.term) }],
+  );
 }

@@ -8,7 +8,10 @@ import { ConsistentReader, Newest } from '../support/consistent-reader.js';
 import { RecordedProducers } from '../support/recorded-producers.js';
 import { until } from '../support/until.js';
 
-/** Longer than a follower waits for its leader, so that there are two who were elected. PAUSE_SECONDS=5 is what has been asked for a release. */
+/**
+ * Longer than a follower waits for its leader, so that there are two who were elected. PAUSE_SECONDS=5 is what has been
+ * asked for a release.
+ */
 const PAUSE_MS = Number(process.env['PAUSE_SECONDS'] ?? 2.5) * 1000;
 const WRITE_PERIOD_MS = 10;
 const READS_AFTERWARDS = 30;
@@ -40,9 +43,12 @@ test(
     const successor = await leaderAmong(others);
     const hammering = readers.find(({ node }) => node === paused);
     assert.ok(hammering !== undefined);
-    await until('reads wait at the paused node that must see what its successor acknowledged, and the pause has lasted', () => {
-      return hammering.waitFor(before + 1) >= READS_AFTERWARDS / 2 && performance.now() - pausedMs >= PAUSE_MS;
-    });
+    await until(
+      'reads wait at the paused node that must see what its successor acknowledged, and the pause has lasted',
+      () => {
+        return hammering.waitFor(before + 1) >= READS_AFTERWARDS / 2 && performance.now() - pausedMs >= PAUSE_MS;
+      },
+    );
     const answeredBefore = hammering.answered;
     paused.resume();
     await hammering.answers(READS_AFTERWARDS);
@@ -54,7 +60,9 @@ test(
           `${reader === hammering ? `, ${reader.answered - answeredBefore} of them after the pause` : ''}; ${refused} not`,
       );
     }
-    context.diagnostic(`${before} events acknowledged before the pause, ${newest.counter} at the end; node ${successor.actor} took over`);
+    context.diagnostic(
+      `${before} events acknowledged before the pause, ${newest.counter} at the end; node ${successor.actor} took over`,
+    );
     for (const reader of readers) assert.deepEqual(reader.stale, []);
     await Promise.all(producers.map((writing) => writing.stop()));
     const dump = await cluster.equalDumps();

@@ -22,7 +22,11 @@ test(
       await Promise.all(cluster.nodes.map((node) => node.kill('SIGKILL')));
       await cluster.start();
       const dump = await cluster.node((round % 3) + 1).dump(proto.Consistency.CONFIRMED);
-      assert.deepEqual(dump.slice(0, before.length), before, `round ${round + 1}: what was there before is there as it was`);
+      assert.deepEqual(
+        dump.slice(0, before.length),
+        before,
+        `round ${round + 1}: what was there before is there as it was`,
+      );
       for (const [data, { id, counter }] of acknowledged) {
         assert.deepEqual([dump[counter - 1]?.id, dump[counter - 1]?.data], [id, data], `round ${round + 1}`);
       }

@@ -49,7 +49,10 @@ test(
     await after.append([{ namespace: '/n', data: 'd' }]);
     const events = (await cluster.equalDumps()).map(({ data }) => data);
     assert.deepEqual(events, ['a', 'b', 'd']);
-    await assert.rejects(one.openProducer('no/name'), { code: 'INVALID_ARGUMENT', message: /name: "no\/name" is not a producer name/ });
+    await assert.rejects(one.openProducer('no/name'), {
+      code: 'INVALID_ARGUMENT',
+      message: /name: "no\/name" is not a producer name/,
+    });
   }),
 );
 
@@ -58,7 +61,9 @@ test(
   withReadyCluster({}, async (cluster) => {
     const [client, opened] = [cluster.node(1).connect(), await openAtLeader(cluster)];
     const append = async (producer: Partial<Stamp>, data = 'x'): Promise<string> => {
-      const events = [{ namespace: '/n', data: Buffer.from(data), parentId: '', type: '', contentType: '', metadata: new Map() }];
+      const events = [
+        { namespace: '/n', data: Buffer.from(data), parentId: '', type: '', contentType: '', metadata: new Map() },
+      ];
       const stamp = { ...opened, sequence: 1, ...producer };
       const { receipt } = await client.unary('append', { stream: '', events, packed: undefined, producer: stamp });
       return receipt?.firstId ?? '';
@@ -88,7 +93,9 @@ test(
     const doc = await readFile(new URL('../../docs/producing.md', import.meta.url), 'utf8');
     const program = /```js\n(.*?)```/s.exec(doc)?.[1] ?? '';
     const library = new URL('../../dist/src/client/index.js', import.meta.url).href;
-    const text = program.replace("'flotilla/client'", `'${library}'`).replace('localhost:3000', cluster.node(3).address);
+    const text = program
+      .replace("'flotilla/client'", `'${library}'`)
+      .replace('localhost:3000', cluster.node(3).address);
     for (let run = 1; run <= 2; run++) {
       const { stdout } = await promisify(execFile)(process.execPath, ['--input-type=module', '--eval', text]);
       assert.equal(stdout, '3 batches are there\n', `run ${run}`);

@@ -19,7 +19,9 @@ test(
       let startAfter = '';
       for (let round = 0; round < ROUNDS; round++) {
         for (const [at, producer] of clients.entries()) {
-          const { firstId } = await append(producer, [newEvent({ namespace: '/mine', data: Buffer.from(`${round} ${at}`) })]);
+          const { firstId } = await append(producer, [
+            newEvent({ namespace: '/mine', data: Buffer.from(`${round} ${at}`) }),
+          ]);
           const everywhere = clients.map((reader) => readThrough(reader, { glob: '/mine', startAfter }));
           const here = readThrough(producer, { glob: '/mine', startAfter, consistency: proto.Consistency.LOCAL });
           for (const [node, events] of (await Promise.all([...everywhere, here])).entries()) {

@@ -17,7 +17,9 @@ test(
   'two of three are lost for good: the third goes on with all that it holds, as another cluster, and grows again',
   withCluster({ nodes: 5 }, async (cluster) => {
     const [one, two, three, four, five] = cluster.nodes;
-    assert.ok(one !== undefined && two !== undefined && three !== undefined && four !== undefined && five !== undefined);
+    assert.ok(
+      one !== undefined && two !== undefined && three !== undefined && four !== undefined && five !== undefined,
+    );
     const founders = [one, two, three];
     for (const node of founders) node.peers = founders.filter((peer) => peer !== node).map(({ address }) => address);
     for (const node of founders) node.start();
@@ -29,7 +31,8 @@ test(
     const before = await cluster.equalDumps();
     const oldClusterId = (await three.clusterStatus()).clusterId;
     const oldIncarnation = await incarnationOf(three);
-    const recover = async (...args: string[]) => await flotilla(['cluster', 'recover', '-d', cluster.dataDir, '-A', '3', ...args]);
+    const recover = async (...args: string[]) =>
+      await flotilla(['cluster', 'recover', '-d', cluster.dataDir, '-A', '3', ...args]);
 
     const running = await recover('--yes-lose-events');
     assert.equal(running.code, 1);
@@ -53,7 +56,15 @@ test(
 
     const warned = await recover();
     assert.deepEqual([warned.code, warned.stderr], [0, '']);
-    for (const words of [oldClusterId, one.address, two.address, 'LOST', 'NEVER', 'Nothing was changed', '--yes-lose-events'])
+    for (const words of [
+      oldClusterId,
+      one.address,
+      two.address,
+      'LOST',
+      'NEVER',
+      'Nothing was changed',
+      '--yes-lose-events',
+    ])
       assert.ok(warned.stdout.includes(words), `${words} in\n${warned.stdout}`);
     assert.match(
       warned.stdout,
@@ -62,12 +73,18 @@ test(
     const asJson: { recovered: boolean; clusterId: string; streams: { lastCounter: number }[] } = JSON.parse(
       (await recover('--json')).stdout,
     );
-    assert.deepEqual([asJson.recovered, asJson.clusterId, asJson.streams[0]?.lastCounter], [false, oldClusterId, before.length]);
+    assert.deepEqual(
+      [asJson.recovered, asJson.clusterId, asJson.streams[0]?.lastCounter],
+      [false, oldClusterId, before.length],
+    );
 
     const recovered = await recover('--yes-lose-events');
     assert.equal(recovered.code, 0, recovered.stderr);
     assert.match(recovered.stdout, /^Actor 3 in [^\n]* is the only member of the new cluster [0-9a-f]{32}\./);
-    assert.match((await recover('--yes-lose-events')).stderr, /nothing to recover from. Nothing was changed \(INVALID_ARGUMENT\)\n$/);
+    assert.match(
+      (await recover('--yes-lose-events')).stderr,
+      /nothing to recover from. Nothing was changed \(INVALID_ARGUMENT\)\n$/,
+    );
 
     three.start();
     await cluster.ready();
@@ -103,9 +120,13 @@ test(
     renameSync(folderOf(cluster, 1), `${cluster.dataDir}-new-1`);
     cpSync(join(kept, 'node-1'), folderOf(cluster, 1), { recursive: true });
     one.start();
-    await until('the former member is refused', () => /belongs to cluster [0-9a-f]{32}, this node to/.test(one.lastLogLines()), {
-      state: () => cluster.logs(),
-    });
+    await until(
+      'the former member is refused',
+      () => /belongs to cluster [0-9a-f]{32}, this node to/.test(one.lastLogLines()),
+      {
+        state: () => cluster.logs(),
+      },
+    );
     assert.equal((await one.readiness())?.status, 503);
     assert.equal((await cluster.command(four, ['produce', '-n', '/after', '-d', 'y'])).code, 0);
     await one.kill('SIGKILL');
@@ -120,7 +141,10 @@ test('recover needs to be told which node is meant, and finds only what is there
   assert.match(missing.stderr, /^error: option '-A, --actor-id <id>' is missing[^\n]*\n$/);
   const nobody = await flotilla(['cluster', 'recover', '-d', '/nowhere', '-A', '3']);
   assert.equal(nobody.code, 1);
-  assert.match(nobody.stderr, /^error: \/nowhere\/node-3 is no node that was part of a cluster[^\n]*\(INVALID_ARGUMENT\)\n$/);
+  assert.match(
+    nobody.stderr,
+    /^error: \/nowhere\/node-3 is no node that was part of a cluster[^\n]*\(INVALID_ARGUMENT\)\n$/,
+  );
 });
 
 async function incarnationOf(node: ClusterNode): Promise<string> {
@@ -139,6 +163,8 @@ const READ_NOTHING = readRequest({ limit: 1, consistency: proto.Consistency.LOCA
 
 async function votes(asked: ClusterNode, actor: number): Promise<void> {
   await until(`node ${actor} votes`, async () =>
-    (await asked.clusterStatus()).nodes.some(({ actorId, role }) => actorId === actor && role === proto.NodeRole.FOLLOWER),
+    (await asked.clusterStatus()).nodes.some(
+      ({ actorId, role }) => actorId === actor && role === proto.NodeRole.FOLLOWER,
+    ),
   );
 }

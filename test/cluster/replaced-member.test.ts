@@ -22,7 +22,9 @@ async function replaceFour(cluster: Cluster): Promise<void> {
   four.start();
   await cluster.ready([four]);
   await until('actor 4 votes again', async () =>
-    (await cluster.node(1).clusterStatus()).nodes.some(({ actorId, role }) => actorId === 4 && role !== proto.NodeRole.LEARNER),
+    (await cluster.node(1).clusterStatus()).nodes.some(
+      ({ actorId, role }) => actorId === 4 && role !== proto.NodeRole.LEARNER,
+    ),
   );
 }
 
@@ -38,7 +40,9 @@ test(
   'a member that was away takes part again, whoever leads, and elects the replaced one where only that has what was committed',
   withReadyCluster({ nodes: 5 }, async (cluster) => {
     const [one, two, three, four, five] = [1, 2, 3, 4, 5].map((actor) => cluster.node(actor));
-    assert.ok(one !== undefined && two !== undefined && three !== undefined && four !== undefined && five !== undefined);
+    assert.ok(
+      one !== undefined && two !== undefined && three !== undefined && four !== undefined && five !== undefined,
+    );
     const client = cluster.client();
     const produced: string[] = [];
     const produce = async (data: string): Promise<void> => {

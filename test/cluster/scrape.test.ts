@@ -60,7 +60,8 @@ test(
     );
     assert.ok(ofLeader.value('flotilla_append_duration_seconds_count') >= 3);
     for (const { node } of scrapes) {
-      if (node !== leader) assert.equal(ofLeader.value(`flotilla_raft_replication_lag_entries{peer="${node.actor}"}`), 0);
+      if (node !== leader)
+        assert.equal(ofLeader.value(`flotilla_raft_replication_lag_entries{peer="${node.actor}"}`), 0);
     }
     assert.ok(scrapes.reduce((sum, { scrape }) => sum + scrape.value('flotilla_raft_elections_won_total'), 0) >= 1);
   }),
@@ -73,7 +74,10 @@ test(
     first.start();
     await until('node 1 says whom it waits for', async () => {
       const health = await first.readiness();
-      return health?.status === 503 && [second, third].every(({ port }) => health.reasons.some((reason) => reason.includes(String(port))));
+      return (
+        health?.status === 503 &&
+        [second, third].every(({ port }) => health.reasons.some((reason) => reason.includes(String(port))))
+      );
     });
     await isLive(first);
     assert.equal((await first.http('/metrics'))?.status, 200, 'a forming node can be scraped');
@@ -124,7 +128,9 @@ test(
 async function traffic(node: ClusterNode): Promise<void> {
   const client = node.connect();
   try {
-    const events = Array.from({ length: EVENTS }, (_, event) => newEvent({ namespace: '/traffic', data: Buffer.from(`event ${event}`) }));
+    const events = Array.from({ length: EVENTS }, (_, event) =>
+      newEvent({ namespace: '/traffic', data: Buffer.from(`event ${event}`) }),
+    );
     await append(client, events);
     await readThrough(client);
   } finally {

@@ -65,11 +65,12 @@ for (const signal of ['SIGTERM', 'SIGINT'] as const) {
 for (const signal of ['SIGTERM', 'SIGKILL'] as const) {
   test(`${signal} to npm start leaves no orphan`, async (context) => {
     const port = await freeNeighbours(3);
-    await leavesNoOrphan(context, signal, (dataDir) => ['npm', 'start', '--', '--data-dir', dataDir, '--port-base', String(port)], [
-      port,
-      port + 1,
-      port + 2,
-    ]);
+    await leavesNoOrphan(
+      context,
+      signal,
+      (dataDir) => ['npm', 'start', '--', '--data-dir', dataDir, '--port-base', String(port)],
+      [port, port + 1, port + 2],
+    );
   });
   test(`${signal} to npx flotilla leaves no orphan`, async (context) => {
     const port = await freeNeighbours(1);
@@ -81,12 +82,16 @@ test('SIGTERM to npx flotilla consume --tail leaves no orphan', async (context) 
   const mark = `/orphan-${process.pid}`;
   await withReadyCluster({ nodes: 1 }, async (cluster) => {
     const { port } = cluster.node(1);
-    const launcher = new CommandProcess('npx', ['flotilla', 'consume', '-p', String(port), '-n', mark, '--tail'], { cwd: ROOT });
+    const launcher = new CommandProcess('npx', ['flotilla', 'consume', '-p', String(port), '-n', mark, '--tail'], {
+      cwd: ROOT,
+    });
     context.after(killCommands);
     assert.equal((await cluster.command(cluster.node(1), ['produce', '-n', mark, '-d', 'ahoy'])).code, 0);
     await until('it follows', () => launcher.stdout.includes('ahoy'), { state: () => launcher.stderr });
     launcher.kill('SIGTERM');
-    await until('all processes are gone', () => processesOn(mark).length === 0, { state: () => processesOn(mark).join('\n') });
+    await until('all processes are gone', () => processesOn(mark).length === 0, {
+      state: () => processesOn(mark).join('\n'),
+    });
   })(context);
 });
 
@@ -113,7 +118,9 @@ async function leavesNoOrphan(
 
 async function isReady(port: number): Promise<boolean> {
   try {
-    return (await fetch(`http://127.0.0.1:${port + 1000}/readyz`, { signal: AbortSignal.timeout(2000) })).status === 200;
+    return (
+      (await fetch(`http://127.0.0.1:${port + 1000}/readyz`, { signal: AbortSignal.timeout(2000) })).status === 200
+    );
   } catch {
     return false;
   }

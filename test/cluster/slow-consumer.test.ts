@@ -35,7 +35,10 @@ test(
         // Some read what there is, some tail; some as stored, some as plain events.
         stalled.push(readNothing(node, { tail: reader % 2 === 0, packed: reader % 4 < 2 }));
       }
-      await until('the node serves all of them', async () => (await metric(node, 'flotilla_read_streams')) === STALLED_READERS);
+      await until(
+        'the node serves all of them',
+        async () => (await metric(node, 'flotilla_read_streams')) === STALLED_READERS,
+      );
       await othersAreServed(cluster, client, data);
       const sent = (await metric(node, 'flotilla_events_out_total')) - sentBefore;
       const growth = (await residentBytes(node)) - before;

@@ -1,4 +1,6 @@
-/** The example that `npm start` runs, as its readme and its own last words say. Needs dist: `npm test` builds it first. */
+/**
+ * The example that `npm start` runs, as its readme and its own last words say. Needs dist: `npm test` builds it first.
+ */
 import assert from 'node:assert/strict';
 import { type ChildProcess, execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
@@ -38,7 +40,8 @@ test('the example starts, takes events in, gives them out through every node, st
   const produced = await flotilla('produce', '-p', String(portBase), '-n', '/hello', '-d', 'ahoy');
   assert.equal(produced, '0000000000000000000100001\nSuccessfully produced 1 events to /hello\n');
   const shown = '\nEventId: 0000000000000000000100001\nNamespace: /hello\nahoy\n';
-  for (const port of [portBase, portBase + 1, portBase + 2]) assert.equal(await flotilla('consume', '-p', String(port)), shown);
+  for (const port of [portBase, portBase + 1, portBase + 2])
+    assert.equal(await flotilla('consume', '-p', String(port)), shown);
   assert.match(first.output, /^ {2}npx flotilla cluster status .*# who leads/m);
   assert.match(await (await fetch(`http://127.0.0.1:${portBase + 1000}/metrics`)).text(), /^flotilla_/m);
 
@@ -174,7 +177,9 @@ async function freePortBase(): Promise<number> {
 
 async function isFree(port: number): Promise<boolean> {
   const server = createServer();
-  const listening = new Promise<boolean>((done) => server.once('listening', () => done(true)).once('error', () => done(false)));
+  const listening = new Promise<boolean>((done) =>
+    server.once('listening', () => done(true)).once('error', () => done(false)),
+  );
   server.listen(port, '127.0.0.1');
   const free = await listening;
   if (free) await new Promise((done) => server.close(done));

@@ -23,7 +23,8 @@ test(
     const producers = new RecordedProducers((event) => client.produce(event), { workers: 4 });
     await producers.progress(20);
     for (const node of cluster.nodes) {
-      for (const other of cluster.nodes) assert.equal(await activeVersion(other), 1, `before node ${node.actor} is upgraded`);
+      for (const other of cluster.nodes)
+        assert.equal(await activeVersion(other), 1, `before node ${node.actor} is upgraded`);
       await restartedAs(node, speaking(LATEST));
       await cluster.ready();
       await producers.progress(20);
@@ -36,7 +37,10 @@ test(
       await cluster.ready();
     }
     for (const node of cluster.nodes)
-      await until(`version ${LATEST} is active for node ${node.actor}`, async () => (await activeVersion(node)) === LATEST);
+      await until(
+        `version ${LATEST} is active for node ${node.actor}`,
+        async () => (await activeVersion(node)) === LATEST,
+      );
     await producers.progress(20);
     await producers.stop();
     producers.verify(await cluster.equalDumps());
@@ -46,7 +50,9 @@ test(
     assert.equal((await one.end()).code, 1, 'an older program does not go on');
     assert.match(
       one.lastLogLines(),
-      new RegExp(`version ${LATEST} is active in this cluster, and this program speaks up to 1: start this node with a newer version`),
+      new RegExp(
+        `version ${LATEST} is active in this cluster, and this program speaks up to 1: start this node with a newer version`,
+      ),
     );
     const produced = await cluster.command(two, ['produce', '-n', '/after', '-d', 'x']);
     assert.equal(produced.code, 0, produced.stderr);
@@ -65,7 +71,8 @@ test(
     one.start();
     two.start();
     await cluster.ready();
-    for (const node of [one, two]) await until(`version ${LATEST} is active`, async () => (await activeVersion(node)) === LATEST);
+    for (const node of [one, two])
+      await until(`version ${LATEST} is active`, async () => (await activeVersion(node)) === LATEST);
     three.program = speaking(1);
     three.start();
     assert.equal((await three.end()).code, 1);

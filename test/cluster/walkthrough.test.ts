@@ -7,7 +7,8 @@ import { type CommandResult, flotilla, startFlotilla } from '../support/command-
 import { until } from '../support/until.js';
 
 /** Some say localhost, some 127.0.0.1. */
-const spell = (port: number, from: number, to: number): string => `${(from + to) % 2 === 0 ? 'localhost' : '127.0.0.1'}:${port}`;
+const spell = (port: number, from: number, to: number): string =>
+  `${(from + to) % 2 === 0 ? 'localhost' : '127.0.0.1'}:${port}`;
 
 const EGGS = '\nEventId: 0000000000000000000100001\nNamespace: /food/breakfast/eggs\nI made some eggs\n';
 const BACON = '\nEventId: 0000000000000000000200001\nNamespace: /food/breakfast/bacon\ndata about bacon\n';
@@ -101,7 +102,10 @@ async function restOfTheOptions(cluster: Cluster): Promise<void> {
   const at = (actor: number, ...args: string[]): Promise<CommandResult> => cluster.command(cluster.node(actor), args);
   prints(await at(2, 'consume', '--start-after', '2.1', '--limit', '1'), SALAD);
   prints(await at(3, 'consume', '-s', '0000000000000000000200001', '-l', '2', '-n', '/**/*'), SALAD + BEER);
-  prints(await at(1, 'consume', '--backwards', '--end-before', '4.1', '-n', '/food/**', '--since', '1d'), SALAD + BACON + EGGS);
+  prints(
+    await at(1, 'consume', '--backwards', '--end-before', '4.1', '-n', '/food/**', '--since', '1d'),
+    SALAD + BACON + EGGS,
+  );
   prints(await at(2, 'consume', '--last', '1', '--end-at', '4.1'), BEER);
   prints(await at(3, 'consume', '--until', '1d'), '');
   prints(await at(3, 'get', '3.1', '1.1'), SALAD + EGGS);

@@ -22,7 +22,11 @@ const lastLine = v.object({
 });
 
 /** A node whose main thread stands still in that way at SIGUSR2; ready. */
-async function withNode(way: string, args: readonly string[], body: (node: ClusterNode) => Promise<void>): Promise<void> {
+async function withNode(
+  way: string,
+  args: readonly string[],
+  body: (node: ClusterNode) => Promise<void>,
+): Promise<void> {
   const cluster = await Cluster.plan({ nodes: 1, args });
   try {
     const node = cluster.node(1);
@@ -40,7 +44,10 @@ async function withNode(way: string, args: readonly string[], body: (node: Clust
 function lastWords(node: ClusterNode): { readonly line: v.InferOutput<typeof lastLine>; readonly error: string } {
   const lines = readFileSync(node.logPath, 'utf8').trimEnd().split('\n');
   const line = lines.findLast((text) => text.startsWith('{')) ?? '';
-  return { line: v.parse(lastLine, JSON.parse(line)), error: lines.findLast((text) => text.startsWith('error: ')) ?? '' };
+  return {
+    line: v.parse(lastLine, JSON.parse(line)),
+    error: lines.findLast((text) => text.startsWith('error: ')) ?? '',
+  };
 }
 
 const args = ['--watchdog-timeout', `${TIMEOUT_MS}ms`];
@@ -66,7 +73,9 @@ for (const [way, place] of [
 test('a node that was paused for longer than its watchdog waits goes on', async () => {
   await withNode('briefly', args, async (node) => {
     process.kill(node.pid, 'SIGUSR2');
-    await until('its main thread has work for a second', () => readFileSync(node.logPath, 'utf8').includes('stands still'));
+    await until('its main thread has work for a second', () =>
+      readFileSync(node.logPath, 'utf8').includes('stands still'),
+    );
     node.pause();
     // The pause itself is what is asked about: nothing can be awaited of who does not run.
     await sleep(2.5 * TIMEOUT_MS);

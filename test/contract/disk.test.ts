@@ -1,4 +1,7 @@
-/** What src/storage/disk.ts promises of `Disk`, of the machine's and of the simulated one. What a crash leaves is in test/sim/disk.test.ts. */
+/**
+ * What src/storage/disk.ts promises of `Disk`, of the machine's and of the simulated one. What a crash leaves is in
+ * test/sim/disk.test.ts.
+ */
 import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import { describe, test } from 'node:test';
@@ -6,7 +9,8 @@ import type { DatabaseEntry, DiskDatabase } from '../../src/storage/index.js';
 import { DISKS } from './implementations.js';
 
 const bytes = (text: string): Uint8Array => Buffer.from(text);
-const text = (content: Uint8Array | undefined): string | undefined => (content === undefined ? undefined : Buffer.from(content).toString());
+const text = (content: Uint8Array | undefined): string | undefined =>
+  content === undefined ? undefined : Buffer.from(content).toString();
 const OPTIONS = { writeBufferBytes: 1024 * 1024 };
 
 function entriesOf(...indexes: number[]): DatabaseEntry[] {

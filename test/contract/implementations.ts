@@ -94,7 +94,14 @@ async function openLevel(
 ): Promise<StorageUnderTest> {
   const { disk, breakDisk } = below;
   const groupsPath = join(path, 'groups');
-  const identity = { format: 2, actor: actorId(1), instance: 'a'.repeat(32), secret: '', bootCounter: 1, boots: [] } as const;
+  const identity = {
+    format: 2,
+    actor: actorId(1),
+    instance: 'a'.repeat(32),
+    secret: '',
+    bootCounter: 1,
+    boots: [],
+  } as const;
   if (isNew) {
     if (path === '/node') await disk.makeDirectory(path);
     await disk.makeDirectory(groupsPath);
@@ -109,7 +116,9 @@ async function openLevel(
   };
   // A test may have broken the disk.
   t.after(() => close().catch(() => undefined));
-  if (isNew) for (const group of GROUPS) await storage.createGroup({ group, incarnation: INCARNATION, membership: membershipOf(1) });
+  if (isNew)
+    for (const group of GROUPS)
+      await storage.createGroup({ group, incarnation: INCARNATION, membership: membershipOf(1) });
   return {
     storage,
     breakDisk,

@@ -36,8 +36,14 @@ async function fill({ storage }: StorageUnderTest): Promise<RecordChain> {
 async function commit(storage: Storage, chain: RecordChain, index: number): Promise<void> {
   const log = storage.group(GROUP);
   log.noteCommitted(logIndex(index));
-  for (let due = log.checkpointDue(logIndex(0)); due !== undefined && due <= index; due = log.checkpointDue(logIndex(due + 1)))
-    await storage.persist([{ group: GROUP, records: [], checkpoint: { index: due, state: stateAfter(chain.records.slice(0, due)) } }]);
+  for (
+    let due = log.checkpointDue(logIndex(0));
+    due !== undefined && due <= index;
+    due = log.checkpointDue(logIndex(due + 1))
+  )
+    await storage.persist([
+      { group: GROUP, records: [], checkpoint: { index: due, state: stateAfter(chain.records.slice(0, due)) } },
+    ]);
 }
 
 const cutThrough = (index: LogIndex): PersistRequest[] => [{ group: GROUP, records: [], cutThrough: index }];
@@ -50,8 +56,18 @@ function laterLog(): { snapshot: Checkpoint; chain: RecordChain; request: Persis
   const chain = new RecordChain(before);
   chain.addMany(3, { term: 7 });
   const state = stateAfter(others.records);
-  const snapshot = { incarnation: INCARNATION, before, membership: membershipOf(1, 2, 3), membershipIndex: logIndex(199), state };
-  return { snapshot, chain, request: { group: GROUP, snapshot, records: chain.records, hardState: { term: term(7), vote: undefined } } };
+  const snapshot = {
+    incarnation: INCARNATION,
+    before,
+    membership: membershipOf(1, 2, 3),
+    membershipIndex: logIndex(199),
+    state,
+  };
+  return {
+    snapshot,
+    chain,
+    request: { group: GROUP, snapshot, records: chain.records, hardState: { term: term(7), vote: undefined } },
+  };
 }
 
 for (const implementation of STORAGES) {
@@ -63,7 +79,9 @@ for (const implementation of STORAGES) {
       chain.addMany(10, { events: 5 });
       chain.add({ membership: membershipOf(1, 2) });
       chain.addMany(2, { term: 4 });
-      await opened.storage.persist([{ group: GROUP, records: chain.records, hardState: { term: term(5), vote: actorId(1) } }]);
+      await opened.storage.persist([
+        { group: GROUP, records: chain.records, hardState: { term: term(5), vote: actorId(1) } },
+      ]);
       assert.deepEqual(checksums(await readAll(opened.storage)), checksums(chain.records));
       const { storage } = await opened.reopen();
       const { recovered } = storage.group(GROUP);
@@ -123,15 +141,24 @@ for (const implementation of STORAGES) {
     test('truncate_overManyRecords_toNothing_andWithoutNewOnes', async (t) => {
       let opened = await implementation.open(t);
       const chain = new RecordChain();
-      for (let write = 0; write < 40; write++) await opened.storage.persist(append(chain.addMany(2, { term: 1, bytes: 500 })));
+      for (let write = 0; write < 40; write++)
+        await opened.storage.persist(append(chain.addMany(2, { term: 1, bytes: 500 })));
       for (const [step, keep] of [70, 41, 40, 17, 3, 0].entries()) {
         chain.truncate(keep);
         const added = step % 2 === 0 ? [] : chain.addMany(2, { term: 2 + step, bytes: 500 });
         await opened.storage.persist(append(added, keep));
-        assert.deepEqual(checksums(await readAll(opened.storage)), checksums(chain.records), `after truncating to ${keep}`);
+        assert.deepEqual(
+          checksums(await readAll(opened.storage)),
+          checksums(chain.records),
+          `after truncating to ${keep}`,
+        );
         opened = await opened.reopen();
         assert.deepEqual(opened.storage.group(GROUP).recovered.tail, chain.tail);
-        assert.deepEqual(checksums(await readAll(opened.storage)), checksums(chain.records), `reopened after truncating to ${keep}`);
+        assert.deepEqual(
+          checksums(await readAll(opened.storage)),
+          checksums(chain.records),
+          `reopened after truncating to ${keep}`,
+        );
       }
     });
 
@@ -166,7 +193,10 @@ for (const implementation of STORAGES) {
         const chain = await fill(opened);
         const { tail } = chain;
         await assert.rejects(opened.storage.persist(requests(chain)), what);
-        await assert.rejects(opened.storage.persist([{ group: GROUP, records: [new RecordChain(tail).add()] }]), `after ${what}`);
+        await assert.rejects(
+          opened.storage.persist([{ group: GROUP, records: [new RecordChain(tail).add()] }]),
+          `after ${what}`,
+        );
       }
     });
 
@@ -226,7 +256,11 @@ for (const implementation of STORAGES) {
 
     test('indexOfTime_isTheFirstRecordOfThatLogTimeOrLater_whateverTheClocksDid', async (t) => {
       let opened = await implementation.open(t);
-      assert.equal(await opened.storage.group(GROUP).indexOfTime(timeBound([], 0, logIndex(0))), undefined, 'an empty log has none');
+      assert.equal(
+        await opened.storage.group(GROUP).indexOfTime(timeBound([], 0, logIndex(0))),
+        undefined,
+        'an empty log has none',
+      );
       const chain = new RecordChain();
       let persisted = 0;
       for (let write = 0; write < 60; write++) {
@@ -343,7 +377,9 @@ for (const implementation of STORAGES) {
       chain.truncate(95);
       const records = chain.addMany(3, { term: 6 });
       const hardState = { term: term(6), vote: undefined };
-      await opened.storage.persist([{ group: GROUP, records, hardState, truncateAfter: logIndex(95), cutThrough: point }]);
+      await opened.storage.persist([
+        { group: GROUP, records, hardState, truncateAfter: logIndex(95), cutThrough: point },
+      ]);
       const { storage } = await opened.reopen();
       assert.equal(storage.group(GROUP).recovered.begin.index, point);
       assert.deepEqual(checksums(await readAll(storage, point)), checksums(chain.records.slice(point)));

@@ -5,14 +5,20 @@ import { actorId, counter, FlotillaError } from '../../src/base/index.js';
 import { compareEventIds, formatEventId, parseEventId } from '../../src/event/index.js';
 
 const anyId = fc.record(
-  { counter: fc.maxSafeNat().map((value) => counter(Math.max(1, value))), actor: fc.integer({ min: 1, max: 65535 }).map(actorId) },
+  {
+    counter: fc.maxSafeNat().map((value) => counter(Math.max(1, value))),
+    actor: fc.integer({ min: 1, max: 65535 }).map(actorId),
+  },
   { noNullPrototype: true },
 );
 
 describe('event id', () => {
   test('counter 1 of actor 1 is written as the contract says', () => {
     assert.equal(formatEventId({ counter: counter(1), actor: actorId(1) }), '0000000000000000000100001');
-    assert.equal(formatEventId({ counter: counter(Number.MAX_SAFE_INTEGER), actor: actorId(65535) }), '0000900719925474099165535');
+    assert.equal(
+      formatEventId({ counter: counter(Number.MAX_SAFE_INTEGER), actor: actorId(65535) }),
+      '0000900719925474099165535',
+    );
   });
 
   test('is read from 25 digits and from counter.actor', () => {
@@ -91,7 +97,8 @@ describe('event id', () => {
     for (const text of ['9'.repeat(1_000_000), 'a\nb\u001b[31m', '\ud800']) {
       assert.throws(
         () => parseEventId(text, 'id'),
-        (error) => error instanceof FlotillaError && error.message.length < 250 && /^[\x20-\x7e…]*$/.test(error.message),
+        (error) =>
+          error instanceof FlotillaError && error.message.length < 250 && /^[\x20-\x7e…]*$/.test(error.message),
       );
     }
   });

@@ -12,7 +12,12 @@ describe('new event', () => {
     ['data of exactly the limit', { data: new Uint8Array(1000) }],
     [
       'everything',
-      { parentId: { counter: counter(1), actor: actorId(2) }, type: 'order', contentType: 'text/plain', metadata: new Map([['a', 'b']]) },
+      {
+        parentId: { counter: counter(1), actor: actorId(2) },
+        type: 'order',
+        contentType: 'text/plain',
+        metadata: new Map([['a', 'b']]),
+      },
     ],
     [
       '8 KiB of attributes together',
@@ -42,9 +47,19 @@ describe('new event', () => {
       /^events\[3\]\.data: 1001 bytes .* 1000 .*--max-event-bytes/,
     ],
     ['NUL in its type', { type: 'a\0' }, 'INVALID_ARGUMENT', /^events\[3\]\.type: .*NUL/],
-    ['a lone surrogate in its content type', { contentType: '\ud800' }, 'INVALID_ARGUMENT', /^events\[3\]\.contentType: .*surrogate/],
+    [
+      'a lone surrogate in its content type',
+      { contentType: '\ud800' },
+      'INVALID_ARGUMENT',
+      /^events\[3\]\.contentType: .*surrogate/,
+    ],
     ['NUL in a key', { metadata: new Map([['a\0', 'b']]) }, 'INVALID_ARGUMENT', /^events\[3\]\.metadata: .*NUL/],
-    ['a lone surrogate in a value', { metadata: new Map([['a', '\udc00']]) }, 'INVALID_ARGUMENT', /^events\[3\]\.metadata: .*surrogate/],
+    [
+      'a lone surrogate in a value',
+      { metadata: new Map([['a', '\udc00']]) },
+      'INVALID_ARGUMENT',
+      /^events\[3\]\.metadata: .*surrogate/,
+    ],
     [
       'a byte of attributes too many',
       { type: 'a'.repeat(4096), contentType: 'é'.repeat(1024), metadata: new Map([['k', 'v'.repeat(2048)]]) },

@@ -10,9 +10,21 @@ const TABLE: readonly (readonly [pattern: string, matching: readonly string[], o
   // The contract's own examples.
   ['/*', ['/foo', '/'], ['/foo/bar', 'foo', '/foo/', '/.foo', '']],
   ['/*suffix', ['/foo_suffix', '/suffix'], ['/suffixPlusMore', '/foo/suffix', '/.suffix']],
-  ['/foo/**/bar', ['/foo/bar', '/foo/x/y/bar', '/foo//bar', '/foo/bar/bar'], ['/foo', '/foo/bar/', '/foobar', '/foo/.x/bar', '/foo/x']],
-  ['/root/**/foo/bar*', ['/root/foo/barista', '/root/foo/foo/bar', '/root/foo/bar'], ['/root/bar', '/root/foo/x/bar', '/root/foo/bar/x']],
-  ['/foo/**', ['/foo/', '/foo/a', '/foo/a/b', '/foo/a/', '/foo//'], ['/foo', '/foobar', '/foo/.a', '/foo/a/.b', '/foo/.a/b', 'foo/a']],
+  [
+    '/foo/**/bar',
+    ['/foo/bar', '/foo/x/y/bar', '/foo//bar', '/foo/bar/bar'],
+    ['/foo', '/foo/bar/', '/foobar', '/foo/.x/bar', '/foo/x'],
+  ],
+  [
+    '/root/**/foo/bar*',
+    ['/root/foo/barista', '/root/foo/foo/bar', '/root/foo/bar'],
+    ['/root/bar', '/root/foo/x/bar', '/root/foo/bar/x'],
+  ],
+  [
+    '/foo/**',
+    ['/foo/', '/foo/a', '/foo/a/b', '/foo/a/', '/foo//'],
+    ['/foo', '/foobar', '/foo/.a', '/foo/a/.b', '/foo/.a/b', 'foo/a'],
+  ],
   ['**/foo', ['/foo', 'foo', 'a/foo', '/a/b/foo', '//foo'], ['/foo/', 'xfoo', '/.a/foo', '/foo/a']],
   ['/**/**/', ['/', '/a/', '/a/b/'], ['/a', 'a/', '', '/.a/']],
   ['/**/', ['/', '/a/', '/a/b/'], ['/a', 'a/', '', '/.a/']],
@@ -113,7 +125,8 @@ describe('glob', () => {
         assert.equal(glob.matches(name), true, `${pattern} must match ${JSON.stringify(name)}`);
         assert.equal(name.startsWith(glob.literalPrefix), true, `${name} begins with ${glob.literalPrefix}`);
       }
-      for (const name of other) assert.equal(glob.matches(name), false, `${pattern} must not match ${JSON.stringify(name)}`);
+      for (const name of other)
+        assert.equal(glob.matches(name), false, `${pattern} must not match ${JSON.stringify(name)}`);
     });
   }
 
@@ -162,7 +175,8 @@ describe('glob', () => {
   });
 
   test('only the default glob is everything', () => {
-    for (const pattern of [DEFAULT_GLOB, '**/*', '/**/**/*']) assert.equal(compileGlob(pattern).everything, true, pattern);
+    for (const pattern of [DEFAULT_GLOB, '**/*', '/**/**/*'])
+      assert.equal(compileGlob(pattern).everything, true, pattern);
     for (const pattern of ['**', '/**', '*', '/*/**/*', '**/*/', '**/**', '/**/?', '//**/*', '/**/*a', '/$*/**/*']) {
       assert.equal(compileGlob(pattern).everything, false, pattern);
     }
@@ -179,7 +193,8 @@ describe('glob', () => {
       '/a/?': '/a/',
       '/$x/*': '/$x/',
     };
-    for (const [pattern, prefix] of Object.entries(prefixes)) assert.equal(compileGlob(pattern).literalPrefix, prefix, pattern);
+    for (const [pattern, prefix] of Object.entries(prefixes))
+      assert.equal(compileGlob(pattern).literalPrefix, prefix, pattern);
   });
 
   test('hostile patterns take no longer than pattern times name', () => {
@@ -187,7 +202,10 @@ describe('glob', () => {
     const patterns = [`${'a*'.repeat(511)}b`, `${'*a'.repeat(511)}b`, `*${'a?'.repeat(200)}b`];
     const path = 'a/'.repeat(5_000);
     const paths = [`${'**/a/'.repeat(200)}b`, `${'**/a*/'.repeat(160)}b`];
-    for (const [pattern, subject] of [...patterns.map((each) => [each, name] as const), ...paths.map((each) => [each, path] as const)]) {
+    for (const [pattern, subject] of [
+      ...patterns.map((each) => [each, name] as const),
+      ...paths.map((each) => [each, path] as const),
+    ]) {
       const glob = compileGlob(pattern);
       assert.equal(glob.matches(subject), false);
       assert.ok(processorMs(() => glob.matches(subject)) < 300, pattern.slice(0, 20));
@@ -196,7 +214,8 @@ describe('glob', () => {
 
   // Where a match fails at its last character, whatever the pattern consists of: the contract's figure holds for each.
   const letters = (count: number): string => 'a'.repeat(count);
-  const rare = (count: number): string => Array.from({ length: count }, (_, at) => String.fromCodePoint(0x100 + at)).join('');
+  const rare = (count: number): string =>
+    Array.from({ length: count }, (_, at) => String.fromCodePoint(0x100 + at)).join('');
   const hostile: readonly (readonly [pattern: string, name: string])[] = [
     [`*${letters(500)}b`, letters(1024)],
     [`*${letters(1022)}b`, letters(1024)],
@@ -236,10 +255,31 @@ function processorMs(work: () => void): number {
 
 describe('glob against the reference', () => {
   const patternText = fc.string({
-    unit: fc.constantFrom('/', '/', '.', 'a', 'b', '*', '**', '?', '[', ']', '!', '-', '$', '😀', '[a]', '[!a]', '/**/'),
+    unit: fc.constantFrom(
+      '/',
+      '/',
+      '.',
+      'a',
+      'b',
+      '*',
+      '**',
+      '?',
+      '[',
+      ']',
+      '!',
+      '-',
+      '$',
+      '😀',
+      '[a]',
+      '[!a]',
+      '/**/',
+    ),
     maxLength: 9,
   });
-  const nameText = fc.string({ unit: fc.constantFrom('/', '/', '.', 'a', 'b', '$', '😀', ']', '-', '!'), maxLength: 9 });
+  const nameText = fc.string({
+    unit: fc.constantFrom('/', '/', '.', 'a', 'b', '$', '😀', ']', '-', '!'),
+    maxLength: 9,
+  });
 
   test('agrees on every name, and on what is refused', () => {
     fc.assert(
@@ -277,7 +317,19 @@ describe('glob against the reference', () => {
 
   // The states of a long pattern fill several words, between which each step carries.
   test('agrees on long patterns and names', () => {
-    const part = fc.constantFrom('?', '[a-c]', '[!b]', '/', '.', 'b', 'é', '😀', 'a'.repeat(29), 'ab'.repeat(16), '/b'.repeat(15));
+    const part = fc.constantFrom(
+      '?',
+      '[a-c]',
+      '[!b]',
+      '/',
+      '.',
+      'b',
+      'é',
+      '😀',
+      'a'.repeat(29),
+      'ab'.repeat(16),
+      '/b'.repeat(15),
+    );
     const wild = fc.constantFrom('*', '/**/', '');
     fc.assert(
       fc.property(
@@ -300,7 +352,8 @@ describe('glob against the reference', () => {
             const name = units
               .map((unit) => {
                 const choicesOf =
-                  standIns[unit] ?? (unit === '?' || unit.startsWith('[') ? ['a', 'c', 'b', '😀'] : [unit, unit, unit, `${unit}a`]);
+                  standIns[unit] ??
+                  (unit === '?' || unit.startsWith('[') ? ['a', 'c', 'b', '😀'] : [unit, unit, unit, `${unit}a`]);
                 return choicesOf[choose(choicesOf.length)] ?? '';
               })
               .join('');

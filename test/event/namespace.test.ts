@@ -25,7 +25,8 @@ describe('namespace', () => {
     '\u00a0a',
   ];
   for (const namespace of [...taken, 'a'.repeat(1024), 'é'.repeat(512), '😀'.repeat(256)]) {
-    test(`takes ${JSON.stringify(namespace.slice(0, 30))} of ${namespace.length} characters`, () => checkNamespace(namespace, 'namespace'));
+    test(`takes ${JSON.stringify(namespace.slice(0, 30))} of ${namespace.length} characters`, () =>
+      checkNamespace(namespace, 'namespace'));
   }
 
   const refused: readonly (readonly [what: string, namespace: string, why: RegExp])[] = [
@@ -82,7 +83,12 @@ describe('namespace', () => {
         fc.array(unit, { maxLength: 6 }).map((units) => units.join('')),
         (text) => {
           const wellFormed = !/\p{Surrogate}/u.test(text);
-          const valid = text !== '' && wellFormed && !/\p{Cc}/u.test(text) && !/^[\s\ufeff]*$/u.test(text) && !text.startsWith('/$');
+          const valid =
+            text !== '' &&
+            wellFormed &&
+            !/\p{Cc}/u.test(text) &&
+            !/^[\s\ufeff]*$/u.test(text) &&
+            !text.startsWith('/$');
           assert.equal(namespaceProblem(text) === undefined, valid, JSON.stringify(text));
           assert.equal(utf8Length(text), wellFormed ? Buffer.byteLength(text) : undefined);
         },

@@ -60,7 +60,14 @@ test('compose: three nodes, each the peer of the two others by the name it adver
     assert.deepEqual(given.get('--advertise'), [`${name}:${port}`]);
     const others = nodes.filter(([other]) => other !== name).map(([other]) => `${other}:${port}`);
     assert.deepEqual(given.get('--peer-addr'), others);
-    assert.deepEqual([...given.keys()].sort(), ['--actor-id', '--advertise', '--host', '--insecure', '--peer-addr', '-p']);
+    assert.deepEqual([...given.keys()].sort(), [
+      '--actor-id',
+      '--advertise',
+      '--host',
+      '--insecure',
+      '--peer-addr',
+      '-p',
+    ]);
   }
   assert.deepEqual(
     nodes.map(([, { command }]) => flags(command ?? []).get('--actor-id')?.[0]),
@@ -93,7 +100,9 @@ test('compose: every network and named volume is declared, and each node has a v
 });
 
 test('prometheus scrapes the HTTP port of every node', () => {
-  const target = v.object({ scrape_configs: v.array(v.object({ static_configs: v.array(v.object({ targets: v.array(v.string()) })) })) });
+  const target = v.object({
+    scrape_configs: v.array(v.object({ static_configs: v.array(v.object({ targets: v.array(v.string()) })) })),
+  });
   const { scrape_configs: jobs } = v.parse(target, parse(read('cluster-examples/docker-compose/prometheus.yml')));
   const targets = jobs.flatMap((job) => job.static_configs.flatMap((each) => each.targets));
   assert.deepEqual(
@@ -105,7 +114,9 @@ test('prometheus scrapes the HTTP port of every node', () => {
 test('Dockerfile: what it copies exists and is let through by .dockerignore', () => {
   const allowed = read('.dockerignore').split('\n');
   assert.equal(allowed[0], '*');
-  const copied = [...read('Dockerfile').matchAll(/^COPY (?!--from)(.+) \S+$/gm)].flatMap(([, paths = '']) => paths.split(' '));
+  const copied = [...read('Dockerfile').matchAll(/^COPY (?!--from)(.+) \S+$/gm)].flatMap(([, paths = '']) =>
+    paths.split(' '),
+  );
   assert.ok(copied.length >= 8);
   for (const path of copied) {
     assert.ok(existsSync(join(ROOT, path)), `${path} does not exist`);

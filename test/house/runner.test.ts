@@ -2,7 +2,16 @@
 import assert from 'node:assert/strict';
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { copyFileSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import {
+  copyFileSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join, resolve } from 'node:path';
 import { type TestContext, test } from 'node:test';
@@ -23,7 +32,11 @@ test('one failing test fails the run, and the output ends with the summary of al
 });
 
 test('a run of passing tests exits with 0; unit leaves the slow folders out', async (context) => {
-  const house = plant(context, { 'test/base/good.test.ts': PASSES, 'test/cluster/bad.test.ts': FAILS, 'test/sim/bad.test.ts': FAILS });
+  const house = plant(context, {
+    'test/base/good.test.ts': PASSES,
+    'test/cluster/bad.test.ts': FAILS,
+    'test/sim/bad.test.ts': FAILS,
+  });
   for (const args of [['unit'], ['test/base'], ['test/base/good.test.ts']]) {
     const { code, output } = await run(house, ...args);
     assert.equal(code, 0, output);
@@ -54,7 +67,11 @@ test('files of test/cluster run one after another, after the others', async (con
     "  note('end');",
     '});',
   );
-  const house = plant(context, { 'test/wire/c.test.ts': noted, 'test/cluster/a.test.ts': noted, 'test/cluster/b.test.ts': noted });
+  const house = plant(context, {
+    'test/wire/c.test.ts': noted,
+    'test/cluster/a.test.ts': noted,
+    'test/cluster/b.test.ts': noted,
+  });
   assert.equal((await run(house)).code, 0);
   const order = readFileSync(join(house, 'order.log'), 'utf8').trimEnd().split('\n');
   assert.deepEqual(

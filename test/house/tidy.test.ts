@@ -67,7 +67,9 @@ test('the lockfile has an entry for every platform (node scripts/complete-lockfi
     Object.keys(optionalDependencies).map((name) => [`node_modules/${name}`, `${path}/node_modules/${name}`] as const),
   );
   assert.ok(listed.length > 0);
-  none(listed.filter((places) => !places.some((place) => Object.hasOwn(lockfile.packages, place))).map(([place]) => place));
+  none(
+    listed.filter((places) => !places.some((place) => Object.hasOwn(lockfile.packages, place))).map(([place]) => place),
+  );
 });
 
 test('the lockfile names no registry', () => assert.ok(!lockfileText.includes('"resolved"')));
@@ -76,12 +78,17 @@ for (const [name, floor] of Object.entries(FLOORS)) {
   test(`every ${name} in the lockfile is at least ${floor}`, () => {
     const found = Object.entries(lockfile.packages).filter(([path]) => path.endsWith(`node_modules/${name}`));
     assert.ok(found.length > 0, `${name} is not in the lockfile: is its floor still needed?`);
-    none(found.filter(([, entry]) => isBelow(entry.version ?? '0', floor)).map(([path, entry]) => `${path} ${entry.version}`));
+    none(
+      found
+        .filter(([, entry]) => isBelow(entry.version ?? '0', floor))
+        .map(([path, entry]) => `${path} ${entry.version}`),
+    );
   });
 }
 
 test('what is started directly is executable', () => {
-  for (const path of ['.ci/run']) assert.ok((statSync(join(ROOT, path)).mode & 0o111) !== 0, `${path} is not executable`);
+  for (const path of ['.ci/run'])
+    assert.ok((statSync(join(ROOT, path)).mode & 0o111) !== 0, `${path} is not executable`);
 });
 
 function isBelow(version: string, floor: string): boolean {

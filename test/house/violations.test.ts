@@ -45,7 +45,8 @@ test('the clean tree passes every check', async () => {
   assert.equal(await pureCompiler(), '');
   assert.match(await imports(), /no dependency violations found/);
   assert.match(await lint(), /No fixes applied/);
-  for (const rule of [rules.impurities, rules.longFiles, rules.vagueNames, rules.foldersWithoutEntry]) assert.deepEqual(rule(tree), []);
+  for (const rule of [rules.impurities, rules.longFiles, rules.vagueNames, rules.foldersWithoutEntry])
+    assert.deepEqual(rule(tree), []);
   assert.deepEqual([...rules.unrunTests(tree), ...rules.postponedWork(tree), ...rules.tracesOfWorkplace(tree)], []);
 });
 
@@ -67,9 +68,15 @@ test('the pure compiler sees what Node brings', async () => {
 
 /** Planted file → what it holds, and the rule that must name it. */
 const IMPORTS: Readonly<Record<string, readonly [content: string, rule: string]>> = {
-  'src/event/reads-disk.ts': ["import { readFileSync } from 'node:fs';\nexport const read = readFileSync;\n", 'pure-imports-pure'],
+  'src/event/reads-disk.ts': [
+    "import { readFileSync } from 'node:fs';\nexport const read = readFileSync;\n",
+    'pure-imports-pure',
+  ],
   'src/event/looks-up.ts': ["export { birth } from '../raft/index.js';\n", 'no-upward-import-from-src-event'],
-  'src/replica/knows-storage.ts': ["export { load } from '../storage/index.js';\n", 'no-upward-import-from-src-replica'],
+  'src/replica/knows-storage.ts': [
+    "export { load } from '../storage/index.js';\n",
+    'no-upward-import-from-src-replica',
+  ],
   'src/storage/knows-node.ts': [
     "import type { load } from '../node/index.js';\nexport type Load = typeof load;\n",
     'no-upward-import-from-src-storage',
@@ -82,11 +89,17 @@ const IMPORTS: Readonly<Record<string, readonly [content: string, rule: string]>
   'cli/through-the-window.ts': ["export { LIMITS } from '../src/base/limits.js';\n", 'enter-through-index'],
   'src/client/knows-raft.ts': ["export { birth } from '../raft/index.js';\n", 'client-imports'],
   'src/node/uses-test-code.ts': ["export { fixture } from '../../test/fixture.js';\n", 'no-test-code-in-production'],
-  'src/wire/egg.ts': ["import { hen } from './hen.js';\nexport const egg = (): unknown => hen;\n", 'no-circular-import'],
+  'src/wire/egg.ts': [
+    "import { hen } from './hen.js';\nexport const egg = (): unknown => hen;\n",
+    'no-circular-import',
+  ],
   'src/wire/asks-nobody.ts': ["export { nothing } from './nowhere.js';\n", 'no-unresolvable-import'],
 };
 test('the import rules see each planted import', async () => {
-  const companions = { 'src/wire/hen.ts': "export { egg as hen } from './egg.js';\n", 'test/fixture.ts': 'export const fixture = 1;\n' };
+  const companions = {
+    'src/wire/hen.ts': "export { egg as hen } from './egg.js';\n",
+    'test/fixture.ts': 'export const fixture = 1;\n',
+  };
   for (const [path, content] of Object.entries(companions)) plant(path, content);
   for (const [path, [content]] of Object.entries(IMPORTS)) plant(path, content);
   const output = await imports();
@@ -102,7 +115,8 @@ test('the import rules see each planted import', async () => {
 });
 
 const LINT: Readonly<Record<string, string>> = {
-  noFloatingPromises: "import { load } from './index.js';\n\nexport function forget(): void {\n  load('/dev/null');\n}\n",
+  noFloatingPromises:
+    "import { load } from './index.js';\n\nexport function forget(): void {\n  load('/dev/null');\n}\n",
   noMisusedPromises: "import { load } from './index.js';\n\nexport const loaded = load('/dev/null') ? 1 : 2;\n",
   noExplicitAny: 'export const anything: any = 1;\n',
   noNonNullAssertion: 'export const first = (list: string[]): string => list[0]!;\n',
@@ -195,9 +209,14 @@ const lint = (): Promise<string> => output('biome', 'check', '--max-diagnostics=
 /** Everything a tool says; that it complains is what is asked for. */
 function output(tool: string, ...args: string[]): Promise<string> {
   return new Promise((done, failed) => {
-    execFile(join(ROOT, 'node_modules/.bin', tool), args, { cwd: tree }, (error: ExecFileException | null, stdout, stderr) => {
-      if (error !== null && typeof error.code !== 'number') failed(error);
-      else done(stdout + stderr);
-    });
+    execFile(
+      join(ROOT, 'node_modules/.bin', tool),
+      args,
+      { cwd: tree },
+      (error: ExecFileException | null, stdout, stderr) => {
+        if (error !== null && typeof error.code !== 'number') failed(error);
+        else done(stdout + stderr);
+      },
+    );
   });
 }

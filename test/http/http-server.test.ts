@@ -86,7 +86,16 @@ describe('HTTP server', () => {
 
   it('anything else is 404', async () => {
     const port = await start();
-    for (const path of ['/', '/metrics/', '/Metrics', '/%6detrics', '/..%2fmetrics', '/constructor', '/__proto__', '//livez']) {
+    for (const path of [
+      '/',
+      '/metrics/',
+      '/Metrics',
+      '/%6detrics',
+      '/..%2fmetrics',
+      '/constructor',
+      '/__proto__',
+      '//livez',
+    ]) {
       const response = await get(port, path);
       assert.equal(response.status, 404, path);
       assert.match(await response.text(), /\/metrics/);
@@ -107,15 +116,24 @@ describe('HTTP server', () => {
     const answer = await raw(port, 'POST /metrics HTTP/1.1\r\nHost: a\r\nContent-Length: 1000000000\r\n\r\nsome');
     assert.match(answer, /^HTTP\/1\.1 405 /);
     assert.match(answer, /^Connection: close\r$/m);
-    const expecting = await raw(port, 'GET /livez HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 10\r\n\r\n');
+    const expecting = await raw(
+      port,
+      'GET /livez HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 10\r\n\r\n',
+    );
     assert.match(expecting, /^HTTP\/1\.1 200 /);
-    const chunked = await raw(port, 'GET /livez HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n');
+    const chunked = await raw(
+      port,
+      'GET /livez HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n',
+    );
     assert.match(chunked, /^HTTP\/1\.1 200 /);
   });
 
   it('a head that is too large or malformed is refused, and the server lives on', async () => {
     const port = await start();
-    assert.match(await raw(port, `GET /livez HTTP/1.1\r\nHost: a\r\nX: ${'x'.repeat(LIMITS.httpHeaderBytes)}\r\n\r\n`), /^HTTP\/1\.1 431 /);
+    assert.match(
+      await raw(port, `GET /livez HTTP/1.1\r\nHost: a\r\nX: ${'x'.repeat(LIMITS.httpHeaderBytes)}\r\n\r\n`),
+      /^HTTP\/1\.1 431 /,
+    );
     assert.match(await raw(port, 'BOO\r\n\r\n'), /^HTTP\/1\.1 400 /);
     assert.match(await raw(port, 'GET /livez HTTP/1.1\r\n\r\n'), /^HTTP\/1\.1 400 /);
     assert.equal((await get(port, '/livez')).status, 200);
@@ -180,7 +198,11 @@ describe('HTTP server', () => {
     let flooding = true;
     for (let at = 0; at < 2 * LIMITS.httpConnections; at++) more();
     for (let probe = 0; probe < 20; probe++) {
-      assert.match(await raw(port, 'GET /readyz HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n'), /^HTTP\/1\.1 200 /, `probe ${probe}`);
+      assert.match(
+        await raw(port, 'GET /readyz HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n'),
+        /^HTTP\/1\.1 200 /,
+        `probe ${probe}`,
+      );
     }
     flooding = false;
     answer();

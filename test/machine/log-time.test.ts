@@ -5,11 +5,17 @@ import { LIMITS, logIndex } from '../../src/base/index.js';
 import { corrected, type LogTimeCorrection, type TimedPlace, timeBound } from '../../src/machine/index.js';
 
 /** A log whose time rises, but where it is set back; and the corrections as the machine keeps them. */
-function logOf(times: readonly { timeMs: number; setBack: boolean }[]): { places: TimedPlace[]; corrections: LogTimeCorrection[] } {
+function logOf(times: readonly { timeMs: number; setBack: boolean }[]): {
+  places: TimedPlace[];
+  corrections: LogTimeCorrection[];
+} {
   const places: TimedPlace[] = [];
   let corrections: LogTimeCorrection[] = [];
   for (const { timeMs, setBack } of times) {
-    const place = { index: logIndex(places.length + 1), timeMs: setBack ? timeMs : Math.max(timeMs, places.at(-1)?.timeMs ?? 0) };
+    const place = {
+      index: logIndex(places.length + 1),
+      timeMs: setBack ? timeMs : Math.max(timeMs, places.at(-1)?.timeMs ?? 0),
+    };
     places.push(place);
     if (setBack) corrections = corrected(corrections, place);
   }
@@ -42,7 +48,8 @@ test('what was given up, and its corrections with it, is found at no time', () =
 
 test('so many corrections are kept: without the oldest, what stands before it counts as later than it was', () => {
   let corrections: readonly LogTimeCorrection[] = [];
-  for (let at = 1; at <= LIMITS.logTimeCorrections + 1; at++) corrections = corrected(corrections, { index: logIndex(at), timeMs: at });
+  for (let at = 1; at <= LIMITS.logTimeCorrections + 1; at++)
+    corrections = corrected(corrections, { index: logIndex(at), timeMs: at });
   assert.equal(corrections.length, LIMITS.logTimeCorrections);
   assert.deepEqual(corrections[0], { index: 2, timeMs: 2 });
   assert.deepEqual(corrected(corrections, { index: logIndex(99), timeMs: 1 }), [{ index: 99, timeMs: 1 }]);

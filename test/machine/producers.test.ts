@@ -61,7 +61,12 @@ test('a producer that was opened has its batches known, in their order, with whe
     { ...known, firstCounter: 2, bodyChecksum: 1 },
     { ...known, firstCounter: 4, bodyChecksum: 2 },
   ]);
-  assert.deepEqual(anna && [0, 1, 2, 3].map((sequence) => knownBatch(anna, sequence)?.firstCounter), [undefined, 2, 4, undefined]);
+  assert.deepEqual(anna && [0, 1, 2, 3].map((sequence) => knownBatch(anna, sequence)?.firstCounter), [
+    undefined,
+    2,
+    4,
+    undefined,
+  ]);
   assert.equal(log.machine.producerNamed('anna'), anna);
   assert.equal(log.machine.producerNamed(''), undefined);
   assert.equal(log.machine.producer(BERT.id)?.sequence, 1);
@@ -169,7 +174,10 @@ test('encode and decode: the same state, the same bytes, and the same from then 
     }),
     fc.record({ laterMs: fc.constantFrom(1, LIMITS.producerIdleMs) }),
   );
-  const carryOut = (log: Log, steps: readonly (typeof step extends fc.Arbitrary<infer Step> ? Step : never)[]): void => {
+  const carryOut = (
+    log: Log,
+    steps: readonly (typeof step extends fc.Arbitrary<infer Step> ? Step : never)[],
+  ): void => {
     for (const each of steps) {
       if ('open' in each) log.open({ id: each.open, name: each.name });
       else if ('laterMs' in each) log.timeMs += each.laterMs;
@@ -192,7 +200,11 @@ test('encode and decode: the same state, the same bytes, and the same from then 
 
 test('a producer record of a newer version stops the node', () => {
   assert.deepEqual(decodeOpenProducer(encodeOpenProducer(ANNA)), ANNA);
-  for (const text of ['{"format":2,"id":1,"name":""}', '{"format":1,"id":1,"name":"","more":1}', '{"format":1,"id":1}']) {
+  for (const text of [
+    '{"format":2,"id":1,"name":""}',
+    '{"format":1,"id":1,"name":"","more":1}',
+    '{"format":1,"id":1}',
+  ]) {
     assert.throws(
       () => decodeOpenProducer(asciiBytes(text)),
       (error) => error instanceof FlotillaError && error.code === 'UPGRADE_NEEDED',

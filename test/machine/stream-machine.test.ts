@@ -30,7 +30,13 @@ const logBegin = (first: number, index: number): Step => ({
 
 /** The next record of a log, as its machine wants it. */
 function next(machine: StreamMachine, step: Step, timeMs = machine.timeMs): CommittedRecord {
-  return { ...step, term: term(1), index: logIndex(machine.appliedIndex + 1), firstCounter: machine.nextCounter, timeMs };
+  return {
+    ...step,
+    term: term(1),
+    index: logIndex(machine.appliedIndex + 1),
+    firstCounter: machine.nextCounter,
+    timeMs,
+  };
 }
 
 function machineAfter(...steps: readonly Step[]): StreamMachine {
@@ -49,7 +55,10 @@ test('apply_countsEvents_andKeepsTheLogTimeOfTheLastRecord', () => {
 
 test('apply_ofARecordThatIsNotTheNextIsABrokenInvariant', () => {
   const machine = machineAfter(events(1));
-  assert.throws(() => machine.apply({ ...next(machine, events(1)), index: logIndex(3) }), /record 3 was to be applied after record 1/);
+  assert.throws(
+    () => machine.apply({ ...next(machine, events(1)), index: logIndex(3) }),
+    /record 3 was to be applied after record 1/,
+  );
 });
 
 test('settings_changeWhatTheyName_soThatOfTwoAtOnceNoneIsLost_inEitherOrder', () => {
@@ -105,7 +114,8 @@ test('encode_goesOnWhereItWasTaken_whateverTheRecords', () => {
 });
 
 test('decode_refusesWhatANewerVersionWrote', () => {
-  const isUpgradeNeeded = (error: unknown): boolean => error instanceof FlotillaError && error.code === 'UPGRADE_NEEDED';
+  const isUpgradeNeeded = (error: unknown): boolean =>
+    error instanceof FlotillaError && error.code === 'UPGRADE_NEEDED';
   assert.throws(() => StreamMachine.decode(asciiBytes('{"format":2}')), isUpgradeNeeded);
   assert.throws(() => decodeSettings(asciiBytes('{"format":2,"maxEvents":1}')), isUpgradeNeeded);
   assert.throws(() => decodeSettings(asciiBytes('{"format":1,"maxSpeed":1}')), isUpgradeNeeded);

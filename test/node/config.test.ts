@@ -113,8 +113,14 @@ describe('configuration: sources', () => {
   it('repeatable options are lists: repeated flags, comma lists, YAML lists or one word', async () => {
     const expected = ['a:1', 'b:2'];
     const id = { 'actor-id': '1' } as const;
-    assert.deepEqual((await resolved({ flags: { ...id, 'peer-addr': ['a:1', 'b:2', 'a:1'] } })).peerAddresses, expected);
-    assert.deepEqual((await resolved({ flags: id, env: { FLOTILLA_SERVER_PEER_ADDR: 'a:1, b:2,' } })).peerAddresses, expected);
+    assert.deepEqual(
+      (await resolved({ flags: { ...id, 'peer-addr': ['a:1', 'b:2', 'a:1'] } })).peerAddresses,
+      expected,
+    );
+    assert.deepEqual(
+      (await resolved({ flags: id, env: { FLOTILLA_SERVER_PEER_ADDR: 'a:1, b:2,' } })).peerAddresses,
+      expected,
+    );
     assert.deepEqual((await resolved({ flags: id, file: 'peer-addr: ["a:1", "b:2"]' })).peerAddresses, expected);
     assert.deepEqual((await resolved({ flags: id, file: 'peer-addr: a:1' })).peerAddresses, ['a:1']);
   });
@@ -137,7 +143,11 @@ describe('configuration: sources', () => {
   });
 
   it('a port that Kubernetes has set is explained', async () => {
-    await refused({ env: { FLOTILLA_SERVER_PORT: 'tcp://10.0.0.1:3000' } }, 'FLOTILLA_SERVER_PORT', 'enableServiceLinks');
+    await refused(
+      { env: { FLOTILLA_SERVER_PORT: 'tcp://10.0.0.1:3000' } },
+      'FLOTILLA_SERVER_PORT',
+      'enableServiceLinks',
+    );
   });
 
   it('a problem names where the setting was given', async () => {
@@ -329,10 +339,14 @@ describe('configuration: addresses', () => {
 
   it('a formatted address reads as itself', async () => {
     await fc.assert(
-      fc.asyncProperty(fc.oneof(fc.domain(), fc.ipV4(), fc.ipV6()), fc.integer({ min: 1, max: 65535 }), async (host, port) => {
-        const text = formatAddress({ host, port });
-        assert.deepEqual((await resolved(peers(text))).peerAddresses, [text]);
-      }),
+      fc.asyncProperty(
+        fc.oneof(fc.domain(), fc.ipV4(), fc.ipV6()),
+        fc.integer({ min: 1, max: 65535 }),
+        async (host, port) => {
+          const text = formatAddress({ host, port });
+          assert.deepEqual((await resolved(peers(text))).peerAddresses, [text]);
+        },
+      ),
       { numRuns: 200 },
     );
   });
@@ -364,7 +378,10 @@ describe('configuration: addresses', () => {
   });
 
   it('others are told host and port, where nothing else is said', async () => {
-    assert.deepEqual((await resolved({ flags: { host: '[::1]', port: '3005' } })).advertise, { host: '::1', port: 3005 });
+    assert.deepEqual((await resolved({ flags: { host: '[::1]', port: '3005' } })).advertise, {
+      host: '::1',
+      port: 3005,
+    });
   });
 
   it('a peer elsewhere that is told a loopback address is warned of', async () => {
@@ -382,7 +399,10 @@ describe('configuration: election', () => {
       { flags: { 'election-timeout': '150ms' }, env: { FLOTILLA_SERVER_HEARTBEAT_INTERVAL: '80ms' } },
       'FLOTILLA_SERVER_HEARTBEAT_INTERVAL',
     );
-    assert.equal((await resolved({ flags: { 'election-timeout': '100ms', 'heartbeat-interval': '50ms' } })).heartbeatIntervalMs, 50);
+    assert.equal(
+      (await resolved({ flags: { 'election-timeout': '100ms', 'heartbeat-interval': '50ms' } })).heartbeatIntervalMs,
+      50,
+    );
   });
 });
 

@@ -39,7 +39,10 @@ describe('a standstill', () => {
 
   it('of a thread that runs lasts as long as it was given a processor', () => {
     const runs = (cpuMs: number): ThreadActivity => ({ state: 'R', cpuMs });
-    assert.deepEqual(stoodThrough([runs(500), runs(1500), runs(1600), runs(1600), runs(2600)]), [0, 1000, 1100, 1100, 2100]);
+    assert.deepEqual(
+      stoodThrough([runs(500), runs(1500), runs(1600), runs(1600), runs(2600)]),
+      [0, 1000, 1100, 1100, 2100],
+    );
   });
 
   it('does not go on while the thread waits for a disk, or is stopped', () => {

@@ -53,8 +53,18 @@ test('the exports of the installed package load', async () => {
 });
 
 test('the package holds what runs, and nothing else', () => {
-  assert.deepEqual(readdirSync(installed).sort(), ['CHANGELOG.md', 'LICENSE', 'README.md', 'cli', 'dist', 'package.json', 'proto']);
-  const files = readdirSync(installed, { recursive: true, encoding: 'utf8' }).filter((path) => statSync(join(installed, path)).isFile());
+  assert.deepEqual(readdirSync(installed).sort(), [
+    'CHANGELOG.md',
+    'LICENSE',
+    'README.md',
+    'cli',
+    'dist',
+    'package.json',
+    'proto',
+  ]);
+  const files = readdirSync(installed, { recursive: true, encoding: 'utf8' }).filter((path) =>
+    statSync(join(installed, path)).isFile(),
+  );
   const strange = files.filter((path) => !/\.(c?js|d\.c?ts|proto|binpb|md|json)$|^LICENSE$/.test(path));
   assert.deepEqual(strange, []);
 });

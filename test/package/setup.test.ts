@@ -24,7 +24,10 @@ const LOCKFILE = {
   },
 };
 
-/** Notes its arguments, waits while `hold` exists, then "installs": every package that is not optional, a compiler and a bundler. */
+/**
+ * Notes its arguments, waits while `hold` exists, then "installs": every package that is not optional, a compiler and a
+ * bundler.
+ */
 const NPM = `
 import { appendFileSync, existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 appendFileSync('npm.log', process.argv.slice(2).join(' ') + '\\n');
@@ -166,7 +169,10 @@ test('the lock of a dead process is taken over', async (context) => {
 
 test("the number of a dead owner's process may have been given to another", async (context) => {
   const checkout = new Checkout(context);
-  checkout.write('.setup/lock', JSON.stringify({ host: hostname(), processes: [{ pid: process.pid, started: 'before this one' }] }));
+  checkout.write(
+    '.setup/lock',
+    JSON.stringify({ host: hostname(), processes: [{ pid: process.pid, started: 'before this one' }] }),
+  );
   assert.equal((await checkout.setup()).code, 0);
 });
 

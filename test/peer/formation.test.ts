@@ -43,7 +43,13 @@ async function start(context: TestContext, options: FounderOptions, logger = sil
     instance: options.instance ?? randomBytes(16).toString('hex'),
     address: options.advertise ?? `127.0.0.1:${options.port}`,
   };
-  const formation = new Formation({ self, versions: () => SPOKEN_VERSIONS, store, peerAddresses: options.peers, logger });
+  const formation = new Formation({
+    self,
+    versions: () => SPOKEN_VERSIONS,
+    store,
+    peerAddresses: options.peers,
+    logger,
+  });
   const server = new RpcServer({ onInternalError: (error) => assert.fail(String(error)) });
   const missing = (): Promise<never> => Promise.reject(new FlotillaError('NOT_READY', 'not in this test'));
   server.add(proto.PeerServiceDefinition, {
@@ -92,7 +98,9 @@ test('threeNodes_anyOrderAndSpelling_formOneCluster', async (context) => {
   ];
   const founders: Founder[] = [];
   for (const index of [2, 0, 1]) {
-    founders.push(await start(context, { actor: index + 1, port: [p1, p2, p3][index] ?? 0, peers: lists[index] ?? [] }));
+    founders.push(
+      await start(context, { actor: index + 1, port: [p1, p2, p3][index] ?? 0, peers: lists[index] ?? [] }),
+    );
     await pause(60);
   }
   const { membership } = await clusterOf(founders);
@@ -139,7 +147,10 @@ test('oneMissing_nobodyPromises_andEverybodyNamesIt', async (context) => {
   const one = await start(context, { actor: 1, port: p1, peers: [`127.0.0.1:${p2}`, `127.0.0.1:${p3}`] }, logger);
   const two = await start(context, { actor: 2, port: p2, peers: [`127.0.0.1:${p1}`, `127.0.0.1:${p3}`] });
   for (const { formation } of [one, two]) {
-    await until(() => formation.waitingFor.some((sentence) => sentence.includes(`:${p3}`)), 'the missing address is named');
+    await until(
+      () => formation.waitingFor.some((sentence) => sentence.includes(`:${p3}`)),
+      'the missing address is named',
+    );
   }
   await pause(500);
   assert.equal(one.store.promises + two.store.promises, 0);
@@ -196,7 +207,10 @@ test('nodeThatAsksToJoin_goesOnWaiting_whereWhoeverAnswersProvesNothing', async 
   await clusterOf([await start(context, { actor: 1, port: p1, peers: [] })]);
   const stranger = await start(context, { actor: 2, port: p2, peers: [`127.0.0.1:${p1}`] });
   await until(
-    () => stranger.formation.waitingFor.some((reason) => /does not prove that it is actor 1.*nobody joins in this test/.test(reason)),
+    () =>
+      stranger.formation.waitingFor.some((reason) =>
+        /does not prove that it is actor 1.*nobody joins in this test/.test(reason),
+      ),
     'it says why it waits',
   );
 });

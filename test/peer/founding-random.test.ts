@@ -75,7 +75,8 @@ class Node {
   }
 
   async stop(): Promise<void> {
-    for (const spelling of [`node${this.self.actor}:1`, `alias${this.self.actor}:1`]) this.world.listening.delete(spelling);
+    for (const spelling of [`node${this.self.actor}:1`, `alias${this.self.actor}:1`])
+      this.world.listening.delete(spelling);
     this.controller.abort();
     await this.running;
   }
@@ -135,7 +136,8 @@ async function play(seed: number): Promise<Result> {
   const connected = reachesAll(lists);
   const deadline = performance.now() + 15_000;
   const quiet = performance.now() + 40 * ROUND_MS;
-  while (performance.now() < (connected ? deadline : quiet) && nodes.some(({ outcome }) => outcome === undefined)) await delay(world);
+  while (performance.now() < (connected ? deadline : quiet) && nodes.some(({ outcome }) => outcome === undefined))
+    await delay(world);
   await Promise.all(nodes.map((node) => node.stop()));
   return { nodes, connected };
 }
@@ -161,13 +163,18 @@ test(`random_${SCENARIOS}Histories_neverTwoClustersWithACommonMember`, async () 
         if (outcome === undefined || outcome instanceof FlotillaError) continue;
         formed++;
         clusters.set(outcome.clusterId, outcome);
-        assert.ok(outcome.membership.voters.includes(self.actor), `seed ${seed}: actor ${self.actor} is in a cluster without itself`);
+        assert.ok(
+          outcome.membership.voters.includes(self.actor),
+          `seed ${seed}: actor ${self.actor} is in a cluster without itself`,
+        );
       }
       const voters = [...clusters.values()].flatMap(({ membership }) => membership.voters);
       assert.equal(new Set(voters).size, voters.length, `seed ${seed}: two clusters share a member`);
       if (!connected) return;
       connectedHistories++;
-      const outcomes = nodes.map(({ outcome }) => (outcome instanceof FlotillaError ? outcome.message : outcome?.membership.voters.length));
+      const outcomes = nodes.map(({ outcome }) =>
+        outcome instanceof FlotillaError ? outcome.message : outcome?.membership.voters.length,
+      );
       assert.ok(
         outcomes.every((outcome) => outcome === nodes.length),
         `seed ${seed}: lists that reach everybody ended as ${JSON.stringify(outcomes)}; promised ${JSON.stringify(nodes.map(({ promised }) => promised?.map(({ actor }) => actor)))}`,
@@ -227,7 +234,9 @@ test(`random_${SCENARIOS}Halves_toldToFormWithoutEachOther_neverTwoClusters`, as
   await Promise.all(
     seeds.map(async (seed) => {
       const nodes = await playHalves(seed);
-      const founded = nodes.flatMap(({ outcome }) => (outcome === undefined || outcome instanceof FlotillaError ? [] : [outcome]));
+      const founded = nodes.flatMap(({ outcome }) =>
+        outcome === undefined || outcome instanceof FlotillaError ? [] : [outcome],
+      );
       assert.ok(new Set(founded.map(({ clusterId }) => clusterId)).size <= 1, `seed ${seed}: two clusters were formed`);
       if (founded.some(({ membership }) => membership.voters.length < nodes.length)) without++;
     }),

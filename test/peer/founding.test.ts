@@ -64,11 +64,17 @@ test('silentAddressThatIsNotToBeWaitedFor_promisesWithoutIt', () => {
   const promise = { kind: 'promise', founders: [ONE, TWO] };
   assert.deepEqual(nextStep(round({ silent: [SILENT_THREE], without: ['node3:1'] })), promise);
   const told = { ...node(TWO, [ONE, TWO]), without: ['node3:1'] };
-  assert.deepEqual(nextStep(round({ silent: [SILENT_THREE], nodes: [told] })), promise, 'the operator has told the other one');
+  assert.deepEqual(
+    nextStep(round({ silent: [SILENT_THREE], nodes: [told] })),
+    promise,
+    'the operator has told the other one',
+  );
 });
 
 test('whoAnswersAfterAll_isAFounderAsEver', () => {
-  const step = nextStep(round({ without: ['node3:1'], nodes: [node(TWO, [ONE, TWO]), node(THREE, [ONE, TWO, THREE])] }));
+  const step = nextStep(
+    round({ without: ['node3:1'], nodes: [node(TWO, [ONE, TWO]), node(THREE, [ONE, TWO, THREE])] }),
+  );
   assert.equal(step.kind, 'wait', 'node 2 has not met it');
 });
 
@@ -80,7 +86,9 @@ test('asManySilentAsAreThere_neverFormWithoutThem_forTheyMightDoTheSame', () => 
 
 test('ownPromise_isNotGivenUpForAnAddressThatIsNotWaitedFor', () => {
   const all = [ONE, TWO, THREE];
-  const step = nextStep(round({ promised: all, nodes: [node(TWO, all, all)], silent: [SILENT_THREE], without: ['node3:1'] }));
+  const step = nextStep(
+    round({ promised: all, nodes: [node(TWO, all, all)], silent: [SILENT_THREE], without: ['node3:1'] }),
+  );
   assert.deepEqual(step, { kind: 'wait', reasons: ['node 3 (node3:1) does not answer'] });
 });
 
@@ -113,7 +121,10 @@ test('ownPromise_waitsForEachFoundersOwn', () => {
 
 test('promisesThatDiffer_neverFound_andSayWhatToDo', () => {
   const step = nextStep(
-    round({ promised: [ONE, TWO, THREE], nodes: [node(TWO, [ONE, TWO], [ONE, TWO]), node(THREE, [], [ONE, TWO, THREE])] }),
+    round({
+      promised: [ONE, TWO, THREE],
+      nodes: [node(TWO, [ONE, TWO], [ONE, TWO]), node(THREE, [], [ONE, TWO, THREE])],
+    }),
   );
   assert.ok(step.kind === 'wait' && /remove their data directories/.test(step.reasons.join()));
 });
@@ -158,8 +169,11 @@ test('successorOfAnother_isRefused', () => {
     code: 'FOREIGN_NODE',
     message: /actor id 1 is taken/,
   });
-  assert.throws(() => nextStep(round({ successorOf: FORMER, nodes: [inCluster(member(1, FORMER.instance), 'd'.repeat(32))] })), {
-    code: 'FOREIGN_NODE',
-    message: /name peers of that one/,
-  });
+  assert.throws(
+    () => nextStep(round({ successorOf: FORMER, nodes: [inCluster(member(1, FORMER.instance), 'd'.repeat(32))] })),
+    {
+      code: 'FOREIGN_NODE',
+      message: /name peers of that one/,
+    },
+  );
 });

@@ -40,7 +40,8 @@ test('messages_keepTheirOrder_andAnswersTravelOnTheOtherNodesOwnLink', async (co
   const { a, b, one, two } = await pair(context);
   for (let round = 1; round <= 500; round++) assert.ok(a.links.send(two.actor, GROUP, heartbeat(round), []));
   // The append that found the link open travels on the other connection, and may arrive at any time.
-  const rounds = (): number[] => b.received.flatMap(({ message }) => (message.type === 'heartbeat' ? [message.round] : []));
+  const rounds = (): number[] =>
+    b.received.flatMap(({ message }) => (message.type === 'heartbeat' ? [message.round] : []));
   await until(() => rounds().length >= 500, 'everything has arrived');
   assert.deepEqual(
     rounds(),
@@ -68,7 +69,14 @@ test('appends_arriveWithTheirRecordsVerified', async (context) => {
 test('aPieceOfASnapshotTravelsWithTheAppends_whateverItsSize', async (context) => {
   const { a, b, two } = await pair(context);
   const data = Buffer.alloc(LIMITS.snapshotChunkBytes, 7);
-  const place = { term: term(2), index: logIndex(9), indexTerm: term(1), offset: 0, totalBytes: data.byteLength, digest: 'a'.repeat(64) };
+  const place = {
+    term: term(2),
+    index: logIndex(9),
+    indexTerm: term(1),
+    offset: 0,
+    totalBytes: data.byteLength,
+    digest: 'a'.repeat(64),
+  };
   assert.ok(a.links.send(two.actor, GROUP, { type: 'snapshot', ...place, data }, []));
   const find = () => b.received.find(({ message }) => message.type === 'snapshot')?.message;
   await until(() => find() !== undefined, 'the piece has arrived');
@@ -95,14 +103,20 @@ test('killedPeer_isRefusedWithin200Ms_andFoundAgainWhenItIsBack', async (context
   await b.kill();
   await until(() => a.links.states().get(two.actor) === 'refused', 'the refusal is noticed');
   const noticed = a.linkStates.find(({ state, atMs }) => state === 'refused' && atMs > killedAtMs);
-  assert.ok(noticed !== undefined && noticed.atMs - killedAtMs < 200, `noticed after ${(noticed?.atMs ?? 0) - killedAtMs} ms`);
+  assert.ok(
+    noticed !== undefined && noticed.atMs - killedAtMs < 200,
+    `noticed after ${(noticed?.atMs ?? 0) - killedAtMs} ms`,
+  );
   assert.equal(a.links.send(two.actor, GROUP, heartbeat(1), []), false);
   const backAtMs = performance.now();
   const again = await startNode(context, { members, self: two, bootCounter: 2 });
   await linked(a, two);
   assert.ok(performance.now() - backAtMs < 1000, `linked again after ${performance.now() - backAtMs} ms`);
   assert.ok(a.links.send(two.actor, GROUP, heartbeat(7), []));
-  await until(() => again.received.some(({ message }) => message.type === 'heartbeat' && message.round === 7), 'it hears again');
+  await until(
+    () => again.received.some(({ message }) => message.type === 'heartbeat' && message.round === 7),
+    'it hears again',
+  );
 });
 
 test('states_areToldOnceEach', async (context) => {
@@ -132,8 +146,14 @@ interface Stranger {
   readonly three: Member;
 }
 
-/** What the second node to start believes, of itself and of the cluster; the first is `one`, in a cluster with `two`. */
-const strangers: readonly [name: string, options: (members: Stranger) => Omit<TestNodeOptions, 'logger'>, words: RegExp][] = [
+/**
+ * What the second node to start believes, of itself and of the cluster; the first is `one`, in a cluster with `two`.
+ */
+const strangers: readonly [
+  name: string,
+  options: (members: Stranger) => Omit<TestNodeOptions, 'logger'>,
+  words: RegExp,
+][] = [
   [
     'anotherCluster',
     ({ one, two }) => ({ members: [one, two], self: two, clusterId: 'd'.repeat(32) }),
@@ -193,7 +213,10 @@ test('addressThatLeadsBackToTheCaller_isRefused', async (context) => {
   assert.ok(one !== undefined && two !== undefined);
   const { logger, errors } = errorLogger();
   const a = await startNode(context, { members: [one, { ...two, address: one.address }], self: one, logger });
-  await until(() => errors.some(({ message }) => /actor 1 looks for actor 2 here, and this is actor 1/.test(message)), 'it is refused');
+  await until(
+    () => errors.some(({ message }) => /actor 1 looks for actor 2 here, and this is actor 1/.test(message)),
+    'it is refused',
+  );
   assert.ok(!a.linkStates.some(({ state }) => state === 'open'));
 });
 
@@ -207,8 +230,18 @@ test('forward_carriesTheBatchThereAndItsPlaceBack', async (context) => {
     }),
   });
   const stamp = { producer: 40, epoch: 50, sequence: 60 };
-  assert.deepEqual(await a.links.forward(two.actor, GROUP, bodyOf('seven b'), stamp), { firstCounter: 7, actor: 41, index: 51, term: 61 });
-  assert.deepEqual(await a.links.forward(two.actor, GROUP, bodyOf('x'), NO_PRODUCER), { firstCounter: 1, actor: 1, index: 1, term: 1 });
+  assert.deepEqual(await a.links.forward(two.actor, GROUP, bodyOf('seven b'), stamp), {
+    firstCounter: 7,
+    actor: 41,
+    index: 51,
+    term: 61,
+  });
+  assert.deepEqual(await a.links.forward(two.actor, GROUP, bodyOf('x'), NO_PRODUCER), {
+    firstCounter: 1,
+    actor: 1,
+    index: 1,
+    term: 1,
+  });
   const many = await Promise.all(
     Array.from({ length: 200 }, (_, n) => a.links.forward(two.actor, GROUP, bodyOf('x'.repeat(n + 1)), NO_PRODUCER)),
   );
@@ -224,7 +257,10 @@ test('forward_refusalComesBackWithItsCodeAndMessage', async (context) => {
       throw new FlotillaError('NOT_LEADER', 'actor 3 leads');
     },
   });
-  await assert.rejects(a.links.forward(two.actor, GROUP, bodyOf('x'), NO_PRODUCER), { code: 'NOT_LEADER', message: 'actor 3 leads' });
+  await assert.rejects(a.links.forward(two.actor, GROUP, bodyOf('x'), NO_PRODUCER), {
+    code: 'NOT_LEADER',
+    message: 'actor 3 leads',
+  });
 });
 
 test('forward_bodyThatAClientCouldNotSendIsRefused', async (context) => {
@@ -236,7 +272,14 @@ test('forward_bodyThatAClientCouldNotSendIsRefused', async (context) => {
       return { firstCounter: counter(1), actor: actorId(1), index: logIndex(1), term: term(1) };
     },
   });
-  const event = { parentId: undefined, namespace: '/a', type: '', contentType: '', metadata: new Map(), data: Buffer.from('x') };
+  const event = {
+    parentId: undefined,
+    namespace: '/a',
+    type: '',
+    contentType: '',
+    metadata: new Map(),
+    data: Buffer.from('x'),
+  };
   const sound = packBody([event]);
   const large = packBody([{ ...event, data: Buffer.alloc(1025) }]);
   for (const body of [{ ...sound, checksum: 1 }, { ...sound, count: 4_000_000 }, bodyOf('no batch'), large]) {
@@ -303,7 +346,10 @@ test('fullQueue_refusesFurtherAppends_andHeartbeatsGoOn', async (context) => {
   let accepted = 0;
   // Synchronously: the connection takes nothing in the meantime.
   while (accepted < 1000 && a.links.send(two.actor, GROUP, message, records)) accepted++;
-  assert.ok(accepted > 0 && accepted <= LIMITS.peerBulkBytes / (1024 * 1024), `${accepted} appends of 1 MiB were queued`);
+  assert.ok(
+    accepted > 0 && accepted <= LIMITS.peerBulkBytes / (1024 * 1024),
+    `${accepted} appends of 1 MiB were queued`,
+  );
   assert.ok(a.links.send(two.actor, GROUP, heartbeat(3), []));
   await until(
     () => b.received.filter(({ message: { type } }) => type === 'append').length >= accepted,
@@ -336,7 +382,12 @@ test('anOlderPeerThanTheClustersVersion_isRefused_andBothSayWhomToUpgrade', asyn
   assert.ok(one !== undefined && two !== undefined);
   const [upToDate, outdated] = [errorLogger(), errorLogger()];
   await startNode(context, { members, self: one, versions: { lowest: 2, highest: 2 }, logger: upToDate.logger });
-  const old = await startNode(context, { members, self: two, versions: { lowest: 1, highest: 1 }, logger: outdated.logger });
+  const old = await startNode(context, {
+    members,
+    self: two,
+    versions: { lowest: 1, highest: 1 },
+    logger: outdated.logger,
+  });
   const said = (errors: FlotillaError[], words: RegExp) =>
     errors.some(({ code, message }) => code === 'UPGRADE_NEEDED' && words.test(message));
   await until(
@@ -358,7 +409,10 @@ test('aRecordOfAKindThatIsNotKnown_stopsTheNode', async (context) => {
   a.links.send(two.actor, GROUP, message, [{ ...record, bytes }]);
   await until(() => b.fatal.length > 0, 'the node stops');
   assert.deepEqual(
-    [b.fatal[0]?.code, /kind 77.*written by a newer version of Flotilla; upgrade this node/.test(b.fatal[0]?.message ?? '')],
+    [
+      b.fatal[0]?.code,
+      /kind 77.*written by a newer version of Flotilla; upgrade this node/.test(b.fatal[0]?.message ?? ''),
+    ],
     ['UPGRADE_NEEDED', true],
   );
   assert.ok(b.received.every(({ records: arrived }) => arrived.length === 0));

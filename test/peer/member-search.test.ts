@@ -7,8 +7,16 @@ import type { Member, proto } from '../../src/wire/index.js';
 import { ManualClock } from '../support/manual-clock.js';
 import { CLUSTER, silentLogger } from './peer-fixture.js';
 
-const member = (actor: number, address: string): Member => ({ actor: actorId(actor), instance: String(actor).repeat(32), address });
-const toProto = ({ actor, instance, address }: Member): proto.Member => ({ actorId: actor, instanceId: instance, address });
+const member = (actor: number, address: string): Member => ({
+  actor: actorId(actor),
+  instance: String(actor).repeat(32),
+  address,
+});
+const toProto = ({ actor, instance, address }: Member): proto.Member => ({
+  actorId: actor,
+  instanceId: instance,
+  address,
+});
 
 const answer = (self: Member, members: readonly Member[], clusterId = CLUSTER): proto.IntroduceResponse => ({
   self: toProto(self),

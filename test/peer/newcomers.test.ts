@@ -22,11 +22,15 @@ import {
 /** That is refused which this logger is given as an error. */
 function refusalLogger(): { readonly lines: readonly string[]; readonly logger: Logger } {
   const lines: string[] = [];
-  return { lines, logger: { ...silentLogger, error: (fields) => void lines.push(String((fields as { error?: unknown }).error)) } };
+  return {
+    lines,
+    logger: { ...silentLogger, error: (fields) => void lines.push(String((fields as { error?: unknown }).error)) },
+  };
 }
 
 /** Signed by `by`: it has taken `member` in with the configuration at `index`. */
-const voucherFor = (member: Member, index: number, by: Member): Voucher => vouch(keyOf(by), CLUSTER, { ...member, index });
+const voucherFor = (member: Member, index: number, by: Member): Voucher =>
+  vouch(keyOf(by), CLUSTER, { ...member, index });
 
 const freeAddress = async (): Promise<string> => `127.0.0.1:${(await freePorts(1))[0]}`;
 
@@ -54,7 +58,11 @@ test('newcomer_thatAMemberVouchesFor_isLetIn_andIsAMemberLikeAnyOnceTheLogTells'
   const [one, two, three] = await makeMembers(3);
   assert.ok(one !== undefined && two !== undefined && three !== undefined);
   const a = await startNode(context, { members: [one, two], self: one });
-  const newcomer = await startNode(context, { members: [one, two, three], self: three, vouchers: [voucherFor(three, 7, two)] });
+  const newcomer = await startNode(context, {
+    members: [one, two, three],
+    self: three,
+    vouchers: [voucherFor(three, 7, two)],
+  });
   await isLetIn(newcomer, a);
   await linked(a, three);
   a.links.setMembers([one, two, three]);
@@ -108,18 +116,38 @@ test('newcomer_inTheSeatOfAMember_takesItsPlace_andTheOneBeforeIsRefused', async
   await isLetIn(first, a);
   await first.kill();
   a.received.length = 0;
-  const second = await startNode(context, { members: [one, two, replaced], self: replaced, vouchers: [voucherFor(replaced, 7, two)] });
+  const second = await startNode(context, {
+    members: [one, two, replaced],
+    self: replaced,
+    vouchers: [voucherFor(replaced, 7, two)],
+  });
   await isLetIn(second, a);
   await until(() => a.links.states().get(replaced.actor) === 'open', 'it is dialled back');
 
   const vote = { type: 'vote-response', term: term(1), granted: true, preVote: false } as const;
-  const campaign = { type: 'vote-request', term: term(1), lastIndex: logIndex(1), lastTerm: term(1), preVote: false } as const;
+  const campaign = {
+    type: 'vote-request',
+    term: term(1),
+    lastIndex: logIndex(1),
+    lastTerm: term(1),
+    preVote: false,
+  } as const;
   assert.ok(second.links.send(one.actor, GROUP, vote, []));
   assert.ok(second.links.send(one.actor, GROUP, { ...campaign, leadershipTransfer: false }, []));
-  await until(() => a.received.some(({ message }) => message.type === 'vote-request'), 'it is listened to as a candidate');
-  assert.ok(!a.received.some(({ message }) => message.type === 'vote-response'), 'its vote would count for the one before it');
+  await until(
+    () => a.received.some(({ message }) => message.type === 'vote-request'),
+    'it is listened to as a candidate',
+  );
+  assert.ok(
+    !a.received.some(({ message }) => message.type === 'vote-response'),
+    'its vote would count for the one before it',
+  );
   assert.ok(a.links.send(replaced.actor, GROUP, vote, []), 'it is answered');
-  assert.equal(a.links.send(replaced.actor, GROUP, { ...campaign, leadershipTransfer: false }, []), false, 'it is not asked');
+  assert.equal(
+    a.links.send(replaced.actor, GROUP, { ...campaign, leadershipTransfer: false }, []),
+    false,
+    'it is not asked',
+  );
   await second.kill();
   await isRefused(
     context,

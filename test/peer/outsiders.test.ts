@@ -5,7 +5,14 @@ import { FlotillaError, LIMITS } from '../../src/base/index.js';
 import { CallerHandshake } from '../../src/peer/handshake.js';
 import type { Hello } from '../../src/peer/hello.js';
 import { RpcClient, RpcServer } from '../../src/rpc/index.js';
-import { type Member, NodeKey, nodeHeartbeat, peerMessageToProto, proto, SPOKEN_VERSIONS } from '../../src/wire/index.js';
+import {
+  type Member,
+  NodeKey,
+  nodeHeartbeat,
+  peerMessageToProto,
+  proto,
+  SPOKEN_VERSIONS,
+} from '../../src/wire/index.js';
 import {
   CLUSTER,
   GROUP,
@@ -78,11 +85,21 @@ test('helloOfAMember_withoutItsKey_changesNothing', async (context) => {
     proof: (handshake: CallerHandshake) => () => proto.Proof | undefined,
   ][] = [
     ["a member's instance and another key", two, own, (handshake) => proofBy(handshake, own)],
-    ["a member's instance and key, and the signature of another", two, keyOf(two), (handshake) => proofBy(handshake, own)],
+    [
+      "a member's instance and key, and the signature of another",
+      two,
+      keyOf(two),
+      (handshake) => proofBy(handshake, own),
+    ],
     ['no proof', two, keyOf(two), () => () => undefined],
     ['a signature that is none', two, keyOf(two), () => () => ({ signature: new Uint8Array(64), vouchers: [] })],
     ['an empty signature', two, keyOf(two), () => () => ({ signature: new Uint8Array(0), vouchers: [] })],
-    ["a member's actor id and an instance of its own", { ...two, instance: own.instance }, own, (handshake) => proofBy(handshake, own)],
+    [
+      "a member's actor id and an instance of its own",
+      { ...two, instance: own.instance },
+      own,
+      (handshake) => proofBy(handshake, own),
+    ],
     ["this node's own seat", { ...one, instance: own.instance }, own, (handshake) => proofBy(handshake, own)],
   ];
   for (const [what, self, key, proof] of claims) {
@@ -120,7 +137,10 @@ class ReplayedHandshake extends CallerHandshake {
 
   constructor(seen: CallerHandshake) {
     super(
-      helloOf({ actor: 2, instance: '', address: '' } as unknown as Member, { actor: 1, instance: '' } as unknown as Member),
+      helloOf(
+        { actor: 2, instance: '', address: '' } as unknown as Member,
+        { actor: 1, instance: '' } as unknown as Member,
+      ),
       NodeKey.generate(),
       'Deliver',
     );
@@ -161,7 +181,10 @@ test('strangerAtAMembersAddress_isNeverBelieved', async (context) => {
   await until(() => knocks >= 6, 'the node has dialled the stranger several times');
   assert.deepEqual(node.fatal, [], 'it keeps its data');
   assert.ok(!node.linkStates.some(({ state }) => state === 'open'));
-  await assert.rejects(node.links.fetch(two.actor, GROUP, range(1, 1)), (error: FlotillaError) => error.code !== 'INTERNAL');
+  await assert.rejects(
+    node.links.fetch(two.actor, GROUP, range(1, 1)),
+    (error: FlotillaError) => error.code !== 'INTERNAL',
+  );
 });
 
 const range = (from: number, to: number) => ({ from, to }) as Parameters<TestNode['links']['fetch']>[2];

@@ -22,7 +22,12 @@ import {
 export const GROUP = groupId(1);
 export const CLUSTER = 'c'.repeat(32);
 
-export const silentLogger: Logger = { debug: () => undefined, info: () => undefined, warn: () => undefined, error: () => undefined };
+export const silentLogger: Logger = {
+  debug: () => undefined,
+  info: () => undefined,
+  warn: () => undefined,
+  error: () => undefined,
+};
 
 /** A logger that remembers its lines of one level. */
 export function recordingLogger(level: keyof Logger): { readonly logger: Logger; readonly lines: string[] } {
@@ -131,8 +136,11 @@ export async function startNode(context: TestContext, options: TestNodeOptions):
     members: options.members,
     former: options.former ?? [],
     events: {
-      onMessage: options.onMessage ?? ((from, _group, message, records) => void received.push({ from, message, records })),
-      onForward: options.onForward ?? (async () => ({ firstCounter: counter(1), actor: actorId(1), index: logIndex(1), term: term(1) })),
+      onMessage:
+        options.onMessage ?? ((from, _group, message, records) => void received.push({ from, message, records })),
+      onForward:
+        options.onForward ??
+        (async () => ({ firstCounter: counter(1), actor: actorId(1), index: logIndex(1), term: term(1) })),
       onFetch: options.onFetch ?? (async () => []),
       onClock: options.onClock ?? (() => undefined),
       onHeard: options.onHeard ?? (() => undefined),
@@ -150,7 +158,11 @@ export async function startNode(context: TestContext, options: TestNodeOptions):
       self: { actorId: options.self.actor, instanceId: options.self.instance, address: options.self.address },
     }),
     join: (stream, call) =>
-      links.joining(stream, call, options.takeIn ?? (() => Promise.reject(new FlotillaError('NOT_READY', 'nobody joins in this test')))),
+      links.joining(
+        stream,
+        call,
+        options.takeIn ?? (() => Promise.reject(new FlotillaError('NOT_READY', 'nobody joins in this test'))),
+      ),
     deliver: (stream, call) => {
       options.onCall?.();
       return links.deliver(stream, call);
@@ -217,17 +229,34 @@ export const heartbeat = (round: number): Message => ({
 });
 
 /** Consecutive no-op and events records from index 1 on, and the append that carries them. */
-export function makeAppend(count: number, payloadBytes = 100): { readonly message: Message; readonly records: LogRecord[] } {
+export function makeAppend(
+  count: number,
+  payloadBytes = 100,
+): { readonly message: Message; readonly records: LogRecord[] } {
   const records: LogRecord[] = [];
   let tail = EMPTY_LOG_TAIL;
   for (let n = 0; n < count; n++) {
-    const record = sealRecord(tail, { kind: 'events', term: term(1), eventCount: 1, payloadBytes }, (payload) => payload.fill(n));
+    const record = sealRecord(tail, { kind: 'events', term: term(1), eventCount: 1, payloadBytes }, (payload) =>
+      payload.fill(n),
+    );
     records.push(record);
     tail = tailAfter(record);
   }
-  const entries = records.map(({ index, bytes }) => ({ index, term: term(1), bytes: bytes.byteLength, holdsEvents: true as const }));
+  const entries = records.map(({ index, bytes }) => ({
+    index,
+    term: term(1),
+    bytes: bytes.byteLength,
+    holdsEvents: true as const,
+  }));
   return {
-    message: { type: 'append', term: term(1), previousIndex: logIndex(0), previousTerm: term(0), commitIndex: logIndex(0), entries },
+    message: {
+      type: 'append',
+      term: term(1),
+      previousIndex: logIndex(0),
+      previousTerm: term(0),
+      commitIndex: logIndex(0),
+      entries,
+    },
     records,
   };
 }

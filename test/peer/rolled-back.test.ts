@@ -3,7 +3,17 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { logIndex } from '../../src/base/index.js';
 import type { Member } from '../../src/wire/index.js';
-import { GROUP, heartbeat, linked, makeAppend, makeMembers, RememberedBoots, startNode, type TestNode, until } from './peer-fixture.js';
+import {
+  GROUP,
+  heartbeat,
+  linked,
+  makeAppend,
+  makeMembers,
+  RememberedBoots,
+  startNode,
+  type TestNode,
+  until,
+} from './peer-fixture.js';
 
 const isOpen = (node: TestNode, peer: Member): boolean => node.links.states().get(peer.actor) === 'open';
 
@@ -25,7 +35,10 @@ async function comesBack(context: Parameters<typeof startNode>[0], second: Parti
 for (const [what, second] of Object.entries({
   anOlderStart: { bootCounter: 4, boots: BOOTS.slice(0, 1) },
   anotherStartOfTheSameNumber: { bootCounter: 5, boots: [BOOTS[0] ?? '', BOOTS[2] ?? ''] },
-  aLaterStartThatKnowsNothingOfTheOneThatWasSeen: { bootCounter: 6, boots: [BOOTS[0] ?? '', BOOTS[2] ?? '', BOOTS[3] ?? ''] },
+  aLaterStartThatKnowsNothingOfTheOneThatWasSeen: {
+    bootCounter: 6,
+    boots: [BOOTS[0] ?? '', BOOTS[2] ?? '', BOOTS[3] ?? ''],
+  },
 })) {
   test(`rolledBack_${what}_isRefused_andTakesNothingInUntilItHears`, async (context) => {
     const { a, two, b } = await comesBack(context, second);
@@ -81,5 +94,7 @@ test('fetch_bringsRecordsOfAnotherMember_andAStrangerGetsNone', async (context) 
     records.slice(1).map(({ checksum }) => checksum),
   );
   const stranger = await startNode(context, { members: [three, { ...two, instance: 'f'.repeat(32) }], self: three });
-  await assert.rejects(stranger.links.fetch(two.actor, GROUP, { from: logIndex(2), to: logIndex(3) }), { code: 'FOREIGN_NODE' });
+  await assert.rejects(stranger.links.fetch(two.actor, GROUP, { from: logIndex(2), to: logIndex(3) }), {
+    code: 'FOREIGN_NODE',
+  });
 });

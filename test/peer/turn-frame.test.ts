@@ -33,7 +33,8 @@ test('messagesOfOneTurn_travelInOneFrame_inTheirOrder_andAnotherTurnsInAnother',
     },
   });
   frames = 0;
-  const rounds = (): number[] => b.received.flatMap(({ message }) => (message.type === 'heartbeat' ? [message.round] : []));
+  const rounds = (): number[] =>
+    b.received.flatMap(({ message }) => (message.type === 'heartbeat' ? [message.round] : []));
   for (let round = 1; round <= 200; round++) assert.ok(a.links.send(two.actor, GROUP, heartbeat(round), []));
   await until(() => rounds().length >= 200, 'everything has arrived');
   // The append that found the link open may have come late, in a frame of its own.

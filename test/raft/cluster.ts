@@ -21,7 +21,9 @@ export interface ClusterOptions {
   /** By actor: how much its disk takes. A test may change it. */
   readonly rooms?: Record<number, Room>;
   /** By actor: a log as the terms of its entries, a term, a vote and a commit index to start from. */
-  readonly disks?: Readonly<Record<number, { terms?: readonly number[]; term?: number; vote?: number; commitIndex?: number }>>;
+  readonly disks?: Readonly<
+    Record<number, { terms?: readonly number[]; term?: number; vote?: number; commitIndex?: number }>
+  >;
 }
 
 /**
@@ -52,7 +54,8 @@ export class Cluster {
       learners: (options.learners ?? []).map(actorId),
     };
     const actors = new Set([...voters, ...(options.outgoing ?? []), ...(options.learners ?? [])]);
-    for (const actor of [...actors, ...(options.spares ?? [])]) this.start(actorId(actor), diskOf(options.disks?.[actor] ?? {}));
+    for (const actor of [...actors, ...(options.spares ?? [])])
+      this.start(actorId(actor), diskOf(options.disks?.[actor] ?? {}));
   }
 
   node(actor: number): CoreNode {
@@ -83,7 +86,8 @@ export class Cluster {
   /** Lets time pass for all nodes, and ticks `actors` (all without). */
   tick(passedMs: number, ...actors: number[]): void {
     this.nowMs += passedMs;
-    for (const actor of actors.length > 0 ? actors : this.nodes.keys()) this.input(actor, (node) => node.tick(this.nowMs));
+    for (const actor of actors.length > 0 ? actors : this.nodes.keys())
+      this.input(actor, (node) => node.tick(this.nowMs));
   }
 
   /** Goes on to the moment at which the node's election is due, and ticks it alone. */
@@ -97,7 +101,10 @@ export class Cluster {
   }
 
   /** Undefined where it was refused. */
-  change(actor: number, ...changes: readonly (readonly [to: MemberChange['to'], actor: number])[]): LogIndex | undefined {
+  change(
+    actor: number,
+    ...changes: readonly (readonly [to: MemberChange['to'], actor: number])[]
+  ): LogIndex | undefined {
     const named = changes.map(([to, member]) => ({ to, actor: actorId(member) }));
     return this.input(actor, (node) => node.changeMembers(named, this.nowMs));
   }
@@ -134,7 +141,9 @@ export class Cluster {
 
   /** Delivers the messages that are on their way now, on the links between the given nodes (all without). */
   deliver(from?: number, to?: number): void {
-    const due = this.inFlight.filter((packet) => (from ?? packet.from) === packet.from && (to ?? packet.to) === packet.to);
+    const due = this.inFlight.filter(
+      (packet) => (from ?? packet.from) === packet.from && (to ?? packet.to) === packet.to,
+    );
     this.inFlight = this.inFlight.filter((packet) => !due.includes(packet));
     for (const packet of due) {
       if (this.nodes.has(packet.to)) this.input(packet.to, (node) => node.receive(packet, this.nowMs));
@@ -190,7 +199,9 @@ export class Cluster {
   }
 
   drop(from?: number, to?: number): void {
-    this.inFlight = this.inFlight.filter((packet) => (from ?? packet.from) !== packet.from || (to ?? packet.to) !== packet.to);
+    this.inFlight = this.inFlight.filter(
+      (packet) => (from ?? packet.from) !== packet.from || (to ?? packet.to) !== packet.to,
+    );
   }
 
   /** Kills a node; of its write under way so many parts reached the disk. Messages to it are lost. */
@@ -253,7 +264,10 @@ function diskOf(given: { terms?: readonly number[]; term?: number; vote?: number
   const terms = given.terms ?? [];
   return {
     ...emptyDisk(),
-    hardState: { term: term(given.term ?? terms.at(-1) ?? 0), vote: given.vote === undefined ? undefined : actorId(given.vote) },
+    hardState: {
+      term: term(given.term ?? terms.at(-1) ?? 0),
+      vote: given.vote === undefined ? undefined : actorId(given.vote),
+    },
     entries: entriesOfTerms(terms),
     commitIndex: logIndex(given.commitIndex ?? 0),
   };
@@ -262,7 +276,11 @@ function diskOf(given: { terms?: readonly number[]; term?: number; vote?: number
 /** A log by the terms of its entries. Each body names term and index, as log matching demands. */
 export function entriesOfTerms(terms: readonly number[]): LogEntry[] {
   return terms.map(
-    (entryTerm, position): LogEntry => ({ index: logIndex(position + 1), term: asTerm(entryTerm), data: `e${position + 1}` }),
+    (entryTerm, position): LogEntry => ({
+      index: logIndex(position + 1),
+      term: asTerm(entryTerm),
+      data: `e${position + 1}`,
+    }),
   );
 }
 

@@ -1,4 +1,13 @@
-import { type ActorId, assert, type LogIndex, logIndex, present, type Random, type Term, term } from '../../src/base/index.js';
+import {
+  type ActorId,
+  assert,
+  type LogIndex,
+  logIndex,
+  present,
+  type Random,
+  type Term,
+  term,
+} from '../../src/base/index.js';
 import {
   type Configuration,
   type EntryInfo,
@@ -119,7 +128,10 @@ export class CoreNode {
       begin: disk.begin,
       termStarts: termStartsOf(disk.entries).filter(({ index }) => index > disk.begin.index),
       lastIndex: logIndex(disk.entries.length),
-      configurations: [this.inForceAt(disk.begin.index), ...configurationsOf(disk.entries).filter(({ index }) => index > disk.begin.index)],
+      configurations: [
+        this.inForceAt(disk.begin.index),
+        ...configurationsOf(disk.entries).filter(({ index }) => index > disk.begin.index),
+      ],
       commitIndex: logIndex(Math.max(disk.begin.index, disk.commitIndex)),
     });
     this.snapshotSender = new SnapshotSender({
@@ -241,11 +253,14 @@ export class CoreNode {
     if (snapshotChunk !== undefined) this.takeChunk(snapshotChunk.from, snapshotChunk.message);
     for (const result of output.snapshotResults) this.snapshotSender.answered(result);
     if (acceptedFrom !== undefined)
-      for (const entry of received.filter(({ index }) => index >= acceptedFrom && index <= this.core.lastIndex)) this.put(entry);
+      for (const entry of received.filter(({ index }) => index >= acceptedFrom && index <= this.core.lastIndex))
+        this.put(entry);
     for (const { index, configuration } of ownEntries) {
       const entry = { index, term: this.core.term };
       this.put(
-        configuration === undefined ? { ...entry, data: 'no-op' } : { ...entry, data: describeConfiguration(configuration), configuration },
+        configuration === undefined
+          ? { ...entry, data: 'no-op' }
+          : { ...entry, data: describeConfiguration(configuration), configuration },
       );
     }
     for (const { to, message } of output.messages) this.send({ from: this.self, to, message, entries: [] });
@@ -298,7 +313,8 @@ export class CoreNode {
     const { hardState, snapshotIndex, truncateAfter } = step;
     if (hardState !== undefined && left-- > 0) this.disk.hardState = hardState;
     if (snapshotIndex !== undefined && left-- > 0) replaceLog(this.disk, snapshot);
-    if (truncateAfter !== undefined && left-- > 0) this.disk.entries.length = Math.min(truncateAfter, this.disk.entries.length);
+    if (truncateAfter !== undefined && left-- > 0)
+      this.disk.entries.length = Math.min(truncateAfter, this.disk.entries.length);
     for (const entry of entries) {
       if (left-- <= 0) return;
       assert(entry.index === this.disk.entries.length + 1, `entry ${entry.index} does not follow the stored log`);

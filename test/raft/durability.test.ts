@@ -17,7 +17,13 @@ test('takeStep_namesWhatIsNotYetOnItsWay_onceOnly', () => {
   const durability = new Durability(logIndex(5));
   assert.equal(durability.takeStep(logIndex(5), HARD_STATE), undefined);
   const step = take(durability, 8);
-  assert.deepEqual(step, { snapshotIndex: undefined, truncateAfter: undefined, fromIndex: 6, throughIndex: 8, hardState: undefined });
+  assert.deepEqual(step, {
+    snapshotIndex: undefined,
+    truncateAfter: undefined,
+    fromIndex: 6,
+    throughIndex: 8,
+    hardState: undefined,
+  });
   assert.equal(durability.takeStep(logIndex(9), HARD_STATE), undefined, 'one write at a time');
   assert.equal(durability.durableIndex, 5);
   durability.stepCompleted(step);
@@ -29,7 +35,13 @@ test('takeStep_writesTheHardStateOnlyWhereItChanged', () => {
   const durability = new Durability(logIndex(0));
   durability.hardStateChanged();
   const step = take(durability, 0);
-  assert.deepEqual(step, { snapshotIndex: undefined, truncateAfter: undefined, fromIndex: 1, throughIndex: 0, hardState: HARD_STATE });
+  assert.deepEqual(step, {
+    snapshotIndex: undefined,
+    truncateAfter: undefined,
+    fromIndex: 1,
+    throughIndex: 0,
+    hardState: HARD_STATE,
+  });
   durability.stepCompleted(step);
   assert.equal(durability.hardStateIsDurable, true);
   assert.equal(durability.takeStep(logIndex(0), HARD_STATE), undefined);
@@ -55,7 +67,13 @@ test('aTruncationBelowWhatIsDurable_countsAtOnce', () => {
   durability.truncatedAfter(logIndex(4));
   assert.equal(durability.durableIndex, 4);
   const step = take(durability, 4);
-  assert.deepEqual(step, { snapshotIndex: undefined, truncateAfter: 4, fromIndex: 5, throughIndex: 4, hardState: undefined });
+  assert.deepEqual(step, {
+    snapshotIndex: undefined,
+    truncateAfter: 4,
+    fromIndex: 5,
+    throughIndex: 4,
+    hardState: undefined,
+  });
 });
 
 test('twoTruncationsBeforeAWrite_areTheLowerOne', () => {

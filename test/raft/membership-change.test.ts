@@ -2,7 +2,13 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import { actorId, FlotillaError } from '../../src/base/index.js';
-import { type Configuration, changeConfiguration, isJoint, leaveJoint, type MemberChange } from '../../src/raft/index.js';
+import {
+  type Configuration,
+  changeConfiguration,
+  isJoint,
+  leaveJoint,
+  type MemberChange,
+} from '../../src/raft/index.js';
 
 function configuration(voters: number[], outgoing: number[] = [], learners: number[] = []): Configuration {
   return { voters: voters.map(actorId), outgoing: outgoing.map(actorId), learners: learners.map(actorId) };
@@ -20,7 +26,11 @@ test('changeConfiguration_table', () => {
     [configuration([1, 2, 3]), [removed(3), voter(4)], configuration([1, 2, 4], [1, 2, 3])],
     [configuration([1, 2, 3]), [learner(3)], configuration([1, 2], [1, 2, 3], [3])],
     [configuration([1, 2, 3], [], [4]), [removed(4)], configuration([1, 2, 3])],
-    [configuration([1, 2, 3]), [removed(1), removed(2), removed(3), voter(6), voter(5)], configuration([5, 6], [1, 2, 3])],
+    [
+      configuration([1, 2, 3]),
+      [removed(1), removed(2), removed(3), voter(6), voter(5)],
+      configuration([5, 6], [1, 2, 3]),
+    ],
   ];
   for (const [current, changes, next] of table) assert.deepEqual(changeConfiguration(current, changes), next);
 });
@@ -46,7 +56,10 @@ test('changeConfiguration_refused', () => {
 
 const ACTORS = [1, 2, 3, 4, 5, 6, 7].map(actorId);
 const changesOf = fc.uniqueArray(
-  fc.record({ actor: fc.constantFrom(...ACTORS), to: fc.constantFrom('voter' as const, 'learner' as const, 'removed' as const) }),
+  fc.record({
+    actor: fc.constantFrom(...ACTORS),
+    to: fc.constantFrom('voter' as const, 'learner' as const, 'removed' as const),
+  }),
   { selector: ({ actor }) => actor, minLength: 1, maxLength: 5 },
 );
 
@@ -65,7 +78,8 @@ test('changeConfiguration_keepsTheOldHalf_andLeavingItGivesExactlyWhatWasAskedFo
       const left = leaveJoint(next);
       assert.ok(!isJoint(left));
       for (const actor of ACTORS) {
-        const to = changes.find((change) => change.actor === actor)?.to ?? (voters.includes(actor) ? 'voter' : 'removed');
+        const to =
+          changes.find((change) => change.actor === actor)?.to ?? (voters.includes(actor) ? 'voter' : 'removed');
         assert.equal(left.voters.includes(actor), to === 'voter');
         assert.equal(left.learners.includes(actor), to === 'learner');
       }

@@ -109,7 +109,8 @@ test('§6.4 read index: an answer needs a heartbeat round that began after the r
   cluster.readIndex(1, 1);
   // The round of the tick was under way when the read came: its answers prove nothing about it.
   const early = cluster.inFlight.splice(0);
-  for (const packet of early) if (packet.message.type === 'heartbeat') cluster.inject(packet.from, packet.to, packet.message);
+  for (const packet of early)
+    if (packet.message.type === 'heartbeat') cluster.inject(packet.from, packet.to, packet.message);
   cluster.deliver(2, 1);
   assert.deepEqual(cluster.node(1).reads, []);
   cluster.settle();

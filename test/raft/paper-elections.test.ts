@@ -6,7 +6,14 @@ import type { VoteRequest } from '../../src/raft/index.js';
 import { Cluster } from './cluster.js';
 
 function voteRequest(request: Partial<VoteRequest> & { term: VoteRequest['term'] }): VoteRequest {
-  return { type: 'vote-request', lastIndex: logIndex(0), lastTerm: term(0), preVote: false, leadershipTransfer: false, ...request };
+  return {
+    type: 'vote-request',
+    lastIndex: logIndex(0),
+    lastTerm: term(0),
+    preVote: false,
+    leadershipTransfer: false,
+    ...request,
+  };
 }
 
 /** Answers to real votes that `voter` has sent, by candidate. */
@@ -107,7 +114,11 @@ test('§3.6.1 election restriction: no vote for a log that ends in an earlier te
   for (const [lastTerm, lastIndex, granted] of table) {
     for (const preVote of [true, false]) {
       const cluster = new Cluster([1, 2, 3], { disks: { 1: { terms: [1, 1, 2] } } });
-      cluster.inject(2, 1, voteRequest({ term: term(4), lastIndex: logIndex(lastIndex), lastTerm: term(lastTerm), preVote }));
+      cluster.inject(
+        2,
+        1,
+        voteRequest({ term: term(4), lastIndex: logIndex(lastIndex), lastTerm: term(lastTerm), preVote }),
+      );
       if (!preVote) cluster.persist(1);
       const [answer] = cluster.sentBy(1, 'vote-response');
       assert.equal(answer?.granted, granted, `last ${lastIndex}/${lastTerm}, pre-vote ${preVote}`);
@@ -199,10 +210,16 @@ test('§9.6 pre-vote: a server that was cut off does not raise its term, and doe
 test('§9.6 a pre-vote changes nothing at the voter: no term, no vote, nothing to write', () => {
   const cluster = new Cluster([1, 2, 3]);
   cluster.inject(2, 1, voteRequest({ term: term(1), preVote: true }));
-  assert.deepEqual(cluster.sentBy(1, 'vote-response'), [{ type: 'vote-response', term: 1, granted: true, preVote: true }]);
+  assert.deepEqual(cluster.sentBy(1, 'vote-response'), [
+    { type: 'vote-response', term: 1, granted: true, preVote: true },
+  ]);
   assert.equal(cluster.node(1).writeUnderWay, undefined);
   cluster.inject(3, 1, voteRequest({ term: term(1), preVote: true }));
-  assert.equal(cluster.sentBy(1, 'vote-response').filter(({ granted }) => granted).length, 2, 'a pre-vote is no promise');
+  assert.equal(
+    cluster.sentBy(1, 'vote-response').filter(({ granted }) => granted).length,
+    2,
+    'a pre-vote is no promise',
+  );
 });
 
 test('§9.6 pre-votes of another round do not make a candidate', () => {

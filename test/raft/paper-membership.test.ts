@@ -58,10 +58,16 @@ test('§4.1 there is one change at a time, and none before the leader has commit
   assert.equal(change(), 'nothing committed yet');
   cluster.settle();
   assert.notEqual(cluster.change(1, ['voter', 4]), undefined);
-  assert.equal(cluster.node(1).core.changeMembers([{ actor: actorId(5), to: 'voter' }], cluster.nowMs), 'another change is under way');
+  assert.equal(
+    cluster.node(1).core.changeMembers([{ actor: actorId(5), to: 'voter' }], cluster.nowMs),
+    'another change is under way',
+  );
   cluster.settle();
   assert.deepEqual(cluster.node(1).core.configuration, { voters: [1, 2, 3, 4], outgoing: [], learners: [] });
-  assert.equal(cluster.node(2).core.changeMembers([{ actor: actorId(5), to: 'voter' }], cluster.nowMs), 'not the leader');
+  assert.equal(
+    cluster.node(2).core.changeMembers([{ actor: actorId(5), to: 'voter' }], cluster.nowMs),
+    'not the leader',
+  );
   cluster.transfer(1, 2);
   assert.equal(cluster.node(1).core.changeMembers([{ actor: actorId(5), to: 'voter' }], cluster.nowMs), 'handing over');
 });
@@ -85,7 +91,8 @@ test('§4.3 any change of voters is made in one go: all of them may be others', 
   const [leader] = cluster.leaders;
   assert.ok(leader !== undefined && leader >= 4, `the leader is ${leader}`);
   assert.deepEqual(cluster.node(4).core.configuration, { voters: [4, 5, 6], outgoing: [], learners: [] });
-  for (const actor of [2, 3]) assert.deepEqual(cluster.node(actor).core.configuration.voters, [4, 5, 6], 'who left knows it');
+  for (const actor of [2, 3])
+    assert.deepEqual(cluster.node(actor).core.configuration.voters, [4, 5, 6], 'who left knows it');
   cluster.propose(leader, 'a');
   cluster.settle();
   assert.match(cluster.logOf(5), /4,5,6 from 1,2,3 1:4,5,6 2:no-op 2:a$/);

@@ -5,7 +5,10 @@ import { actorId, logIndex, term } from '../../src/base/index.js';
 import { type Append, RaftCore } from '../../src/raft/index.js';
 import { Cluster, entriesOfTerms, SETTINGS } from './cluster.js';
 
-/** An append of the leader of `appendTerm`, whose log has these terms, that carries the entries from `from` through `to`. */
+/**
+ * An append of the leader of `appendTerm`, whose log has these terms, that carries the entries from `from` through
+ * `to`.
+ */
 function append(
   appendTerm: number,
   terms: number[],
@@ -369,12 +372,14 @@ test('two leaders of one term, or a leader that contradicts what is committed, e
   const cluster = new Cluster([1, 2, 3]);
   cluster.elect(1);
   assert.throws(
-    () => cluster.inject(2, 1, { type: 'heartbeat', term: term(1), commitIndex: logIndex(0), round: 1, quiesce: false }),
+    () =>
+      cluster.inject(2, 1, { type: 'heartbeat', term: term(1), commitIndex: logIndex(0), round: 1, quiesce: false }),
     /two leaders in term 1/,
   );
   assert.throws(() => cluster.inject(1, 2, ...append(2, [2], 1, 1)), /committed/);
   assert.throws(
-    () => cluster.inject(1, 3, { type: 'heartbeat', term: term(1), commitIndex: logIndex(9), round: 1, quiesce: false }),
+    () =>
+      cluster.inject(1, 3, { type: 'heartbeat', term: term(1), commitIndex: logIndex(9), round: 1, quiesce: false }),
     /acknowledged here/,
   );
 });

@@ -95,7 +95,11 @@ test('repeatUnanswered_leavesASlowFollowerAlone_asLongAsItGetsOn', () => {
   progress.acknowledged(logIndex(1), 600);
   progress.acknowledged(logIndex(2), 1100);
   progress.repeatUnanswered(1000);
-  assert.equal(progress.state, 'replicate', 'the third message is old, but the follower was heard to work its way there');
+  assert.equal(
+    progress.state,
+    'replicate',
+    'the third message is old, but the follower was heard to work its way there',
+  );
   progress.repeatUnanswered(1101);
   assert.equal(progress.state, 'probe');
 });

@@ -2,7 +2,14 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import { type ActorId, actorId, logIndex } from '../../src/base/index.js';
-import { type Configuration, committedIndex, isQuorum, majorityOf, type VoteOutcome, voteOutcome } from '../../src/raft/index.js';
+import {
+  type Configuration,
+  committedIndex,
+  isQuorum,
+  majorityOf,
+  type VoteOutcome,
+  voteOutcome,
+} from '../../src/raft/index.js';
 
 test('majorityOf_isMoreThanHalf', () => {
   assert.deepEqual([1, 2, 3, 4, 5, 6, 7].map(majorityOf), [1, 2, 2, 3, 3, 4, 4]);
@@ -53,7 +60,11 @@ test('voteOutcome_table', () => {
       ...yes.map((actor) => [actorId(actor), true] as const),
       ...no.map((actor) => [actorId(actor), false] as const),
     ]);
-    assert.equal(voteOutcome(configuration, granted), outcome, `voters ${voters}, outgoing ${outgoing}, yes ${yes}, no ${no}`);
+    assert.equal(
+      voteOutcome(configuration, granted),
+      outcome,
+      `voters ${voters}, outgoing ${outgoing}, yes ${yes}, no ${no}`,
+    );
   }
 });
 
@@ -92,22 +103,26 @@ test('committedIndex_isTheHighestThatSomeMajorityOfEachHalfHolds', () => {
 
 test('voteOutcome_isWonWithSomeMajorityOfEachHalf_andLostWhenNoneCanBeReached', () => {
   fc.assert(
-    fc.property(configurations, fc.array(fc.option(fc.boolean()), { minLength: 8, maxLength: 8 }), (configuration, answers) => {
-      const granted = new Map<ActorId, boolean>();
-      for (const actor of ACTORS) {
-        const answer = answers[actor];
-        if (answer !== null && answer !== undefined) granted.set(actor, answer);
-      }
-      const everyHalf = (holds: (actor: ActorId) => boolean): boolean =>
-        halvesOf(configuration).every((half) => majorities(half).some((majority) => majority.every(holds)));
-      const won = everyHalf((actor) => granted.get(actor) === true);
-      const reachable = everyHalf((actor) => granted.get(actor) !== false);
-      assert.equal(voteOutcome(configuration, granted), won ? 'won' : reachable ? 'pending' : 'lost');
-      assert.equal(
-        isQuorum(configuration, (actor) => granted.get(actor) === true),
-        won,
-      );
-    }),
+    fc.property(
+      configurations,
+      fc.array(fc.option(fc.boolean()), { minLength: 8, maxLength: 8 }),
+      (configuration, answers) => {
+        const granted = new Map<ActorId, boolean>();
+        for (const actor of ACTORS) {
+          const answer = answers[actor];
+          if (answer !== null && answer !== undefined) granted.set(actor, answer);
+        }
+        const everyHalf = (holds: (actor: ActorId) => boolean): boolean =>
+          halvesOf(configuration).every((half) => majorities(half).some((majority) => majority.every(holds)));
+        const won = everyHalf((actor) => granted.get(actor) === true);
+        const reachable = everyHalf((actor) => granted.get(actor) !== false);
+        assert.equal(voteOutcome(configuration, granted), won ? 'won' : reachable ? 'pending' : 'lost');
+        assert.equal(
+          isQuorum(configuration, (actor) => granted.get(actor) === true),
+          won,
+        );
+      },
+    ),
   );
 });
 
@@ -115,7 +130,8 @@ test('twoQuorumsOfOneConfiguration_alwaysShareAMember', () => {
   fc.assert(
     fc.property(configurations, actorSet, actorSet, (configuration, left, right) => {
       const areQuorums =
-        isQuorum(configuration, (actor) => left.includes(actor)) && isQuorum(configuration, (actor) => right.includes(actor));
+        isQuorum(configuration, (actor) => left.includes(actor)) &&
+        isQuorum(configuration, (actor) => right.includes(actor));
       assert.ok(!areQuorums || left.some((actor) => right.includes(actor)));
     }),
   );

@@ -28,7 +28,10 @@ test('a message of a term that no elections can have led to is refused, and so i
   });
   const from = cluster.node(2).self;
   core.requirePlausible(from, ahead(LIMITS.termsAhead));
-  assert.throws(() => core.requirePlausible(from, ahead(LIMITS.termsAhead + 1)), { code: 'INVALID_ARGUMENT', message: /term 4294967298/ });
+  assert.throws(() => core.requirePlausible(from, ahead(LIMITS.termsAhead + 1)), {
+    code: 'INVALID_ARGUMENT',
+    message: /term 4294967298/,
+  });
   core.requirePlausible(from, acknowledged(core.lastIndex));
   assert.throws(() => core.requirePlausible(from, acknowledged(core.lastIndex + 1)), {
     code: 'INVALID_ARGUMENT',

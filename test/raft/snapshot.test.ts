@@ -40,7 +40,10 @@ test('aFollowerThatLacksTheBegin_getsItInPieces_andTheEntriesAfterIt', () => {
   cluster.settle();
   const { core, entries, snapshots } = cluster.node(3);
   assert.equal(snapshots, 1);
-  assert.ok(pieces.length > 1 && pieces.every((offset, position) => position === 0 || offset > (pieces[position - 1] ?? 0)), `${pieces}`);
+  assert.ok(
+    pieces.length > 1 && pieces.every((offset, position) => position === 0 || offset > (pieces[position - 1] ?? 0)),
+    `${pieces}`,
+  );
   assert.deepEqual([core.beginIndex, core.lastIndex, core.commitIndex], [5, 6, 6]);
   assert.deepEqual(entries, cluster.node(1).entries);
   assert.equal(matchOf(cluster, 1, 3), 6);
@@ -51,7 +54,8 @@ test('aSnapshotIsAcknowledged_onlyWhenItIsDurable', () => {
   reconnect(cluster);
   for (let turn = 0; turn < 50 && cluster.node(3).core.beginIndex === 0; turn++) {
     cluster.deliver();
-    for (const { self, writeUnderWay } of cluster.nodes.values()) if (self !== 3 && writeUnderWay !== undefined) cluster.persist(self);
+    for (const { self, writeUnderWay } of cluster.nodes.values())
+      if (self !== 3 && writeUnderWay !== undefined) cluster.persist(self);
   }
   for (let turn = 0; turn < 5; turn++) cluster.deliver();
   assert.equal(cluster.node(3).core.beginIndex, 5);
@@ -65,7 +69,8 @@ test('aCrashBeforeTheSnapshotIsDurable_leavesTheOldLog_andItIsSentAgain', () => 
   reconnect(cluster);
   for (let turn = 0; turn < 50 && cluster.node(3).core.beginIndex === 0; turn++) {
     cluster.deliver();
-    for (const { self, writeUnderWay } of cluster.nodes.values()) if (self !== 3 && writeUnderWay !== undefined) cluster.persist(self);
+    for (const { self, writeUnderWay } of cluster.nodes.values())
+      if (self !== 3 && writeUnderWay !== undefined) cluster.persist(self);
   }
   cluster.crashed(3, 0);
   cluster.restart(3);
@@ -77,7 +82,8 @@ test('aCrashBeforeTheSnapshotIsDurable_leavesTheOldLog_andItIsSentAgain', () => 
 test('aPieceThatIsLost_isAskedForAgain', () => {
   const cluster = cutCluster();
   reconnect(cluster);
-  for (let turn = 0; turn < 50 && cluster.sentBy(1, 'snapshot').every(({ offset }) => offset === 0); turn++) cluster.deliver();
+  for (let turn = 0; turn < 50 && cluster.sentBy(1, 'snapshot').every(({ offset }) => offset === 0); turn++)
+    cluster.deliver();
   cluster.drop(1, 3);
   cluster.settle();
   assert.equal(cluster.node(3).core.beginIndex, 0);
@@ -106,7 +112,11 @@ test('aFollowerThatHasTheEntries_keepsWhatFollowsThem', () => {
 test('logsThatDifferAtTheBegin_meetBelowIt: a snapshot takes the place of the other history', () => {
   // Node 3 has entries of an old leader up to where the log of the new one begins.
   const cluster = new Cluster([1, 2, 3], {
-    disks: { 1: { terms: [1, 2, 2, 2], term: 2 }, 2: { terms: [1, 2, 2, 2], term: 2 }, 3: { terms: [1, 1, 1, 1], term: 2 } },
+    disks: {
+      1: { terms: [1, 2, 2, 2], term: 2 },
+      2: { terms: [1, 2, 2, 2], term: 2 },
+      3: { terms: [1, 1, 1, 1], term: 2 },
+    },
   });
   cluster.cut(3);
   cluster.elect(1);
@@ -147,7 +157,10 @@ test('aConfigurationBelowTheBegin_isThatOfTheSnapshot', () => {
   cluster.settle();
   cluster.tick(100, 1);
   cluster.settle();
-  assert.deepEqual(cluster.node(3).core.configuration.voters.length + cluster.node(3).core.configuration.learners.length, 3);
+  assert.deepEqual(
+    cluster.node(3).core.configuration.voters.length + cluster.node(3).core.configuration.learners.length,
+    3,
+  );
   assert.deepEqual(cluster.node(3).entries, cluster.node(1).entries);
   assert.equal(cluster.node(3).snapshots, 1);
 });

@@ -48,7 +48,9 @@ export class Transcript {
   private runCommand(line: string): void {
     const [name = '', ...words] = line.split(' ');
     const options = new Map(
-      words.filter((word) => word.includes('=')).map((word): [string, string] => [word.split('=')[0] ?? '', word.split('=')[1] ?? '']),
+      words
+        .filter((word) => word.includes('='))
+        .map((word): [string, string] => [word.split('=')[0] ?? '', word.split('=')[1] ?? '']),
     );
     const args = words.filter((word) => !word.includes('='));
     const numbers = args.map(Number);
@@ -110,7 +112,12 @@ export class Transcript {
   }
 }
 
-type Command = (cluster: Cluster, numbers: readonly number[], args: readonly string[], say: (line: string) => void) => void;
+type Command = (
+  cluster: Cluster,
+  numbers: readonly number[],
+  args: readonly string[],
+  say: (line: string) => void,
+) => void;
 
 const ROLES: Readonly<Record<string, MemberChange['to']>> = { '+': 'voter', '~': 'learner', '-': 'removed' };
 
@@ -188,7 +195,9 @@ function describeMessage(message: Message): string {
     case 'append':
       return `after=${message.previousIndex}/${message.previousTerm} commit=${message.commitIndex}`;
     case 'append-result':
-      return message.accepted ? `durable=${message.index}` : `refused=${message.index} hint=${message.hintIndex}/${message.hintTerm}`;
+      return message.accepted
+        ? `durable=${message.index}`
+        : `refused=${message.index} hint=${message.hintIndex}/${message.hintTerm}`;
     case 'heartbeat':
       return `commit=${message.commitIndex} round=${message.round}${message.quiesce ? ' quiesce' : ''}`;
     case 'heartbeat-result':

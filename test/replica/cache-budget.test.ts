@@ -19,7 +19,12 @@ class Group {
 
   append(count: number, durable = true): void {
     for (let each = 0; each < count; each++) {
-      const record = sealRecord(this.tail, { kind: 'events', term: term(1), eventCount: 1, payloadBytes: 100 - RECORD_HEADER_BYTES });
+      const record = sealRecord(this.tail, {
+        kind: 'events',
+        term: term(1),
+        eventCount: 1,
+        payloadBytes: 100 - RECORD_HEADER_BYTES,
+      });
       this.tail = tailAfter(record);
       this.cache.append(record);
     }

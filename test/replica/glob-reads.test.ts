@@ -19,9 +19,9 @@ function searched() {
   const reads = new GlobReads(log, {
     next: async (from, through) => {
       assert.equal(++running, 1, 'a search takes one step at a time');
-      return new Promise<LogMatches | undefined>((resolve, reject) => steps.push({ from, through, resolve, reject })).finally(
-        () => running--,
-      );
+      return new Promise<LogMatches | undefined>((resolve, reject) =>
+        steps.push({ from, through, resolve, reject }),
+      ).finally(() => running--);
     },
   });
   return { reads, steps, log, step: (at: number): Step => present(steps[at], `step ${at}`) };
@@ -41,7 +41,11 @@ async function afterTwoSteps() {
   const second = search.reads.next(logIndex(11), logIndex(90));
   search.step(1).resolve(nothingThrough(20));
   await second;
-  assert.deepEqual([search.steps.length, search.step(2).from, search.step(2).through], [3, 21, 90], 'the third is taken ahead');
+  assert.deepEqual(
+    [search.steps.length, search.step(2).from, search.step(2).through],
+    [3, 21, 90],
+    'the third is taken ahead',
+  );
   return search;
 }
 

@@ -22,7 +22,9 @@ function timeOf(
   const { errorMs = 0, steadyMs = Number.POSITIVE_INFINITY } = options;
   const readingOf = (peer: ActorId): ClockReading | undefined => {
     const offsetMs = offsetsMs[peer - 1];
-    return offsetMs === undefined ? undefined : { earliestMs: nowMs + offsetMs - errorMs, latestMs: nowMs + offsetMs + errorMs };
+    return offsetMs === undefined
+      ? undefined
+      : { earliestMs: nowMs + offsetMs - errorMs, latestMs: nowMs + offsetMs + errorMs };
   };
   const configuration = options.configuration ?? { voters, outgoing: [], learners: [] };
   const clocks = { toleranceMs: LIMITS.clockToleranceMs, readingOf, steadyMs: () => steadyMs };
@@ -33,7 +35,10 @@ test('a leader whose clock is off stamps with the time of the others, ahead and 
   for (const offMs of [30 * DAY_MS, -30 * DAY_MS, 11_000]) {
     const { time, nowMs } = timeOf([offMs, 3, -2]);
     const { timestampMs, appendedMs } = time.stamp() ?? assert.fail();
-    assert.ok(Math.abs(timestampMs - nowMs) <= 3 && Math.abs(appendedMs - nowMs) <= 3, `${offMs}: ${timestampMs - nowMs}`);
+    assert.ok(
+      Math.abs(timestampMs - nowMs) <= 3 && Math.abs(appendedMs - nowMs) <= 3,
+      `${offMs}: ${timestampMs - nowMs}`,
+    );
     assert.ok(Math.abs((time.reachedMs(1) ?? 0) - nowMs) <= 3);
     assert.equal(time.verdict.kind, 'off');
   }

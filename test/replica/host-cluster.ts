@@ -137,7 +137,9 @@ export class HostCluster {
     return this.groups.map((group) => {
       const replicas = [...this.nodes.keys()].map((actor) => this.replica(actor, group));
       const [leader, ...others] = new Set(replicas.map((replica) => replica.leader));
-      return others.length === 0 && replicas.some(({ role, self }) => role === 'leader' && self === leader) ? leader : undefined;
+      return others.length === 0 && replicas.some(({ role, self }) => role === 'leader' && self === leader)
+        ? leader
+        : undefined;
     });
   }
 

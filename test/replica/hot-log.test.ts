@@ -12,7 +12,9 @@ const GROUP = groupId(1);
 const unobserved = {} as ReplicaObserver;
 
 function newLog(cacheBytes: number): { storage: MemoryStorage; log: HotLog } {
-  const storage = new MemoryStorage(new Map([[GROUP, emptyGroupDisk({ voters: [], outgoing: [], learners: [], members: [] })]]));
+  const storage = new MemoryStorage(
+    new Map([[GROUP, emptyGroupDisk({ voters: [], outgoing: [], learners: [], members: [] })]]),
+  );
   return { storage, log: new HotLog(storage.group(GROUP), new CacheBudget(cacheBytes), unobserved) };
 }
 

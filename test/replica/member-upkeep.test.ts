@@ -10,10 +10,21 @@ const SILENT = { debug: () => undefined, info: () => undefined, warn: () => unde
 const moved = (actor: number, address = `elsewhere${actor}:3000`): Member => ({ ...memberOf(actorId(actor)), address });
 
 /** Upkeep on one node; `others` is what it hears of them. */
-function upkeepOn(cluster: ReplicaCluster, actor: number, others: () => readonly Member[], self = memberOf(actorId(actor))): MemberUpkeep {
+function upkeepOn(
+  cluster: ReplicaCluster,
+  actor: number,
+  others: () => readonly Member[],
+  self = memberOf(actorId(actor)),
+): MemberUpkeep {
   const { replica, clock } = cluster.server(actor);
   const speaking = (member: Member): Speaker => ({ versions: { lowest: 1, highest: 1 }, ...member });
-  const upkeep = new MemberUpkeep({ replica, self: speaking(self), others: () => others().map(speaking), clock, logger: SILENT });
+  const upkeep = new MemberUpkeep({
+    replica,
+    self: speaking(self),
+    others: () => others().map(speaking),
+    clock,
+    logger: SILENT,
+  });
   upkeep.start();
   return upkeep;
 }
@@ -60,7 +71,9 @@ test('whileAnotherChangeIsUnderWay_itIsTriedAgain', async () => {
   const cluster = await elected();
   cluster.cut(2);
   cluster.cut(3);
-  const change = fateOf(cluster.replica(1).changeMembers([{ actor: actorId(4), to: 'learner' }], [memberOf(actorId(4))]));
+  const change = fateOf(
+    cluster.replica(1).changeMembers([{ actor: actorId(4), to: 'learner' }], [memberOf(actorId(4))]),
+  );
   upkeepOn(cluster, 1, () => [moved(2)]);
   await cluster.advance(200);
   assert.equal(addressesOn(cluster, 1)[1], 'node2:3000', 'one change at a time');
@@ -82,7 +95,9 @@ test('anotherDataDirectoryOfThatName_andWhoIsNoMember_sayNothing', async () => {
 test('whoBroughtAMemberIn_andMakesItAVoterLater_doesNotTakeBackWhatWasToldMeanwhile', async () => {
   const cluster = await elected();
   cluster.cut(4);
-  const change = fateOf(cluster.replica(1).changeMembers([{ actor: actorId(4), to: 'learner' }], [memberOf(actorId(4))]));
+  const change = fateOf(
+    cluster.replica(1).changeMembers([{ actor: actorId(4), to: 'learner' }], [memberOf(actorId(4))]),
+  );
   await cluster.advance(300);
   assert.equal(change.state, 'resolved');
   await handOver(cluster, 1, 2);
@@ -95,7 +110,10 @@ test('whoBroughtAMemberIn_andMakesItAVoterLater_doesNotTakeBackWhatWasToldMeanwh
   assert.equal(addressesOn(cluster, 2)[3], 'elsewhere4:3000');
 });
 
-const speaking = (actor: number, highest: number): Speaker => ({ ...memberOf(actorId(actor)), versions: { lowest: 1, highest } });
+const speaking = (actor: number, highest: number): Speaker => ({
+  ...memberOf(actorId(actor)),
+  versions: { lowest: 1, highest },
+});
 
 test('aVersion_isActiveOnceEveryMemberSpeaksIt_andNeverGoesBack', async () => {
   const cluster = await elected();
@@ -144,7 +162,9 @@ test('aVersionThatIsNotCommitted_isNotActive', async () => {
 test('aLearnerThatSpeaksLess_holdsAVersionBack', async () => {
   const cluster = await elected();
   cluster.cut(4);
-  const change = fateOf(cluster.replica(1).changeMembers([{ actor: actorId(4), to: 'learner' }], [memberOf(actorId(4))]));
+  const change = fateOf(
+    cluster.replica(1).changeMembers([{ actor: actorId(4), to: 'learner' }], [memberOf(actorId(4))]),
+  );
   await cluster.advance(300);
   assert.equal(change.state, 'resolved');
   upkeepOn(cluster, 1, () => [speaking(2, 2), speaking(3, 2), speaking(4, 1)], speaking(1, 2));

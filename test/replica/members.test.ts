@@ -81,14 +81,16 @@ test('aChangeWithoutAMajority_hasAnUnknownOutcome', async () => {
 
 test('aNodeThatHasTheNameOfAnEarlierMember_doesNotStandForElectionInItsPlace', async () => {
   const cluster = new ReplicaCluster([1, 2, 3]);
-  // Two new directories under old names, which have not caught up to where they were taken in: alone they would be a majority of the old members.
+  // Two new directories under old names, which have not caught up to where they were taken in: alone they would be a
+  // majority of the old members.
   for (const actor of [1, 2]) {
     cluster.crash(actor);
     cluster.start(actor, 'f'.repeat(32));
   }
   cluster.crash(3);
   await cluster.advance(10_000);
-  for (const actor of [1, 2]) assert.deepEqual([cluster.replica(actor).role, cluster.server(actor).observed.campaigns], ['follower', 0]);
+  for (const actor of [1, 2])
+    assert.deepEqual([cluster.replica(actor).role, cluster.server(actor).observed.campaigns], ['follower', 0]);
   cluster.start(3);
   await cluster.advance(3000);
   assert.equal(cluster.replica(3).role, 'leader', 'the one that is meant may be elected by them');

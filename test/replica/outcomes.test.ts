@@ -1,4 +1,6 @@
-/** What a producer is told: certainly not proposed, committed, or unknown; never a failure that may have been a success. */
+/**
+ * What a producer is told: certainly not proposed, committed, or unknown; never a failure that may have been a success.
+ */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { setImmediate as turn } from 'node:timers/promises';
@@ -23,7 +25,13 @@ async function replaceLeader(cluster: ReplicaCluster, old: number, next: number)
 /** Node 1 hears of a later term: it no longer leads, and knows nobody who does. */
 function depose(cluster: ReplicaCluster): void {
   const { term: current, tail } = cluster.replica(1);
-  const vote = { type: 'vote-request', lastIndex: tail.index, lastTerm: current, preVote: false, leadershipTransfer: true } as const;
+  const vote = {
+    type: 'vote-request',
+    lastIndex: tail.index,
+    lastTerm: current,
+    preVote: false,
+    leadershipTransfer: true,
+  } as const;
   cluster.replica(1).onMessage(cluster.server(2).actor, { ...vote, term: term(current + 1) }, []);
 }
 

@@ -1,4 +1,7 @@
-/** Producers with memory: what they are told rests on committed records only, on whichever leader, and no batch goes in twice. */
+/**
+ * Producers with memory: what they are told rests on committed records only, on whichever leader, and no batch goes in
+ * twice.
+ */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { LIMITS } from '../../src/base/index.js';
@@ -24,20 +27,27 @@ const stampOf = ({ id, epoch }: OpenedProducer, sequence: number): ProducerStamp
 
 type Told = Fate<{ firstCounter: number; actor: number }>;
 
-async function submitted(cluster: ReplicaCluster, at: number, stamp: ProducerStamp, body = batch(stamp.sequence)): Promise<Told> {
+async function submitted(
+  cluster: ReplicaCluster,
+  at: number,
+  stamp: ProducerStamp,
+  body = batch(stamp.sequence),
+): Promise<Told> {
   const fate = fateOf(cluster.replica(at).submit(body, stamp));
   await cluster.commitIsKnown();
   return fate;
 }
 
-const place = ({ value, code }: Told): string => (value === undefined ? (code ?? 'pending') : `${value.firstCounter}.${value.actor}`);
+const place = ({ value, code }: Told): string =>
+  value === undefined ? (code ?? 'pending') : `${value.firstCounter}.${value.actor}`;
 
 test('a batch that is sent again has the ids of the first time, whoever takes it in, and is there once', async () => {
   const cluster = await elected();
   const producer = await opened(cluster);
   assert.equal(place(await submitted(cluster, 2, stampOf(producer, 1))), '1.2');
   assert.equal(place(await submitted(cluster, 1, stampOf(producer, 2))), '2.1');
-  for (const at of [1, 2, 3]) assert.equal(place(await submitted(cluster, at, stampOf(producer, 1))), '1.2', `at ${at}`);
+  for (const at of [1, 2, 3])
+    assert.equal(place(await submitted(cluster, at, stampOf(producer, 1))), '1.2', `at ${at}`);
   assert.deepEqual(await cluster.eventsOf(3), ['1.2', '2.1', '3.1']);
 });
 
@@ -64,7 +74,10 @@ test('other events, a gap, an unknown producer and an epoch that was never are r
   assert.equal(place(await submitted(cluster, 2, stampOf(producer, 1), batch(1, 9))), 'SEQUENCE_REUSED');
   assert.equal(place(await submitted(cluster, 2, stampOf(producer, 1), batch(2))), 'SEQUENCE_REUSED');
   assert.equal(place(await submitted(cluster, 2, stampOf(producer, 3))), 'SEQUENCE_GAP');
-  assert.equal(place(await submitted(cluster, 2, { ...stampOf(producer, 2), producer: producer.id + 1 })), 'PRODUCER_EXPIRED');
+  assert.equal(
+    place(await submitted(cluster, 2, { ...stampOf(producer, 2), producer: producer.id + 1 })),
+    'PRODUCER_EXPIRED',
+  );
   assert.equal(place(await submitted(cluster, 2, { ...stampOf(producer, 2), epoch: 2 })), 'INVALID_ARGUMENT');
   assert.deepEqual(await cluster.eventsOf(1), ['1.1']);
   assert.equal(place(await submitted(cluster, 2, stampOf(producer, 2))), '2.2');
@@ -75,14 +88,17 @@ test('a leader that was replaced, and does not know it, calls nothing unknown th
   const before = await opened(cluster);
   cluster.cut(1);
   // No time passes for the first.
-  for (let passed = 0; passed < 3000 && cluster.replica(2).role !== 'leader'; passed += 10) await cluster.advance(10, 2, 3);
+  for (let passed = 0; passed < 3000 && cluster.replica(2).role !== 'leader'; passed += 10)
+    await cluster.advance(10, 2, 3);
   const opening = fateOf(cluster.replica(2).producers.open(''));
   const committed = fateOf(cluster.replica(2).submit(batch(), stampOf(before, 1)));
   await cluster.advance(20, 2, 3);
   assert.deepEqual([place(committed), cluster.replica(1).role], ['1.2', 'leader']);
   const later = opening.value;
   assert.ok(later !== undefined);
-  const [unknown, gap] = [stampOf(later, 1), stampOf(before, 2)].map((stamp) => fateOf(cluster.replica(1).submit(batch(), stamp)));
+  const [unknown, gap] = [stampOf(later, 1), stampOf(before, 2)].map((stamp) =>
+    fateOf(cluster.replica(1).submit(batch(), stamp)),
+  );
   assert.ok(unknown !== undefined && gap !== undefined);
   await cluster.settle();
   assert.deepEqual([unknown, gap].map(place), ['pending', 'pending']);
@@ -105,7 +121,9 @@ test('many batches of a producer share an entry, a second attempt of one of them
   const cluster = await elected();
   const producer = await opened(cluster);
   const before = cluster.replica(1).tail.index;
-  const attempts = [1, 2, 2, 3, 1].map((sequence) => fateOf(cluster.replica(1).submit(batch(), stampOf(producer, sequence))));
+  const attempts = [1, 2, 2, 3, 1].map((sequence) =>
+    fateOf(cluster.replica(1).submit(batch(), stampOf(producer, sequence))),
+  );
   await cluster.settle();
   assert.deepEqual(attempts.map(place), ['1.1', '2.1', '2.1', '3.1', '1.1']);
   assert.equal(cluster.replica(1).tail.index, before + 1);
@@ -192,7 +210,9 @@ test('of two who open a name at once, the later has it', async () => {
 
 test('producers are opened only where there is room, and so many at once', async () => {
   const cluster = await elected();
-  const openings = Array.from({ length: LIMITS.pendingOpenings + 1 }, () => fateOf(cluster.replica(1).producers.open('')));
+  const openings = Array.from({ length: LIMITS.pendingOpenings + 1 }, () =>
+    fateOf(cluster.replica(1).producers.open('')),
+  );
   await cluster.settle();
   assert.equal(openings.pop()?.code, 'TOO_MANY_REQUESTS');
   assert.ok(openings.every(({ state }) => state === 'resolved'));

@@ -13,12 +13,24 @@ function proposal(count: number): { proposal: Proposal; fate: ReturnType<typeof 
   });
   assert.ok(settlers !== undefined);
   return {
-    proposal: { body: batch(count), stamp: NO_PRODUCER, isConfirmed: false, actor: actorId(1), arrivedMs: 0, ...settlers },
+    proposal: {
+      body: batch(count),
+      stamp: NO_PRODUCER,
+      isConfirmed: false,
+      actor: actorId(1),
+      arrivedMs: 0,
+      ...settlers,
+    },
     fate: fateOf(promise),
   };
 }
 
-function entry(index: number, entryTerm: number, firstCounter: number, ...proposals: Proposal[]): Parameters<PendingProposals['add']>[0] {
+function entry(
+  index: number,
+  entryTerm: number,
+  firstCounter: number,
+  ...proposals: Proposal[]
+): Parameters<PendingProposals['add']>[0] {
   return { index: logIndex(index), term: term(entryTerm), firstCounter: counter(firstCounter), proposals };
 }
 

@@ -172,7 +172,11 @@ test('aQuestionIsAskedAgain_andALateAnswerToAnEarlierAskingStillCounts', async (
   assert.equal(asked.length, 4);
   reads.settled(asked[1] ?? 0, logIndex(9));
   await handled();
-  assert.equal(fate.value, 9, 'it was asked after the read came; a leader that is 300 ms away would never be heard else');
+  assert.equal(
+    fate.value,
+    9,
+    'it was asked after the read came; a leader that is 300 ms away would never be heard else',
+  );
 });
 
 test('anAnswerToAnEarlierQuestion_confirmsNothingThatCameLater', async () => {

@@ -13,7 +13,12 @@ function recordsOf(eventCounts: readonly number[]): LogRecord[] {
     const last = records.at(-1);
     const tail = last === undefined ? EMPTY_LOG_TAIL : tailAfter(last);
     records.push(
-      sealRecord(tail, { kind: eventCount === 0 ? 'no-op' : 'events', term: term(1), eventCount, payloadBytes: 100 - RECORD_HEADER_BYTES }),
+      sealRecord(tail, {
+        kind: eventCount === 0 ? 'no-op' : 'events',
+        term: term(1),
+        eventCount,
+        payloadBytes: 100 - RECORD_HEADER_BYTES,
+      }),
     );
   }
   return records;
@@ -22,7 +27,11 @@ function recordsOf(eventCounts: readonly number[]): LogRecord[] {
 /** What each of them weighs. */
 const WEIGHT = weightOf({ bytes: new Uint8Array(100) });
 
-function cacheOf(records: readonly LogRecord[], capacityBytes = 100 * WEIGHT, budget = new CacheBudget(capacityBytes)): RecordCache {
+function cacheOf(
+  records: readonly LogRecord[],
+  capacityBytes = 100 * WEIGHT,
+  budget = new CacheBudget(capacityBytes),
+): RecordCache {
   const cache = new RecordCache(budget, logIndex(1));
   for (const record of records) cache.append(record);
   return cache;
@@ -81,7 +90,9 @@ test('indexOfCounter_findsTheRecordOfEveryEvent', () => {
       cache.evict(logIndex(Math.min(evicted, records.length)));
       const total = eventCounts.reduce((sum, count) => sum + count, 0);
       for (let sought = 1; sought <= total + 1; sought++) {
-        const holder = records.find(({ firstCounter, eventCount }) => sought >= firstCounter && sought < firstCounter + eventCount)?.index;
+        const holder = records.find(
+          ({ firstCounter, eventCount }) => sought >= firstCounter && sought < firstCounter + eventCount,
+        )?.index;
         const expected = holder !== undefined && holder > evicted ? holder : undefined;
         assert.equal(cache.indexOfCounter(counter(sought)), expected, `counter ${sought}`);
       }

@@ -1,14 +1,41 @@
 import { setImmediate as turn } from 'node:timers/promises';
-import { type ActorId, actorId, FlotillaError, type GroupId, groupId, LIMITS, logIndex, present } from '../../src/base/index.js';
+import {
+  type ActorId,
+  actorId,
+  FlotillaError,
+  type GroupId,
+  groupId,
+  LIMITS,
+  logIndex,
+  present,
+} from '../../src/base/index.js';
 import type { Message, Settings } from '../../src/raft/index.js';
 import { CacheBudget } from '../../src/replica/cache-budget.js';
-import { type ClockReading, Deadlines, type PeerTransport, type Proposed, Replica, type ReplicaObserver } from '../../src/replica/index.js';
-import { batchesOf, type LogRecord, type Member, type Membership, type PackedBody, packBody } from '../../src/wire/index.js';
+import {
+  type ClockReading,
+  Deadlines,
+  type PeerTransport,
+  type Proposed,
+  Replica,
+  type ReplicaObserver,
+} from '../../src/replica/index.js';
+import {
+  batchesOf,
+  type LogRecord,
+  type Member,
+  type Membership,
+  type PackedBody,
+  packBody,
+} from '../../src/wire/index.js';
 import { ManualClock } from '../support/manual-clock.js';
 import { emptyGroupDisk, type GroupDisk, MemoryStorage } from '../support/memory-storage.js';
 
 export const GROUP: GroupId = groupId(1);
-const SETTINGS: Settings = { electionTimeoutMs: 1000, heartbeatIntervalMs: 100, replicationWindow: { bytes: 1024 * 1024, messages: 16 } };
+const SETTINGS: Settings = {
+  electionTimeoutMs: 1000,
+  heartbeatIntervalMs: 100,
+  replicationWindow: { bytes: 1024 * 1024, messages: 16 },
+};
 
 export interface Sent {
   readonly from: ActorId;
@@ -116,7 +143,11 @@ export class ReplicaCluster {
       storage,
       transport: this.transportOf(self),
       clock,
-      clocks: { toleranceMs: LIMITS.clockToleranceMs, readingOf: (peer) => this.readingOf(peer), steadyMs: () => this.steadyMs },
+      clocks: {
+        toleranceMs: LIMITS.clockToleranceMs,
+        readingOf: (peer) => this.readingOf(peer),
+        steadyMs: () => this.steadyMs,
+      },
       deadlines: new Deadlines(clock, SETTINGS.heartbeatIntervalMs / 2),
       // Election time-outs by actor id, and yet no two numbers alike.
       random: () => (actor % 10) / 10 + ++drawn / 2 ** 30,
@@ -210,7 +241,9 @@ export class ReplicaCluster {
     return due.length > 0;
   }
 
-  /** The namespaces of a node's committed events with their actors, in order: `1.2 /a` is counter 1, taken in by node 2. */
+  /**
+   * The namespaces of a node's committed events with their actors, in order: `1.2 /a` is counter 1, taken in by node 2.
+   */
   async eventsOf(actor: number): Promise<string[]> {
     const replica = this.replica(actor);
     const events: string[] = [];
@@ -250,7 +283,9 @@ export class ReplicaCluster {
       forward: (to, _group, body, stamp): Promise<Proposed> => {
         const leader = this.servers.get(to);
         if (leader === undefined || this.cuts.has(self) || this.cuts.has(to)) {
-          return Promise.reject(new FlotillaError('NO_LEADER', 'the link to the leader is down; the batch was not proposed'));
+          return Promise.reject(
+            new FlotillaError('NO_LEADER', 'the link to the leader is down; the batch was not proposed'),
+          );
         }
         return leader.replica.proposeFor(self, body, stamp);
       },
@@ -261,7 +296,10 @@ export class ReplicaCluster {
 /** A batch of so many events. */
 export function batch(count = 1, dataBytes = 8): PackedBody {
   return packBody(
-    Array.from({ length: count }, (_, position) => ({ namespace: `/n/${position % 3}`, data: Buffer.alloc(dataBytes, position) })),
+    Array.from({ length: count }, (_, position) => ({
+      namespace: `/n/${position % 3}`,
+      data: Buffer.alloc(dataBytes, position),
+    })),
   );
 }
 
@@ -277,7 +315,8 @@ export function fateOf<Result>(promise: Promise<Result>): Fate<Result> {
   const fate: Fate<Result> = { state: 'pending' };
   promise.then(
     (value) => Object.assign(fate, { state: 'resolved', value }),
-    (error: unknown) => Object.assign(fate, { state: 'rejected', code: error instanceof FlotillaError ? error.code : String(error) }),
+    (error: unknown) =>
+      Object.assign(fate, { state: 'rejected', code: error instanceof FlotillaError ? error.code : String(error) }),
   );
   return fate;
 }

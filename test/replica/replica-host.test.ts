@@ -48,7 +48,10 @@ test('however many groups rest, a node has one timer, and says only that it live
   );
   const perSecond = cluster.said.length / 10;
   const pairs = 6;
-  assert.ok(perSecond <= pairs * Math.ceil(3000 / SETTINGS.electionTimeoutMs), `${perSecond} heartbeats of nodes a second`);
+  assert.ok(
+    perSecond <= pairs * Math.ceil(3000 / SETTINGS.electionTimeoutMs),
+    `${perSecond} heartbeats of nodes a second`,
+  );
 });
 
 test('a node says that it lives only to those that its groups rest with', async () => {
@@ -57,7 +60,8 @@ test('a node says that it lives only to those that its groups rest with', async 
   cluster.said = [];
   await cluster.advance(1000);
   assert.ok(cluster.said.length > 0);
-  for (const { from, to } of cluster.said) assert.ok(from === leader || to === leader, `${from} to ${to}, and ${leader} leads`);
+  for (const { from, to } of cluster.said)
+    assert.ok(from === leader || to === leader, `${from} to ${to}, and ${leader} leads`);
 });
 
 test('groups that are awake send their heartbeats at the same moments', async () => {

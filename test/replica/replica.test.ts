@@ -132,7 +132,11 @@ test('theFirstFailedWrite_endsTheReplica_onceAndWithNothingAcknowledged', async 
   cluster.inFlight = [];
   cluster
     .replica(1)
-    .onMessage(cluster.server(2).actor, { type: 'heartbeat-result', term: cluster.replica(1).term, round: 1, quiet: false }, []);
+    .onMessage(
+      cluster.server(2).actor,
+      { type: 'heartbeat-result', term: cluster.replica(1).term, round: 1, quiet: false },
+      [],
+    );
   await cluster.advance(3000, 1);
   assert.deepEqual(cluster.inFlight, [], 'no message leaves any more');
   assert.equal(cluster.server(1).fatal.length, 1);
@@ -193,7 +197,8 @@ test('aDeposedLeader_takesOverWhatTheNextOneCommitted_alsoWhileItsOwnWriteIsUnde
   await cluster.settle();
   cluster.heal(1);
   await cluster.advance(200);
-  // The entries of both histories are on their way to the disk one after the other, and the second is committed already.
+  // The entries of both histories are on their way to the disk one after the other, and the second is committed
+  // already.
   while (storage.waiting.length > 0) {
     storage.completeNext();
     await cluster.settle();
@@ -317,7 +322,10 @@ test('aNodeThatStops_tellsWhoeverWaits', async () => {
   assert.equal(fates.committed.code, 'SHUTTING_DOWN');
   assert.equal(fates.role.state, 'resolved');
   assert.equal(fates.read.code, 'SHUTTING_DOWN');
-  assert.deepEqual([late.submitted.code, late.forwarded.code, late.read.code], ['SHUTTING_DOWN', 'SHUTTING_DOWN', 'SHUTTING_DOWN']);
+  assert.deepEqual(
+    [late.submitted.code, late.forwarded.code, late.read.code],
+    ['SHUTTING_DOWN', 'SHUTTING_DOWN', 'SHUTTING_DOWN'],
+  );
   assert.equal(cluster.server(1).fatal.length, 0);
   assert.equal(cluster.server(1).clock.timers, 0);
 });

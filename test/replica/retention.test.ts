@@ -25,7 +25,8 @@ async function set(cluster: ReplicaCluster, settings: SettingsChanges): Promise<
 }
 
 /** The first event that each node delivers. */
-const firsts = (cluster: ReplicaCluster): number[] => [1, 2, 3].map((actor) => cluster.replica(actor).stream.first.firstCounter);
+const firsts = (cluster: ReplicaCluster): number[] =>
+  [1, 2, 3].map((actor) => cluster.replica(actor).stream.first.firstCounter);
 
 test('settings_areInForceOnAllNodes_atTheSameRecord', async () => {
   const cluster = await filled({ maxEvents: 100 });
@@ -40,7 +41,8 @@ test('twoWhoChangeSettingsAtOnce_bothDo', async () => {
   const both = [stream.change({ maxBytes: 5000 }), stream.change({ maxEvents: 0, maxAgeMs: 60_000 })];
   await cluster.commitIsKnown();
   await Promise.all(both);
-  for (const actor of [1, 2, 3]) assert.deepEqual(cluster.replica(actor).stream.settings, { maxBytes: 5000, maxAgeMs: 60_000 });
+  for (const actor of [1, 2, 3])
+    assert.deepEqual(cluster.replica(actor).stream.settings, { maxBytes: 5000, maxAgeMs: 60_000 });
 });
 
 test('count_keepsTheLatestEvents_exactly_onAllNodes_andDropsWhatIsBelow', async () => {

@@ -43,7 +43,8 @@ async function lastRecord(cluster: ReplicaCluster, kind: LogRecord['kind'], acto
   return records.findLast((record) => record.kind === kind) ?? assert.fail(`there is no ${kind} record`);
 }
 
-const firsts = (cluster: ReplicaCluster): number[] => [...cluster.servers.values()].map(({ replica }) => replica.stream.first.firstCounter);
+const firsts = (cluster: ReplicaCluster): number[] =>
+  [...cluster.servers.values()].map(({ replica }) => replica.stream.first.firstCounter);
 
 test('a leader whose clock is 30 days ahead gives up nothing, and what it stamps is no younger for it', async () => {
   const cluster = await filled();
@@ -76,7 +77,10 @@ test('with the third away, two that are 30 days apart give up nothing, and the t
   await produce(cluster);
   await advance(cluster, 5000);
   assert.deepEqual(firsts(cluster), [1, 1]);
-  assert.ok(cluster.replica(1).stream.timeMs > cluster.server(1).clock.utcMs() + 29 * DAY_MS, 'what nobody knows counts as late');
+  assert.ok(
+    cluster.replica(1).stream.timeMs > cluster.server(1).clock.utcMs() + 29 * DAY_MS,
+    'what nobody knows counts as late',
+  );
 
   cluster.start(3);
   await cluster.commitIsKnown();

@@ -5,10 +5,19 @@ import { FlotillaError } from '../../src/base/index.js';
 import { RpcClient } from '../../src/rpc/index.js';
 import { proto } from '../../src/wire/index.js';
 import { readRequest } from '../support/read-request.js';
-import { appendRequest, appendResponse, produceRequest, produceResponse, readResponse, startFixture } from './rpc-fixture.js';
+import {
+  appendRequest,
+  appendResponse,
+  produceRequest,
+  produceResponse,
+  readResponse,
+  startFixture,
+} from './rpc-fixture.js';
 
 test('unary_roundTrip', async (context) => {
-  const { client } = await startFixture(context, { append: async (request) => appendResponse(`for ${request.stream}`) });
+  const { client } = await startFixture(context, {
+    append: async (request) => appendResponse(`for ${request.stream}`),
+  });
   const response = await client.unary('append', appendRequest('ünïcode'));
   assert.equal(response.receipt?.firstId, 'for ünïcode');
   assert.equal(response.receipt?.logIndex, 2);
@@ -148,7 +157,9 @@ test('cancel_bySignalReachesTheHandler', async (context) => {
 
 test('cancel_alreadyAbortedSignalFailsAtOnce', async (context) => {
   const { client } = await startFixture(context, { append: async () => appendResponse('') });
-  await assert.rejects(client.unary('append', appendRequest(''), { signal: AbortSignal.abort() }), { code: 'CANCELLED' });
+  await assert.rejects(client.unary('append', appendRequest(''), { signal: AbortSignal.abort() }), {
+    code: 'CANCELLED',
+  });
 });
 
 test('cancel_leavingTheLoopEndsTheHandlersStream', async (context) => {

@@ -70,7 +70,9 @@ test('unencodableResponse_leavesTheOutcomeUnknownAndIsReported', async (context)
 });
 
 test('malformedBytes_areInvalidArgumentSayWhyAndTheServerLivesOn', async (context) => {
-  const { address, client, internalErrors } = await startFixture(context, { append: async () => appendResponse('fine') });
+  const { address, client, internalErrors } = await startFixture(context, {
+    append: async () => appendResponse('fine'),
+  });
   const bad: readonly [string, number[]][] = [
     ['a cut field', [0x0a, 0x05, 0x61]],
     ['text that is no UTF-8', [0x0a, 0x02, 0xc3, 0x28]],
@@ -138,7 +140,10 @@ test('malformedMessageInAStream_isRefusedBehindTheAnswersToThoseBefore', async (
 test('tooLargeMessage_isRefusedInBothDirections', async (context) => {
   const { client } = await startFixture(
     context,
-    { append: async () => appendResponse(''), read: async (_request, stream) => void (await stream.send(readResponse(Buffer.alloc(100)))) },
+    {
+      append: async () => appendResponse(''),
+      read: async (_request, stream) => void (await stream.send(readResponse(Buffer.alloc(100)))),
+    },
     { maxMessageBytes: 1000 },
   );
   await client.unary('append', appendRequest('x'.repeat(900)));
@@ -154,7 +159,10 @@ test('unknownMethodAndService_areUnimplemented', async (context) => {
   }
   const client = new RpcClient(proto.ClusterServiceDefinition, address);
   context.after(() => client.close());
-  await assert.rejects(client.unary('getStatus', { localOnly: true }), { code: 'FOREIGN_NODE', message: /does not know this call/ });
+  await assert.rejects(client.unary('getStatus', { localOnly: true }), {
+    code: 'FOREIGN_NODE',
+    message: /does not know this call/,
+  });
 });
 
 test('closedPort_isUnreachable', async () => {
@@ -288,7 +296,10 @@ test('readerThatStopsReading_holdsTheServerBack', async (context) => {
   received.catch(() => undefined);
   // Quiet for a while: whatever fits into windows and buffers is there.
   while (sent === 0 || Date.now() - lastSentAt < 200) await new Promise((resolve) => setTimeout(resolve, 20));
-  assert.ok(sent < LIMITS.flowControlWindowBytes + 8 * 1024 * 1024, `${sent} bytes went to a reader that does not read`);
+  assert.ok(
+    sent < LIMITS.flowControlWindowBytes + 8 * 1024 * 1024,
+    `${sent} bytes went to a reader that does not read`,
+  );
   assert.ok(sent > LIMITS.flowControlWindowBytes / 2, `only ${sent} bytes fit into the window`);
   release();
   call.cancel();
@@ -296,7 +307,9 @@ test('readerThatStopsReading_holdsTheServerBack', async (context) => {
 });
 
 test('handlerThatStopsTakingIn_holdsTheCallerBack', async (context) => {
-  const { client } = await startFixture(context, { produce: async (stream) => stream.receive(() => new Promise<void>(() => undefined)) });
+  const { client } = await startFixture(context, {
+    produce: async (stream) => stream.receive(() => new Promise<void>(() => undefined)),
+  });
   const call = client.duplex('produce');
   const body = Buffer.alloc(64 * 1024);
   let sent = 0;
@@ -320,7 +333,9 @@ test('tooManyHeaders_areRefusedBeforeAnyHandler', async (context) => {
       return appendResponse('');
     },
   });
-  await assert.rejects(client.unary('append', appendRequest(''), { metadata: { big: 'x'.repeat(LIMITS.metadataBytes) } }));
+  await assert.rejects(
+    client.unary('append', appendRequest(''), { metadata: { big: 'x'.repeat(LIMITS.metadataBytes) } }),
+  );
   assert.equal(calls, 0);
   await client.unary('append', appendRequest(''));
 });
@@ -335,7 +350,8 @@ test('serversWindowsAreRaised', async (context) => {
   assert.equal(settings.initialWindowSize, LIMITS.streamWindowBytes);
   assert.equal(settings.maxConcurrentStreams, LIMITS.concurrentStreamsPerConnection);
   const deadline = Date.now() + 1000;
-  while (session.state.remoteWindowSize !== LIMITS.flowControlWindowBytes && Date.now() < deadline) await new Promise(setImmediate);
+  while (session.state.remoteWindowSize !== LIMITS.flowControlWindowBytes && Date.now() < deadline)
+    await new Promise(setImmediate);
   assert.equal(session.state.remoteWindowSize, LIMITS.flowControlWindowBytes);
 });
 

@@ -28,7 +28,9 @@ afterEach(async () => {
 });
 
 /** Takes connections and says nothing, as a paused node does. */
-async function startMute(port = 0): Promise<{ server: Server; sockets: Set<Socket>; taken: () => number; address: string }> {
+async function startMute(
+  port = 0,
+): Promise<{ server: Server; sockets: Set<Socket>; taken: () => number; address: string }> {
   const sockets = new Set<Socket>();
   let taken = 0;
   const server = createServer({ allowHalfOpen: true }, (socket) => {
@@ -63,7 +65,9 @@ test('closed in the turn of its first call, it does not dial', async () => {
 test('closed while somebody waits for it, it does not come back to life with its host', async () => {
   const [port = 0] = await freePorts(1);
   const clients = Array.from({ length: 20 }, () => new RpcClient(SERVICE, `127.0.0.1:${port}`));
-  const waits = clients.map((client) => assert.rejects(client.waitForReady(60_000), { code: 'UNREACHABLE', message: /has been closed/ }));
+  const waits = clients.map((client) =>
+    assert.rejects(client.waitForReady(60_000), { code: 'UNREACHABLE', message: /has been closed/ }),
+  );
   await until('all were refused', () => clients.every((client) => client.state === 'failing'));
   // Some are in the middle of an attempt, and some wait for the next.
   for (const [position, client] of clients.entries()) {
@@ -89,9 +93,13 @@ test('a peer that takes connections and says nothing is not waited for', async (
   await call;
   client.close();
   // The peer's side is half open: it ends once it writes, or is told with a reset.
-  await until('the peer heard of the end', () => [...mute.sockets].every((socket) => socket.readableEnded || socket.destroyed), {
-    timeoutMs: 5000,
-  });
+  await until(
+    'the peer heard of the end',
+    () => [...mute.sockets].every((socket) => socket.readableEnded || socket.destroyed),
+    {
+      timeoutMs: 5000,
+    },
+  );
   for (const socket of mute.sockets) socket.destroy();
   await untilReleased(all);
 });
@@ -110,7 +118,11 @@ test('a peer that fell silent is not waited for', async (context) => {
   client.close();
   // The cut holds the proxy's own two sockets, and that of the server behind it.
   const behind = 3;
-  await untilReleased({ ...all, TCPSocketWrap: (all['TCPSocketWrap'] ?? 0) + behind, sockets: (all['sockets'] ?? 0) + behind });
+  await untilReleased({
+    ...all,
+    TCPSocketWrap: (all['TCPSocketWrap'] ?? 0) + behind,
+    sockets: (all['sockets'] ?? 0) + behind,
+  });
 });
 
 test('a peer that does not answer the dial is not waited for', async () => {
@@ -163,6 +175,9 @@ test('a host is dialled by its name; one without an address is told as unreachab
   assert.deepEqual(await byName.unary('get', GET), { event: undefined });
   byName.close();
   const nowhere = new RpcClient(SERVICE, 'no-such-host.invalid:3000');
-  await assert.rejects(nowhere.unary('get', GET), { code: 'UNREACHABLE', message: /Name resolution failed for no-such-host.invalid/ });
+  await assert.rejects(nowhere.unary('get', GET), {
+    code: 'UNREACHABLE',
+    message: /Name resolution failed for no-such-host.invalid/,
+  });
   nowhere.close();
 });

@@ -17,8 +17,18 @@ async function session(context: TestContext, address: string): Promise<ClientHtt
   return opened;
 }
 
-function open(over: ClientHttp2Session, path: string, headers: Readonly<Record<string, string>> = {}): ClientHttp2Stream {
-  const stream = over.request({ ':method': 'POST', ':path': path, 'content-type': 'application/grpc', te: 'trailers', ...headers });
+function open(
+  over: ClientHttp2Session,
+  path: string,
+  headers: Readonly<Record<string, string>> = {},
+): ClientHttp2Stream {
+  const stream = over.request({
+    ':method': 'POST',
+    ':path': path,
+    'content-type': 'application/grpc',
+    te: 'trailers',
+    ...headers,
+  });
   stream.on('error', () => undefined);
   return stream;
 }
@@ -75,14 +85,21 @@ test('health answers a compressed request, and refuses one that is too large or 
   const asked = Buffer.concat([Buffer.from([0x0a, name.byteLength]), name]);
   assert.deepEqual(await check(framed(gzipSync(asked), true)), ['0', undefined]);
   assert.deepEqual(await check(framed(asked)), ['0', undefined]);
-  assert.deepEqual(await check(framed(gzipSync(Buffer.alloc(LIMITS.inflatedBytes + 1)), true)), ['8', 'MESSAGE_TOO_LARGE']);
+  assert.deepEqual(await check(framed(gzipSync(Buffer.alloc(LIMITS.inflatedBytes + 1)), true)), [
+    '8',
+    'MESSAGE_TOO_LARGE',
+  ]);
   assert.deepEqual(await check(framed(Buffer.alloc(LIMITS.standardRequestBytes + 1))), ['8', 'MESSAGE_TOO_LARGE']);
 });
 
 test('a call with one message that sends none, two, or half of one is refused', async (context) => {
   const { address } = await startFixture(context, { append: async ({ stream }) => appendResponse(stream) });
   const over = await session(context, address);
-  for (const sent of [Buffer.alloc(0), Buffer.concat([framed(request), framed(request)]), framed(request, false, request.byteLength + 1)]) {
+  for (const sent of [
+    Buffer.alloc(0),
+    Buffer.concat([framed(request), framed(request)]),
+    framed(request, false, request.byteLength + 1),
+  ]) {
     const stream = open(over, APPEND);
     stream.end(sent);
     assert.deepEqual(await ending(stream), ['3', 'INVALID_ARGUMENT']);

@@ -6,7 +6,11 @@ import { readRequest } from '../support/read-request.js';
 import { type Fixture, readResponse, startFixture } from './rpc-fixture.js';
 
 /** A server of messages of that size, and how many it has handed to the connection: a few more than that has taken. */
-async function startSender(context: TestContext, messages: number, bytes: number): Promise<Fixture & { sent: () => number }> {
+async function startSender(
+  context: TestContext,
+  messages: number,
+  bytes: number,
+): Promise<Fixture & { sent: () => number }> {
   const message = readResponse(Buffer.alloc(bytes));
   let sent = 0;
   const fixture = await startFixture(context, {
@@ -61,7 +65,10 @@ test('small messages are fetched ahead of a slow receiver, up to some bytes', as
     });
   });
   const ahead = await untilStill(sent);
-  assert.ok(ahead > 100 && ahead * bytes < LIMITS.readWindowBytes + 2 * LIMITS.readAheadBytes, `${ahead} messages were sent`);
+  assert.ok(
+    ahead > 100 && ahead * bytes < LIMITS.readWindowBytes + 2 * LIMITS.readAheadBytes,
+    `${ahead} messages were sent`,
+  );
   goOn();
   await received;
   assert.equal(seen, 2000);

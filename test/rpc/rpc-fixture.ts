@@ -19,7 +19,10 @@ export async function startFixture(
   options: Partial<RpcServerOptions> = {},
 ): Promise<Fixture> {
   const internalErrors: { error: unknown; method: string }[] = [];
-  const server = new RpcServer({ onInternalError: (error, method) => internalErrors.push({ error, method }), ...options });
+  const server = new RpcServer({
+    onInternalError: (error, method) => internalErrors.push({ error, method }),
+    ...options,
+  });
   const missing = (): Promise<never> => Promise.reject(new Error('this test has no such handler'));
   server.add(proto.EventServiceDefinition, {
     append: missing,
@@ -39,7 +42,12 @@ export async function startFixture(
   return { server, client, address, internalErrors };
 }
 
-export const appendRequest = (stream: string): proto.AppendRequest => ({ stream, events: [], packed: undefined, producer: undefined });
+export const appendRequest = (stream: string): proto.AppendRequest => ({
+  stream,
+  events: [],
+  packed: undefined,
+  producer: undefined,
+});
 
 export const appendResponse = (firstId: string): proto.AppendResponse => ({
   receipt: { firstId, lastId: '', count: 1, term: 1, logIndex: 2, incarnation: '' },
@@ -53,6 +61,11 @@ export const produceRequest = (requestId: number, body = new Uint8Array(0)): pro
   producer: undefined,
 });
 
-export const produceResponse = (requestId: number): proto.ProduceResponse => ({ requestId: String(requestId), outcome: undefined });
+export const produceResponse = (requestId: number): proto.ProduceResponse => ({
+  requestId: String(requestId),
+  outcome: undefined,
+});
 
-export const readResponse = (data: Uint8Array): proto.ReadResponse => ({ content: { $case: 'batches', value: { batches: [data] } } });
+export const readResponse = (data: Uint8Array): proto.ReadResponse => ({
+  content: { $case: 'batches', value: { batches: [data] } },
+});

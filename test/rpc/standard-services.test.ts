@@ -53,7 +53,13 @@ test('health_followsSetServing', async (context) => {
 });
 
 test('descriptorSet_isWhatThePresentContractCompilesTo', () => {
-  const compiled = execFileSync('node_modules/.bin/buf', ['build', '--as-file-descriptor-set', '--exclude-source-info', '-o', '-']);
+  const compiled = execFileSync('node_modules/.bin/buf', [
+    'build',
+    '--as-file-descriptor-set',
+    '--exclude-source-info',
+    '-o',
+    '-',
+  ]);
   assert.ok(
     compiled.equals(readFileSync('proto/flotilla.binpb')),
     'run: npx buf build --as-file-descriptor-set --exclude-source-info -o proto/flotilla.binpb',

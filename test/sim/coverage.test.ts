@@ -57,18 +57,24 @@ async function simulate(first: number, last: number): Promise<Outcome[]> {
 test(`${SEEDS} seeds of ${STEPS_DEFAULT} steps keep every promise, and meet enough to have shown it`, async (context) => {
   const beginMs = performance.now();
   const share = SEEDS / PROCESSES;
-  const ranges = Array.from({ length: PROCESSES }, (_, process) => simulate(process * share + 1, (process + 1) * share));
+  const ranges = Array.from({ length: PROCESSES }, (_, process) =>
+    simulate(process * share + 1, (process + 1) * share),
+  );
   const outcomes = (await Promise.all(ranges)).flat();
   const total = noFigures();
   for (const { figures } of outcomes) addFigures(total, figures);
   const steps = outcomes.reduce((sum, outcome) => sum + outcome.steps, 0);
-  context.diagnostic(`${steps} steps in ${Math.round((performance.now() - beginMs) / 1000)} s: ${JSON.stringify(total)}`);
+  context.diagnostic(
+    `${steps} steps in ${Math.round((performance.now() - beginMs) / 1000)} s: ${JSON.stringify(total)}`,
+  );
   assert.equal(outcomes.length, SEEDS);
   assert.ok(steps >= SEEDS * STEPS_DEFAULT);
   const fewest = Math.min(...outcomes.map(({ figures }) => figures.elections));
   assert.ok(fewest >= ELECTIONS_LEAST, `vacuous: a seed with ${fewest} elections`);
   for (const [name, least] of Object.entries(SHARES)) {
-    const met = outcomes.filter(({ figures }) => Object.entries(figures).some(([figure, count]) => figure === name && count > 0)).length;
+    const met = outcomes.filter(({ figures }) =>
+      Object.entries(figures).some(([figure, count]) => figure === name && count > 0),
+    ).length;
     context.diagnostic(`${name} in ${Math.round((100 * met) / SEEDS)} % of the seeds`);
     assert.ok(met >= least * SEEDS, `vacuous: ${name} in ${met} of ${SEEDS} seeds`);
   }

@@ -99,7 +99,11 @@ test('sync_thatFailedOnceNeverMakesItsBytesDurable', async () => {
   disk.troubles.syncFails = true;
   await assert.rejects(done(file.sync()), { code: 'EIO' });
   await done(file.sync());
-  assert.equal(Buffer.from((await done(disk.readFile('/a'))) ?? []).toString(), 'new', 'as the operating system remembers it');
+  assert.equal(
+    Buffer.from((await done(disk.readFile('/a'))) ?? []).toString(),
+    'new',
+    'as the operating system remembers it',
+  );
   disk.crash(true);
   assert.equal(await textOf(disk, '/a'), 'old');
 });

@@ -2,7 +2,14 @@ import assert from 'node:assert/strict';
 import { FlotillaError, type LogIndex, logIndex } from '../../src/base/index.js';
 import type { ProducerStamp } from '../../src/event/index.js';
 import type { KnownBatch } from '../../src/machine/index.js';
-import { type Configuration, committedIndex, isJoint, leaveJoint, type PlacedConfiguration, RaftCore } from '../../src/raft/index.js';
+import {
+  type Configuration,
+  committedIndex,
+  isJoint,
+  leaveJoint,
+  type PlacedConfiguration,
+  RaftCore,
+} from '../../src/raft/index.js';
 import { appendConfiguration } from '../../src/raft/leader.js';
 import { ServerState } from '../../src/raft/server-state.js';
 import type { Replica } from '../../src/replica/index.js';
@@ -33,7 +40,9 @@ export const PLANTED_BUGS: Readonly<Record<string, Planted>> = {
     bug: {
       storing: (requests) =>
         requests.map((request) =>
-          request.hardState === undefined ? request : { ...request, hardState: { term: request.hardState.term, vote: undefined } },
+          request.hardState === undefined
+            ? request
+            : { ...request, hardState: { term: request.hardState.term, vote: undefined } },
         ),
     },
   },
@@ -41,7 +50,9 @@ export const PLANTED_BUGS: Readonly<Record<string, Planted>> = {
     foundWith: 2,
     bug: {
       storing: (requests) =>
-        requests.map(({ hardState, ...request }) => (hardState?.vote === undefined ? request : { ...request, hardState })),
+        requests.map(({ hardState, ...request }) =>
+          hardState?.vote === undefined ? request : { ...request, hardState },
+        ),
     },
   },
   'the vote leaves before it is durable': {
@@ -90,11 +101,14 @@ export const PLANTED_BUGS: Readonly<Record<string, Planted>> = {
     bug: {
       sending(replica, packet) {
         const { message } = packet;
-        return message.type === 'heartbeat' ? { ...packet, message: { ...message, commitIndex: replica.commitIndex } } : packet;
+        return message.type === 'heartbeat'
+          ? { ...packet, message: { ...message, commitIndex: replica.commitIndex } }
+          : packet;
       },
       beforeStep(replica, { message }) {
         // The receiver trusts it, as far as its log goes.
-        if (message.type === 'heartbeat') Object.assign(message, { commitIndex: Math.min(message.commitIndex, replica.tail.index) });
+        if (message.type === 'heartbeat')
+          Object.assign(message, { commitIndex: Math.min(message.commitIndex, replica.tail.index) });
       },
     },
   },
@@ -160,7 +174,9 @@ export const PLANTED_BUGS: Readonly<Record<string, Planted>> = {
       started(replica) {
         const ask = replica.confirmReadIndex.bind(replica);
         replica.confirmReadIndex = () =>
-          replica.commitIndex >= (coreOf(replica).noopIndex ?? Number.POSITIVE_INFINITY) ? Promise.resolve(replica.commitIndex) : ask();
+          replica.commitIndex >= (coreOf(replica).noopIndex ?? Number.POSITIVE_INFINITY)
+            ? Promise.resolve(replica.commitIndex)
+            : ask();
       },
     },
   },
@@ -180,7 +196,9 @@ export const PLANTED_BUGS: Readonly<Record<string, Planted>> = {
     foundWith: 71,
     bug: { storing: (requests) => requests.map(({ snapshot: _, ...request }) => request) },
   },
-  /** What was true where the log begins is not all in it: the receiver's state is not the one that replay would reach. */
+  /**
+   * What was true where the log begins is not all in it: the receiver's state is not the one that replay would reach.
+   */
   'a snapshot leaves out a part of the state': {
     foundWith: 167,
     bug: {
@@ -189,7 +207,10 @@ export const PLANTED_BUGS: Readonly<Record<string, Planted>> = {
         const whole = log.checkpointAt.bind(log);
         log.checkpointAt = async (index) => {
           const checkpoint = await whole(index);
-          return { ...checkpoint, membership: { ...checkpoint.membership, voters: checkpoint.membership.voters.slice(1) } };
+          return {
+            ...checkpoint,
+            membership: { ...checkpoint.membership, voters: checkpoint.membership.voters.slice(1) },
+          };
         };
       },
     },
@@ -204,7 +225,10 @@ export const PLANTED_BUGS: Readonly<Record<string, Planted>> = {
         log.checkpointAt = async (index) => {
           const checkpoint = await whole(index);
           const { settings: _settings, ...state } = JSON.parse(Buffer.from(checkpoint.state).toString());
-          return { ...checkpoint, state: Buffer.from(JSON.stringify({ ...state, begin: { firstCounter: 1, index: 0 } })) };
+          return {
+            ...checkpoint,
+            state: Buffer.from(JSON.stringify({ ...state, begin: { firstCounter: 1, index: 0 } })),
+          };
         };
       },
     },
@@ -253,7 +277,11 @@ export const PLANTED_BUGS: Readonly<Record<string, Planted>> = {
           if (decision.kind === 'append') proposed.set(place, body.checksum);
           const there = proposed.get(place);
           if (decision.kind !== 'wait' || there === undefined || there === body.checksum) return decision;
-          return { kind: 'refuse', error: new FlotillaError('SEQUENCE_REUSED', 'other events have this sequence'), isCertain: true };
+          return {
+            kind: 'refuse',
+            error: new FlotillaError('SEQUENCE_REUSED', 'other events have this sequence'),
+            isCertain: true,
+          };
         };
       },
     },
@@ -269,7 +297,13 @@ export const PLANTED_BUGS: Readonly<Record<string, Planted>> = {
         const nameOf = ({ producer, sequence }: ProducerStamp): string => `${producer} ${sequence}`;
         desk.appended = (stamp, index) => {
           appended(stamp, index);
-          const place = { count: 1, firstCounter: replica.tail.nextCounter, actor: replica.self, index, term: replica.term };
+          const place = {
+            count: 1,
+            firstCounter: replica.tail.nextCounter,
+            actor: replica.self,
+            index,
+            term: replica.term,
+          };
           open.set(nameOf(stamp), { ...place, bodyLength: 0, bodyChecksum: 0 });
         };
         desk.decide = (stamp, body) => {
@@ -360,12 +394,17 @@ function commit(
   const match = core.matchIndexes();
   if (match === undefined) return;
   const self = serverOf(replica).self;
-  const index = committedIndex(configuration, (actor) => (actor === self ? core.durableIndex : (match.get(actor) ?? logIndex(0))));
+  const index = committedIndex(configuration, (actor) =>
+    actor === self ? core.durableIndex : (match.get(actor) ?? logIndex(0)),
+  );
   if (index > core.commitIndex && counts(index)) serverOf(replica).commitIndex = index;
 }
 
 /** Leaves a joint configuration that is not committed, where `hasty` says so. */
-function goOnAsIfCommitted(replica: Replica, hasty: (latest: PlacedConfiguration, noopIndex: LogIndex) => boolean): void {
+function goOnAsIfCommitted(
+  replica: Replica,
+  hasty: (latest: PlacedConfiguration, noopIndex: LogIndex) => boolean,
+): void {
   const server = serverOf(replica);
   const { role, configurations } = server;
   const { latest } = configurations;
@@ -380,7 +419,8 @@ function markEarly(store: unknown): void {
   const write = store.write.bind(store);
   store.write = async (request: GroupWrite) => {
     const last = request.records.at(-1);
-    if (last !== undefined) marker.note({ ...marker.current, index: last.index, term: last.term, checksum: last.checksum });
+    if (last !== undefined)
+      marker.note({ ...marker.current, index: last.index, term: last.term, checksum: last.checksum });
     await write(request);
   };
 }

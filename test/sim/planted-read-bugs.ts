@@ -9,8 +9,8 @@ import type { Planted } from './planted-bugs.js';
 /** Mistakes in how consumers find what a glob matches. */
 export const PLANTED_READ_BUGS: Readonly<Record<string, Planted>> = {
   /**
-   * Between the seal of a segment and the begin of the next one the youngest is a sealed one; its index was asked for what lies behind it,
-   * answered "nothing, up to my end", and the reader went round for ever.
+   * Between the seal of a segment and the begin of the next one the youngest is a sealed one; its index was asked for
+   * what lies behind it, answered "nothing, up to my end", and the reader went round for ever.
    */
   'the index of a sealed segment answers for what is not stored yet': {
     foundWith: 70,
@@ -18,7 +18,8 @@ export const PLANTED_READ_BUGS: Readonly<Record<string, Planted>> = {
       started(_, storage) {
         const { log, row } = logOf(storage);
         const inSealed = log.inSealed.bind(log);
-        log.inSealed = (from, through, action) => inSealed(logIndex(Math.min(from, row.youngest.tail.index)), through, action);
+        log.inSealed = (from, through, action) =>
+          inSealed(logIndex(Math.min(from, row.youngest.tail.index)), through, action);
       },
     },
   },
@@ -36,7 +37,9 @@ export const PLANTED_READ_BUGS: Readonly<Record<string, Planted>> = {
               const way = matching(glob);
               const next = way.next.bind(way);
               way.next = async (from, to) =>
-                from > replica.stream.appliedIndex ? { kind: 'records', records: [], through: logIndex(from - 1) } : await next(from, to);
+                from > replica.stream.appliedIndex
+                  ? { kind: 'records', records: [], through: logIndex(from - 1) }
+                  : await next(from, to);
               return way;
             };
             return reads;

@@ -68,7 +68,12 @@ export class StreamLog {
       return batch;
     });
     const payload = Buffer.concat(batches);
-    return this.seal('events', base - this.tail.nextCounter, payload, Math.max(...sketches.map(({ timestampMs = 1000 }) => timestampMs)));
+    return this.seal(
+      'events',
+      base - this.tail.nextCounter,
+      payload,
+      Math.max(...sketches.map(({ timestampMs = 1000 }) => timestampMs)),
+    );
   }
 
   addConfiguration(...actors: number[]): LogRecord {
@@ -104,7 +109,13 @@ export async function backUpRecords(
   const { fileBytes = 4096, disk, confirmed = true } = options;
   const folder = await BackupFolder.open(path, disk);
   const now = (): string => '2026-01-31T12:00:00.000Z';
-  const writer = await BackupWriter.begin({ folder, subject: SUBJECT, checkpoint: encodeCheckpoint(checkpoint), now, fileBytes });
+  const writer = await BackupWriter.begin({
+    folder,
+    subject: SUBJECT,
+    checkpoint: encodeCheckpoint(checkpoint),
+    now,
+    fileBytes,
+  });
   for (const record of records) await writer.add(record);
   return await writer.finish(confirmed);
 }

@@ -22,7 +22,11 @@ async function backedUp(t: TestContext, earlier?: readonly LogRecord[]): Promise
   const log = new StreamLog(earlier);
   log.addMany(20, { count: 3, bytes: 100 });
   log.addConfiguration(1, 2, 3, 4);
-  log.add({ count: 2, actor: 1, timestampMs: 5000 }, { count: 4, actor: 2, timestampMs: 5000 }, { count: 1, actor: 3, timestampMs: 6000 });
+  log.add(
+    { count: 2, actor: 1, timestampMs: 5000 },
+    { count: 4, actor: 2, timestampMs: 5000 },
+    { count: 1, actor: 3, timestampMs: 6000 },
+  );
   log.addMany(10, { timestampMs: 7000 });
   await backUpRecords(backup, log, log.records);
   return { log, backup };
@@ -56,7 +60,9 @@ async function heldBy(t: TestContext, dataDir: string): Promise<{ records: LogRe
   assert.equal(recovered.commitIndex, recovered.tail.index);
   const records = await readAll(storage);
   const last = records.pop() ?? assert.fail('it ends with the members');
-  assert.ok(last.kind === 'configuration' && last.term > (records.at(-1)?.term ?? 0) && recovered.hardState.term === last.term);
+  assert.ok(
+    last.kind === 'configuration' && last.term > (records.at(-1)?.term ?? 0) && recovered.hardState.term === last.term,
+  );
   const membership = recovered.memberships.at(-1)?.membership;
   assert.deepEqual(membership?.voters, [1]);
   assert.deepEqual(membership.members, [{ actor: 1, instance: directory.identity.instance, address: 'node9:3000' }]);
@@ -99,7 +105,11 @@ test('restore_overManySegments_hasTheStateOfEach_andTheirIndexes', async (t) => 
   const all = [...earlier.records, ...held];
   assert.deepEqual(checksums(held.slice(0, -1)), checksums(log.records));
   for (const point of points)
-    assert.deepEqual(Buffer.from((await stored.checkpointAt(point)).state), Buffer.from(stateAfter(all.slice(0, point))), `${point}`);
+    assert.deepEqual(
+      Buffer.from((await stored.checkpointAt(point)).state),
+      Buffer.from(stateAfter(all.slice(0, point))),
+      `${point}`,
+    );
   const everyName = { prefix: '', after: '' };
   const first = logIndex(stored.recovered.begin.index + 1);
   await until(

@@ -21,7 +21,10 @@ test('backup_holdsWhatCameAndWhereItBegan_inFilesOfBoundedSize', async (t) => {
   assert.deepEqual({ ...origin, state: Uint8Array.from(state) }, log.checkpoint);
   const sizes = manifest.files.map(({ bytes }) => bytes);
   assert.ok(sizes.length > 5 && sizes.filter((bytes) => bytes > 4096).length === 1, JSON.stringify(sizes));
-  assert.deepEqual((await readdir(path)).sort(), ['checkpoint', 'manifest', ...manifest.files.map(({ name }) => name)].sort());
+  assert.deepEqual(
+    (await readdir(path)).sort(),
+    ['checkpoint', 'manifest', ...manifest.files.map(({ name }) => name)].sort(),
+  );
 });
 
 test('backup_again_takesOnlyWhatIsNew_andManySmallOnesDoNotBecomeManyFiles', async (t) => {
@@ -30,7 +33,9 @@ test('backup_again_takesOnlyWhatIsNew_andManySmallOnesDoNotBecomeManyFiles', asy
   await backUpRecords(path, log, log.addMany(30, { bytes: 100 }));
   let files = 0;
   for (let run = 0; run < 60; run++) {
-    const { files: named, confirmed } = await backUpRecords(path, log, log.addMany(run % 3), { confirmed: run % 2 === 0 });
+    const { files: named, confirmed } = await backUpRecords(path, log, log.addMany(run % 3), {
+      confirmed: run % 2 === 0,
+    });
     files = named.length;
     assert.equal(confirmed, run % 2 === 0);
     assert.deepEqual(checksums(await recordsOf(path)), checksums(log.records), `run ${run}`);

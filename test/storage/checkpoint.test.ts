@@ -6,7 +6,17 @@ import { type TestContext, test } from 'node:test';
 import { logIndex } from '../../src/base/index.js';
 import type { LevelStorage } from '../../src/storage/index.js';
 import { FailingDisk } from './failing-disk.js';
-import { append, copyOf, GROUP, newNode, openNode, RecordChain, scratchDirectory, segmentsPath, stateAfter } from './fixture.js';
+import {
+  append,
+  copyOf,
+  GROUP,
+  newNode,
+  openNode,
+  RecordChain,
+  scratchDirectory,
+  segmentsPath,
+  stateAfter,
+} from './fixture.js';
 
 const SEGMENT_BYTES = 8 * 1024;
 
@@ -15,7 +25,8 @@ async function filledNode(t: TestContext): Promise<{ dir: string; chain: RecordC
   const dir = await scratchDirectory(t);
   const node = await newNode(t, dir, SEGMENT_BYTES);
   const chain = new RecordChain();
-  for (let write = 0; write < 50; write++) await node.storage.persist(append(chain.addMany(2, { bytes: 400, events: 2 })));
+  for (let write = 0; write < 50; write++)
+    await node.storage.persist(append(chain.addMany(2, { bytes: 400, events: 2 })));
   node.storage.group(GROUP).noteCommitted(logIndex(100));
   await node.close();
   return { dir, chain };
@@ -31,7 +42,9 @@ function cutPoints(storage: LevelStorage): number[] {
 
 async function checkpointFiles(dir: string): Promise<string[]> {
   const paths = (await readdir(segmentsPath(dir))).sort().map((name) => join(segmentsPath(dir), name, 'checkpoint'));
-  const present = await Promise.all(paths.map(async (path) => ((await readFile(path).catch(() => undefined)) === undefined ? [] : [path])));
+  const present = await Promise.all(
+    paths.map(async (path) => ((await readFile(path).catch(() => undefined)) === undefined ? [] : [path])),
+  );
   return present.flat();
 }
 
@@ -44,9 +57,17 @@ test('aStart_hasTheStateOfWhatIsCommitted_andMakesTheCheckpointsThatAreMissing',
   assert.deepEqual(recovered.state, stateAt(chain, 100));
   const points = cutPoints(node.storage);
   assert.ok(points.length >= 4, `${points}`);
-  assert.equal((await checkpointFiles(dir)).length, points.length - 1, 'the first needs none: before it there is nothing');
+  assert.equal(
+    (await checkpointFiles(dir)).length,
+    points.length - 1,
+    'the first needs none: before it there is nothing',
+  );
   for (const point of points) {
-    assert.deepEqual((await node.storage.group(GROUP).checkpointAt(logIndex(point))).state, stateAt(chain, point), `${point}`);
+    assert.deepEqual(
+      (await node.storage.group(GROUP).checkpointAt(logIndex(point))).state,
+      stateAt(chain, point),
+      `${point}`,
+    );
   }
 });
 
@@ -141,10 +162,12 @@ test('storingACheckpoint_interruptedAnywhere_leavesALogThatHasTheState', async (
     const node = await openNode(undefined, copy, SEGMENT_BYTES, disk);
     node.storage.group(GROUP).noteCommitted(index);
     disk.changesLeft = changes;
-    ended = await node.storage.persist([{ group: GROUP, records: [], checkpoint: { index, state: stateAt(chain, index) } }]).then(
-      () => false,
-      () => true,
-    );
+    ended = await node.storage
+      .persist([{ group: GROUP, records: [], checkpoint: { index, state: stateAt(chain, index) } }])
+      .then(
+        () => false,
+        () => true,
+      );
     await node.close().catch((error: unknown) => assert.match(String(error), /the process has ended/));
     const again = await openNode(t, await copyOf(t, copy), SEGMENT_BYTES);
     const { recovered } = again.storage.group(GROUP);

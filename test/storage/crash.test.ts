@@ -11,7 +11,9 @@ const WRITER = fileURLToPath(new URL('./writer.ts', import.meta.url));
 
 /** Runs the writer until `enough` lines came, kills it and returns them all. */
 async function runWriter(t: TestContext, dir: string, options: { seed: number; killAfter: number }): Promise<string[]> {
-  const child = spawn(process.execPath, ['--import', 'tsx', WRITER, dir, String(options.seed)], { stdio: ['ignore', 'pipe', 'inherit'] });
+  const child = spawn(process.execPath, ['--import', 'tsx', WRITER, dir, String(options.seed)], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
   t.after(() => child.kill('SIGKILL'));
   const lines: string[] = [];
   for await (const line of createInterface({ input: child.stdout })) {
@@ -40,7 +42,8 @@ test('kill_tenTimesNothingAcknowledgedIsMissing', async (t) => {
     applyTo(acknowledged, await runWriter(t, dir, { seed: round, killAfter: 20 + Math.floor(random() * 400) }));
     const node = await openNode(t, dir, 16 * 1024);
     const found = new Map((await readAll(node.storage)).map(({ index, checksum }) => [Number(index), checksum]));
-    for (const [index, checksum] of acknowledged) assert.equal(found.get(index), checksum, `record ${index} in round ${round}`);
+    for (const [index, checksum] of acknowledged)
+      assert.equal(found.get(index), checksum, `record ${index} in round ${round}`);
     // What is there beyond was written and not yet acknowledged: the next life builds on it.
     for (const [index, checksum] of found) acknowledged.set(index, checksum);
     await node.close();
@@ -56,7 +59,18 @@ test('fullDisk_failsOnceAndKeepsWhatWasAcknowledged', async (t) => {
   // A limit on the size of files stands in for the full disk: LevelDB's write fails in the middle.
   const child = spawn(
     'bash',
-    ['-c', 'ulimit -f 200; trap "" XFSZ; exec "$0" "$@"', process.execPath, '--import', 'tsx', WRITER, dir, '5', 'no', String(1 << 20)],
+    [
+      '-c',
+      'ulimit -f 200; trap "" XFSZ; exec "$0" "$@"',
+      process.execPath,
+      '--import',
+      'tsx',
+      WRITER,
+      dir,
+      '5',
+      'no',
+      String(1 << 20),
+    ],
     {
       stdio: ['ignore', 'pipe', 'inherit'],
     },

@@ -1,7 +1,10 @@
 import type { Disk, DiskDatabase, DiskFile } from '../../src/storage/disk.js';
 import { machineDisk } from '../../src/storage/machine-disk.js';
 
-/** The machine's disk until so many changes were made to it; the next one and all that follow fail, as if the process had ended there. */
+/**
+ * The machine's disk until so many changes were made to it; the next one and all that follow fail, as if the process
+ * had ended there.
+ */
 export class FailingDisk implements Disk {
   changesLeft: number;
   readonly readFile = machineDisk.readFile;

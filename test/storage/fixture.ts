@@ -25,7 +25,11 @@ export const CLUSTER = 'c'.repeat(32);
 
 export function membershipOf(...actors: number[]): Membership {
   const voters = actors.map(actorId);
-  const members = voters.map((actor) => ({ actor, instance: String(actor).padStart(32, '0'), address: `127.0.0.1:${3000 + actor}` }));
+  const members = voters.map((actor) => ({
+    actor,
+    instance: String(actor).padStart(32, '0'),
+    address: `127.0.0.1:${3000 + actor}`,
+  }));
   return { voters, outgoing: [], learners: [], members };
 }
 
@@ -89,7 +93,12 @@ export interface OpenNode {
 }
 
 /** Opens actor 1 of `dataDir`; whatever the test leaves open is closed after it. */
-export async function openNode(t: TestContext | undefined, dataDir: string, segmentBytes = 64 * 1024, disk?: Disk): Promise<OpenNode> {
+export async function openNode(
+  t: TestContext | undefined,
+  dataDir: string,
+  segmentBytes = 64 * 1024,
+  disk?: Disk,
+): Promise<OpenNode> {
   const directory = await openNodeDirectory({ dataDir, actor: actorId(1), hasPeers: false });
   const failures: unknown[] = [];
   let storage: LevelStorage;

@@ -8,7 +8,18 @@ import { type Disk, inspectStoppedNode, recoverStoppedNode } from '../../src/sto
 import { machineDisk } from '../../src/storage/machine-disk.js';
 import type { Membership } from '../../src/wire/index.js';
 import { FailingDisk } from './failing-disk.js';
-import { append, CLUSTER, copyOf, GROUP, INCARNATION, membershipOf, openNode, RecordChain, readAll, scratchDirectory } from './fixture.js';
+import {
+  append,
+  CLUSTER,
+  copyOf,
+  GROUP,
+  INCARNATION,
+  membershipOf,
+  openNode,
+  RecordChain,
+  readAll,
+  scratchDirectory,
+} from './fixture.js';
 
 const NEW_CLUSTER = 'd'.repeat(32);
 const NEW_INCARNATION = 'fedcba9876543210fedcba9876543210';
@@ -17,17 +28,24 @@ const RECORDS = 100;
 const CHANGES_MAX = 1_000_000;
 
 /** Actor 1 of three, stopped, with some segments. `isMember`: false where its log does not name it. */
-async function stoppedNode(t: TestContext, shape: (three: Membership) => Membership = (three) => three): Promise<string> {
+async function stoppedNode(
+  t: TestContext,
+  shape: (three: Membership) => Membership = (three) => three,
+): Promise<string> {
   const dir = await scratchDirectory(t);
   const node = await openNode(t, dir, SEGMENT_BYTES);
   const three = membershipOf(1, 2, 3);
   const { instance } = node.directory.identity;
-  const membership = shape({ ...three, members: three.members.map((member) => (member.actor === 1 ? { ...member, instance } : member)) });
+  const membership = shape({
+    ...three,
+    members: three.members.map((member) => (member.actor === 1 ? { ...member, instance } : member)),
+  });
   await node.storage.createGroup({ group: GROUP, incarnation: INCARNATION, membership });
   await node.directory.promise(three.members);
   await node.directory.joinCluster(CLUSTER);
   const chain = new RecordChain();
-  for (let written = 0; written < RECORDS; written += 50) await node.storage.persist(append(chain.addMany(50, { term: 4, bytes: 200 })));
+  for (let written = 0; written < RECORDS; written += 50)
+    await node.storage.persist(append(chain.addMany(50, { term: 4, bytes: 200 })));
   node.storage.group(GROUP).noteCommitted(chain.records[79]?.index ?? assert.fail());
   await node.close();
   return dir;
@@ -48,7 +66,10 @@ async function isRecovered(t: TestContext, dir: string): Promise<void> {
   const { recovered } = node.storage.group(GROUP);
   assert.equal(recovered.incarnation, NEW_INCARNATION);
   const latest = recovered.memberships.at(-1);
-  assert.deepEqual([latest?.membership.voters, latest?.membership.outgoing, latest?.membership.learners], [[1], [], []]);
+  assert.deepEqual(
+    [latest?.membership.voters, latest?.membership.outgoing, latest?.membership.learners],
+    [[1], [], []],
+  );
   assert.deepEqual(
     latest?.membership.members.map(({ actor, address }) => `${actor} ${address}`),
     ['1 127.0.0.1:3001'],
@@ -78,7 +99,10 @@ test('inspect_saysWhatIsHeld_andChangesNothing', async (t) => {
   const { logs, identity } = await inspectStoppedNode(optionsFor(dir));
   assert.equal(identity.clusterId, CLUSTER);
   const [log] = logs ?? [];
-  assert.deepEqual([log?.tail.index, log?.tail.term, log?.commitIndex, log?.tail.nextCounter], [RECORDS, 4, 80, RECORDS + 1]);
+  assert.deepEqual(
+    [log?.tail.index, log?.tail.term, log?.commitIndex, log?.tail.nextCounter],
+    [RECORDS, 4, 80, RECORDS + 1],
+  );
   assert.deepEqual(log?.membership.voters, [1, 2, 3]);
   await isAsBefore(t, dir);
 });
@@ -103,9 +127,11 @@ test('killedAtAnyChange_itIsTheOldNodeOrStartsOnlyOnceItWasFinished', async (t) 
     if (state === 'old') await isAsBefore(t, dir);
     if (state === 'begun') {
       assert.equal((await inspectStoppedNode(optionsFor(dir))).logs, undefined);
-      // Killed a second time, at another place, and then finished; by whoever comes, under the name that was decided first.
+      // Killed a second time, at another place, and then finished; by whoever comes, under the name that was decided
+      // first.
       if (changes % 3 === 0) dir = await killedAfter(t, dir, changes % 7);
-      if ((await stateOf(t, dir)) === 'begun') await recoverStoppedNode({ ...optionsFor(dir), clusterId: 'e'.repeat(32) });
+      if ((await stateOf(t, dir)) === 'begun')
+        await recoverStoppedNode({ ...optionsFor(dir), clusterId: 'e'.repeat(32) });
     }
     if (state !== 'old') await isRecovered(t, dir);
   }
@@ -113,7 +139,10 @@ test('killedAtAnyChange_itIsTheOldNodeOrStartsOnlyOnceItWasFinished', async (t) 
   assert.ok(outcomes.old > 0 && outcomes.begun > 5);
 });
 
-/** What a recovery of a copy leaves behind that is killed; a copy of that too, because this very process lives and holds its locks. */
+/**
+ * What a recovery of a copy leaves behind that is killed; a copy of that too, because this very process lives and holds
+ * its locks.
+ */
 async function killedAfter(t: TestContext, original: string, changes: number): Promise<string> {
   const dir = await copyOf(t, original);
   const recovery = recoverStoppedNode(optionsFor(dir, new FailingDisk(changes)));
@@ -136,7 +165,8 @@ async function stateOf(t: TestContext, dir: string): Promise<'old' | 'begun' | '
 test('aDamagedPlan_isRefusedByStartAndRecovery_withTheWayOut', async (t) => {
   const original = await stoppedNode(t);
   let dir = original;
-  for (let changes = 1; (await stateOf(t, await copyOf(t, dir))) !== 'begun'; changes++) dir = await killedAfter(t, original, changes);
+  for (let changes = 1; (await stateOf(t, await copyOf(t, dir))) !== 'begun'; changes++)
+    dir = await killedAfter(t, original, changes);
   const plan = join(dir, 'node-1', 'recovery');
   await writeFile(plan, (await readFile(plan)).subarray(1));
   const refused = { code: 'DATA_LOSS', message: /recovery is damaged.*flotilla restore/ };
@@ -145,14 +175,25 @@ test('aDamagedPlan_isRefusedByStartAndRecovery_withTheWayOut', async (t) => {
 });
 
 test('whoNeedsNobody_andWhoIsNoMember_areRefusedAndStayWhatTheyAre', async (t) => {
-  const alone = await stoppedNode(t, (three) => ({ ...three, voters: [actorId(1)], members: three.members.slice(0, 1) }));
+  const alone = await stoppedNode(t, (three) => ({
+    ...three,
+    voters: [actorId(1)],
+    members: three.members.slice(0, 1),
+  }));
   await assert.rejects(recoverStoppedNode(optionsFor(alone)), {
     code: 'INVALID_ARGUMENT',
     message: /nothing to recover from. Nothing was/,
   });
   await isAsBefore(t, alone);
-  const stranger = await stoppedNode(t, (three) => ({ ...three, voters: three.voters.slice(1), members: three.members.slice(1) }));
-  await assert.rejects(recoverStoppedNode(optionsFor(stranger)), { code: 'INVALID_ARGUMENT', message: /no member of its cluster/ });
+  const stranger = await stoppedNode(t, (three) => ({
+    ...three,
+    voters: three.voters.slice(1),
+    members: three.members.slice(1),
+  }));
+  await assert.rejects(recoverStoppedNode(optionsFor(stranger)), {
+    code: 'INVALID_ARGUMENT',
+    message: /no member of its cluster/,
+  });
   await isAsBefore(t, stranger);
 });
 

@@ -8,7 +8,16 @@ import { type NodeDirectory, openNodeDirectory } from '../../src/storage/index.j
 import { KnownMembers } from '../../src/storage/known-members.js';
 import { machineDisk } from '../../src/storage/machine-disk.js';
 import type { Member } from '../../src/wire/index.js';
-import { append, CLUSTER, groupPath, membershipOf, newNode, openNode, RecordChain, scratchDirectory } from './fixture.js';
+import {
+  append,
+  CLUSTER,
+  groupPath,
+  membershipOf,
+  newNode,
+  openNode,
+  RecordChain,
+  scratchDirectory,
+} from './fixture.js';
 
 const BOOT = { bootCounter: 4, bootId: '0123456789abcdef' };
 const others = membershipOf(2, 3).members;
@@ -38,7 +47,13 @@ test('beginAnew_setsTheGroupsAside_andMakesTheNodeItsOwnSuccessor', async (t) =>
   const { identity } = directory;
   assert.notEqual(identity.instance, instance);
   assert.equal(identity.clusterId, undefined);
-  assert.deepEqual(identity.successorOf, { clusterId: CLUSTER, instance, secret, members: others, reason: 'the marker is gone' });
+  assert.deepEqual(identity.successorOf, {
+    clusterId: CLUSTER,
+    instance,
+    secret,
+    members: others,
+    reason: 'the marker is gone',
+  });
   assert.deepEqual(await readdir(join(path, 'groups')), []);
   await directory.close();
   const again = await open(dir);
@@ -107,7 +122,9 @@ test('open_theFolderOfAnotherActor_isNotBegunAnew', async (t) => {
   const { dir, path } = await memberOfThree(t);
   await rename(path, join(dir, 'node-2'));
   await rm(join(dir, 'node-2', 'identity'));
-  await assert.rejects(openNodeDirectory({ dataDir: dir, actor: actorId(2), hasPeers: true }), { code: 'FOREIGN_NODE' });
+  await assert.rejects(openNodeDirectory({ dataDir: dir, actor: actorId(2), hasPeers: true }), {
+    code: 'FOREIGN_NODE',
+  });
 });
 
 test('open_aDamagedLockIsMadeAnew_andHeldAsEver', async (t) => {

@@ -17,7 +17,10 @@ const mayBeOvertaken = ({ method, path }: Call): boolean =>
 export class HoldingDisk implements Disk {
   /** Whether to hold this call; at most one is held at a time. */
   holds: (method: string, path: string) => boolean = () => false;
-  /** Of the databases at these paths what stands at this index and behind it is not what was written, until they are renamed. */
+  /**
+   * Of the databases at these paths what stands at this index and behind it is not what was written, until they are
+   * renamed.
+   */
   readonly damaged = new Map<string, number>();
   readonly violations: string[] = [];
   private readonly disk: Disk;

@@ -49,7 +49,13 @@ async function filledNode(t: TestContext): Promise<{ dir: string; chain: RecordC
 }
 
 function snapshotAt(before: LogTail, state: Uint8Array): Checkpoint {
-  return { incarnation: INCARNATION, before, membership: membershipOf(1, 2, 3), membershipIndex: logIndex(before.index - 1), state };
+  return {
+    incarnation: INCARNATION,
+    before,
+    membership: membershipOf(1, 2, 3),
+    membershipIndex: logIndex(before.index - 1),
+    state,
+  };
 }
 
 /** Another history, up to its record 200, and the log that builds on that. */
@@ -133,7 +139,10 @@ test('aMarkerOfAnotherLog_removesNothing', async (t) => {
   assert.deepEqual(await readdir(segmentsPath(dir)), before);
 });
 
-/** Carries out a write on copies, and lets the process end after each of the changes that it makes to the disk. What `found` says of each. */
+/**
+ * Carries out a write on copies, and lets the process end after each of the changes that it makes to the disk. What
+ * `found` says of each.
+ */
 async function interruptedAnywhere<Found>(
   t: TestContext,
   dir: string,

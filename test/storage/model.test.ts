@@ -3,7 +3,18 @@ import { rm } from 'node:fs/promises';
 import { type TestContext, test } from 'node:test';
 import fc from 'fast-check';
 import { logIndex } from '../../src/base/index.js';
-import { append, checksums, copyOf, GROUP, newNode, type OpenNode, openNode, RecordChain, readAll, scratchDirectory } from './fixture.js';
+import {
+  append,
+  checksums,
+  copyOf,
+  GROUP,
+  newNode,
+  type OpenNode,
+  openNode,
+  RecordChain,
+  readAll,
+  scratchDirectory,
+} from './fixture.js';
 
 type Step =
   | { readonly kind: 'append'; readonly counts: readonly number[]; readonly bytes: number }
@@ -34,7 +45,11 @@ const step: fc.Arbitrary<Step> = fc.oneof(
   { weight: 1, arbitrary: fc.record({ kind: fc.constant('commit' as const), back: fc.integer({ min: 0, max: 20 }) }) },
   {
     weight: 2,
-    arbitrary: fc.record({ kind: fc.constant('read' as const), from: fc.nat(1000), maxBytes: fc.integer({ min: 1, max: 20_000 }) }),
+    arbitrary: fc.record({
+      kind: fc.constant('read' as const),
+      from: fc.nat(1000),
+      maxBytes: fc.integer({ min: 1, max: 20_000 }),
+    }),
   },
   { weight: 1, arbitrary: fc.record({ kind: fc.constant('reopen' as const) }) },
   { weight: 1, arbitrary: fc.record({ kind: fc.constant('crash' as const) }) },
@@ -62,7 +77,9 @@ class Pair {
     switch (step.kind) {
       case 'append':
         await Promise.all(
-          step.counts.map((count) => this.node.storage.persist(append(this.chain.addMany(count, { term: this.term, bytes: step.bytes })))),
+          step.counts.map((count) =>
+            this.node.storage.persist(append(this.chain.addMany(count, { term: this.term, bytes: step.bytes }))),
+          ),
         );
         return;
       case 'truncate': {
@@ -112,7 +129,9 @@ class Pair {
   }
 
   private async read(from: number, maxBytes: number): Promise<void> {
-    const records = await this.node.storage.group(GROUP).read(logIndex(from), logIndex(this.chain.records.length), maxBytes);
+    const records = await this.node.storage
+      .group(GROUP)
+      .read(logIndex(from), logIndex(this.chain.records.length), maxBytes);
     const expected = [];
     let bytes = 0;
     for (const record of this.chain.records.slice(from - 1)) {

@@ -39,7 +39,10 @@ test('open_firstStartMakesTheDirectoryForTheUserAlone', async (t) => {
   const dir = join(await scratchDirectory(t), 'a', 'b');
   const directory = await open(dir);
   const { actor, instance, bootCounter, clusterId, promised } = directory.identity;
-  assert.deepEqual({ actor, bootCounter, clusterId, promised }, { actor: 1, bootCounter: 1, clusterId: undefined, promised: undefined });
+  assert.deepEqual(
+    { actor, bootCounter, clusterId, promised },
+    { actor: 1, bootCounter: 1, clusterId: undefined, promised: undefined },
+  );
   assert.match(instance, /^[0-9a-f]{32}$/);
   assert.equal((await stat(join(dir, 'node-1'))).mode & 0o777, 0o700);
   await directory.close();

@@ -1,4 +1,6 @@
-/** What works in segments' directories in the background, and what removes, truncates or replaces them at the same time. */
+/**
+ * What works in segments' directories in the background, and what removes, truncates or replaces them at the same time.
+ */
 import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
@@ -10,7 +12,17 @@ import { type LevelStorage, openStorage } from '../../src/storage/index.js';
 import { segmentName } from '../../src/storage/segment-files.js';
 import { type LogRecord, tailAfter } from '../../src/wire/index.js';
 import { simulatedDisk } from '../contract/implementations.js';
-import { append, CLUSTER, checksums, GROUP, INCARNATION, membershipOf, RecordChain, readAll, stateAfter } from './fixture.js';
+import {
+  append,
+  CLUSTER,
+  checksums,
+  GROUP,
+  INCARNATION,
+  membershipOf,
+  RecordChain,
+  readAll,
+  stateAfter,
+} from './fixture.js';
 import { HoldingDisk } from './holding-disk.js';
 import { recordsOf } from './namespace-index/fixture.js';
 
@@ -38,9 +50,20 @@ async function openNode(t: TestContext, disk: HoldingDisk, isNew = false): Promi
   const indexing = new Promise<void>((resolve) => {
     beginIndexing = resolve;
   });
-  const identity = { format: 2, actor: actorId(1), instance: 'a'.repeat(32), secret: '', bootCounter: 1, boots: [] } as const;
+  const identity = {
+    format: 2,
+    actor: actorId(1),
+    instance: 'a'.repeat(32),
+    secret: '',
+    bootCounter: 1,
+    boots: [],
+  } as const;
   const storage = await openStorage({
-    directory: { path: '/node', groupsPath: '/node/groups', identity: isNew ? identity : { ...identity, clusterId: CLUSTER } },
+    directory: {
+      path: '/node',
+      groupsPath: '/node/groups',
+      identity: isNew ? identity : { ...identity, clusterId: CLUSTER },
+    },
     clock: {
       ...systemClock,
       nowMs: () => 0,
@@ -70,13 +93,18 @@ async function emptyNode(t: TestContext): Promise<Node> {
 
 async function filledNode(t: TestContext): Promise<Node> {
   const { disk, storage, beginIndexing } = await emptyNode(t);
-  for (let at = 0; at < RECORDS.length; at += PER_SEGMENT) await storage.persist(append(RECORDS.slice(at, at + PER_SEGMENT)));
+  for (let at = 0; at < RECORDS.length; at += PER_SEGMENT)
+    await storage.persist(append(RECORDS.slice(at, at + PER_SEGMENT)));
   storage.group(GROUP).noteCommitted(logIndex(COMMITTED));
   const closed = storage.close();
   beginIndexing();
   await closed;
   const node = await openNode(t, disk);
-  assert.equal(node.storage.group(GROUP).cutPoint(logIndex(COMMITTED)), 2 * PER_SEGMENT, 'a segment is full with each write');
+  assert.equal(
+    node.storage.group(GROUP).cutPoint(logIndex(COMMITTED)),
+    2 * PER_SEGMENT,
+    'a segment is full with each write',
+  );
   return node;
 }
 
@@ -93,7 +121,10 @@ const repair =
   async ({ disk, storage }) => {
     const last = logIndex(sequence * PER_SEGMENT);
     disk.damaged.set(databaseOf(sequence), last - 1);
-    storage.heal({ isAlone: false, fetch: async (_group, from, to) => RECORDS.slice(from - 1, Math.min(to, from + 2)) });
+    storage.heal({
+      isAlone: false,
+      fetch: async (_group, from, to) => RECORDS.slice(from - 1, Math.min(to, from + 2)),
+    });
     await storage.group(GROUP).read(last, last, 1);
   };
 
@@ -104,7 +135,13 @@ function snapshot(): PersistRequest {
   const state = stateAfter(others.records);
   return {
     group: GROUP,
-    snapshot: { incarnation: INCARNATION, before, membership: membershipOf(1, 2), membershipIndex: logIndex(150), state },
+    snapshot: {
+      incarnation: INCARNATION,
+      before,
+      membership: membershipOf(1, 2),
+      membershipIndex: logIndex(150),
+      state,
+    },
     records: [],
     hardState: { term: term(7), vote: undefined },
   };
@@ -134,7 +171,11 @@ const BACKGROUND: Readonly<Record<string, Action>> = {
 };
 
 const WRITES: Readonly<Record<string, Action>> = {
-  checkpoint: write({ group: GROUP, records: [], checkpoint: { index: logIndex(10), state: stateAfter(RECORDS.slice(0, 10)) } }),
+  checkpoint: write({
+    group: GROUP,
+    records: [],
+    checkpoint: { index: logIndex(10), state: stateAfter(RECORDS.slice(0, 10)) },
+  }),
   cut: write({ group: GROUP, records: [], cutThrough: logIndex(10) }),
   truncation: write(...truncation(12)),
   truncationOfWholeSegments: write(...truncation(15)),
@@ -166,7 +207,10 @@ interface Overlap {
   readonly heldCall: number;
 }
 
-/** Begins the first, holds one of its calls, begins the second, and lets both end. False where the first makes no such call. */
+/**
+ * Begins the first, holds one of its calls, begins the second, and lets both end. False where the first makes no such
+ * call.
+ */
 async function overlap(t: TestContext, { first, second, heldCall }: Overlap): Promise<boolean> {
   const actions = { ...BACKGROUND, ...WRITES };
   const node = await filledNode(t);
@@ -183,9 +227,13 @@ async function overlap(t: TestContext, { first, second, heldCall }: Overlap): Pr
   const outcomes = await Promise.all(ends);
   node.beginIndexing();
   await disk.quiet();
-  assert.deepEqual({ failures, violations: disk.violations, outcomes: outcomes.filter((outcome) => !FITTING.has(outcome)) }, NOTHING_WRONG);
+  assert.deepEqual(
+    { failures, violations: disk.violations, outcomes: outcomes.filter((outcome) => !FITTING.has(outcome)) },
+    NOTHING_WRONG,
+  );
   const wasCut = first === 'cut' || second === 'cut';
-  if (first in BACKGROUND && second in BACKGROUND) assert.deepEqual(checksums(await readAll(storage)), checksums(RECORDS));
+  if (first in BACKGROUND && second in BACKGROUND)
+    assert.deepEqual(checksums(await readAll(storage)), checksums(RECORDS));
   await storage.close();
   // Damage that nobody met, because the segment was truncated, would be found by the start.
   disk.damaged.clear();
@@ -213,7 +261,10 @@ async function outcomeOf(action: Promise<unknown> | undefined): Promise<string> 
 async function assertCheckpointed(disk: HoldingDisk, records: readonly LogRecord[]): Promise<void> {
   const sequence = records.length / PER_SEGMENT + 1;
   const file = await disk.readFile(join(segmentsPath, segmentName(sequence), 'checkpoint'));
-  assert.ok(file !== undefined && Buffer.from(file).includes(Buffer.from(stateAfter(records))), 'the checkpoint is there');
+  assert.ok(
+    file !== undefined && Buffer.from(file).includes(Buffer.from(stateAfter(records))),
+    'the checkpoint is there',
+  );
 }
 
 test('aSegmentThatBecomesATable_isRepairedTruncatedAndReplacedAfterwards', async (t) => {
@@ -238,7 +289,10 @@ test('aCheckpointThatTwoMakeAgainAtOnce_isMadeForBoth', async (t) => {
   const { disk, storage, failures } = await filledNode(t);
   const state = stateAfter(RECORDS.slice(0, 10));
   await disk.writeFile(join(segmentsPath, segmentName(3), 'checkpoint'), Buffer.from('damaged'));
-  const both = await Promise.all([storage.group(GROUP).checkpointAt(logIndex(10)), storage.group(GROUP).checkpointAt(logIndex(10))]);
+  const both = await Promise.all([
+    storage.group(GROUP).checkpointAt(logIndex(10)),
+    storage.group(GROUP).checkpointAt(logIndex(10)),
+  ]);
   for (const checkpoint of both) assert.deepEqual(checkpoint.state, state);
   assert.deepEqual(failures, []);
 });
@@ -270,7 +324,10 @@ test('aSegmentThatIsGivenUp_isNotPutInItsPlaceAgain_whileTheOneBeforeItIsStillRe
     fetched = resolve;
   });
   disk.damaged.set(databaseOf(2), 9);
-  storage.heal({ isAlone: false, fetch: (_group, from, to) => cut.then(() => RECORDS.slice(from - 1, Math.min(to, from + 2))) });
+  storage.heal({
+    isAlone: false,
+    fetch: (_group, from, to) => cut.then(() => RECORDS.slice(from - 1, Math.min(to, from + 2))),
+  });
   const mended = outcomeOf(storage.group(GROUP).read(logIndex(10), logIndex(10), 1));
   await disk.quiet();
   await storage.persist([{ group: GROUP, records: [], cutThrough: logIndex(10) }]);

@@ -39,7 +39,10 @@ async function segmentsOf(dir: string): Promise<string[]> {
   return names.map((name) => join(segmentsPath(dir), name));
 }
 
-async function editDatabase(segment: string, edit: (level: ClassicLevel<Buffer, Buffer>) => Promise<void>): Promise<void> {
+async function editDatabase(
+  segment: string,
+  edit: (level: ClassicLevel<Buffer, Buffer>) => Promise<void>,
+): Promise<void> {
   const level = new ClassicLevel<Buffer, Buffer>(join(segment, 'db'), {
     keyEncoding: 'buffer',
     valueEncoding: 'buffer',
@@ -89,7 +92,8 @@ test('openSegment_everyRecordThatIsFlippedLostOrSwappedIsNoticed', async (t) => 
       await editDatabase(segment, async (level) => {
         const value = Buffer.from((await level.get(keyOf(index))) ?? []);
         if (fault === 'lose') await level.del(keyOf(index));
-        if (fault === 'swap') await level.put(keyOf(index), (await level.get(keyOf(index === 1 ? 2 : 1))) ?? Buffer.alloc(0));
+        if (fault === 'swap')
+          await level.put(keyOf(index), (await level.get(keyOf(index === 1 ? 2 : 1))) ?? Buffer.alloc(0));
         if (fault === 'flip') {
           const offset = (index * 61) % value.length;
           value[offset] = (value[offset] ?? 0) ^ 4;
@@ -207,14 +211,20 @@ test('footer_missingOrDamagedIsRebuilt', async (t) => {
 test('sealedSegment_damageBarsReadingItAndNotTheStart', async (t) => {
   const { dir } = await written(t, 33);
   const [, second = ''] = await segmentsOf(dir);
-  const header: { before: { index: number } } = JSON.parse((await readFile(join(second, 'header'), 'utf8')).split('\n')[0] ?? '');
+  const header: { before: { index: number } } = JSON.parse(
+    (await readFile(join(second, 'header'), 'utf8')).split('\n')[0] ?? '',
+  );
   const victim = header.before.index + 2;
   await editDatabase(second, (level) => level.del(keyOf(victim)));
   const node = await openNode(t, dir, SEGMENT_BYTES);
   const log = node.storage.group(GROUP);
   const damage = { code: 'DATA_LOSS', message: new RegExp(`group 1: record ${victim} in .*0000000002: it is missing`) };
   await assert.rejects(log.read(logIndex(victim), logIndex(victim), 1), damage);
-  assert.equal((await log.read(logIndex(1), logIndex(victim + 3), 1 << 20)).length, victim - 1, 'what stands before the damage is served');
+  assert.equal(
+    (await log.read(logIndex(1), logIndex(victim + 3), 1 << 20)).length,
+    victim - 1,
+    'what stands before the damage is served',
+  );
   assert.equal((await log.read(logIndex(1), logIndex(3), 1 << 20)).length, 3);
   assert.equal(node.failures.length, 0);
 });

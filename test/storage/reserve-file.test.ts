@@ -61,7 +61,10 @@ test('who opens a database on a full disk is lent what is lacking, and the reser
   for (let start = 1; start <= 3; start++) {
     const reserve = await place.find();
     assert.equal(await reserve.lend(roomToOpen(4 * MiB), opening(place, 4 * MiB)), 'open');
-    assert.ok(place.size() >= whole - LIMITS.roomToRunBytes - start * MiB, `${place.size()} of ${whole} after start ${start}`);
+    assert.ok(
+      place.size() >= whole - LIMITS.roomToRunBytes - start * MiB,
+      `${place.size()} of ${whole} after start ${start}`,
+    );
   }
   assert.equal(place.disk.used, 3, 'told once a start');
 });
@@ -100,7 +103,9 @@ test('a full quota, which the file system does not tell of, is helped by the res
   const whole = size();
   const open = async (): Promise<string> => {
     if (size() > whole - MiB)
-      throw new Error('it could not be opened', { cause: Object.assign(new Error('quota exceeded'), { code: 'EDQUOT' }) });
+      throw new Error('it could not be opened', {
+        cause: Object.assign(new Error('quota exceeded'), { code: 'EDQUOT' }),
+      });
     return 'open';
   };
   assert.equal(await reserve.lend(MiB, open), 'open');

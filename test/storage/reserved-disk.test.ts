@@ -24,7 +24,10 @@ async function newDisk(t: TestContext) {
 }
 
 function entries(count: number, bytes: number) {
-  return Array.from({ length: count }, (_, position) => ({ index: position + 1, bytes: Buffer.alloc(bytes, position) }));
+  return Array.from({ length: count }, (_, position) => ({
+    index: position + 1,
+    bytes: Buffer.alloc(bytes, position),
+  }));
 }
 
 test('before records are written the reserve covers what opening their database again will take', async (t) => {
@@ -73,7 +76,14 @@ test('a sealed segment that can not be opened for lack of room is refused to its
   const onFailure = (error: unknown): number => failures.push(error);
   const clock = new ManualClock();
   const healing = { source: undefined, observer: UNOBSERVED };
-  const settings = { disk: full, clock, segmentBytes: MiB, cold: new ColdDatabases(clock, onFailure), healing, onFailure };
+  const settings = {
+    disk: full,
+    clock,
+    segmentBytes: MiB,
+    cold: new ColdDatabases(clock, onFailure),
+    healing,
+    onFailure,
+  };
   const refused = { code: 'DISK_NEARLY_FULL' };
   const sealed = new SegmentDatabase('sealed', settings, false);
   await assert.rejects(sealed.read(logIndex(1), logIndex(1), 1), refused);

@@ -1,4 +1,7 @@
-/** What a search by the namespace indexes says while the log has less, or other things, than the replica knows to be committed. */
+/**
+ * What a search by the namespace indexes says while the log has less, or other things, than the replica knows to be
+ * committed.
+ */
 import assert from 'node:assert/strict';
 import { dirname } from 'node:path';
 import { type TestContext, test } from 'node:test';
@@ -56,11 +59,15 @@ async function emptyNode(t: TestContext): Promise<Node> {
 
 /** A segment is full with each write. */
 async function write(storage: LevelStorage, records: readonly LogRecord[]): Promise<void> {
-  for (let at = 0; at < records.length; at += PER_SEGMENT) await storage.persist(append(records.slice(at, at + PER_SEGMENT)));
+  for (let at = 0; at < records.length; at += PER_SEGMENT)
+    await storage.persist(append(records.slice(at, at + PER_SEGMENT)));
 }
 
 async function indexMade({ disk }: Node, sequence: number): Promise<void> {
-  await until(`segment ${sequence} has an index`, async () => (await disk.readFile(namespacesPath(directoryOf(sequence)))) !== undefined);
+  await until(
+    `segment ${sequence} has an index`,
+    async () => (await disk.readFile(namespacesPath(directoryOf(sequence)))) !== undefined,
+  );
 }
 
 test('search_ofARecordThatIsNotStoredYet_saysNothing_whereTheYoungestSegmentIsSealed', async (t) => {
@@ -83,7 +90,10 @@ test('search_ofARecordThatIsNotStoredYet_saysNothing_whereTheYoungestSegmentIsSe
       undefined,
       `record ${from} is in memory only, and is read from there`,
     );
-    assert.equal(await storage.group(GROUP).namespaces(logIndex(from), logIndex(last + 9), { prefix: '/a', after: '' }), undefined);
+    assert.equal(
+      await storage.group(GROUP).namespaces(logIndex(from), logIndex(last + 9), { prefix: '/a', after: '' }),
+      undefined,
+    );
   }
 });
 
@@ -106,7 +116,13 @@ test('search_whileASnapshotIsAboutToReplaceTheLog_givesNothingOutThatWasNotCommi
   const installed = storage.persist([
     {
       group: GROUP,
-      snapshot: { incarnation: INCARNATION, before: before.tail, membership: membershipOf(1, 2), membershipIndex: logIndex(150), state },
+      snapshot: {
+        incarnation: INCARNATION,
+        before: before.tail,
+        membership: membershipOf(1, 2),
+        membershipIndex: logIndex(150),
+        state,
+      },
       records: [],
       hardState: { term: term(7), vote: undefined },
     },
@@ -115,7 +131,11 @@ test('search_whileASnapshotIsAboutToReplaceTheLog_givesNothingOutThatWasNotCommi
   await disk.quiet();
   const through = logIndex(200);
   assert.equal((await search.next(logIndex(1), through))?.through, committed, 'what was committed is the same in both');
-  assert.equal(await search.next(logIndex(committed + 1), through), undefined, 'what follows there is of a history that never was');
+  assert.equal(
+    await search.next(logIndex(committed + 1), through),
+    undefined,
+    'what follows there is of a history that never was',
+  );
   disk.holds = () => false;
   disk.release();
   await installed;

@@ -55,7 +55,8 @@ function sourceOf(records: readonly LogRecord[]): RecordSource & { readonly aske
 
 const ALONE: RecordSource = { isAlone: true, fetch: async () => [] };
 
-const database = (dir: string, segment: number): string => join(segmentsPath(dir), String(segment).padStart(10, '0'), 'db');
+const database = (dir: string, segment: number): string =>
+  join(segmentsPath(dir), String(segment).padStart(10, '0'), 'db');
 
 async function onFiles(path: string, pattern: RegExp, action: (file: string) => Promise<void>): Promise<void> {
   const names = (await readdir(path)).filter((name) => pattern.test(name));
@@ -75,8 +76,10 @@ const HOLDS_RECORDS = /\.(log|ldb)$/;
 const DAMAGES: Readonly<Record<string, (path: string) => Promise<void>>> = {
   aFlippedByteAtTheBegin: (path) => onFiles(path, HOLDS_RECORDS, (file) => flip(file, 0.02)),
   aFlippedByteInTheMiddle: (path) => onFiles(path, HOLDS_RECORDS, (file) => flip(file, 0.5)),
-  recordsCutInHalf: (path) => onFiles(path, HOLDS_RECORDS, async (file) => truncate(file, Math.floor((await readFile(file)).length / 2))),
-  recordsZeroed: (path) => onFiles(path, HOLDS_RECORDS, async (file) => writeFile(file, Buffer.alloc((await readFile(file)).length))),
+  recordsCutInHalf: (path) =>
+    onFiles(path, HOLDS_RECORDS, async (file) => truncate(file, Math.floor((await readFile(file)).length / 2))),
+  recordsZeroed: (path) =>
+    onFiles(path, HOLDS_RECORDS, async (file) => writeFile(file, Buffer.alloc((await readFile(file)).length))),
   recordsRemoved: (path) => onFiles(path, HOLDS_RECORDS, (file) => rm(file)),
   CURRENTRemoved: (path) => rm(join(path, 'CURRENT')),
   CURRENTFlipped: (path) => flip(join(path, 'CURRENT'), 0.5),
@@ -133,7 +136,8 @@ test('repair_fetchesNoMoreThanWhatIsLost', async (t) => {
   const before = node.storage.group(GROUP).cutPoint(logIndex(25));
   assert.ok(before > 0, 'the second segment begins there');
   await readAll(node.storage);
-  // What stands before the damage is sound; how much is lost behind it depends on whether LevelDB had made a table of it.
+  // What stands before the damage is sound; how much is lost behind it depends on whether LevelDB had made a table of
+  // it.
   assert.ok(source.asked.length > 0 && source.asked.every((index) => index > before + 1), `${before}: ${source.asked}`);
 });
 
@@ -151,7 +155,10 @@ test('repair_ofTheLogsFirstSegment_keepsTheCheckpointThatNobodyCouldMakeAgain', 
   assert.deepEqual(checksums(await readAll(node.storage)), checksums(kept));
   await node.close();
   const again = await openNode(t, dir, SEGMENT_BYTES);
-  assert.deepEqual((await again.storage.group(GROUP).checkpointAt(begin)).state, stateAfter(chain.records.slice(0, begin)));
+  assert.deepEqual(
+    (await again.storage.group(GROUP).checkpointAt(begin)).state,
+    stateAfter(chain.records.slice(0, begin)),
+  );
   assert.deepEqual(checksums(await readAll(again.storage)), checksums(kept));
 });
 

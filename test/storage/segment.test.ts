@@ -47,7 +47,11 @@ test('unseal_removesTheFooterBeforeAnythingIsWritten', async (t) => {
   await segment.seal();
   assert.deepEqual((await readFooter(machineDisk, segment.directory))?.tail, chain.tail);
   await segment.unseal();
-  assert.equal(await readFooter(machineDisk, segment.directory), undefined, 'it would call the truncated segment damaged');
+  assert.equal(
+    await readFooter(machineDisk, segment.directory),
+    undefined,
+    'it would call the truncated segment damaged',
+  );
   chain.truncate(2);
   const after = chain.tail;
   await segment.write(after, chain.addMany(2, { term: 2 }));
@@ -99,7 +103,10 @@ test('settle_compressesWhatCanBeCompressed', async (t) => {
 });
 
 /** Of a sealed segment that holds 50 records of 1,000 bytes, which are read again besides. */
-async function settled(t: TestContext, payload: { readonly fill?: number }): Promise<{ tableBytes: number; logBytes: number }> {
+async function settled(
+  t: TestContext,
+  payload: { readonly fill?: number },
+): Promise<{ tableBytes: number; logBytes: number }> {
   const segment = await newSegment(t);
   const chain = new RecordChain();
   await segment.write(EMPTY_LOG_TAIL, chain.addMany(50, { bytes: 1000, ...payload }));
@@ -109,7 +116,8 @@ async function settled(t: TestContext, payload: { readonly fill?: number }): Pro
   const sizes = await Promise.all(
     (await readdir(database)).map(async (name) => ({ name, bytes: (await stat(join(database, name))).size })),
   );
-  const bytesOf = (suffix: string): number => sizes.filter(({ name }) => name.endsWith(suffix)).reduce((sum, { bytes }) => sum + bytes, 0);
+  const bytesOf = (suffix: string): number =>
+    sizes.filter(({ name }) => name.endsWith(suffix)).reduce((sum, { bytes }) => sum + bytes, 0);
   assert.deepEqual(checksums(await segment.read(logIndex(1), logIndex(50), 1 << 20)), checksums(chain.records));
   await segment.close();
   return { tableBytes: bytesOf('.ldb'), logBytes: bytesOf('.log') };

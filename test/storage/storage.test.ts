@@ -34,7 +34,10 @@ test('roll_segmentsContinueOneAnother', async (t) => {
   const { recovered } = storage.group(GROUP);
   assert.deepEqual(
     recovered.termStarts,
-    [1, 2, 3, 4, 5, 6, 7, 8].map((term) => ({ term, index: chain.records.find((record) => record.term === term)?.index })),
+    [1, 2, 3, 4, 5, 6, 7, 8].map((term) => ({
+      term,
+      index: chain.records.find((record) => record.term === term)?.index,
+    })),
   );
   assert.deepEqual(
     recovered.memberships.map(({ index }) => index),
@@ -50,7 +53,8 @@ test('segmentSequence_isNeverUsedAgain', async (t) => {
   const used = new Set<string>();
   for (let round = 0; round < 3; round++) {
     const before = await readdir(segmentsPath(dir));
-    for (let write = 0; write < 8; write++) await node.storage.persist(append(chain.addMany(4, { term: round + 1, bytes: 600 })));
+    for (let write = 0; write < 8; write++)
+      await node.storage.persist(append(chain.addMany(4, { term: round + 1, bytes: 600 })));
     const names = (await readdir(segmentsPath(dir))).filter((name) => !before.includes(name));
     for (const name of names) assert.ok(!used.has(name), `${name} is new`);
     for (const name of names) used.add(name);
@@ -67,7 +71,9 @@ test('persist_waitingCallsShareAWriteAndEachIsDurable', async (t) => {
   const node = await newNode(t, dir, 32 * KiB);
   const chain = new RecordChain();
   const order: number[] = [];
-  await Promise.all(chain.addMany(500).map((record) => node.storage.persist(append([record])).then(() => order.push(record.index))));
+  await Promise.all(
+    chain.addMany(500).map((record) => node.storage.persist(append([record])).then(() => order.push(record.index))),
+  );
   assert.deepEqual(
     order,
     chain.records.map(({ index }) => index),
@@ -119,7 +125,11 @@ test('createGroup_leftByAnInterruptedFormationIsReplaced', async (t) => {
   await node.storage.createGroup({ group: GROUP, incarnation: 'a'.repeat(32), membership: membershipOf(1) });
   await node.close();
   const again = await openNode(t, dir);
-  const log = await again.storage.createGroup({ group: GROUP, incarnation: 'b'.repeat(32), membership: membershipOf(1, 2) });
+  const log = await again.storage.createGroup({
+    group: GROUP,
+    incarnation: 'b'.repeat(32),
+    membership: membershipOf(1, 2),
+  });
   assert.equal(log.recovered.incarnation, 'b'.repeat(32));
   await again.directory.joinCluster('d'.repeat(32));
   await assert.rejects(

@@ -94,7 +94,8 @@ test('read_besideTruncationsIsNeverCalledDamage', async (t) => {
   };
   const readers = [1, 8, 11, 25, 40].map(reader);
   for (let round = 0; round < 8; round++) {
-    for (let write = 0; write < 8; write++) await node.storage.persist(append(chain.addMany(3, { term: round + 1, bytes: 400 })));
+    for (let write = 0; write < 8; write++)
+      await node.storage.persist(append(chain.addMany(3, { term: round + 1, bytes: 400 })));
     const keep = 3 + round;
     chain.truncate(keep);
     await node.storage.persist(append(chain.addMany(1, { term: round + 2 }), keep));
@@ -110,7 +111,9 @@ test('noteCommitted_reachesTheMarkerOnlyAsFarAsTheLogIsDurable', async (t) => {
   const node = await newNode(t, dir);
   const chain = new RecordChain();
   node.storage.group(GROUP).noteCommitted(logIndex(99));
-  await node.storage.persist([{ group: GROUP, records: chain.addMany(3), hardState: { term: term(1), vote: undefined } }]);
+  await node.storage.persist([
+    { group: GROUP, records: chain.addMany(3), hardState: { term: term(1), vote: undefined } },
+  ]);
   await node.close();
   assert.equal((await openNode(t, dir)).storage.group(GROUP).recovered.commitIndex, 3);
 });

@@ -12,7 +12,9 @@ function indexesOf(requests: PersistRequest[]): { truncateAfter: number | undefi
 }
 
 function request(records: PersistRequest['records'], truncateAfter?: number): PersistRequest {
-  return truncateAfter === undefined ? { group: GROUP, records } : { group: GROUP, records, truncateAfter: logIndex(truncateAfter) };
+  return truncateAfter === undefined
+    ? { group: GROUP, records }
+    : { group: GROUP, records, truncateAfter: logIndex(truncateAfter) };
 }
 
 test('merge_recordsOneAfterAnother', () => {
@@ -27,7 +29,10 @@ test('merge_truncationOfRecordsThatWaitDoesNotReachTheDisk', () => {
   const chain = new RecordChain();
   const waiting = request(chain.addMany(5));
   chain.truncate(2);
-  assert.deepEqual(indexesOf([waiting, request(chain.addMany(1), 2)]), { truncateAfter: undefined, indexes: [1, 2, 3] });
+  assert.deepEqual(indexesOf([waiting, request(chain.addMany(1), 2)]), {
+    truncateAfter: undefined,
+    indexes: [1, 2, 3],
+  });
 });
 
 test('merge_lowestTruncationOfWhatIsOnDisk', () => {
@@ -60,6 +65,10 @@ test('takeGroup_asManyAsFitAtLeastOne', () => {
     const requests = [request([chain.add({ bytes })])];
     queue.push({ requests, bytes: bytesOf(requests), resolve: () => undefined, reject: () => undefined });
   };
-  for (const bytes of [2 * LIMITS.writeGroupBytes, 10, LIMITS.writeGroupBytes / 2, LIMITS.writeGroupBytes / 2, 10]) push(bytes);
-  assert.deepEqual([queue.takeGroup().length, queue.takeGroup().length, queue.takeGroup().length, queue.takeGroup().length], [1, 2, 2, 0]);
+  for (const bytes of [2 * LIMITS.writeGroupBytes, 10, LIMITS.writeGroupBytes / 2, LIMITS.writeGroupBytes / 2, 10])
+    push(bytes);
+  assert.deepEqual(
+    [queue.takeGroup().length, queue.takeGroup().length, queue.takeGroup().length, queue.takeGroup().length],
+    [1, 2, 2, 0],
+  );
 });

@@ -27,7 +27,10 @@ async function write(truncateTo: number | undefined): Promise<void> {
     chain.truncate(truncateTo);
   }
   const term = truncateTo === undefined ? Math.max(firstTerm, chain.tail.term) : chain.tail.term + 1;
-  const records = chain.addMany(1 + Math.floor(random() * 3), { term: Math.max(term, lastTerm), bytes: Math.floor(random() * 3000) });
+  const records = chain.addMany(1 + Math.floor(random() * 3), {
+    term: Math.max(term, lastTerm),
+    bytes: Math.floor(random() * 3000),
+  });
   lastTerm = records.at(-1)?.term ?? lastTerm;
   await node.storage.persist(append(records, truncateTo));
   for (const { index, checksum } of records) tell(`a ${index} ${checksum}`);

@@ -34,7 +34,10 @@ function environmentWith(env: Readonly<Record<string, string>>): NodeJS.ProcessE
 
 /** Runs the command line to its end, with something else than a pipe for its stdout. */
 export async function runCliInto(stdout: number, args: readonly string[]): Promise<Pick<CliResult, 'code' | 'stderr'>> {
-  const child = spawn(process.execPath, commandLineOf(args), { env: environmentWith({}), stdio: ['ignore', stdout, 'pipe'] });
+  const child = spawn(process.execPath, commandLineOf(args), {
+    env: environmentWith({}),
+    stdio: ['ignore', stdout, 'pipe'],
+  });
   const stderr: Buffer[] = [];
   child.stderr?.on('data', (chunk: Buffer) => stderr.push(chunk));
   const code = await new Promise<number | null>((resolve) => child.on('close', resolve));

@@ -133,7 +133,9 @@ export class ClusterNode {
   /** What an HTTP path answers; undefined where nobody does. */
   async http(path: string): Promise<{ readonly status: number; readonly text: string } | undefined> {
     try {
-      const response = await fetch(`http://127.0.0.1:${this.port + 1000}${path}`, { signal: AbortSignal.timeout(ANSWER_TIMEOUT_MS) });
+      const response = await fetch(`http://127.0.0.1:${this.port + 1000}${path}`, {
+        signal: AbortSignal.timeout(ANSWER_TIMEOUT_MS),
+      });
       return { status: response.status, text: await response.text() };
     } catch {
       return undefined;
@@ -151,7 +153,10 @@ export class ClusterNode {
     const answer = await this.http('/readyz');
     if (answer === undefined) return undefined;
     const body: unknown = JSON.parse(answer.text);
-    assert.ok(typeof body === 'object' && body !== null && 'reasons' in body && Array.isArray(body.reasons), answer.text);
+    assert.ok(
+      typeof body === 'object' && body !== null && 'reasons' in body && Array.isArray(body.reasons),
+      answer.text,
+    );
     return { status: answer.status, reasons: body.reasons.map(String) };
   }
 
@@ -202,12 +207,21 @@ export class ClusterNode {
 }
 
 /** One read to its end. */
-export async function readThrough(client: EventClient, request: Partial<proto.ReadRequest> = {}): Promise<DumpedEvent[]> {
+export async function readThrough(
+  client: EventClient,
+  request: Partial<proto.ReadRequest> = {},
+): Promise<DumpedEvent[]> {
   const events: DumpedEvent[] = [];
   for await (const { content } of client.serverStream('read', readRequest(request), { timeoutMs: CALL_TIMEOUT_MS })) {
     if (content?.$case !== 'events') continue;
     for (const { id, parentId, namespace, timestampMs, data } of content.value.events) {
-      events.push({ id, parentId, namespace, timestampMs: Number(timestampMs), data: Buffer.from(data).toString('utf8') });
+      events.push({
+        id,
+        parentId,
+        namespace,
+        timestampMs: Number(timestampMs),
+        data: Buffer.from(data).toString('utf8'),
+      });
     }
   }
   return events;
@@ -218,7 +232,11 @@ export function newEvent(event: Partial<proto.NewEvent> & { readonly namespace: 
 }
 
 /** Appends through one connection, and returns the receipt. */
-export async function append(client: EventClient, events: readonly proto.NewEvent[], timeoutMs = CALL_TIMEOUT_MS): Promise<proto.Receipt> {
+export async function append(
+  client: EventClient,
+  events: readonly proto.NewEvent[],
+  timeoutMs = CALL_TIMEOUT_MS,
+): Promise<proto.Receipt> {
   const { receipt } = await client.unary(
     'append',
     { stream: '', events: [...events], packed: undefined, producer: undefined },

@@ -42,7 +42,10 @@ export class Cluster {
     const { nodes: count = 3, args = [], spell = (port) => `127.0.0.1:${port}` } = options;
     const folder = mkdtempSync(join(tmpdir(), 'flotilla-cluster-'));
     const ports = await freePorts(count);
-    const proxies = options.proxies === true ? await Network.between(ports.map((port, from) => ({ actor: from + 1, port }))) : undefined;
+    const proxies =
+      options.proxies === true
+        ? await Network.between(ports.map((port, from) => ({ actor: from + 1, port })))
+        : undefined;
     const nodes = ports.map((port, from) => {
       const peers = ports.flatMap((other, to) => (to === from ? [] : [spell(other, from, to)]));
       return new ClusterNode({
@@ -147,7 +150,10 @@ export class Cluster {
   async requireMovingLoops(): Promise<void> {
     for (const node of this.running) {
       const stallMs = await node.longestStallMs();
-      assert.ok(stallMs === undefined || stallMs < STALL_MAX_MS, `the event loop of node ${node.actor} stood still for ${stallMs} ms`);
+      assert.ok(
+        stallMs === undefined || stallMs < STALL_MAX_MS,
+        `the event loop of node ${node.actor} stood still for ${stallMs} ms`,
+      );
     }
   }
 

@@ -11,7 +11,10 @@ export const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 const packageJson = v.object({ bin: v.object({ flotilla: v.string() }) });
 
 /** The built command that package.json names: what users run. `npm test` builds it first. */
-export const COMMAND = join(ROOT, v.parse(packageJson, JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8'))).bin.flotilla);
+export const COMMAND = join(
+  ROOT,
+  v.parse(packageJson, JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8'))).bin.flotilla,
+);
 
 /** How a process ended. */
 export interface Exit {
@@ -38,7 +41,9 @@ export interface CommandOptions {
  * what tells a node that npm has started it.
  */
 export function plainEnvironment(extra: Readonly<Record<string, string>> = {}): NodeJS.ProcessEnv {
-  const own = Object.entries(process.env).filter(([name]) => !/^(FLOTILLA_|npm_|NODE_TEST_CONTEXT$|NODE_CHANNEL)/i.test(name));
+  const own = Object.entries(process.env).filter(
+    ([name]) => !/^(FLOTILLA_|npm_|NODE_TEST_CONTEXT$|NODE_CHANNEL)/i.test(name),
+  );
   return { ...Object.fromEntries(own), ...extra };
 }
 

@@ -95,7 +95,8 @@ export class ConsistentReader {
     try {
       const events = await readThrough(client, { consistency: proto.Consistency.CONFIRMED, startAfter: beginning });
       const last = counterOf(events.at(-1)?.id ?? beginning);
-      if (last < expected.counter) this.stale.push(`a read ended with counter ${last}, and ${expected.counter} was acknowledged before it`);
+      if (last < expected.counter)
+        this.stale.push(`a read ended with counter ${last}, and ${expected.counter} was acknowledged before it`);
       this.answered++;
     } catch (error) {
       if (!(error instanceof FlotillaError)) throw error;

@@ -22,7 +22,9 @@ export class FakeLog {
 
   get lastId(): string {
     const last = this.batches.at(-1)?.header;
-    return last === undefined ? '' : formatEventId({ counter: counter(last.baseCounter + last.count - 1), actor: last.actor });
+    return last === undefined
+      ? ''
+      : formatEventId({ counter: counter(last.baseCounter + last.count - 1), actor: last.actor });
   }
 
   get nextCounter(): number {
@@ -83,7 +85,13 @@ export class FakeLog {
  * failure; append it without an answer; keep silent; end the whole stream;
  * answer later (a promise).
  */
-export type Verdict = 'append' | 'append-silently' | 'ignore' | { failure: Partial<proto.Failure> } | { end: FlotillaError } | 'kill';
+export type Verdict =
+  | 'append'
+  | 'append-silently'
+  | 'ignore'
+  | { failure: Partial<proto.Failure> }
+  | { end: FlotillaError }
+  | 'kill';
 
 /** A node in this process that speaks the real protocol over a real port, and can be told to misbehave. */
 export class FakeNode {
@@ -160,20 +168,26 @@ export class FakeNode {
 
   /** Tells those whom it has refused, and who still listen, where the leader is. */
   announce(leader: proto.LeaderNotice): void {
-    for (const stream of this.refusing) void stream.send({ requestId: '0', outcome: { $case: 'leader', value: leader } });
+    for (const stream of this.refusing)
+      void stream.send({ requestId: '0', outcome: { $case: 'leader', value: leader } });
   }
 
-  private async produce(stream: DuplexStream<proto.ProduceRequest, proto.ProduceResponse>, call: CallContext): Promise<void> {
+  private async produce(
+    stream: DuplexStream<proto.ProduceRequest, proto.ProduceResponse>,
+    call: CallContext,
+  ): Promise<void> {
     this.openStreams++;
     call.sendHeaders();
-    if (this.leader !== undefined) void stream.send({ requestId: '0', outcome: { $case: 'leader', value: this.leader } });
+    if (this.leader !== undefined)
+      void stream.send({ requestId: '0', outcome: { $case: 'leader', value: this.leader } });
     const answers: Promise<void>[] = [];
     // What keeps one stream's batches in order: behind a refused one no other is taken in.
     let refusal: Verdict | undefined;
     try {
       await stream.receive((request) => {
         const { packed } = request;
-        if (packed === undefined) throw new FlotillaError('INVALID_ARGUMENT', 'packed: the fake takes packed bodies only');
+        if (packed === undefined)
+          throw new FlotillaError('INVALID_ARGUMENT', 'packed: the fake takes packed bodies only');
         checkPackedBody(packed, { eventDataBytes: 32 * 1024 * 1024 });
         const position = this.received.length;
         this.received.push({ count: packed.count, bytes: packed.body.byteLength });
@@ -223,12 +237,17 @@ export class FakeNode {
     return { event };
   }
 
-  private async read(request: proto.ReadRequest, stream: ServerStream<proto.ReadResponse>, call: CallContext): Promise<void> {
+  private async read(
+    request: proto.ReadRequest,
+    stream: ServerStream<proto.ReadResponse>,
+    call: CallContext,
+  ): Promise<void> {
     this.reads.push(request);
     this.onRead(request, this.reads.length - 1);
     const glob = compileGlob(request.glob === '' ? '/**/*' : request.glob);
     let after = request.startAfter === '' ? 0 : parseEventId(request.startAfter, 'start_after').counter;
-    const before = request.endBefore === '' ? Number.POSITIVE_INFINITY : parseEventId(request.endBefore, 'end_before').counter;
+    const before =
+      request.endBefore === '' ? Number.POSITIVE_INFINITY : parseEventId(request.endBefore, 'end_before').counter;
     const atMost = request.endAt === '' ? Number.POSITIVE_INFINITY : parseEventId(request.endAt, 'end_at').counter;
     const { backwards } = request;
     // Of a backwards read: what there is when it begins.
@@ -236,14 +255,23 @@ export class FakeNode {
     let left = request.limit === 0 ? Number.POSITIVE_INFINITY : request.limit;
     let messages = 0;
     await stream.send({
-      content: { $case: 'started', value: { incarnation: this.log.incarnation, endId: this.log.lastId, confirmed: this.confirmed } },
+      content: {
+        $case: 'started',
+        value: { incarnation: this.log.incarnation, endId: this.log.lastId, confirmed: this.confirmed },
+      },
     });
     let next = 0;
     for (;;) {
       while (next < batches.length && left > 0) {
         const group = batches.slice(next, next + this.batchesPerMessage);
         next += group.length;
-        for (const content of contentsOf(group, { glob, after, before: Math.min(before, atMost + 1), backwards, limit: left })) {
+        for (const content of contentsOf(group, {
+          glob,
+          after,
+          before: Math.min(before, atMost + 1),
+          backwards,
+          limit: left,
+        })) {
           if (messages >= this.breakReadAfterMessages) {
             await this.kill();
             return;
@@ -253,7 +281,8 @@ export class FakeNode {
           left -= content.count;
           await stream.send({ content: content.content });
         }
-        if (!backwards) after = Math.max(after, (group.at(-1)?.header.baseCounter ?? 1) + (group.at(-1)?.header.count ?? 0) - 1);
+        if (!backwards)
+          after = Math.max(after, (group.at(-1)?.header.baseCounter ?? 1) + (group.at(-1)?.header.count ?? 0) - 1);
       }
       if (!request.tail || left <= 0) return;
       if (next >= this.log.batches.length) await this.log.changed(call.signal);
@@ -267,7 +296,13 @@ type Content = Extract<proto.ReadResponse['content'], { $case: 'events' | 'batch
 /** Whole batches packed, parts of batches as plain events, in order. */
 function contentsOf(
   batches: readonly StoredBatch[],
-  { glob, after, before, backwards, limit }: { glob: Glob; after: number; before: number; backwards: boolean; limit: number },
+  {
+    glob,
+    after,
+    before,
+    backwards,
+    limit,
+  }: { glob: Glob; after: number; before: number; backwards: boolean; limit: number },
 ): { content: Content; count: number }[] {
   const contents: { content: Content; count: number }[] = [];
   let left = limit;

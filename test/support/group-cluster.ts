@@ -123,7 +123,13 @@ export class GroupCluster {
     const ports = await freePorts(3);
     const nodes = ports.map((port, position) => {
       const peers = ports.filter((other) => other !== port).map((other) => `127.0.0.1:${other}`);
-      return new GroupNode(position + 1, { dataDir: folder, logPath: join(folder, `node-${position + 1}.log`), port, peers, groups });
+      return new GroupNode(position + 1, {
+        dataDir: folder,
+        logPath: join(folder, `node-${position + 1}.log`),
+        port,
+        peers,
+        groups,
+      });
     });
     for (const node of nodes) node.start();
     return new GroupCluster(nodes, groups, folder);
@@ -161,7 +167,9 @@ export class GroupCluster {
   /** Waits until these nodes agree on a leader among them for each of these groups. */
   async leadersAt(nodes: readonly GroupNode[], groups: readonly number[]): Promise<void> {
     await until(`groups ${groups} have a leader among nodes ${nodes.map(({ actor }) => actor)}`, async () => {
-      const leaders = leadersOf(new Map(await Promise.all(nodes.map(async (node) => [node, await node.status()] as const))));
+      const leaders = leadersOf(
+        new Map(await Promise.all(nodes.map(async (node) => [node, await node.status()] as const))),
+      );
       return groups.every((group) => leaders.has(group));
     });
   }
@@ -186,7 +194,9 @@ export class GroupCluster {
   }
 
   private logs(): string {
-    return this.nodes.map(({ actor }) => readFileSync(join(this.folder, `node-${actor}.log`), 'utf8').slice(-2000)).join('\n\n');
+    return this.nodes
+      .map(({ actor }) => readFileSync(join(this.folder, `node-${actor}.log`), 'utf8').slice(-2000))
+      .join('\n\n');
   }
 }
 

@@ -2,7 +2,9 @@ import { readdirSync, readlinkSync } from 'node:fs';
 import { setImmediate as turn } from 'node:timers/promises';
 import { until } from './until.js';
 
-/** How much of each kind keeps this process alive, sockets and timers among it; and its sockets, also those that don't. */
+/**
+ * How much of each kind keeps this process alive, sockets and timers among it; and its sockets, also those that don't.
+ */
 export function held(): Record<string, number> {
   const counts: Record<string, number> = { sockets: socketCount() };
   for (const kind of process.getActiveResourcesInfo()) {
@@ -12,7 +14,10 @@ export function held(): Record<string, number> {
   return counts;
 }
 
-/** Waits, for a moment only, until this process holds no more than `before` of anything. It takes a fraction of a second where the machine is not busy. */
+/**
+ * Waits, for a moment only, until this process holds no more than `before` of anything. It takes a fraction of a second
+ * where the machine is not busy.
+ */
 export async function untilReleased(before: Readonly<Record<string, number>>): Promise<void> {
   // What dials only in a later turn of the event loop has had its chance then.
   for (let turns = 0; turns < 20; turns++) await turn();

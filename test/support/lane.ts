@@ -116,7 +116,10 @@ export class Lane {
   }
 }
 
-/** With a RST, unless the socket has begun to end: Node 20 never lets go of one that is reset then, and spins when the process is to end. */
+/**
+ * With a RST, unless the socket has begun to end: Node 20 never lets go of one that is reset then, and spins when the
+ * process is to end.
+ */
 export function breakOff(socket: Socket): void {
   if (socket.writableEnded) socket.destroy();
   else socket.resetAndDestroy();

@@ -32,7 +32,10 @@ class End {
   }
 
   async hears(text: string): Promise<void> {
-    await until(`it hears ${text.length} characters`, () => this.heard === text, { timeoutMs: 10_000, state: () => this.heard });
+    await until(`it hears ${text.length} characters`, () => this.heard === text, {
+      timeoutMs: 10_000,
+      state: () => this.heard,
+    });
   }
 }
 
@@ -188,7 +191,9 @@ test('where nobody listens the caller is broken off', async () => {
 test('whatever the weather does, nothing is lost, changed or overtaken', () =>
   fc.assert(
     fc.asyncProperty(
-      fc.array(fc.oneof(fc.constantFrom('cut', 'heal', 'delay', 'drip'), fc.integer({ min: 1, max: 70_000 })), { maxLength: 12 }),
+      fc.array(fc.oneof(fc.constantFrom('cut', 'heal', 'delay', 'drip'), fc.integer({ min: 1, max: 70_000 })), {
+        maxLength: 12,
+      }),
       (steps) =>
         withProxy(async ({ proxy, dial }) => {
           const { caller, target } = await dial();

@@ -65,7 +65,9 @@ export class LinkProxy {
     this.change({ name: 'dripping', bytesPerSecond }, ways);
   }
 
-  /** Breaks off every connection, as a restarting firewall does; what was on its way is lost. New ones are let through. */
+  /**
+   * Breaks off every connection, as a restarting firewall does; what was on its way is lost. New ones are let through.
+   */
   reset(): void {
     for (const { caller, target } of this.pairs) {
       breakOff(caller);
@@ -93,7 +95,10 @@ export class LinkProxy {
 
   private through(caller: Socket): void {
     const target = connect({ port: this.targetPort, host: '127.0.0.1', allowHalfOpen: true, noDelay: true });
-    const lanes = { there: new Lane(caller, target, this.weather.there), back: new Lane(target, caller, this.weather.back) };
+    const lanes = {
+      there: new Lane(caller, target, this.weather.there),
+      back: new Lane(target, caller, this.weather.back),
+    };
     const pair: Pair = { caller, target, lanes };
     this.pairs.add(pair);
     for (const socket of [caller, target]) {

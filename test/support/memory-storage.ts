@@ -1,4 +1,12 @@
-import { assert, type Counter, FlotillaError, type GroupId, type LogIndex, logIndex, present } from '../../src/base/index.js';
+import {
+  assert,
+  type Counter,
+  FlotillaError,
+  type GroupId,
+  type LogIndex,
+  logIndex,
+  present,
+} from '../../src/base/index.js';
 import { StreamMachine, type TimeBound } from '../../src/machine/index.js';
 import type { HardState } from '../../src/raft/index.js';
 import type { GlobSearch, GroupLog, PersistRequest, RecoveredGroup, Storage } from '../../src/replica/index.js';
@@ -67,7 +75,8 @@ export class MemoryStorage implements Storage {
     const call = present(this.waiting.shift(), 'no write is under way');
     this.snapshots += call.requests.filter(({ snapshot }) => snapshot !== undefined).length;
     try {
-      for (const request of call.requests) apply(present(this.disks.get(request.group), `group ${request.group} is not stored`), request);
+      for (const request of call.requests)
+        apply(present(this.disks.get(request.group), `group ${request.group} is not stored`), request);
       call.resolve();
     } catch (error) {
       call.reject(error);
@@ -121,7 +130,9 @@ class MemoryLog implements GroupLog {
   }
 
   async indexOfCounter(sought: Counter): Promise<LogIndex | undefined> {
-    return this.disk.records.find(({ firstCounter, eventCount }) => sought >= firstCounter && sought < firstCounter + eventCount)?.index;
+    return this.disk.records.find(
+      ({ firstCounter, eventCount }) => sought >= firstCounter && sought < firstCounter + eventCount,
+    )?.index;
   }
 
   async indexOfTime(isLate: TimeBound): Promise<LogIndex | undefined> {
@@ -189,7 +200,10 @@ function apply(disk: GroupDisk, { snapshot, truncateAfter, records, hardState, c
   if (hardState !== undefined) disk.hardState = hardState;
   if (snapshot !== undefined) {
     assert(snapshot.incarnation === disk.checkpoint.incarnation, 'a snapshot of another incarnation is of another log');
-    assert(snapshot.before.index > disk.commitIndex, `record ${disk.commitIndex} is committed and was to give way to a snapshot`);
+    assert(
+      snapshot.before.index > disk.commitIndex,
+      `record ${disk.commitIndex} is committed and was to give way to a snapshot`,
+    );
     disk.checkpoint = snapshot;
     disk.records = [];
     disk.commitIndex = snapshot.before.index;

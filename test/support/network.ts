@@ -69,8 +69,13 @@ export class Network {
   }
 
   dialling(actor: number): Dialling {
-    const through = this.places.filter((place) => place.actor !== actor).map((to) => [to.port, this.link(actor, to.actor).port]);
-    return { nodeArguments: ['--require', DIAL_THROUGH], environment: { DIAL_THROUGH: JSON.stringify(Object.fromEntries(through)) } };
+    const through = this.places
+      .filter((place) => place.actor !== actor)
+      .map((to) => [to.port, this.link(actor, to.actor).port]);
+    return {
+      nodeArguments: ['--require', DIAL_THROUGH],
+      environment: { DIAL_THROUGH: JSON.stringify(Object.fromEntries(through)) },
+    };
   }
 
   async close(): Promise<void> {

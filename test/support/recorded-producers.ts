@@ -29,7 +29,10 @@ export class RecordedProducers {
   private stopping = false;
 
   /** So many workers, each awaiting one receipt before its next event. */
-  constructor(produce: (event: EventInput) => Promise<Receipt>, options: { readonly workers: number; readonly name?: string }) {
+  constructor(
+    produce: (event: EventInput) => Promise<Receipt>,
+    options: { readonly workers: number; readonly name?: string },
+  ) {
     this.produce = produce;
     this.name = options.name ?? 'event';
     this.workers = Array.from({ length: options.workers }, () => this.work());
@@ -41,7 +44,8 @@ export class RecordedProducers {
   async progress(events: number): Promise<void> {
     const goal = this.acknowledged.size + events;
     await until(`${events} more events are acknowledged`, () => this.acknowledged.size >= goal, {
-      state: () => `${this.acknowledged.size} of ${goal} acknowledged, ${this.refused.size} refused, ${this.unknown.size} unknown`,
+      state: () =>
+        `${this.acknowledged.size} of ${goal} acknowledged, ${this.refused.size} refused, ${this.unknown.size} unknown`,
     });
   }
 
@@ -63,7 +67,8 @@ export class RecordedProducers {
       assert.equal(dump[counter - 1]?.data, data, `${id} is what was acknowledged under it`);
       if (!retried) assert.equal(times.get(data), 1, `${data} is there once: no attempt of it had an unknown outcome`);
     }
-    for (const [data, error] of this.refused) assert.equal(times.get(data), undefined, `${data} was refused: ${error.message}`);
+    for (const [data, error] of this.refused)
+      assert.equal(times.get(data), undefined, `${data} was refused: ${error.message}`);
     for (const data of times.keys()) {
       assert.ok(this.acknowledged.has(data) || this.unknown.has(data), `${data} is there, and nobody produced it`);
     }

@@ -14,9 +14,11 @@ const start: StartNode = async (_config, logging) => {
   // A listening socket and the like keep a node's process alive.
   setInterval(() => undefined, 1000);
   if (behaviour === 'never starts') return new Promise(() => undefined);
-  if (behaviour === 'cannot start') throw new FlotillaError('INVALID_ARGUMENT', 'port 3000 is taken;\n  choose another');
+  if (behaviour === 'cannot start')
+    throw new FlotillaError('INVALID_ARGUMENT', 'port 3000 is taken;\n  choose another');
   if (behaviour === 'may not start') throw Object.assign(new Error('EACCES: mkdir /x'), { code: 'EACCES' });
-  if (behaviour === 'talks') for (let line = 0; line < 5000; line++) log.info({ line, padding: '.'.repeat(100) }, 'talk');
+  if (behaviour === 'talks')
+    for (let line = 0; line < 5000; line++) log.info({ line, padding: '.'.repeat(100) }, 'talk');
   if (behaviour === 'throws') setImmediate(() => raise('thrown in a callback'));
   if (behaviour === 'rejects') setImmediate(() => void Promise.reject(new Error('rejected unseen')));
   process.send?.('up');
@@ -31,7 +33,9 @@ const start: StartNode = async (_config, logging) => {
     },
     stopped:
       behaviour === 'fails later'
-        ? new Promise((resolve) => setImmediate(() => resolve({ error: new FlotillaError('DATA_LOSS', 'the disk failed') })))
+        ? new Promise((resolve) =>
+            setImmediate(() => resolve({ error: new FlotillaError('DATA_LOSS', 'the disk failed') })),
+          )
         : new Promise(() => undefined),
   };
 };

@@ -1,4 +1,7 @@
-/** Loaded before a node's first line (`--require`): its time of day is off by SHIFTED_CLOCK_MS. Its monotonic clock is not. */
+/**
+ * Loaded before a node's first line (`--require`): its time of day is off by SHIFTED_CLOCK_MS. Its monotonic clock is
+ * not.
+ */
 const shiftMs = Number(process.env.SHIFTED_CLOCK_MS);
 if (!Number.isSafeInteger(shiftMs)) throw new Error('SHIFTED_CLOCK_MS: is no number of milliseconds');
 

@@ -12,7 +12,10 @@ export interface UntilOptions {
   readonly state?: () => string;
 }
 
-/** Polls until `condition` answers with something other than false or undefined, and returns that. Fails, saying `what`, at the deadline. */
+/**
+ * Polls until `condition` answers with something other than false or undefined, and returns that. Fails, saying `what`,
+ * at the deadline.
+ */
 export async function until<T>(
   what: string,
   condition: () => T | Promise<T>,

@@ -19,4 +19,8 @@ for (let at = 0; at + 1 < args.length; at += 2) {
 if (peers.length > 0) flags['peer-addr'] = peers;
 const resolution = await resolveConfig({ flags, env: {}, readFile: () => '' });
 if (!('config' in resolution)) throw new Error(resolution.problems.join('; '));
-process.exit(await runServer(resolution.config, (...parts) => startNode(...parts, { versions: { lowest: 1, highest: Number(highest) } })));
+process.exit(
+  await runServer(resolution.config, (...parts) =>
+    startNode(...parts, { versions: { lowest: 1, highest: Number(highest) } }),
+  ),
+);

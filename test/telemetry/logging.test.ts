@@ -68,7 +68,10 @@ describe('logging', () => {
     const { logging, lines } = toFile();
     logging
       .logger('storage')
-      .error({ error: new FlotillaError('DATA_LOSS', 'record 5 is damaged', { cause: new Error('checksum') }) }, 'read failed');
+      .error(
+        { error: new FlotillaError('DATA_LOSS', 'record 5 is damaged', { cause: new Error('checksum') }) },
+        'read failed',
+      );
     const text = JSON.stringify(lines()[0]);
     for (const part of ['record 5 is damaged', 'DATA_LOSS', 'checksum', 'stack']) assert.ok(text.includes(part), part);
   });
@@ -113,7 +116,12 @@ describe('logging', () => {
     const full = openSync('/dev/full', 'w');
     try {
       const destination = { kind: 'descriptor', descriptor: full, readable: false } as const;
-      const logging = createLogging({ levels: { default: 'info', modules: {} }, actor: 1, destination, onDrop: () => dropped++ });
+      const logging = createLogging({
+        levels: { default: 'info', modules: {} },
+        actor: 1,
+        destination,
+        onDrop: () => dropped++,
+      });
       logging.logger('node').info({}, 'lost');
       logging.logger('node').info({}, 'lost, too');
     } finally {

@@ -30,7 +30,9 @@ function familiesOf(body: string): Family[] {
         name,
         type,
         help,
-        labels: new Set(samples.flatMap((sample) => [...sample.matchAll(/[{,](\w+)="/g)].map(([, label]) => label ?? ''))),
+        labels: new Set(
+          samples.flatMap((sample) => [...sample.matchAll(/[{,](\w+)="/g)].map(([, label]) => label ?? '')),
+        ),
       },
     ];
   });
@@ -94,7 +96,9 @@ describe('metrics', () => {
     withMetrics(async (metrics) => {
       metrics.peerLinks.set({ peer: 2 }, 'refused');
       const labels = new Set(
-        familiesOf(await text(metrics)).flatMap((family) => (family.name.startsWith('flotilla_') ? [...family.labels] : [])),
+        familiesOf(await text(metrics)).flatMap((family) =>
+          family.name.startsWith('flotilla_') ? [...family.labels] : [],
+        ),
       );
       assert.deepEqual([...labels].sort(), ['code', 'le', 'peer', 'role', 'state', 'type']);
     }));
@@ -102,7 +106,8 @@ describe('metrics', () => {
   it('counters of closed sets stand at 0 from the start, so that the first increase is seen', () =>
     withMetrics(async (metrics) => {
       const body = await text(metrics);
-      for (const code of Object.keys(ERRORS)) assert.ok(body.includes(`flotilla_refusals_total{code="${code}"} 0`), code);
+      for (const code of Object.keys(ERRORS))
+        assert.ok(body.includes(`flotilla_refusals_total{code="${code}"} 0`), code);
       assert.ok(body.includes('flotilla_peer_messages_sent_total{type="read-index-response"} 0'));
     }));
 

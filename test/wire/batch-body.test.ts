@@ -41,7 +41,12 @@ describe('batch body', () => {
 
   test('is one MessagePack array of ten columns', () => {
     const { body } = packBody([
-      { ...plain('/a', 'x'), type: 't', parentId: { counter: counter(258), actor: actorId(772) }, metadata: new Map([['k', 'v']]) },
+      {
+        ...plain('/a', 'x'),
+        type: 't',
+        parentId: { counter: counter(258), actor: actorId(772) },
+        metadata: new Map([['k', 'v']]),
+      },
       plain('/b', 'yz'),
       plain('/a', ''),
     ]);
@@ -73,7 +78,18 @@ describe('batch body', () => {
       null,
       null,
     ]);
-    assert.deepEqual(unpack(packBody([plain('/a', '')]).body), [1, 1, ['/a'], null, 0, Buffer.alloc(0), null, null, null, null]);
+    assert.deepEqual(unpack(packBody([plain('/a', '')]).body), [
+      1,
+      1,
+      ['/a'],
+      null,
+      0,
+      Buffer.alloc(0),
+      null,
+      null,
+      null,
+      null,
+    ]);
   });
 
   test('has the same bytes for the same events, however they came', () => {
@@ -93,7 +109,9 @@ describe('batch body', () => {
 
   for (const distinct of [1, 2, 255, 256, 257, 65536]) {
     test(`tells ${distinct} namespaces apart`, () => {
-      const events = Array.from({ length: Math.max(distinct, 300) }, (_, at) => plain(`/n/${at % distinct}`, String(at)));
+      const events = Array.from({ length: Math.max(distinct, 300) }, (_, at) =>
+        plain(`/n/${at % distinct}`, String(at)),
+      );
       const reader = openBody(packBody(events).body);
       assert.equal(reader.namespaces.length, distinct);
       for (const at of [0, 1, 254, 255, 256, 257, 299, events.length - 1]) {
@@ -183,7 +201,10 @@ describe('a body of any bytes', () => {
     for (let length = 0; length < body.byteLength; length++) {
       assert.throws(() => openBody(body.subarray(0, length)), { code: 'INVALID_ARGUMENT' }, `${length} bytes`);
     }
-    assert.throws(() => openBody(Buffer.concat([body, Buffer.from([0xc0])])), { code: 'INVALID_ARGUMENT', message: /1 bytes follow/ });
+    assert.throws(() => openBody(Buffer.concat([body, Buffer.from([0xc0])])), {
+      code: 'INVALID_ARGUMENT',
+      message: /1 bytes follow/,
+    });
   });
 
   /** A body of one event of namespace `/a` and data `x`, with some of its columns put in as they stand. */

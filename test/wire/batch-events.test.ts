@@ -7,7 +7,11 @@ import { eventsOf, openingStoredBatch, packBody, selectEvents, selectingEvents }
 import { anyBatch, normalised, storedBatch } from './event-arbitrary.js';
 
 const event = (namespace: string): NewEvent => ({ namespace, data: Buffer.from(namespace) });
-const batch = storedBatch(packBody(['/a', '/b', '/a', '/$s', '/c/d'].map(event)), { baseCounter: 10, actor: 7, timestampMs: 1234 });
+const batch = storedBatch(packBody(['/a', '/b', '/a', '/$s', '/c/d'].map(event)), {
+  baseCounter: 10,
+  actor: 7,
+  timestampMs: 1234,
+});
 
 describe('events of a stored batch', () => {
   test('have consecutive ids of the actor and the time of the batch', () => {
@@ -21,7 +25,9 @@ describe('events of a stored batch', () => {
 
   test('are those that were packed', () => {
     fc.assert(
-      fc.property(anyBatch, (events) => assert.deepEqual(eventsOf(storedBatch(packBody(events))).map(normalised), events.map(normalised))),
+      fc.property(anyBatch, (events) =>
+        assert.deepEqual(eventsOf(storedBatch(packBody(events))).map(normalised), events.map(normalised)),
+      ),
       { numRuns: 100 },
     );
   });
@@ -72,14 +78,22 @@ describe('events of a stored batch', () => {
 
   test('a batch that no leader stamped is damage', () => {
     const packed = packBody([event('/a')]);
-    assert.throws(() => eventsOf(storedBatch(packed, { count: 2 })), { code: 'DATA_LOSS', message: /counter 1 .*2 events, its body of 1/ });
+    assert.throws(() => eventsOf(storedBatch(packed, { count: 2 })), {
+      code: 'DATA_LOSS',
+      message: /counter 1 .*2 events, its body of 1/,
+    });
     assert.throws(() => eventsOf(storedBatch({ ...packed, body: packed.body.subarray(1) })), { code: 'DATA_LOSS' });
     assert.throws(() => eventsOf(storedBatch(packed, { timestampMs: 8.64e15 + 1 })), { code: 'DATA_LOSS' });
-    assert.throws(() => selectEvents(storedBatch({ ...packed, body: new Uint8Array() }), compileGlob('/a'), 0), { code: 'DATA_LOSS' });
+    assert.throws(() => selectEvents(storedBatch({ ...packed, body: new Uint8Array() }), compileGlob('/a'), 0), {
+      code: 'DATA_LOSS',
+    });
   });
 
   test('a batch with unknown flags asks for a newer version', () => {
-    assert.throws(() => eventsOf(storedBatch(packBody([event('/a')]), { flags: 1 })), { code: 'FOREIGN_NODE', message: /newer/ });
+    assert.throws(() => eventsOf(storedBatch(packBody([event('/a')]), { flags: 1 })), {
+      code: 'FOREIGN_NODE',
+      message: /newer/,
+    });
   });
 });
 
@@ -98,7 +112,8 @@ test('work that may be interrupted comes to the same, and says so often where a 
     ),
   );
   const many = Array.from({ length: 4000 }, (_, at) => event(`/${'a'.repeat(900)}${at}`));
-  const places = [...selectingEvents(storedBatch(packBody(many)), compileGlob('/*b'), 0, Number.POSITIVE_INFINITY)].length;
+  const places = [...selectingEvents(storedBatch(packBody(many)), compileGlob('/*b'), 0, Number.POSITIVE_INFINITY)]
+    .length;
   assert.ok(places >= 4000 / 16, `${places} places to interrupt it`);
   const metadata = new Map(Array.from({ length: 500 }, (_, at) => [`key ${at}`, 'value']));
   const described = Array.from({ length: 100 }, () => ({ ...event('/a'), metadata }));

@@ -49,7 +49,11 @@ describe('a packed body that enters', () => {
         let body = Buffer.from(packBody(events.slice(0, 6)).body);
         for (const { at, value, insert } of changes) {
           const offset = at % body.byteLength;
-          body = Buffer.concat([body.subarray(0, offset), Buffer.from([value]), body.subarray(offset + (insert ? 0 : 1))]);
+          body = Buffer.concat([
+            body.subarray(0, offset),
+            Buffer.from([value]),
+            body.subarray(offset + (insert ? 0 : 1)),
+          ]);
         }
         const packed = packedOf(body, Math.min(events.length, 6));
         try {
@@ -83,7 +87,12 @@ describe('a packed body that enters', () => {
     ['an empty namespace', events({ namespace: '' }), /^events\[1\]\.namespace: .*empty/],
     ['a long namespace', events({ namespace: 'a'.repeat(1025) }), /^events\[1\]\.namespace: .*1024/],
     ['an event too large', events({ data: Buffer.alloc(1001) }), /^events\[1\]\.data: 1001 bytes/, 'MESSAGE_TOO_LARGE'],
-    ['events too large', packBody([{ namespace: '/a', data: Buffer.alloc(1001) }]), /^events\[0\]\.data: 1001 bytes/, 'MESSAGE_TOO_LARGE'],
+    [
+      'events too large',
+      packBody([{ namespace: '/a', data: Buffer.alloc(1001) }]),
+      /^events\[0\]\.data: 1001 bytes/,
+      'MESSAGE_TOO_LARGE',
+    ],
     ['a long type', events({ type: longText }), /^events\[1\]: .*8193 bytes/],
     ['a long content type', events({ contentType: longText }), /^events\[1\]: .*8193 bytes/],
     ['long metadata', events({ metadata: new Map([['k', 'a'.repeat(8192)]]) }), /^events\[1\]: .*8193 bytes/],
@@ -105,7 +114,11 @@ describe('a packed body that enters', () => {
     ['parents without any', twoEvents({ 6: Buffer.alloc(20) }), /parents are a column without any/],
     ['types without any', twoEvents({ 7: [[''], null] }), /types are a column without any/],
     ['types out of order', twoEvents({ 7: [['a', 'b'], Buffer.from([1, 0])] }), /types are not in the order/],
-    ['content types that repeat', twoEvents({ 8: [['a', 'a'], Buffer.from([0, 1])] }), /content types have the same text twice/],
+    [
+      'content types that repeat',
+      twoEvents({ 8: [['a', 'a'], Buffer.from([0, 1])] }),
+      /content types have the same text twice/,
+    ],
     ['metadata without any', twoEvents({ 9: [null, null] }), /metadata is a column without any/],
     ['metadata unsorted', twoEvents({ 9: [null, ['b', '', 'a', '']] }), /metadata of event 1 is not sorted/],
     ['a key twice', twoEvents({ 9: [null, ['a', '1', 'a', '2']] }), /metadata of event 1 is not sorted/],
@@ -114,7 +127,11 @@ describe('a packed body that enters', () => {
   ];
   for (const [what, packed, message, code] of refused) {
     test(`is refused with ${what}`, () => {
-      assert.throws(() => checkPackedBody(packed, limits), { name: 'FlotillaError', code: code ?? 'INVALID_ARGUMENT', message });
+      assert.throws(() => checkPackedBody(packed, limits), {
+        name: 'FlotillaError',
+        code: code ?? 'INVALID_ARGUMENT',
+        message,
+      });
     });
   }
 

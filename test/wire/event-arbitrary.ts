@@ -17,7 +17,16 @@ const character = fc
   .map((codePoint) => String.fromCodePoint(codePoint));
 const text = fc
   .oneof(
-    fc.constantFrom('', 'a', '\ufeffx', `\ufeff${'y'.repeat(100)}`, '\ufffd', '__proto__', 'é'.repeat(40), 'z'.repeat(300)),
+    fc.constantFrom(
+      '',
+      'a',
+      '\ufeffx',
+      `\ufeff${'y'.repeat(100)}`,
+      '\ufffd',
+      '__proto__',
+      'é'.repeat(40),
+      'z'.repeat(300),
+    ),
     fc.array(character, { maxLength: 8 }).map((characters) => characters.join('')),
   )
   .filter((each) => !each.includes('\0'));
@@ -56,7 +65,9 @@ export const anyNewEvent: fc.Arbitrary<NewEvent> = fc.record(
 /** A batch of either kind: events that have little in common, or that share all but their data. */
 export const anyBatch: fc.Arbitrary<readonly NewEvent[]> = fc.oneof(
   fc.array(anyNewEvent, { minLength: 1, maxLength: 12 }),
-  fc.tuple(anyNewEvent, fc.integer({ min: 1, max: 40 })).map(([event, count]) => Array.from({ length: count }, () => event)),
+  fc
+    .tuple(anyNewEvent, fc.integer({ min: 1, max: 40 }))
+    .map(([event, count]) => Array.from({ length: count }, () => event)),
 );
 
 /** The batch as a leader would have stamped it. */

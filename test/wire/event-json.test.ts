@@ -16,7 +16,14 @@ const event: Event = {
   contentType: 'text/plain',
   metadata: new Map([['k', 'v']]),
 };
-const bare: Event = { ...event, parentId: undefined, type: undefined, contentType: undefined, metadata: undefined, data: new Uint8Array() };
+const bare: Event = {
+  ...event,
+  parentId: undefined,
+  type: undefined,
+  contentType: undefined,
+  metadata: undefined,
+  data: new Uint8Array(),
+};
 
 describe('event as JSON', () => {
   test('has the keys of the contract in its order', () => {

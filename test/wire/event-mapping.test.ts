@@ -26,7 +26,10 @@ describe('event mapping', () => {
   });
 
   test('a parent id is taken in both forms, and refused by the name of its field', () => {
-    assert.deepEqual(newEventFromProto({ ...message, parentId: '5.7' }, 'events[0]').parentId, { counter: 5, actor: 7 });
+    assert.deepEqual(newEventFromProto({ ...message, parentId: '5.7' }, 'events[0]').parentId, {
+      counter: 5,
+      actor: 7,
+    });
     assert.deepEqual(newEventFromProto({ ...message, parentId: '0000000000000000000500007' }, 'events[0]').parentId, {
       counter: 5,
       actor: 7,
@@ -51,9 +54,17 @@ describe('event mapping', () => {
   });
 
   test('an event that no node would send is refused', () => {
-    const event = eventToProto(eventsOf(storedBatch(packBody([{ namespace: '/a', data: new Uint8Array() }])))[0] ?? assert.fail());
+    const event = eventToProto(
+      eventsOf(storedBatch(packBody([{ namespace: '/a', data: new Uint8Array() }])))[0] ?? assert.fail(),
+    );
     assert.throws(() => eventFromProto({ ...event, id: '' }), { code: 'INVALID_ARGUMENT', message: /^event\.id: / });
-    assert.throws(() => eventFromProto({ ...event, parentId: 'x' }), { code: 'INVALID_ARGUMENT', message: /^event\.parent_id: / });
-    assert.throws(() => eventFromProto({ ...event, timestampMs: 9e15 }), { code: 'INVALID_ARGUMENT', message: /^event\.timestamp_ms: / });
+    assert.throws(() => eventFromProto({ ...event, parentId: 'x' }), {
+      code: 'INVALID_ARGUMENT',
+      message: /^event\.parent_id: /,
+    });
+    assert.throws(() => eventFromProto({ ...event, timestampMs: 9e15 }), {
+      code: 'INVALID_ARGUMENT',
+      message: /^event\.timestamp_ms: /,
+    });
   });
 });

@@ -7,20 +7,37 @@ import { GatheredEvents, openAllGathered, packGathered } from '../../src/wire/in
 import { anyNewEvent, normalised } from './event-arbitrary.js';
 
 const anyEvents: fc.Arbitrary<Event[]> = fc
-  .array(fc.tuple(anyNewEvent, fc.integer({ min: 1, max: 1000 }), fc.constantFrom(1, 2, 65535), fc.constantFrom(0, 1_700_000_000_000)), {
-    minLength: 1,
-    maxLength: 20,
-  })
+  .array(
+    fc.tuple(
+      anyNewEvent,
+      fc.integer({ min: 1, max: 1000 }),
+      fc.constantFrom(1, 2, 65535),
+      fc.constantFrom(0, 1_700_000_000_000),
+    ),
+    {
+      minLength: 1,
+      maxLength: 20,
+    },
+  )
   .map((parts) => {
     let last = 2 ** 40;
     return parts.map(([event, step, actor, timestampMs]) => {
       last += step;
       const { parentId, type, contentType, metadata } = event;
-      return { ...event, id: { counter: counter(last), actor: actorId(actor) }, timestampMs, parentId, type, contentType, metadata };
+      return {
+        ...event,
+        id: { counter: counter(last), actor: actorId(actor) },
+        timestampMs,
+        parentId,
+        type,
+        contentType,
+        metadata,
+      };
     });
   });
 
-const comparable = (events: readonly Event[]): unknown[] => events.map((event) => [event.id, event.timestampMs, normalised(event)]);
+const comparable = (events: readonly Event[]): unknown[] =>
+  events.map((event) => [event.id, event.timestampMs, normalised(event)]);
 
 test('gatheredEvents_areWhatWasPacked', () => {
   fc.assert(
@@ -38,7 +55,14 @@ test('gatheredEvents_areWhatWasPacked', () => {
 });
 
 test('gatheredEvents_anyByteThatIsChangedOrMissingIsFound', () => {
-  const event = { namespace: '/a', timestampMs: 7, parentId: undefined, type: 'T', contentType: undefined, metadata: undefined };
+  const event = {
+    namespace: '/a',
+    timestampMs: 7,
+    parentId: undefined,
+    type: 'T',
+    contentType: undefined,
+    metadata: undefined,
+  };
   const bytes = packGathered([
     { ...event, id: { counter: counter(5), actor: actorId(1) }, data: Buffer.from('one') },
     { ...event, id: { counter: counter(9), actor: actorId(2) }, data: Buffer.from('two') },

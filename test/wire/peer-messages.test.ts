@@ -49,8 +49,22 @@ function overTheWire(message: Message, records: readonly LogRecord[] = []) {
 }
 
 const messages: readonly Message[] = [
-  { type: 'vote-request', term: term(7), lastIndex: logIndex(9), lastTerm: term(6), preVote: true, leadershipTransfer: false },
-  { type: 'vote-request', term: term(2 ** 53 - 1), lastIndex: logIndex(0), lastTerm: term(0), preVote: false, leadershipTransfer: true },
+  {
+    type: 'vote-request',
+    term: term(7),
+    lastIndex: logIndex(9),
+    lastTerm: term(6),
+    preVote: true,
+    leadershipTransfer: false,
+  },
+  {
+    type: 'vote-request',
+    term: term(2 ** 53 - 1),
+    lastIndex: logIndex(0),
+    lastTerm: term(0),
+    preVote: false,
+    leadershipTransfer: true,
+  },
   { type: 'vote-response', term: term(7), granted: true, preVote: true },
   {
     type: 'snapshot',
@@ -63,7 +77,14 @@ const messages: readonly Message[] = [
     data: new Uint8Array(512).fill(5),
   },
   { type: 'snapshot-result', term: term(7), index: logIndex(12), receivedBytes: 1024 },
-  { type: 'append-result', term: term(7), accepted: false, index: logIndex(12), hintIndex: logIndex(4), hintTerm: term(2) },
+  {
+    type: 'append-result',
+    term: term(7),
+    accepted: false,
+    index: logIndex(12),
+    hintIndex: logIndex(4),
+    hintTerm: term(2),
+  },
   { type: 'heartbeat', term: term(7), commitIndex: logIndex(3), round: 99, quiesce: false },
   { type: 'heartbeat', term: term(7), commitIndex: logIndex(3), round: 100, quiesce: true },
   { type: 'heartbeat-result', term: term(7), round: 99, quiet: false },
@@ -103,11 +124,16 @@ test('append_configurationRecord_bringsItsConfiguration', () => {
 });
 
 test('append_configurationThatIsNone_isRefusedByOurOwnError', () => {
-  const record = sealRecord(EMPTY_LOG_TAIL, { kind: 'configuration', term: term(1), eventCount: 0, payloadBytes: 3 }, (room) =>
-    room.write('{"v'),
+  const record = sealRecord(
+    EMPTY_LOG_TAIL,
+    { kind: 'configuration', term: term(1), eventCount: 0, payloadBytes: 3 },
+    (room) => room.write('{"v'),
   );
   const request = peerMessageToProto({ group: GROUP, message: append([]), records: [record] });
-  assert.throws(() => peerMessageFromProto(request), { code: 'INVALID_ARGUMENT', message: /record 1 holds no configuration/ });
+  assert.throws(() => peerMessageFromProto(request), {
+    code: 'INVALID_ARGUMENT',
+    message: /record 1 holds no configuration/,
+  });
 });
 
 const refused: readonly [
@@ -128,7 +154,11 @@ const refused: readonly [
 
 for (const [what, records, previousIndex, previousTerm, inTerm] of refused) {
   test(`append_refused: ${what}`, () => {
-    const request = peerMessageToProto({ group: GROUP, message: append([], previousIndex, previousTerm, inTerm), records: records() });
+    const request = peerMessageToProto({
+      group: GROUP,
+      message: append([], previousIndex, previousTerm, inTerm),
+      records: records(),
+    });
     assert.throws(() => peerMessageFromProto(request), { code: 'INVALID_ARGUMENT', message: /does not follow/ });
   });
 }
@@ -172,7 +202,10 @@ test('frame_carriesSeveralRequests_inTheirOrder_withoutTheNodesHeartbeats', () =
 
 test('frame_ofOneRequest_isThatRequest', () => {
   const request = peerMessageToProto({ group: GROUP, message: { type: 'timeout-now', term: term(7) }, records: [] });
-  assert.deepEqual(proto.DeliverRequest.encode(frameOf([request])).finish(), proto.DeliverRequest.encode(request).finish());
+  assert.deepEqual(
+    proto.DeliverRequest.encode(frameOf([request])).finish(),
+    proto.DeliverRequest.encode(request).finish(),
+  );
 });
 
 test('frame_withinAFrame_isRefused', () => {

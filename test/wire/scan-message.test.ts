@@ -4,16 +4,29 @@ import { test } from 'node:test';
 import { BinaryReader, BinaryWriter, WireType } from '@bufbuild/protobuf/wire';
 import fc from 'fast-check';
 import { FlotillaError, LIMITS, present } from '../../src/base/index.js';
-import { decodeScanned, encodeMessage, type MessageSchema, proto, requestSchemas, scanMessage } from '../../src/wire/index.js';
+import {
+  decodeScanned,
+  encodeMessage,
+  type MessageSchema,
+  proto,
+  requestSchemas,
+  scanMessage,
+} from '../../src/wire/index.js';
 
 const schemas = requestSchemas(readFileSync(new URL('../../proto/flotilla.binpb', import.meta.url)));
 const schemaOf = (method: string): MessageSchema => present(schemas.get(`/flotilla.v1.${method}`), method);
 const APPEND = schemaOf('EventService/Append');
 
-const scan = (bytes: Uint8Array | readonly number[], schema = APPEND, fieldsMax: number = LIMITS.requestFields): number | undefined =>
-  scanMessage(schema, Uint8Array.from(bytes), fieldsMax);
+const scan = (
+  bytes: Uint8Array | readonly number[],
+  schema = APPEND,
+  fieldsMax: number = LIMITS.requestFields,
+): number | undefined => scanMessage(schema, Uint8Array.from(bytes), fieldsMax);
 const malformed = (bytes: readonly number[], schema = APPEND): void =>
-  assert.throws(() => scan(bytes, schema), { code: 'INVALID_ARGUMENT', message: /^the message is not well-formed protobuf: ./ });
+  assert.throws(() => scan(bytes, schema), {
+    code: 'INVALID_ARGUMENT',
+    message: /^the message is not well-formed protobuf: ./,
+  });
 
 const newEvent = fc.record({
   namespace: fc.string({ unit: 'grapheme' }),
@@ -140,7 +153,8 @@ for (const [what, bytes] of Object.entries(BROKEN)) {
 
 test('fields that are not known are skipped, of every wire type and within groups', () => {
   const unknown = [
-    0x50, 0x80, 0x01, 0x59, 1, 2, 3, 4, 5, 6, 7, 8, 0x52, 2, 0xff, 0xff, 0x55, 1, 2, 3, 4, 0x5b, 0x08, 0x01, 0x63, 0x64, 0x5c,
+    0x50, 0x80, 0x01, 0x59, 1, 2, 3, 4, 5, 6, 7, 8, 0x52, 2, 0xff, 0xff, 0x55, 1, 2, 3, 4, 0x5b, 0x08, 0x01, 0x63, 0x64,
+    0x5c,
   ];
   assert.notEqual(scan(unknown), undefined);
   const event = [0x12, unknown.length + 3, ...unknown, 0x0a, 0x01, 0x61];
@@ -152,10 +166,14 @@ test('fields that are not known are skipped, of every wire type and within group
 });
 
 test('events and pairs of metadata are counted, wherever they stand, before anything is made of them', () => {
-  const many = (pair: readonly number[], count: number): Uint8Array => Buffer.alloc(pair.length * count, Uint8Array.from(pair));
+  const many = (pair: readonly number[], count: number): Uint8Array =>
+    Buffer.alloc(pair.length * count, Uint8Array.from(pair));
   const scanAll = (bytes: Uint8Array): number | undefined => scanMessage(APPEND, bytes, LIMITS.batchRequestFields);
   assert.equal(scanAll(many([0x12, 0x00], LIMITS.eventsPerBatch)), LIMITS.eventsPerBatch);
-  const tooMany = { code: 'INVALID_ARGUMENT', message: /^events: there are more than the 65536 that one batch may have$/ };
+  const tooMany = {
+    code: 'INVALID_ARGUMENT',
+    message: /^events: there are more than the 65536 that one batch may have$/,
+  };
   assert.throws(() => scanAll(many([0x12, 0x00], LIMITS.eventsPerBatch + 1)), tooMany);
   // Four empty pairs an event are as many as there may be; five are not.
   const event = (pairs: number): number[] => [0x12, 2 * pairs, ...new Array<number[]>(pairs).fill([0x32, 0x00]).flat()];
@@ -173,7 +191,10 @@ test('with more fields than asked for the scan stops', () => {
 test('a number above 2^53 - 1 is refused by its name, and as a limit means none', () => {
   const wide = (tag: number, value: bigint): number[] => [...new BinaryWriter().uint32(tag).uint64(value).finish()];
   const stamp = wide(0x08, 2n ** 53n);
-  assert.throws(() => scan([0x22, stamp.length, ...stamp]), { code: 'INVALID_ARGUMENT', message: /^producer_id: 9007199254740992 / });
+  assert.throws(() => scan([0x22, stamp.length, ...stamp]), {
+    code: 'INVALID_ARGUMENT',
+    message: /^producer_id: 9007199254740992 /,
+  });
   const READ = schemaOf('EventService/Read');
   const read = (bytes: number[]): proto.ReadRequest => {
     assert.notEqual(scan(bytes, READ), undefined);
@@ -190,7 +211,8 @@ test('a number above 2^53 - 1 is refused by its name, and as a limit means none'
 
 test('every request has a schema in which no number repeats: as one field it would be many', () => {
   assert.ok(schemas.size > 15);
-  for (const [path, schema] of schemas) for (const each of reachable(schema)) assert.equal(each.packedNumbers, false, path);
+  for (const [path, schema] of schemas)
+    for (const each of reachable(schema)) assert.equal(each.packedNumbers, false, path);
 });
 
 function reachable(schema: MessageSchema, found = new Set<MessageSchema>()): Set<MessageSchema> {

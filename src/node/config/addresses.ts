@@ -16,7 +16,10 @@ export function formatAddress({ host, port }: Address): string {
 /** Reads HOST:PORT; throws an Error that says what is wrong. */
 export function parseAddress(text: string): Address {
   const colon = text.endsWith(']') ? -1 : text.lastIndexOf(':');
-  if (colon < 0) throw new Error(`${JSON.stringify(text)} has no port; write HOST:PORT, for instance ${text === '' ? 'node2' : text}:3000`);
+  if (colon < 0)
+    throw new Error(
+      `${JSON.stringify(text)} has no port; write HOST:PORT, for instance ${text === '' ? 'node2' : text}:3000`,
+    );
   const host = text.slice(0, colon);
   if (host.includes(':') && !host.startsWith('['))
     throw new Error(`${JSON.stringify(text)}: write an IPv6 address in brackets, for instance [::1]:3000`);
@@ -29,7 +32,8 @@ export function parseHost(text: string): string {
   if (bare === '') throw new Error('the host is missing');
   if (bare !== text && !isIPv6(bare)) throw new Error(`${JSON.stringify(text)} is no IPv6 address`);
   if (isIP(bare) !== 0) return bare;
-  if (!/^[A-Za-z0-9_]([A-Za-z0-9._-]*[A-Za-z0-9_.])?$/.test(bare)) throw new Error(`${JSON.stringify(text)} is no host name or address`);
+  if (!/^[A-Za-z0-9_]([A-Za-z0-9._-]*[A-Za-z0-9_.])?$/.test(bare))
+    throw new Error(`${JSON.stringify(text)} is no host name or address`);
   // Four numbers with dots that are no address, such as 127.0.0.256, would be looked up as a name.
   if (/^[0-9.]+$/.test(bare)) throw new Error(`${JSON.stringify(text)} is no IPv4 address`);
   return bare;

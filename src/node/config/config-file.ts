@@ -9,7 +9,10 @@ export function settingsOfFile(path: string, read: (path: string) => string): So
   try {
     text = read(path);
   } catch (error) {
-    return { settings: new Map(), problems: [`--config ${path}: can't be read (${messageOf(error)}); check the path and its permissions`] };
+    return {
+      settings: new Map(),
+      problems: [`--config ${path}: can't be read (${messageOf(error)}); check the path and its permissions`],
+    };
   }
   if (text.length > LIMITS.configFileBytes) {
     return {
@@ -22,12 +25,14 @@ export function settingsOfFile(path: string, read: (path: string) => string): So
 
 function settingsOfYaml(path: string, text: string): SourceReading {
   const lines = new LineCounter();
-  const at = (offset: number | undefined): string => (offset === undefined ? path : `${path}, line ${lines.linePos(offset).line}`);
+  const at = (offset: number | undefined): string =>
+    offset === undefined ? path : `${path}, line ${lines.linePos(offset).line}`;
   const document = parseDocument(text, { lineCounter: lines, prettyErrors: false });
   const problems = [...document.errors, ...document.warnings].map(({ message, pos }) => `${at(pos[0])}: ${message}`);
   const settings = new Map<OptionName, Written>();
   if (problems.length > 0 || document.contents === null) return { settings, problems };
-  if (!isMap(document.contents)) return { settings, problems: [`${path}: must be a list of "key: value" lines, such as "port: 3000"`] };
+  if (!isMap(document.contents))
+    return { settings, problems: [`${path}: must be a list of "key: value" lines, such as "port: 3000"`] };
   for (const pair of document.contents.items) {
     const { key, offset } = keyOf(pair);
     const where = at(offset);

@@ -31,8 +31,18 @@ export const SERVER_OPTIONS = {
     summary: 'address to bind; anything but loopback needs --insecure, because security is not built yet',
     default: '127.0.0.1',
   },
-  advertise: { argument: 'HOST:PORT', group: 'Network', summary: 'what clients and other nodes are told', default: 'host:port' },
-  'http-port': { argument: 'PORT', group: 'Network', summary: '/metrics, /livez and /readyz; 0 turns it off', default: 'port + 1000' },
+  advertise: {
+    argument: 'HOST:PORT',
+    group: 'Network',
+    summary: 'what clients and other nodes are told',
+    default: 'host:port',
+  },
+  'http-port': {
+    argument: 'PORT',
+    group: 'Network',
+    summary: '/metrics, /livez and /readyz; 0 turns it off',
+    default: 'port + 1000',
+  },
   insecure: { group: 'Network', summary: 'accept that anybody who reaches the port can read and write, unencrypted' },
   'actor-id': {
     short: 'A',
@@ -54,7 +64,12 @@ export const SERVER_OPTIONS = {
     summary: 'without a leader for so long, a node stands for election',
     default: '1s',
   },
-  'heartbeat-interval': { argument: 'DURATION', group: 'Cluster', summary: 'how often a leader is heard of', default: '100ms' },
+  'heartbeat-interval': {
+    argument: 'DURATION',
+    group: 'Cluster',
+    summary: 'how often a leader is heard of',
+    default: '100ms',
+  },
   'watchdog-timeout': {
     argument: 'DURATION',
     group: 'Cluster',
@@ -87,7 +102,12 @@ export const SERVER_OPTIONS = {
     summary: 'with less than this on the disk, no new events are taken',
     default: 'two segments',
   },
-  'max-event-bytes': { argument: 'SIZE', group: 'Storage', summary: 'largest data of one event; the same on every node', default: '1MiB' },
+  'max-event-bytes': {
+    argument: 'SIZE',
+    group: 'Storage',
+    summary: 'largest data of one event; the same on every node',
+    default: '1MiB',
+  },
   'max-events': {
     argument: 'N',
     group: 'Storage',
@@ -100,7 +120,8 @@ export const SERVER_OPTIONS = {
     argument: 'LEVEL|MODULE=LEVEL',
     repeatable: true,
     group: 'Logs',
-    summary: 'debug, info, warn, error or silent, for all modules or one of node, raft, storage, peer, api, http, formation; repeatable',
+    summary:
+      'debug, info, warn, error or silent, for all modules or one of node, raft, storage, peer, api, http, formation; repeatable',
     default: 'info',
   },
   'log-dest': {

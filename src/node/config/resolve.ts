@@ -6,7 +6,20 @@ import { type Address, formatAddress, isLoopback, isWildcard, parseAddress } fro
 import type { ConfigInput, Resolution, ServerConfig } from './index.js';
 import { OPTION_NAMES, type OptionName } from './options.js';
 import { type Settings, settingsOfEnvironment, settingsOfFlags, strayVariables, type Written } from './sources.js';
-import { actor, address, addresses, count, duration, durationOrZero, flag, host, logLevels, portOrZero, size, text } from './values.js';
+import {
+  actor,
+  address,
+  addresses,
+  count,
+  duration,
+  durationOrZero,
+  flag,
+  host,
+  logLevels,
+  portOrZero,
+  size,
+  text,
+} from './values.js';
 
 const PORT_MAX = 65535;
 const HTTP_PORT_OFFSET = 1000;
@@ -22,9 +35,18 @@ const SCHEMA = v.object({
   insecure: v.optional(flag, false),
   'actor-id': v.optional(actor),
   'peer-addr': v.optional(addresses, () => []),
-  'election-timeout': v.optional(duration(LIMITS.electionTimeoutMsMin, LIMITS.electionTimeoutMsMax), `${LIMITS.electionTimeoutMs}ms`),
-  'heartbeat-interval': v.optional(duration(LIMITS.heartbeatIntervalMsMin, LIMITS.electionTimeoutMsMax), `${LIMITS.heartbeatIntervalMs}ms`),
-  'watchdog-timeout': v.optional(durationOrZero(LIMITS.watchdogTimeoutMsMin, LIMITS.watchdogTimeoutMsMax), `${LIMITS.watchdogTimeoutMs}ms`),
+  'election-timeout': v.optional(
+    duration(LIMITS.electionTimeoutMsMin, LIMITS.electionTimeoutMsMax),
+    `${LIMITS.electionTimeoutMs}ms`,
+  ),
+  'heartbeat-interval': v.optional(
+    duration(LIMITS.heartbeatIntervalMsMin, LIMITS.electionTimeoutMsMax),
+    `${LIMITS.heartbeatIntervalMs}ms`,
+  ),
+  'watchdog-timeout': v.optional(
+    durationOrZero(LIMITS.watchdogTimeoutMsMin, LIMITS.watchdogTimeoutMsMax),
+    `${LIMITS.watchdogTimeoutMs}ms`,
+  ),
   'data-dir': v.optional(text, '.flotilla'),
   'max-cache-memory': v.optional(size(LIMITS.cacheBytesMin, LIMITS.cacheBytesMax), LIMITS.cacheBytes),
   'segment-bytes': v.optional(size(LIMITS.segmentBytesMin, LIMITS.segmentBytesMax)),
@@ -96,7 +118,9 @@ function conflictsOf(values: Values, settings: Settings): string[] {
     );
   }
   if (values.advertise !== undefined && isWildcard(values.advertise.host)) {
-    problems.push(`${source('advertise')}: others can't dial ${values.advertise.host}; name an address of this machine`);
+    problems.push(
+      `${source('advertise')}: others can't dial ${values.advertise.host}; name an address of this machine`,
+    );
   }
   problems.push(...portConflicts(values, source), ...timeConflicts(values, source));
   return problems;
@@ -105,7 +129,9 @@ function conflictsOf(values: Values, settings: Settings): string[] {
 function portConflicts(values: Values, source: (name: OptionName) => string): string[] {
   const { port, 'http-port': httpPort } = values;
   if (httpPort === undefined && port + HTTP_PORT_OFFSET > PORT_MAX) {
-    return [`${source('port')}: ${port} + ${HTTP_PORT_OFFSET} is no port for HTTP; add --http-port PORT, or --http-port 0 to do without`];
+    return [
+      `${source('port')}: ${port} + ${HTTP_PORT_OFFSET} is no port for HTTP; add --http-port PORT, or --http-port 0 to do without`,
+    ];
   }
   if (httpPort !== undefined && httpPort !== 0 && httpPort === port) {
     return [`${source('http-port')}: ${httpPort} is the gRPC port already; choose another`];
@@ -165,5 +191,7 @@ function httpPortOf({ port, 'http-port': httpPort }: Values): number | undefined
 function reachWarnings(advertise: Address, peers: readonly string[]): string[] {
   const remote = peers.find((peer) => !isLoopback(parseAddress(peer).host));
   if (remote === undefined || !isLoopback(advertise.host)) return [];
-  return [`${remote} may be another machine, which can't reach this node at ${formatAddress(advertise)}; see --host and --advertise`];
+  return [
+    `${remote} may be another machine, which can't reach this node at ${formatAddress(advertise)}; see --host and --advertise`,
+  ];
 }

@@ -15,7 +15,9 @@ export interface SourceReading {
   readonly problems: readonly string[];
 }
 
-/** Values as the command line has them: a word, a list of them where the option is repeatable, `true` for a bare flag. */
+/**
+ * Values as the command line has them: a word, a list of them where the option is repeatable, `true` for a bare flag.
+ */
 export type Flags = Readonly<Partial<Record<OptionName, string | readonly string[] | true>>>;
 
 export function settingsOfFlags(flags: Flags): Settings {
@@ -36,7 +38,10 @@ export function settingsOfEnvironment(environment: Environment): Settings {
     const source = environmentName(name);
     const value = environment[source];
     if (value === undefined || value === '') continue;
-    settings.set(name, { source, value: optionOf(name).repeatable ? value.split(',').filter((part) => part.trim() !== '') : value });
+    settings.set(name, {
+      source,
+      value: optionOf(name).repeatable ? value.split(',').filter((part) => part.trim() !== '') : value,
+    });
   }
   return settings;
 }
@@ -45,6 +50,9 @@ export function settingsOfEnvironment(environment: Environment): Settings {
 export function strayVariables(environment: Environment): string[] {
   const known = new Set(OPTION_NAMES.map(environmentName));
   return Object.keys(environment).filter(
-    (name) => name.startsWith(ENVIRONMENT_PREFIX) && !known.has(name) && !/^(SERVICE|PORT)_/.test(name.slice(ENVIRONMENT_PREFIX.length)),
+    (name) =>
+      name.startsWith(ENVIRONMENT_PREFIX) &&
+      !known.has(name) &&
+      !/^(SERVICE|PORT)_/.test(name.slice(ENVIRONMENT_PREFIX.length)),
   );
 }

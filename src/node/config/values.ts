@@ -1,6 +1,23 @@
 import * as v from 'valibot';
-import { type ActorId, actorId, DURATION_UNITS, LIMITS, messageOf, parseQuantity, SIZE_UNITS, type Units } from '../../base/index.js';
-import { isLogLevel, isLogModule, LOG_LEVELS, LOG_MODULES, type LogLevel, type LogLevels, type LogModule } from '../../telemetry/index.js';
+import {
+  type ActorId,
+  actorId,
+  DURATION_UNITS,
+  LIMITS,
+  messageOf,
+  parseQuantity,
+  SIZE_UNITS,
+  type Units,
+} from '../../base/index.js';
+import {
+  isLogLevel,
+  isLogModule,
+  LOG_LEVELS,
+  LOG_MODULES,
+  type LogLevel,
+  type LogLevels,
+  type LogModule,
+} from '../../telemetry/index.js';
 import { type Address, formatAddress, parseAddress, parseHost, parsePort } from './addresses.js';
 
 /** A setting as it was written, which becomes a `T`. */
@@ -64,7 +81,10 @@ export const portOrZero = word((value) => parsePort(value, 0));
 export const address: Setting<Address> = word(parseAddress);
 
 /** Distinct addresses in their one spelling. */
-export const addresses = list((values) => [...new Set(values.map((value) => formatAddress(parseAddress(value))))], LIMITS.peerAddresses);
+export const addresses = list(
+  (values) => [...new Set(values.map((value) => formatAddress(parseAddress(value))))],
+  LIMITS.peerAddresses,
+);
 
 export const actor: Setting<ActorId> = word((value) => {
   const id = /^[0-9]{1,5}$/.test(value) ? Number(value) : Number.NaN;
@@ -80,7 +100,13 @@ export function count(min: number, max: number): Setting<number> {
 
 /** Bytes. */
 export function size(min: number, max: number): Setting<number> {
-  return quantity({ units: SIZE_UNITS, what: 'a size, such as 512KiB, 64MiB, 1GiB or a number of bytes', min, max, show: formatSize });
+  return quantity({
+    units: SIZE_UNITS,
+    what: 'a size, such as 512KiB, 64MiB, 1GiB or a number of bytes',
+    min,
+    max,
+    show: formatSize,
+  });
 }
 
 const DURATION = {
@@ -106,7 +132,8 @@ export const logLevels: Setting<LogLevels> = list((values) => {
   for (const value of values) {
     const equals = value.indexOf('=');
     const level = value.slice(equals + 1);
-    if (!isLogLevel(level)) throw new Error(`${JSON.stringify(level)} is no log level; there are ${LOG_LEVELS.join(', ')}`);
+    if (!isLogLevel(level))
+      throw new Error(`${JSON.stringify(level)} is no log level; there are ${LOG_LEVELS.join(', ')}`);
     const module = value.slice(0, Math.max(equals, 0));
     if (equals < 0) general = level;
     else if (isLogModule(module)) modules[module] = level;

@@ -35,17 +35,24 @@ export function committedRecordsStay(history: CommittedHistory): Invariant {
 
   const follow = (node: Witness, through: number, nodes: ReadonlyMap<ActorId, Witness> | undefined): void => {
     const before = seen.get(node.actor) ?? 0;
-    if (through < before) throw new Violation(property, `the commit index of ${node.actor} went from ${before} to ${through}`);
+    if (through < before)
+      throw new Violation(property, `the commit index of ${node.actor} went from ${before} to ${through}`);
     for (let index = before + 1; index <= through; index++) {
       const record = node.records[index - 1];
       const committed = history.records[index - 1];
       if (record === undefined)
-        throw new Violation(property, `${node.actor} has committed ${index}, and its log ends at ${node.records.length}`);
+        throw new Violation(
+          property,
+          `${node.actor} has committed ${index}, and its log ends at ${node.records.length}`,
+        );
       if (committed === undefined) {
         if (nodes !== undefined) requireDurable(node, record, nodes);
         history.add(record, node.replica?.term ?? record.term);
       } else if (committed.checksum !== record.checksum) {
-        throw new Violation(property, `${node.actor} has committed ${describe(record)}; before that another ${describe(committed)} was`);
+        throw new Violation(
+          property,
+          `${node.actor} has committed ${describe(record)}; before that another ${describe(committed)} was`,
+        );
       }
     }
     seen.set(node.actor, through);
@@ -62,7 +69,10 @@ export function committedRecordsStay(history: CommittedHistory): Invariant {
       if (replica === undefined) return;
       const before = seen.get(actor) ?? 0;
       if (node.changedFrom <= before)
-        throw new Violation(property, `${actor} wrote over record ${node.changedFrom}, and ${before} is committed there`);
+        throw new Violation(
+          property,
+          `${actor} wrote over record ${node.changedFrom}, and ${before} is committed there`,
+        );
       if (replica.commitIndex === before) return;
       const news = replica.commitIndex > history.records.length;
       follow(node, replica.commitIndex, nodes);

@@ -17,7 +17,10 @@ export function leaderCompleteness(history: CommittedHistory): Invariant {
       const last = history.records[position];
       // By the chain of checksums, the last stands for all before it.
       if (last !== undefined && records[position]?.checksum !== last.checksum)
-        throw new Violation(property, `${actor} leads term ${term} and lacks record ${last.index} of term ${last.term}, committed before`);
+        throw new Violation(
+          property,
+          `${actor} leads term ${term} and lacks record ${last.index} of term ${last.term}, committed before`,
+        );
     },
   };
 }

@@ -31,7 +31,10 @@ export function leadersAreLeftInPeace(electionTimeoutMs: number): Invariant {
     sent({ from, to, message }, { replica }) {
       if (message.type !== 'vote-response' || !message.preVote || !message.granted) return;
       if (!fair.has(`${from} ${to} ${message.term}`))
-        throw new Violation(property, `${from} granted ${to} a pre-vote for term ${message.term}, and hears leader ${replica?.leader}`);
+        throw new Violation(
+          property,
+          `${from} granted ${to} a pre-vote for term ${message.term}, and hears leader ${replica?.leader}`,
+        );
     },
   };
 }

@@ -18,7 +18,10 @@ export function logMatching(): Invariant {
       const key = term * 2 ** 32 + index;
       const before = known.get(key) ?? checksum;
       if (before !== checksum)
-        throw new Violation(property, `${actor} has another history up to record ${index} of term ${term} than was seen elsewhere`);
+        throw new Violation(
+          property,
+          `${actor} has another history up to record ${index} of term ${term} than was seen elsewhere`,
+        );
       known.set(key, checksum);
     }
   };

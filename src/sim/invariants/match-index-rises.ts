@@ -17,7 +17,10 @@ export function matchIndexRises(): Invariant {
       for (const [peer, index] of matches) {
         const least = before.matches.get(peer) ?? 0;
         if (index < least)
-          throw new Violation(property, `that of ${peer} at ${actor} in term ${replica.term} went from ${least} to ${index}`);
+          throw new Violation(
+            property,
+            `that of ${peer} at ${actor} in term ${replica.term} went from ${least} to ${index}`,
+          );
       }
     },
   };

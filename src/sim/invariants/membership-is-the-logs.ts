@@ -25,7 +25,10 @@ export function membershipIsTheLogs(): Invariant {
     const { voters, outgoing, learners } = decodeMembership(record.payload);
     const { membership } = replica;
     if (`${voters}/${outgoing}/${learners}` !== `${membership.voters}/${membership.outgoing}/${membership.learners}`)
-      throw new Violation(property, `${actor} has the voters ${membership.voters}, and record ${last} of its log names ${voters}`);
+      throw new Violation(
+        property,
+        `${actor} has the voters ${membership.voters}, and record ${last} of its log names ${voters}`,
+      );
   };
 
   return {

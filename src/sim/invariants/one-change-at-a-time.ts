@@ -22,7 +22,10 @@ export function oneChangeAtATime(): Invariant {
             `${actor} changes the members in record ${record.index}, and record ${before.index} with the change before is not committed`,
           );
         if (records[replica.commitIndex - 1]?.term !== replica.term)
-          throw new Violation(property, `${actor} changes the members before a record of its term ${replica.term} is committed`);
+          throw new Violation(
+            property,
+            `${actor} changes the members before a record of its term ${replica.term} is committed`,
+          );
       }
     },
   };

@@ -25,14 +25,20 @@ export function statesAreEqual(history: CommittedHistory): Invariant {
     if (seen.get(actor) === appliedIndex) return;
     seen.set(actor, appliedIndex);
     if (appliedIndex > history.records.length)
-      throw new Violation(property, `${actor} has applied record ${appliedIndex}, and ${history.records.length} are committed`);
+      throw new Violation(
+        property,
+        `${actor} has applied record ${appliedIndex}, and ${history.records.length} are committed`,
+      );
     for (const record of history.records.slice(states.length - 1)) {
       truth.apply(record);
       states.push(textOf(truth.encode()));
     }
     const state = textOf(replica.stream.encode());
     if (state !== states[appliedIndex])
-      throw new Violation(property, `${actor} has applied ${appliedIndex} records, to ${state}; they lead to ${states[appliedIndex]}`);
+      throw new Violation(
+        property,
+        `${actor} has applied ${appliedIndex} records, to ${state}; they lead to ${states[appliedIndex]}`,
+      );
   };
 
   return {

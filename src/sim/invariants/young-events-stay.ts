@@ -5,7 +5,9 @@ import { Violation } from '../violation.js';
 import type { Witness } from '../witness.js';
 import type { Invariant } from './invariant.js';
 
-/** A leader may have looked at settings so long before it says what they lead to: reading from its disk takes its time. */
+/**
+ * A leader may have looked at settings so long before it says what they lead to: reading from its disk takes its time.
+ */
 const LOOK_MS = 15_000;
 
 interface Birth {
@@ -74,7 +76,9 @@ export function youngEventsStay(time: TrueTime): Invariant {
     const appendedMs = youngest === undefined ? undefined : births.appendedMs(youngest);
     if (youngest === undefined || appendedMs === undefined) return;
     const ageMs = time.nowMs() - appendedMs;
-    const isOld = inForce.some(({ settings: { maxAgeMs = Number.POSITIVE_INFINITY } }) => ageMs >= maxAgeMs - time.errorMs);
+    const isOld = inForce.some(
+      ({ settings: { maxAgeMs = Number.POSITIVE_INFINITY } }) => ageMs >= maxAgeMs - time.errorMs,
+    );
     // Bytes are not counted here: where they have a bound, it may be the reason.
     const isTooMuch = inForce.some(
       ({ settings: { maxEvents, maxBytes } }) =>

@@ -38,7 +38,8 @@ export class FormatReader {
   copy(length: number, target: Uint8Array, offset: number): void {
     for (let copied = 0; copied < length; copied++) {
       const byte = this.bytes[this.at++];
-      if (byte === undefined || offset + copied >= target.byteLength) throw new RangeError(`${length} bytes are too many`);
+      if (byte === undefined || offset + copied >= target.byteLength)
+        throw new RangeError(`${length} bytes are too many`);
       target[offset + copied] = byte;
     }
   }

@@ -30,7 +30,8 @@ export async function inspect(path: string, writeBufferBytes: number): Promise<I
   if (hole === undefined) return { holes, writeBufferBytes };
   const logs = await logSizes(path);
   const buffer = Math.max(writeBufferBytes, BYTES_IN_MEMORY * logs.reduce((sum, bytes) => sum + bytes, 0));
-  if (buffer > WRITE_BUFFER_BYTES_MAX || wouldMerge(tables, logs.length)) throw new FlotillaError('DATA_LOSS', hole.what);
+  if (buffer > WRITE_BUFFER_BYTES_MAX || wouldMerge(tables, logs.length))
+    throw new FlotillaError('DATA_LOSS', hole.what);
   return { holes, writeBufferBytes: buffer };
 }
 
@@ -39,14 +40,19 @@ const TABLES_TO_MERGE = 4;
 /** From level 1 on, where tables do not overlap each other; each level takes ten times as much as the one before. */
 const LEVEL_BYTES = 10 * 1024 * 1024;
 
-/** Whether LevelDB would read tables as soon as it is open. Opening makes one of each write-ahead log that the write buffer takes. */
+/**
+ * Whether LevelDB would read tables as soon as it is open. Opening makes one of each write-ahead log that the write
+ * buffer takes.
+ */
 export function wouldMerge(tables: readonly LiveTable[], logs: number): boolean {
   if (tables.filter(({ level }) => level === 0).length + logs >= TABLES_TO_MERGE) return true;
   return tables.some((table) => {
     const sameLevel = tables.filter(({ level }) => level === table.level);
     const bytes = sameLevel.reduce((sum, each) => sum + each.bytes, 0);
     // What nothing overlaps in the next level is moved there without reading it.
-    const overlaps = tables.some((next) => next.level === table.level + 1 && next.first <= table.last && next.last >= table.first);
+    const overlaps = tables.some(
+      (next) => next.level === table.level + 1 && next.first <= table.last && next.last >= table.first,
+    );
     return table.level > 0 && overlaps && bytes >= LEVEL_BYTES * 10 ** (table.level - 1);
   });
 }

@@ -107,7 +107,9 @@ class LevelDatabase implements DiskDatabase {
     for (let at = Math.min(...tables.map((table) => table.first)); at <= last; ) {
       const hole = this.holes.find(({ from, to }) => from <= at && at <= to);
       const values =
-        hole === undefined ? await this.read(at, last, LIMITS.readChunkBytes) : Array.from({ length: hole.to - at + 1 }, () => UNREADABLE);
+        hole === undefined
+          ? await this.read(at, last, LIMITS.readChunkBytes)
+          : Array.from({ length: hole.to - at + 1 }, () => UNREADABLE);
       visit(values.map((bytes, position) => ({ index: at + position, bytes })));
       at = values.length > 0 ? at + values.length : await this.nextFrom(at, last);
     }

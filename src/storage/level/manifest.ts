@@ -24,7 +24,8 @@ export async function liveTables(directory: string): Promise<LiveTable[]> {
   try {
     const current = await readFile(join(directory, 'CURRENT'), 'latin1');
     if (!/^MANIFEST-\d+\n$/.test(current)) throw new RangeError('CURRENT does not name a manifest');
-    for (const edit of logRecords(await readFile(join(directory, current.trimEnd())))) applyEdit(directory, tables, new FormatReader(edit));
+    for (const edit of logRecords(await readFile(join(directory, current.trimEnd()))))
+      applyEdit(directory, tables, new FormatReader(edit));
   } catch (error) {
     const code = systemCodeOf(error) ?? '';
     if (!(error instanceof RangeError) && !UNREADABLE.includes(code)) throw error;
@@ -52,13 +53,15 @@ function* logRecords(file: Uint8Array): Generator<Uint8Array> {
     const left = LOG_BLOCK_BYTES - (at % LOG_BLOCK_BYTES);
     const kind = view.getUint8(at + 6);
     if (left < LOG_HEADER_BYTES || kind === NONE) {
-      if (file.subarray(at, at + left).some((byte) => byte !== 0)) throw new RangeError(`there is no record at ${at}, and no end`);
+      if (file.subarray(at, at + left).some((byte) => byte !== 0))
+        throw new RangeError(`there is no record at ${at}, and no end`);
       at += left;
       continue;
     }
     const end = at + LOG_HEADER_BYTES + view.getUint16(at + 4, true);
     if (end > file.byteLength) return;
-    if (maskedChecksum(file.subarray(at + 6, end)) !== view.getUint32(at, true)) throw new RangeError(`the record at ${at} is damaged`);
+    if (maskedChecksum(file.subarray(at + 6, end)) !== view.getUint32(at, true))
+      throw new RangeError(`the record at ${at} is damaged`);
     parts.push(file.subarray(at + LOG_HEADER_BYTES, end));
     if (kind === FULL || kind === LAST) {
       yield Buffer.concat(parts);

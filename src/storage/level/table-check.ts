@@ -37,7 +37,8 @@ export async function holesIn(table: LiveTable): Promise<Hole[]> {
   } catch (error) {
     // LevelDB itself misses a file before it reads any.
     if (systemCodeOf(error) === 'ENOENT') return [];
-    if (error instanceof TableDamage || systemCodeOf(error) === 'EISDIR') return [hole(table.first, table.last, messageOf(error))];
+    if (error instanceof TableDamage || systemCodeOf(error) === 'EISDIR')
+      return [hole(table.first, table.last, messageOf(error))];
     throw error;
   } finally {
     await handle?.close();
@@ -56,7 +57,10 @@ class TableFile {
     this.bytes = bytes;
   }
 
-  /** Undefined where that is not all within it, or on a part of the disk that can't be read: mapped, as LevelDB has it, that is a SIGBUS. */
+  /**
+   * Undefined where that is not all within it, or on a part of the disk that can't be read: mapped, as LevelDB has it,
+   * that is a SIGBUS.
+   */
   async read(offset: number, bytes: number): Promise<Buffer | undefined> {
     if (offset < 0 || offset + bytes > this.bytes) return undefined;
     const content = Buffer.allocUnsafeSlow(bytes);
@@ -119,7 +123,9 @@ function blockOf(reader: FormatReader): Block {
   return { offset: reader.varint(), bytes: reader.varint() };
 }
 
-/** A block of keys and where what they stand for is; of each key, how much of the one before it shares, and the rest. */
+/**
+ * A block of keys and where what they stand for is; of each key, how much of the one before it shares, and the rest.
+ */
 function blocksNamedIn(block: Uint8Array): NamedBlock[] {
   const restarts = viewOf(block).getUint32(block.byteLength - 4, true);
   const reader = new FormatReader(block.subarray(0, block.byteLength - 4 * (restarts + 1)));
@@ -136,7 +142,8 @@ function blocksNamedIn(block: Uint8Array): NamedBlock[] {
 
 async function soundBlock(file: TableFile, { offset, bytes }: Block): Promise<Uint8Array> {
   const read = await file.read(offset, bytes + TRAILER_BYTES);
-  if (read === undefined || !isSound(read, 0, bytes)) throw new TableDamage(`the block at ${offset}, which leads to others, is damaged`);
+  if (read === undefined || !isSound(read, 0, bytes))
+    throw new TableDamage(`the block at ${offset}, which leads to others, is damaged`);
   const block = read.subarray(0, bytes);
   try {
     return read[bytes] === UNCOMPRESSED ? block : uncompress(block);
@@ -156,11 +163,16 @@ async function damagedBlocks(file: TableFile, blocks: readonly DataBlock[]): Pro
   for (let first = 0, end = 0; first < blocks.length; first = end) {
     const { offset } = present(blocks[first], 'it is below the length');
     let length = 0;
-    for (let next = blocks[end]; next !== undefined && (end === first || endOf(next) - offset <= READ_BYTES); next = blocks[++end])
+    for (
+      let next = blocks[end];
+      next !== undefined && (end === first || endOf(next) - offset <= READ_BYTES);
+      next = blocks[++end]
+    )
       length = endOf(next) - offset;
     const content = await file.read(offset, length);
     for (const block of blocks.slice(first, end)) {
-      const sound = content === undefined ? await isSoundAlone(file, block) : isSound(content, block.offset - offset, block.bytes);
+      const sound =
+        content === undefined ? await isSoundAlone(file, block) : isSound(content, block.offset - offset, block.bytes);
       if (!sound) damaged.push(block);
     }
   }

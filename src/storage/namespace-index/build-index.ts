@@ -4,7 +4,14 @@ import { assert, FlotillaError, LIMITS, type LogIndex, logIndex, MinHeap } from 
 import { follows, type LogRecord, type LogTail, tailAfter } from '../../wire/index.js';
 import type { Disk, DiskFile } from '../disk.js';
 import { ByteSink } from './byte-sink.js';
-import { type DirectoryBlock, encodeHeader, encodeTop, INDEX_HEADER_BYTES, type IndexedRun, withChecksum } from './index-layout.js';
+import {
+  type DirectoryBlock,
+  encodeHeader,
+  encodeTop,
+  INDEX_HEADER_BYTES,
+  type IndexedRun,
+  withChecksum,
+} from './index-layout.js';
 import { type NamespaceRow, RowReader, RowWriter } from './namespace-row.js';
 import type { Pace } from './pace.js';
 import { Run } from './run.js';
@@ -97,9 +104,13 @@ async function gatherRuns(segment: IndexedSegment, writer: IndexWriter, pace: Pa
   };
   while (last.index < tail.index) {
     const records = await segment.read(logIndex(last.index + 1), tail.index, LIMITS.readChunkBytes);
-    assert(records.length > 0, `record ${last.index + 1} of a segment that ends with ${tail.index} is read, or damaged`);
+    assert(
+      records.length > 0,
+      `record ${last.index + 1} of a segment that ends with ${tail.index} is read, or damaged`,
+    );
     for (const record of records) {
-      if (!follows(last, record)) throw new FlotillaError('DATA_LOSS', `record ${record.index} does not continue the one before it`);
+      if (!follows(last, record))
+        throw new FlotillaError('DATA_LOSS', `record ${record.index} does not continue the one before it`);
       run.add(record);
       last = tailAfter(record);
       if (run.isFull) await finish();
@@ -110,7 +121,12 @@ async function gatherRuns(segment: IndexedSegment, writer: IndexWriter, pace: Pa
   return runs;
 }
 
-async function writeDirectory(runs: readonly GatheredRun[], tail: LogTail, writer: IndexWriter, pace: Pace): Promise<void> {
+async function writeDirectory(
+  runs: readonly GatheredRun[],
+  tail: LogTail,
+  writer: IndexWriter,
+  pace: Pace,
+): Promise<void> {
   const directoryAt = writer.offset;
   const blocks: DirectoryBlock[] = [];
   const sink = new ByteSink(2 * BLOCK_BYTES);
@@ -149,7 +165,9 @@ interface RunCursor {
 
 /** One row per namespace, ascending, of what the runs have of it. */
 function* mergedRows(runs: readonly Buffer[]): Generator<NamespaceRow> {
-  const cursors = new MinHeap<RunCursor>((left, right) => Buffer.compare(left.row.name, right.row.name) || left.run - right.run);
+  const cursors = new MinHeap<RunCursor>(
+    (left, right) => Buffer.compare(left.row.name, right.row.name) || left.run - right.run,
+  );
   for (const [run, rows] of runs.entries()) {
     const reader = new RowReader(rows);
     const row = reader.next();

@@ -7,7 +7,10 @@ import { blocksFor, hasPrefix, type IndexFile, type WithIndex } from './index-fi
 import type { DirectoryBlock, IndexTop } from './index-layout.js';
 import { type Extent, type NamespacePlace, type NamespaceRow, readPlaces } from './namespace-row.js';
 
-/** Copies are read where they are smaller by this factor than the records, which come in order and need no encoding, or are few. */
+/**
+ * Copies are read where they are smaller by this factor than the records, which come in order and need no encoding, or
+ * are few.
+ */
 const COPY_GAIN = 2;
 
 /** How the events of one run that match are read: their copies, or the records that hold them. */
@@ -73,7 +76,10 @@ export class SegmentMatch {
   }
 }
 
-/** The search for a {@link SegmentMatch}, in as many steps as readers' turns allow: the index is open during one of them only. */
+/**
+ * The search for a {@link SegmentMatch}, in as many steps as readers' turns allow: the index is open during one of them
+ * only.
+ */
 export class MatchSearch {
   private readonly segment: IndexedSegment;
   private readonly glob: Glob;
@@ -143,7 +149,10 @@ interface CopiedRun {
 function runMatch(top: IndexTop, position: number, segmentEnd: LogIndex, placed: readonly NamespacePlace[]): RunMatch {
   const run = present(top.runs[position], 'a run');
   const following = top.runs[position + 1];
-  const range = { first: run.firstIndex, last: following === undefined ? segmentEnd : logIndex(following.firstIndex - 1) };
+  const range = {
+    first: run.firstIndex,
+    last: following === undefined ? segmentEnd : logIndex(following.firstIndex - 1),
+  };
   let eventBytes = 0;
   let recordBytes = 0;
   const copies: Extent[] = [];
@@ -155,7 +164,8 @@ function runMatch(top: IndexTop, position: number, segmentEnd: LogIndex, placed:
     for (const index of place.records) records.add(index);
   }
   const isSmaller =
-    eventBytes * COPY_GAIN <= (eventBytes <= LIMITS.copiedNamespaceBytes ? run.recordBytes : Math.min(recordBytes, run.recordBytes));
+    eventBytes * COPY_GAIN <=
+    (eventBytes <= LIMITS.copiedNamespaceBytes ? run.recordBytes : Math.min(recordBytes, run.recordBytes));
   const copied = copies.length === placed.length && isSmaller;
   return { ...range, copies: copied ? copies : undefined, records: [...records].sort((left, right) => left - right) };
 }
@@ -169,7 +179,12 @@ async function readCopies(runs: readonly CopiedRun[], file: IndexFile): Promise<
     }),
   );
   const through = present(runs.at(-1), 'copies of a run').last;
-  return { kind: 'events', gathered: gathered.flat(), ordered: runs.every(({ copies }) => copies.length <= 1), through };
+  return {
+    kind: 'events',
+    gathered: gathered.flat(),
+    ordered: runs.every(({ copies }) => copies.length <= 1),
+    through,
+  };
 }
 
 /** Those from `from` on, as many as fit into one read of cold records, at least one. */
@@ -178,7 +193,8 @@ async function readRecords(run: RunMatch, from: LogIndex, segment: IndexedSegmen
   const wanted = run.records.filter((index) => index >= from);
   let bytes = 0;
   for (let at = 0; at < wanted.length; ) {
-    if (bytes >= LIMITS.readChunkBytes) return { kind: 'records', records, through: present(records.at(-1), 'something was read').index };
+    if (bytes >= LIMITS.readChunkBytes)
+      return { kind: 'records', records, through: present(records.at(-1), 'something was read').index };
     const first = present(wanted[at], 'within the list');
     let end = at + 1;
     while (end < wanted.length && wanted[end] === first + (end - at)) end++;

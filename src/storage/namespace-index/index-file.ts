@@ -36,7 +36,8 @@ export class IndexFile {
     const file = await disk.openFile(path);
     if (file === undefined) return undefined;
     const header = decodeHeader(await file.read(INDEX_HEADER_BYTES));
-    const fits = header?.tail.index === tail.index && header.tail.term === tail.term && header.tail.checksum === tail.checksum;
+    const fits =
+      header?.tail.index === tail.index && header.tail.term === tail.term && header.tail.checksum === tail.checksum;
     if (header !== undefined && fits) return new IndexFile(file, header);
     await file.close();
     return undefined;
@@ -45,7 +46,8 @@ export class IndexFile {
   async top(): Promise<IndexTop> {
     const { topAt, topBytes, directoryAt } = this.header;
     const length = topAt + topBytes - directoryAt;
-    if (length <= SMALL_DIRECTORY_BYTES) this.held = { offset: directoryAt, bytes: await this.bytes({ offset: directoryAt, length }) };
+    if (length <= SMALL_DIRECTORY_BYTES)
+      this.held = { offset: directoryAt, bytes: await this.bytes({ offset: directoryAt, length }) };
     return decodeTop(await this.bytes({ offset: topAt, length: topBytes }), directoryAt);
   }
 
@@ -92,7 +94,10 @@ export function blocksFor(top: IndexTop, prefix: Buffer, after: Buffer = prefix)
   const { blocks } = top;
   const start = Buffer.compare(after, prefix) > 0 ? after : prefix;
   const first = Math.max(0, firstWhere(blocks, ({ firstName }) => Buffer.compare(firstName, start) > 0) - 1);
-  const end = firstWhere(blocks, ({ firstName }) => Buffer.compare(firstName.subarray(0, prefix.byteLength), prefix) > 0);
+  const end = firstWhere(
+    blocks,
+    ({ firstName }) => Buffer.compare(firstName.subarray(0, prefix.byteLength), prefix) > 0,
+  );
   return blocks.slice(first, end);
 }
 
@@ -118,7 +123,8 @@ export async function verifyIndex(disk: Disk, path: string, tail: IndexedTail): 
   const index = await IndexFile.open(disk, path, tail);
   try {
     if (index !== undefined) await index.verify();
-    else if ((await disk.readFile(path)) !== undefined) throw new FlotillaError('DATA_LOSS', `${path} is damaged, or of other records`);
+    else if ((await disk.readFile(path)) !== undefined)
+      throw new FlotillaError('DATA_LOSS', `${path} is damaged, or of other records`);
   } finally {
     await index?.close();
   }

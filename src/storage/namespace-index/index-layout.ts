@@ -1,5 +1,14 @@
 import { crc32 } from 'node:zlib';
-import { FlotillaError, type LogIndex, logIndex, readUint64, type Term, term, viewOf, writeUint64 } from '../../base/index.js';
+import {
+  FlotillaError,
+  type LogIndex,
+  logIndex,
+  readUint64,
+  type Term,
+  term,
+  viewOf,
+  writeUint64,
+} from '../../base/index.js';
 import { ByteSink, ByteSource } from './byte-sink.js';
 
 /**
@@ -7,7 +16,7 @@ import { ByteSink, ByteSource } from './byte-sink.js';
  * namespaces. Numbers are little-endian; a varint is LEB128.
  *
  *     header     64 bytes, see below
- *     copies     of each run its events once more, sorted by namespace, where that saves reading (wire/gathered-events.ts)
+ * copies     of each run its events once more, sorted by namespace, where that saves reading (wire/gathered-events.ts)
  *     directory  a row per namespace, ascending by bytes, in blocks of about 4 KiB, each with its CRC-32 behind it
  *     top        the runs and, of each block, its first namespace and its length; CRC-32
  *
@@ -71,10 +80,15 @@ export function encodeHeader(header: IndexHeader): Buffer {
 export function decodeHeader(bytes: Uint8Array): IndexHeader | undefined {
   if (bytes.byteLength < INDEX_HEADER_BYTES) return undefined;
   const view = viewOf(bytes);
-  if (view.getUint32(60, true) !== crc32(bytes.subarray(0, 60)) || view.getUint16(0, true) !== INDEX_FORMAT) return undefined;
+  if (view.getUint32(60, true) !== crc32(bytes.subarray(0, 60)) || view.getUint16(0, true) !== INDEX_FORMAT)
+    return undefined;
   return {
     rows: view.getUint32(4, true),
-    tail: { index: logIndex(readUint64(view, 8)), term: term(readUint64(view, 16)), checksum: view.getUint32(24, true) },
+    tail: {
+      index: logIndex(readUint64(view, 8)),
+      term: term(readUint64(view, 16)),
+      checksum: view.getUint32(24, true),
+    },
     checksum: view.getUint32(28, true),
     directoryAt: readUint64(view, 32),
     topAt: readUint64(view, 40),

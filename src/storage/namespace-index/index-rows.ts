@@ -23,7 +23,8 @@ export class IndexRows implements NamespaceCursor {
     const block = this.blocks[this.at++];
     if (block === undefined) return [];
     const rows = await this.withIndex((file) => file.rows(block));
-    if (rows === undefined) throw new FlotillaError('NOT_READY', 'a segment was removed while its namespaces were listed; list them again');
+    if (rows === undefined)
+      throw new FlotillaError('NOT_READY', 'a segment was removed while its namespaces were listed; list them again');
     return rows;
   }
 }

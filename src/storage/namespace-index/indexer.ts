@@ -8,7 +8,10 @@ const BUSY_MS = 200;
 
 /** A sealed segment that may lack its index. */
 export interface Indexable {
-  /** Makes the index where there is none that fits. Rejects with a FlotillaError where that can't be, with another error where the disk fails. */
+  /**
+   * Makes the index where there is none that fits. Rejects with a FlotillaError where that can't be, with another error
+   * where the disk fails.
+   */
   ensureIndex(pace: Pace): Promise<void>;
 }
 

@@ -5,12 +5,15 @@ import { ByteSink } from './byte-sink.js';
 import { type NamespacePlace, RowWriter, writePlace } from './namespace-row.js';
 import type { Pace } from './pace.js';
 
-/** A run ends with the record that exceeds this, or the bytes that the caller says: it is what is held in memory while an index is made. */
+/**
+ * A run ends with the record that exceeds this, or the bytes that the caller says: it is what is held in memory while
+ * an index is made.
+ */
 const RUN_NAMESPACES = 16 * 1024;
 
 /**
- * Events are copied where the records that hold them are more than this many times as large, or where they are few of the run: to open
- * LevelDB for these takes longer than to read them.
+ * Events are copied where the records that hold them are more than this many times as large, or where they are few of
+ * the run: to open LevelDB for these takes longer than to read them.
  */
 const COPY_RATIO = 2;
 
@@ -174,7 +177,8 @@ export class Run {
       records.push(batch.record);
     }
     const isSmall = eventBytes <= LIMITS.copiedNamespaceBytes && eventBytes * COPY_RATIO <= this.bytes;
-    if (recordBytes <= eventBytes * COPY_RATIO && !isSmall) return { run: this.number, eventBytes, recordBytes, records, copy: undefined };
+    if (recordBytes <= eventBytes * COPY_RATIO && !isSmall)
+      return { run: this.number, eventBytes, recordBytes, records, copy: undefined };
     const { offset } = copies;
     this.copy(events, batchOf, copies);
     const copy = { offset, length: copies.offset - offset };

@@ -7,7 +7,9 @@ import { IndexFile } from './index-file.js';
 import { IndexRows } from './index-rows.js';
 import type { Pace } from './pace.js';
 
-/** What is known of a segment's index: `missing` also where it is damaged, `impossible` where its records can't be read. */
+/**
+ * What is known of a segment's index: `missing` also where it is damaged, `impossible` where its records can't be read.
+ */
 type State = 'unknown' | 'present' | 'missing' | 'impossible';
 
 export function namespacesPath(directory: string): string {

@@ -58,19 +58,30 @@ export async function viewGroup(disk: Disk, path: string, group: GroupId, stampe
   return { group, path, hardState, older, marker, segments: await viewSegments(disk, path, group, marker.newest) };
 }
 
-async function viewSlots<Content>(disk: Disk, path: string, decode: (payload: Uint8Array) => Content): Promise<FoundSlots<Content>> {
+async function viewSlots<Content>(
+  disk: Disk,
+  path: string,
+  decode: (payload: Uint8Array) => Content,
+): Promise<FoundSlots<Content>> {
   const slots = await readSlots(disk, path);
   if (slots === undefined) return { path, newest: { kind: 'missing' }, damagedSlots: [] };
   const { newest, damaged } = slots;
   return {
     path,
     newest:
-      newest === undefined ? { kind: 'damaged', why: 'neither of its two slots is valid' } : { kind: 'sound', content: decode(newest) },
+      newest === undefined
+        ? { kind: 'damaged', why: 'neither of its two slots is valid' }
+        : { kind: 'sound', content: decode(newest) },
     damagedSlots: damaged,
   };
 }
 
-async function viewSegments(disk: Disk, path: string, group: GroupId, marker: Found<Marker>): Promise<FoundSegment[] | undefined> {
+async function viewSegments(
+  disk: Disk,
+  path: string,
+  group: GroupId,
+  marker: Found<Marker>,
+): Promise<FoundSegment[] | undefined> {
   const segments = await segmentsInForce(disk, path, group, marker);
   const names = await disk.list(segments).catch(() => undefined);
   if (names === undefined) return undefined;

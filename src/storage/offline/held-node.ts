@@ -20,9 +20,14 @@ export interface HeldNode {
  * database elsewhere whose own `LOCK` is a link to that file takes the very same
  * one. Throws INVALID_ARGUMENT where there is no such node, and where it runs.
  */
-export async function withHeldNode<Result>(dataDir: string, actor: ActorId, action: (node: HeldNode) => Promise<Result>): Promise<Result> {
+export async function withHeldNode<Result>(
+  dataDir: string,
+  actor: ActorId,
+  action: (node: HeldNode) => Promise<Result>,
+): Promise<Result> {
   const path = nodePathOf(resolve(dataDir), actor);
-  if (!(await isThere(path))) throw new FlotillaError('INVALID_ARGUMENT', `${path} is not there: look at --data-dir and --actor-id`);
+  if (!(await isThere(path)))
+    throw new FlotillaError('INVALID_ARGUMENT', `${path} is not there: look at --data-dir and --actor-id`);
   const scratchPath = await mkdtemp(join(tmpdir(), 'flotilla-'));
   try {
     const release = await hold(path, actor, scratchPath);

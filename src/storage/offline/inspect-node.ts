@@ -60,7 +60,10 @@ export interface InspectedCheckpoint {
   readonly why?: string;
 }
 
-/** Looks at a stopped node and changes nothing. Of sealed segments only headers and footers are read: {@link verifyNode} reads all. */
+/**
+ * Looks at a stopped node and changes nothing. Of sealed segments only headers and footers are read: {@link verifyNode}
+ * reads all.
+ */
 export async function inspectNode(dataDir: string, actor: ActorId): Promise<InspectedNode> {
   return await withHeldNode(dataDir, actor, async ({ path, scratchPath }) => {
     const names = await machineDisk.list(groupsPathOf(path)).catch(() => []);
@@ -72,7 +75,9 @@ export async function inspectNode(dataDir: string, actor: ActorId): Promise<Insp
 }
 
 /** Without the keys: what is shown must not let anybody pass for this node. */
-export type ShownIdentity = Omit<NodeIdentity, 'secret' | 'successorOf'> & { readonly successorOf?: Omit<FormerSelf, 'secret'> };
+export type ShownIdentity = Omit<NodeIdentity, 'secret' | 'successorOf'> & {
+  readonly successorOf?: Omit<FormerSelf, 'secret'>;
+};
 
 async function identityOf(path: string): Promise<ShownIdentity | string> {
   try {
@@ -103,7 +108,14 @@ async function inspectGroup(path: string, group: GroupId, scratchPath: string): 
     membership = latest ?? membership;
     if (found.header.kind === 'sound') incarnation ??= found.header.content.incarnation;
   }
-  return { group, incarnation, hardState: shown(view.hardState.newest), marker: shown(view.marker.newest), membership, segments };
+  return {
+    group,
+    incarnation,
+    hardState: shown(view.hardState.newest),
+    marker: shown(view.marker.newest),
+    membership,
+    segments,
+  };
 }
 
 function shown<Content>(found: Found<Content>): Content | string {
@@ -147,7 +159,9 @@ async function inspectSegment(
           records: { from: (before.index + 1) as LogIndex, to: tail.index },
           terms: termsOf(before.term, termStarts, before.index, tail.term),
         }),
-    ...(tail.nextCounter === before.nextCounter ? {} : { counters: { from: before.nextCounter, to: (tail.nextCounter - 1) as Counter } }),
+    ...(tail.nextCounter === before.nextCounter
+      ? {}
+      : { counters: { from: before.nextCounter, to: (tail.nextCounter - 1) as Counter } }),
     ...(checkpoint === undefined ? {} : { checkpoint }),
     bytes,
   };
@@ -155,9 +169,14 @@ async function inspectSegment(
 }
 
 /** The state that a log begins with is nowhere else: there one must stand. */
-async function inspectCheckpoint(directory: string, before: LogTail, beginsLog: boolean): Promise<InspectedCheckpoint | undefined> {
+async function inspectCheckpoint(
+  directory: string,
+  before: LogTail,
+  beginsLog: boolean,
+): Promise<InspectedCheckpoint | undefined> {
   const { index, term } = before;
-  if (index === 0 || (!beginsLog && (await machineDisk.readFile(checkpointPath(directory))) === undefined)) return undefined;
+  if (index === 0 || (!beginsLog && (await machineDisk.readFile(checkpointPath(directory))) === undefined))
+    return undefined;
   try {
     await readCheckpoint(machineDisk, { directory, before });
     return { index, term, sound: true };
@@ -167,7 +186,12 @@ async function inspectCheckpoint(directory: string, before: LogTail, beginsLog: 
 }
 
 /** The first record may begin a term of its own. */
-function termsOf(before: Term, starts: readonly TermStart[], beforeIndex: LogIndex, last: Term): { from: Term; to: Term } {
+function termsOf(
+  before: Term,
+  starts: readonly TermStart[],
+  beforeIndex: LogIndex,
+  last: Term,
+): { from: Term; to: Term } {
   const [first] = starts;
   return { from: first?.index === beforeIndex + 1 ? first.term : before, to: last };
 }

@@ -1,8 +1,24 @@
 import { join } from 'node:path';
-import { type ActorId, FlotillaError, type GroupId, LIMITS, type LogIndex, logIndex, messageOf } from '../../base/index.js';
+import {
+  type ActorId,
+  FlotillaError,
+  type GroupId,
+  LIMITS,
+  type LogIndex,
+  logIndex,
+  messageOf,
+} from '../../base/index.js';
 import { StreamMachine } from '../../machine/index.js';
 import { isOnlyVoter } from '../../raft/index.js';
-import { decodeMembership, follows, type LogRecord, type LogTail, type Membership, openRecord, tailAfter } from '../../wire/index.js';
+import {
+  decodeMembership,
+  follows,
+  type LogRecord,
+  type LogTail,
+  type Membership,
+  openRecord,
+  tailAfter,
+} from '../../wire/index.js';
 import { readCheckpoint } from '../checkpoint-file.js';
 import { readIdentity } from '../identity-file.js';
 import { machineDisk } from '../machine-disk.js';
@@ -92,10 +108,15 @@ class KnownCommit {
   }
 }
 
-async function openView(view: GroupView, actor: ActorId): Promise<{ log: HeldLogView; segments: FoundSegment[]; commit: KnownCommit }> {
+async function openView(
+  view: GroupView,
+  actor: ActorId,
+): Promise<{ log: HeldLogView; segments: FoundSegment[]; commit: KnownCommit }> {
   const marker = sound(view.marker.newest, view.marker.path);
   const used = (view.segments ?? []).filter(({ header, isEmpty }) => header.kind !== 'missing' || !isEmpty);
-  const first = used.findIndex(({ header }) => header.kind === 'sound' && header.content.before.index === marker.beginIndex);
+  const first = used.findIndex(
+    ({ header }) => header.kind === 'sound' && header.content.before.index === marker.beginIndex,
+  );
   const oldest = used[first];
   if (oldest === undefined)
     throw new FlotillaError('DATA_LOSS', `${view.path} holds no segment that begins after record ${marker.beginIndex}`);
@@ -146,7 +167,10 @@ async function readSegment(
     if (!(await take(records))) return undefined;
   }
   if (footer.kind !== 'sound' || footer.content.tail.checksum === tail.checksum) return tail;
-  throw new FlotillaError('DATA_LOSS', `${directory} ends with record ${tail.index}, and its footer says ${footer.content.tail.index}`);
+  throw new FlotillaError(
+    'DATA_LOSS',
+    `${directory} ends with record ${tail.index}, and its footer says ${footer.content.tail.index}`,
+  );
 }
 
 function verified(value: Uint8Array, tail: LogTail, directory: string): LogRecord {
@@ -158,5 +182,8 @@ function verified(value: Uint8Array, tail: LogTail, directory: string): LogRecor
     if (error instanceof FlotillaError && error.code !== 'DATA_LOSS') throw error;
     throw new FlotillaError('DATA_LOSS', `record ${index} in ${directory}: ${messageOf(error)}`, { cause: error });
   }
-  throw new FlotillaError('DATA_LOSS', `record ${index} in ${directory} is missing, or does not continue the record before it`);
+  throw new FlotillaError(
+    'DATA_LOSS',
+    `record ${index} in ${directory} is missing, or does not continue the record before it`,
+  );
 }

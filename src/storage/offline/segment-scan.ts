@@ -87,7 +87,8 @@ export class SegmentScan {
   private note(from: LogIndex, to: LogIndex, what: string): void {
     this.tail = undefined;
     const last = this.damages.at(-1);
-    if (last !== undefined && last.what === what && last.to === from - 1) this.damages[this.damages.length - 1] = { ...last, to };
+    if (last !== undefined && last.what === what && last.to === from - 1)
+      this.damages[this.damages.length - 1] = { ...last, to };
     else if (this.damages.length < LIMITS.reportedDamages) this.damages.push({ from, to, what });
   }
 }

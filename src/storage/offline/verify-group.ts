@@ -43,7 +43,11 @@ export interface VerifiedGroup {
 export type OnProgress = (progress: { readonly file: string; readonly records: number }) => void;
 
 /** Checks everything that one group has on disk; see {@link verifyNode}. */
-export async function verifyGroup(view: GroupView, scratchPath: string, onProgress: OnProgress): Promise<VerifiedGroup> {
+export async function verifyGroup(
+  view: GroupView,
+  scratchPath: string,
+  onProgress: OnProgress,
+): Promise<VerifiedGroup> {
   const verification = new GroupVerification(view, scratchPath, onProgress);
   return await verification.run();
 }
@@ -84,7 +88,9 @@ class GroupVerification {
   private checkSlots({ path, newest, damagedSlots }: FoundSlots<unknown>): void {
     if (newest.kind === 'missing') this.damaged(path, 'missing', 'replace');
     else if (newest.kind === 'damaged') this.damaged(path, messageOf(newest.why), 'replace');
-    else for (const slot of damagedSlots) this.damaged(path, `slot ${slot} of two is damaged; the other one is sound`, 'start');
+    else
+      for (const slot of damagedSlots)
+        this.damaged(path, `slot ${slot} of two is damaged; the other one is sound`, 'start');
   }
 
   /** Without what is opened ahead, or given up and not yet removed. */
@@ -104,9 +110,14 @@ class GroupVerification {
     });
     const begin = this.marker?.beginIndex;
     const first = used.findIndex(({ header }) => header.kind === 'sound' && header.content.before.index === begin);
-    for (const { directory } of used.slice(0, Math.max(first, 0))) this.notes.push(`${directory} was given up; the next start removes it`);
+    for (const { directory } of used.slice(0, Math.max(first, 0)))
+      this.notes.push(`${directory} was given up; the next start removes it`);
     if (first === -1 && begin !== undefined && used.every(({ header }) => header.kind === 'sound'))
-      this.damaged(join(view.path, 'segments'), `no segment begins after record ${begin}, where the log should`, 'replace');
+      this.damaged(
+        join(view.path, 'segments'),
+        `no segment begins after record ${begin}, where the log should`,
+        'replace',
+      );
     return used.slice(Math.max(first, 0));
   }
 
@@ -160,12 +171,17 @@ class GroupVerification {
     }
   }
 
-  private checkContinuation(directory: string, { before, group, sequence, incarnation }: SegmentHeader, tail: LogTail | undefined): void {
+  private checkContinuation(
+    directory: string,
+    { before, group, sequence, incarnation }: SegmentHeader,
+    tail: LogTail | undefined,
+  ): void {
     const oldest = this.view.segments?.find(({ header }) => header.kind === 'sound')?.header;
     if (oldest?.kind === 'sound' && oldest.content.incarnation !== incarnation)
       this.damaged(headerPath(directory), `segment ${sequence} of group ${group} is of another incarnation`, 'replace');
     if (tail === undefined) return;
-    const continues = before.index === tail.index && before.checksum === tail.checksum && before.nextCounter === tail.nextCounter;
+    const continues =
+      before.index === tail.index && before.checksum === tail.checksum && before.nextCounter === tail.nextCounter;
     if (continues && before.term === tail.term) return;
     const gap = before.index > tail.index ? `: records ${tail.index + 1} to ${before.index} are missing` : '';
     this.damaged(
@@ -180,10 +196,12 @@ class GroupVerification {
     let read = 0;
     const scan = new SegmentScan(before, (record) => {
       this.events += record.eventCount;
-      if (marker?.index === record.index) this.metMarker = record.term === marker.term && record.checksum === marker.checksum;
+      if (marker?.index === record.index)
+        this.metMarker = record.term === marker.term && record.checksum === marker.checksum;
       if (++read % 10_000 === 0) this.onProgress({ file: directory, records: this.records + read });
     });
-    if (marker?.index === before.index) this.metMarker = before.term === marker.term && before.checksum === marker.checksum;
+    if (marker?.index === before.index)
+      this.metMarker = before.term === marker.term && before.checksum === marker.checksum;
     const path = databasePath(directory);
     try {
       await withDatabaseView(path, this.scratchPath, (database) => scan.run(database));
@@ -205,9 +223,15 @@ class GroupVerification {
 
   private compareFooter(directory: string, footer: ContentsSummary, scan: SegmentScan): void {
     const { tail, termStarts, memberships } = scan.contents.summary();
-    const same = JSON.stringify([tail, termStarts, memberships]) === JSON.stringify([footer.tail, footer.termStarts, footer.memberships]);
+    const same =
+      JSON.stringify([tail, termStarts, memberships]) ===
+      JSON.stringify([footer.tail, footer.termStarts, footer.memberships]);
     if (!same)
-      this.damaged(footerPath(directory), `it speaks of records up to ${footer.tail.index} that are not those of the segment`, 'replace');
+      this.damaged(
+        footerPath(directory),
+        `it speaks of records up to ${footer.tail.index} that are not those of the segment`,
+        'replace',
+      );
   }
 
   private checkEnd(tail: LogTail | undefined): void {

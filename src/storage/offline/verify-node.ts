@@ -27,7 +27,11 @@ export interface Verification {
  * what was written: every record, header, footer, marker, hard state, and how
  * they fit together. Changes nothing.
  */
-export async function verifyNode(dataDir: string, actor: ActorId, onProgress: OnProgress = () => undefined): Promise<Verification> {
+export async function verifyNode(
+  dataDir: string,
+  actor: ActorId,
+  onProgress: OnProgress = () => undefined,
+): Promise<Verification> {
   return await withHeldNode(dataDir, actor, async ({ path, scratchPath }) => {
     const damages: Damage[] = [];
     const notes: string[] = [];
@@ -35,10 +39,12 @@ export async function verifyNode(dataDir: string, actor: ActorId, onProgress: On
     await notePlan(path, damages, notes);
     await checkKnownMembers(path, damages);
     for (const name of await machineDisk.list(path))
-      if (/^damaged-\d+$/.test(name)) notes.push(`${join(path, name)} holds what was damaged when the node began anew; no start reads it`);
+      if (/^damaged-\d+$/.test(name))
+        notes.push(`${join(path, name)} holds what was damaged when the node began anew; no start reads it`);
     const names = await machineDisk.list(groupsPathOf(path)).catch(() => []);
     for (const name of names)
-      if (isUnfinished(name) || isRemoved(name)) notes.push(`${join(groupsPathOf(path), name)} is left over; the next start removes it`);
+      if (isUnfinished(name) || isRemoved(name))
+        notes.push(`${join(groupsPathOf(path), name)} is left over; the next start removes it`);
     const groups: VerifiedGroup[] = [];
     for (const group of names.flatMap((name) => groupIdOf(name) ?? []).sort((a, b) => a - b)) {
       const view = await viewGroup(machineDisk, join(groupsPathOf(path), String(group)), group, identity?.stampedBoot);
@@ -48,7 +54,11 @@ export async function verifyNode(dataDir: string, actor: ActorId, onProgress: On
           notes.push(`${join(view.path, name)} is left of a repair; the next start removes it or puts it in its place`);
     }
     if (identity?.clusterId !== undefined && groups.length === 0)
-      damages.push({ file: groupsPathOf(path), what: `missing, and the node belongs to cluster ${identity.clusterId}`, remedy: 'replace' });
+      damages.push({
+        file: groupsPathOf(path),
+        what: `missing, and the node belongs to cluster ${identity.clusterId}`,
+        remedy: 'replace',
+      });
     return {
       path,
       actor,
@@ -64,7 +74,8 @@ async function verifyIdentity(path: string, actor: ActorId, damages: Damage[]): 
   try {
     const identity = await readIdentity(path);
     if (identity === undefined) damages.push({ file, what: 'missing', remedy: 'replace' });
-    else if (identity.actor !== actor) damages.push({ file, what: `it is that of actor ${identity.actor}`, remedy: 'replace' });
+    else if (identity.actor !== actor)
+      damages.push({ file, what: `it is that of actor ${identity.actor}`, remedy: 'replace' });
     return identity;
   } catch (error) {
     damages.push({ file, what: messageOf(error).replace(`${file} `, ''), remedy: 'replace' });
@@ -74,7 +85,8 @@ async function verifyIdentity(path: string, actor: ActorId, damages: Damage[]): 
 
 async function notePlan(path: string, damages: Damage[], notes: string[]): Promise<void> {
   try {
-    if ((await readPlan(machineDisk, path)) !== undefined) notes.push('a forced recovery was begun and has not ended: run it again');
+    if ((await readPlan(machineDisk, path)) !== undefined)
+      notes.push('a forced recovery was begun and has not ended: run it again');
   } catch (error) {
     damages.push({ file: join(path, 'recovery'), what: messageOf(error), remedy: 'replace' });
   }

@@ -89,7 +89,9 @@ function dataLoss(error: unknown): never[] {
 }
 
 const KINDS: Readonly<Record<string, Values>> = {
-  'small ones that are alike': Array.from({ length: 400 }, (_, at) => Buffer.from(JSON.stringify({ order: at, state: 'placed' }))),
+  'small ones that are alike': Array.from({ length: 400 }, (_, at) =>
+    Buffer.from(JSON.stringify({ order: at, state: 'placed' })),
+  ),
   'long runs of one byte': Array.from({ length: 30 }, (_, at) => Buffer.alloc(8192, 97 + (at % 26))),
   'noise, larger than a block': Array.from({ length: 8 }, () => randomBytes(6000)),
   'noise, of a few bytes': Array.from({ length: 400 }, () => randomBytes(30)),
@@ -101,7 +103,8 @@ const DAMAGES: Readonly<Record<string, (content: Buffer, at: number) => Buffer>>
     return content;
   },
   'zeros for 64 bytes': (content, at) => content.fill(0, at, Math.min(at + 64, content.byteLength)),
-  'noise for 64 bytes': (content, at) => Buffer.concat([content.subarray(0, at), randomBytes(64), content.subarray(at + 64)]),
+  'noise for 64 bytes': (content, at) =>
+    Buffer.concat([content.subarray(0, at), randomBytes(64), content.subarray(at + 64)]),
   'the rest cut off': (content, at) => content.subarray(0, at),
 };
 
@@ -193,7 +196,8 @@ test('what LevelDB would make several tables of, beside a damaged one, is taken 
   await write(first, before);
   await first.close();
   const second = await openLevelDatabase(path, OPTIONS);
-  for (let at = 0; at < after.length; at += 100) await write(second, after.slice(at, at + 100), FIRST + before.length + at);
+  for (let at = 0; at < after.length; at += 100)
+    await write(second, after.slice(at, at + 100), FIRST + before.length + at);
   await second.close();
   const [table] = await tablesOf(path);
   assert.ok(table !== undefined);

@@ -5,7 +5,14 @@ import { counter, type LogIndex, logIndex, seededRandom } from '../../../src/bas
 import { type Event, type Glob, isSystemNamespace, type NewEvent } from '../../../src/event/index.js';
 import { systemClock } from '../../../src/node/clock.js';
 import { Pace } from '../../../src/storage/namespace-index/index.js';
-import { batchesOf, EMPTY_LOG_TAIL, eventsOf, type LogRecord, type LogTail, tailAfter } from '../../../src/wire/index.js';
+import {
+  batchesOf,
+  EMPTY_LOG_TAIL,
+  eventsOf,
+  type LogRecord,
+  type LogTail,
+  tailAfter,
+} from '../../../src/wire/index.js';
 import { sealBatches, type TestBatch } from '../event-records.js';
 
 export const unhurried = (): Pace => new Pace(systemClock, () => false);
@@ -35,7 +42,9 @@ const anyBatch: fc.Arbitrary<TestBatch> = fc.record(
   {
     events: fc.oneof(
       fc.array(anyEvent, { minLength: 1, maxLength: 6 }),
-      fc.tuple(anyEvent, fc.integer({ min: 1, max: 20 })).map(([event, count]) => Array.from({ length: count }, () => event)),
+      fc
+        .tuple(anyEvent, fc.integer({ min: 1, max: 20 }))
+        .map(([event, count]) => Array.from({ length: count }, () => event)),
     ),
     actor: fc.integer({ min: 1, max: 3 }),
     timestampMs: fc.integer({ min: 1, max: 1000 }),

@@ -33,7 +33,9 @@ test('buildIndex_countsAndFindsWhatARecordByRecordScanDoes', async (t) => {
       const file = await opened(path, records);
       await file.verify();
       const events = eventsIn(records);
-      const names = [...new Set(events.map(({ namespace }) => namespace))].map((name) => Buffer.from(name)).sort(Buffer.compare);
+      const names = [...new Set(events.map(({ namespace }) => namespace))]
+        .map((name) => Buffer.from(name))
+        .sort(Buffer.compare);
       const rows = await rowsOf(file);
       assert.deepEqual(
         rows.map(({ name }) => name.toString()),
@@ -120,7 +122,9 @@ async function readMatching(file: IndexFile, records: readonly LogRecord[]): Pro
   const match = await SegmentMatch.find(file, segment, glob);
   let count = 0;
   for (let next = segment.before.index + 1; next <= segment.tail.index; ) {
-    const matches = await match?.read(records[next - 1]?.index ?? segment.tail.index, segment, (action) => action(file));
+    const matches = await match?.read(records[next - 1]?.index ?? segment.tail.index, segment, (action) =>
+      action(file),
+    );
     assert.ok(matches !== undefined);
     if (matches.kind === 'events') for (const pack of matches.gathered) count += pack.count;
     else count += eventsIn(matches.records).filter(({ namespace }) => glob.matches(namespace)).length;

@@ -41,7 +41,11 @@ test('listNamespaces_isWhatCountingEveryEventGives', async (t) => {
       const beginRecord = records[begun - 1];
       const begin = beginRecord === undefined ? EMPTY_LOG_TAIL : tailAfter(beginRecord);
       const stream = { first: { index: begin.index, firstCounter: begin.nextCounter } };
-      const log = { stream, commitIndex, read: (from: LogIndex, to: LogIndex, bytes: number) => stored.read(from, to, bytes) };
+      const log = {
+        stream,
+        commitIndex,
+        read: (from: LogIndex, to: LogIndex, bytes: number) => stored.read(from, to, bytes),
+      };
       for (const [pattern, after] of [
         ['/**/*', ''],
         ['/n/*', ''],
@@ -69,9 +73,15 @@ test('listNamespaces_ofAStreamThatBeginsWithinARecord_leavesOutWhatStandsBefore'
       // As the index of a segment: it counts all that stands in its records.
       const all = { glob, after: Buffer.alloc(0), afterCounter: counter(0) };
       const rows = new RecordTally([{ from: logIndex(1), to: commitIndex }], read, all);
-      const stored = { namespaces: (from: number) => Promise.resolve(from === 1 ? { rows, through: commitIndex } : undefined) };
+      const stored = {
+        namespaces: (from: number) => Promise.resolve(from === 1 ? { rows, through: commitIndex } : undefined),
+      };
       const afterCounter = seed % ((records[0]?.eventCount ?? 0) + 1);
-      const log = { stream: { first: { index: logIndex(0), firstCounter: counter(afterCounter + 1) } }, commitIndex, read };
+      const log = {
+        stream: { first: { index: logIndex(0), firstCounter: counter(afterCounter + 1) } },
+        commitIndex,
+        read,
+      };
       const found: string[] = [];
       for await (const row of listNamespaces(log, stored, { glob, after: '' })) found.push(lineOf(row));
       assert.deepEqual(found, expected(records, glob, '', afterCounter));
@@ -82,18 +92,28 @@ test('listNamespaces_ofAStreamThatBeginsWithinARecord_leavesOutWhatStandsBefore'
 
 test('recordTally_countsMoreNamespacesThanItHoldsAtATime', async () => {
   await fc.assert(
-    fc.asyncProperty(anyRecords, fc.integer({ min: 1, max: 10 }), fc.nat({ max: 30 }), async (records, most, afterCounter) => {
-      const glob = compileGlob('/**/*');
-      const range = { from: logIndex(1), to: logIndex(records.length) };
-      const read = (from: number, to: number): LogRecord[] => records.slice(from - 1, to);
-      const tally = new RecordTally([range], read, { glob, after: Buffer.alloc(0), afterCounter: counter(afterCounter), most });
-      const found: string[] = [];
-      for (let rows = await tally.next(); rows.length > 0; rows = await tally.next()) {
-        assert.ok(rows.length <= most);
-        found.push(...rows.map(lineOf));
-      }
-      assert.deepEqual(found, expected(records, glob, '', afterCounter));
-    }),
+    fc.asyncProperty(
+      anyRecords,
+      fc.integer({ min: 1, max: 10 }),
+      fc.nat({ max: 30 }),
+      async (records, most, afterCounter) => {
+        const glob = compileGlob('/**/*');
+        const range = { from: logIndex(1), to: logIndex(records.length) };
+        const read = (from: number, to: number): LogRecord[] => records.slice(from - 1, to);
+        const tally = new RecordTally([range], read, {
+          glob,
+          after: Buffer.alloc(0),
+          afterCounter: counter(afterCounter),
+          most,
+        });
+        const found: string[] = [];
+        for (let rows = await tally.next(); rows.length > 0; rows = await tally.next()) {
+          assert.ok(rows.length <= most);
+          found.push(...rows.map(lineOf));
+        }
+        assert.deepEqual(found, expected(records, glob, '', afterCounter));
+      },
+    ),
     { numRuns: 50 },
   );
 });

@@ -9,7 +9,16 @@ import { NamespaceIndexer } from '../../../src/storage/namespace-index/index.js'
 import { segmentName } from '../../../src/storage/segment-files.js';
 import type { LogRecord } from '../../../src/wire/index.js';
 import { until } from '../../support/until.js';
-import { append, GROUP, newNode, type OpenNode, openNode, RecordChain, scratchDirectory, segmentsPath } from '../fixture.js';
+import {
+  append,
+  GROUP,
+  newNode,
+  type OpenNode,
+  openNode,
+  RecordChain,
+  scratchDirectory,
+  segmentsPath,
+} from '../fixture.js';
 import { anyRecords, indexPath, isThere, matchesOf, recordsOf, reseal, textOf } from './fixture.js';
 
 const SEGMENT_BYTES = 8 * 1024;
@@ -26,7 +35,12 @@ async function indexed(dir: string): Promise<number> {
 }
 
 /** Everything that matches, found as a reader does; and how many steps went by an index. */
-async function matching({ storage }: OpenNode, pattern: string, from: number, to: LogIndex): Promise<{ found: string[]; steps: string[] }> {
+async function matching(
+  { storage }: OpenNode,
+  pattern: string,
+  from: number,
+  to: LogIndex,
+): Promise<{ found: string[]; steps: string[] }> {
   const glob = compileGlob(pattern);
   const log = storage.group(GROUP);
   const search = log.search(glob);
@@ -37,7 +51,9 @@ async function matching({ storage }: OpenNode, pattern: string, from: number, to
     const through: LogIndex = matches?.through ?? next;
     assert.ok(through >= next && through <= to, 'it goes on, and no further than was asked for');
     if (matches?.kind === 'events') {
-      const events = matches.gathered.flatMap((pack) => pack.toEvents()).sort((left, right) => left.id.counter - right.id.counter);
+      const events = matches.gathered
+        .flatMap((pack) => pack.toEvents())
+        .sort((left, right) => left.id.counter - right.id.counter);
       if (matches.ordered)
         assert.deepEqual(
           events,
@@ -54,7 +70,10 @@ async function matching({ storage }: OpenNode, pattern: string, from: number, to
   return { found, steps };
 }
 
-async function filled(t: TestContext, records: readonly LogRecord[]): Promise<{ dir: string; node: OpenNode; tail: LogIndex }> {
+async function filled(
+  t: TestContext,
+  records: readonly LogRecord[],
+): Promise<{ dir: string; node: OpenNode; tail: LogIndex }> {
   const dir = await scratchDirectory(t);
   const node = await newNode(t, dir, SEGMENT_BYTES);
   for (let at = 0; at < records.length; at += 5) await node.storage.persist(append(records.slice(at, at + 5)));
@@ -89,7 +108,11 @@ test('search_findsWhatReadingEveryRecordFinds', async (t) => {
       for (const pattern of PATTERNS) {
         for (const from of [1, Math.ceil(tail / 3), Math.max(1, tail - 1)]) {
           const expected = matchesOf(records.slice(from - 1), compileGlob(pattern));
-          assert.deepEqual((await matching(node, pattern, from, tail)).found, expected, `${pattern} from record ${from} of ${tail}`);
+          assert.deepEqual(
+            (await matching(node, pattern, from, tail)).found,
+            expected,
+            `${pattern} from record ${from} of ${tail}`,
+          );
         }
       }
       await node.close();
@@ -110,7 +133,8 @@ test('search_goesByTheIndexOfSealedSegmentsAndReadsTheOpenOne', async (t) => {
   const log = node.storage.group(GROUP);
   // Nobody has stored a checkpoint, so one is due at each segment's begin.
   let openAfter = 0;
-  for (let due = log.checkpointDue(logIndex(1)); due !== undefined; due = log.checkpointDue(logIndex(due + 1))) openAfter = due;
+  for (let due = log.checkpointDue(logIndex(1)); due !== undefined; due = log.checkpointDue(logIndex(due + 1)))
+    openAfter = due;
   assert.deepEqual(new Set(steps.slice(0, steps.indexOf('unindexed'))), new Set(['events']), 'by copies');
   assert.equal(steps.filter((step) => step === 'unindexed').length, tail - openAfter);
 });
@@ -122,7 +146,11 @@ test('search_believesNoIndexThatKnowsOfMoreThanIsCommitted', async (t) => {
   for (const record of records) await node.storage.persist(append([record]));
   await indexed(dir);
   const log = node.storage.group(GROUP);
-  assert.equal(await log.search(compileGlob('/a')).next(logIndex(1), logIndex(60)), undefined, 'nothing is known to be committed');
+  assert.equal(
+    await log.search(compileGlob('/a')).next(logIndex(1), logIndex(60)),
+    undefined,
+    'nothing is known to be committed',
+  );
   log.noteCommitted(logIndex(60));
   assert.ok((await log.search(compileGlob('/a')).next(logIndex(1), logIndex(60))) !== undefined);
   assert.equal(

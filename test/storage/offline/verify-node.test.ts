@@ -93,7 +93,8 @@ test('inspect names a checkpoint that is damaged, and one that the log can not b
   const file = join(segmentsPath(dir), second, 'checkpoint');
   writeFileSync(file, `${readFileSync(file, 'utf8')} `);
   rmSync(join(segmentsPath(dir), third, 'checkpoint'));
-  const checkpoints = async () => (await inspectNode(dir, ACTOR)).groups[0]?.segments.map(({ checkpoint }) => checkpoint) ?? [];
+  const checkpoints = async () =>
+    (await inspectNode(dir, ACTOR)).groups[0]?.segments.map(({ checkpoint }) => checkpoint) ?? [];
   const [before, damaged, missing] = await checkpoints();
   assert.deepEqual([before, damaged?.sound, missing], [undefined, false, undefined]);
   assert.match(damaged?.why ?? '', /damaged: its checksum/);
@@ -127,10 +128,21 @@ test('what holds data is named when a byte of it is flipped, or it is cut or rem
     /\/(identity|hard-state|marker|header|footer|checkpoint)$|\.(ldb|log)$/.test(name) && !name.includes('/lock/');
   const names = filesIn(dir).filter((file) => relevant(file) && statSync(file).size > 0);
   const kinds = new Set(names.map((file) => file.replace(/^.*[/.]/, '')));
-  assert.deepEqual([...kinds].sort(), ['checkpoint', 'footer', 'hard-state', 'header', 'identity', 'ldb', 'log', 'marker']);
+  assert.deepEqual([...kinds].sort(), [
+    'checkpoint',
+    'footer',
+    'hard-state',
+    'header',
+    'identity',
+    'ldb',
+    'log',
+    'marker',
+  ]);
   for (const name of names) {
     // A checkpoint that is missing may not have been due yet.
-    for (const fault of name.endsWith('checkpoint') ? (['flip', 'cut'] as const) : (['flip', 'cut', 'remove'] as const)) {
+    for (const fault of name.endsWith('checkpoint')
+      ? (['flip', 'cut'] as const)
+      : (['flip', 'cut', 'remove'] as const)) {
       const copy = await copyOf(t, dir);
       const file = name.replace(dir, copy);
       const content = readFileSync(file);
