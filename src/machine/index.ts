@@ -1,4 +1,3 @@
-export * from './commands.js';
-export * from './log-time.js';
-export * from './producers.js';
-export * from './stream-machine.js';
+export * from './record-kinds.js';
+export * from './state-machine.js';
+export * from './stream/index.js';

@@ -1,4 +1,4 @@
-import type { Clock } from '../replica/index.js';
+import type { Clock } from '../group/index.js';
 
 /** The machine's clocks. */
 export const systemClock: Clock = {

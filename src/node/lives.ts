@@ -14,7 +14,7 @@ import { FlotillaNode, type NodeParts } from './node.js';
 import { observeHealing } from './observe-healing.js';
 
 /** A node as whoever started it sees it. */
-export type RunningNode = Pick<FlotillaNode, 'actor' | 'address' | 'httpPort' | 'stop' | 'stopped' | 'replicas'>;
+export type RunningNode = Pick<FlotillaNode, 'actor' | 'address' | 'httpPort' | 'stop' | 'stopped' | 'streams'>;
 
 /** What is made anew with each life. */
 type Made = 'storage' | 'space';
@@ -59,8 +59,8 @@ export class Lives implements RunningNode {
     return this.current?.node.httpPort;
   }
 
-  get replicas(): FlotillaNode['replicas'] {
-    return this.current?.node.replicas;
+  get streams(): FlotillaNode['streams'] {
+    return this.current?.node.streams;
   }
 
   /** Resolves once the node listens. */

@@ -1,12 +1,12 @@
+import { type MembersGroup, MemberUpkeep, type Speaker } from '../cluster/index.js';
 import { MemberSearch, type PeerLinks } from '../peer/index.js';
-import { MemberUpkeep, type Replica, type Speaker } from '../replica/index.js';
 import type { Logging } from '../telemetry/index.js';
 import { systemClock } from './clock.js';
 
 export interface MemberCareOptions {
   readonly self: Speaker;
   readonly clusterId: string;
-  readonly replica: Replica;
+  readonly group: MembersGroup;
   readonly links: PeerLinks;
   readonly peerAddresses: readonly string[];
   readonly logging: Logging;
@@ -17,9 +17,9 @@ export class MemberCare {
   private readonly upkeep: MemberUpkeep;
   private readonly search: MemberSearch;
 
-  constructor({ self, clusterId, replica, links, peerAddresses, logging }: MemberCareOptions) {
+  constructor({ self, clusterId, group, links, peerAddresses, logging }: MemberCareOptions) {
     const logger = logging.logger('peer');
-    this.upkeep = new MemberUpkeep({ replica, self, others: () => links.callers(), clock: systemClock, logger });
+    this.upkeep = new MemberUpkeep({ group, self, others: () => links.callers(), clock: systemClock, logger });
     this.search = new MemberSearch({
       self,
       clusterId,

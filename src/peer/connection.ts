@@ -1,6 +1,6 @@
 import { FlotillaError, LIMITS, present } from '../base/index.js';
 import type { ProducerStamp } from '../event/index.js';
-import type { LinkState } from '../replica/index.js';
+import type { LinkState } from '../group/index.js';
 import { type ClientDuplex, type ClientReadable, RpcClient } from '../rpc/index.js';
 import { type NodeKey, proto, stampToProto } from '../wire/index.js';
 import { CallerHandshake } from './handshake.js';

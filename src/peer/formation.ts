@@ -1,5 +1,5 @@
 import { type ErrorCode, FlotillaError, LIMITS, messageOf } from '../base/index.js';
-import type { Logger } from '../replica/index.js';
+import type { Logger } from '../group/index.js';
 import { type Member, NodeKey, type proto, type VersionRange, voucherFromProto } from '../wire/index.js';
 import type { Application } from './application.js';
 import {

@@ -9,9 +9,11 @@ import {
   logIndex,
 } from '../base/index.js';
 import type { ProducerStamp } from '../event/index.js';
+import type { LinkState, Logger } from '../group/index.js';
+import type { Proposed } from '../machine/index.js';
 import type { Message } from '../raft/index.js';
-import type { LinkState, Logger, NodeTransport, PeerEvents, Proposed } from '../replica/index.js';
 import { type CallContext, type DuplexStream, RpcClient } from '../rpc/index.js';
+import type { NodeTransport, PeerEvents } from '../stream/index.js';
 import {
   type ClockMessage,
   clockMessageFromProto,

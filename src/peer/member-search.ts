@@ -1,5 +1,5 @@
 import { FlotillaError, LIMITS } from '../base/index.js';
-import type { Clock, Logger, Timer } from '../replica/index.js';
+import type { Clock, Logger, Timer } from '../group/index.js';
 import type { Member } from '../wire/index.js';
 import { type Introducer, memberToProto, RpcIntroducer, readIntroduction } from './introducer.js';
 

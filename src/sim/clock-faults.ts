@@ -1,6 +1,6 @@
 import { type ActorId, actorId, type Random, seededRandom } from '../base/index.js';
+import type { ClockChecks } from '../group/index.js';
 import { type Configuration, majorityOf } from '../raft/index.js';
-import type { ClockChecks } from '../replica/index.js';
 import type { EventQueue } from './event-queue.js';
 import type { Figures } from './figures.js';
 import { Births, type TrueTime } from './invariants/index.js';

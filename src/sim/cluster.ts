@@ -1,6 +1,7 @@
 import { type ActorId, actorId, FlotillaError, logIndex, messageOf, present, type Random } from '../base/index.js';
+import type { LinkState } from '../group/index.js';
+import type { Proposed } from '../machine/index.js';
 import type { Configuration, Settings } from '../raft/index.js';
-import type { LinkState, Proposed } from '../replica/index.js';
 import { type ClockMessage, type Membership, SPOKEN_VERSIONS } from '../wire/index.js';
 import { requireOpenSegmentWhole } from './audit.js';
 import { ClockFaults } from './clock-faults.js';
@@ -194,7 +195,7 @@ export class Cluster {
 
   /** Of those that think they lead; there may be more than one. Anybody where there is none. */
   anyLeader(): Machine {
-    const leaders = [...this.machines.values()].filter(({ witness }) => witness.replica?.role === 'leader');
+    const leaders = [...this.machines.values()].filter(({ witness }) => witness.replica?.group.role === 'leader');
     return leaders.length > 0 ? this.pick(leaders) : this.any();
   }
 
@@ -348,29 +349,29 @@ export class Cluster {
       Math.imul(
         this.traceHash ^
           (actor +
-            31 * replica.term +
-            101 * replica.commitIndex +
-            replica.tail.checksum +
+            31 * replica.group.term +
+            101 * replica.group.commitIndex +
+            replica.group.tail.checksum +
             Math.floor(1000 * this.queue.nowMs)),
         0x01000193,
       ) | 0;
     this.figures.truncations += witness.truncations;
     witness.truncations = 0;
-    if (replica.isQuiet && !witness.rests) this.figures.rests++;
-    witness.rests = replica.isQuiet;
+    if (replica.group.isQuiet && !witness.rests) this.figures.rests++;
+    witness.rests = replica.group.isQuiet;
     this.figures.snapshots += witness.snapshots;
-    if (replica.begin.index > witness.beginIndex) this.figures.cuts++;
-    witness.beginIndex = replica.begin.index;
+    if (replica.group.begin.index > witness.beginIndex) this.figures.cuts++;
+    witness.beginIndex = replica.group.begin.index;
     witness.snapshots = 0;
     witness.changedFrom = Number.POSITIVE_INFINITY;
-    witness.configurationBefore = replica.membership;
+    witness.configurationBefore = replica.group.membership;
   }
 
   private noticeElection(actor: ActorId): void {
     const machine = this.machines.get(actor);
     const replica = machine?.witness.replica;
-    if (machine === undefined || replica?.role !== 'leader' || this.leaders.has(replica.term)) return;
-    this.leaders.add(replica.term);
+    if (machine === undefined || replica?.group.role !== 'leader' || this.leaders.has(replica.group.term)) return;
+    this.leaders.add(replica.group.term);
     this.figures.elections++;
     this.onElected(machine);
   }
@@ -401,7 +402,7 @@ export class Cluster {
       .map(({ actor, witness: { replica }, condition }) =>
         replica === undefined
           ? `${actor} down (${condition})`
-          : `${actor} ${replica.role} term ${replica.term} log ${replica.commitIndex}/${replica.tail.index} of ${describeConfiguration(replica.membership)}`,
+          : `${actor} ${replica.group.role} term ${replica.group.term} log ${replica.group.commitIndex}/${replica.group.tail.index} of ${describeConfiguration(replica.group.membership)}`,
       )
       .join(', ');
   }

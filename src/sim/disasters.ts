@@ -181,7 +181,7 @@ export class Disasters {
       const { replica, records } = witness;
       if (replica === undefined) return false;
       const latest = records.findLast(({ kind }) => kind === 'configuration')?.index ?? 0;
-      const { voters, outgoing } = replica.membership;
+      const { voters, outgoing } = replica.group.membership;
       const spares = (half: readonly ActorId[]): boolean => half.length >= 3 || !half.includes(machine.actor);
       return latest < committed || (spares(voters) && spares(outgoing));
     });
@@ -191,10 +191,10 @@ export class Disasters {
   private limitReign(machine: Machine): void {
     const { cluster } = this;
     const { replica } = machine.witness;
-    const term = replica?.term;
+    const term = replica?.group.term;
     cluster.after(REIGN_MS_MAX, () => {
       if (cluster.calm || replica === undefined || machine.witness.replica !== replica) return;
-      if (replica.role !== 'leader' || replica.term !== term) return;
+      if (replica.group.role !== 'leader' || replica.group.term !== term) return;
       this.topple(machine);
       this.limitReign(machine);
     });

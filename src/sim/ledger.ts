@@ -1,6 +1,7 @@
 import { type ErrorCode, FlotillaError, type LogIndex } from '../base/index.js';
 import { NO_PRODUCER, type ProducerStamp } from '../event/index.js';
-import type { OpenedProducer, Proposed } from '../replica/index.js';
+import type { Proposed } from '../machine/index.js';
+import type { OpenedProducer } from '../stream/index.js';
 import { batchesOf, type LogRecord, type PackedBody } from '../wire/index.js';
 import type { Figures } from './figures.js';
 import { ProducerHistory, SEQUENCE_REFUSALS } from './producer-history.js';

@@ -30,7 +30,9 @@ export class Operators {
   private get missing(): ActorId | undefined {
     const { machines } = this.cluster;
     const replicas = [...machines.values()].map(({ witness }) => witness.replica);
-    const members = replicas.flatMap((replica) => (replica?.role === 'leader' ? membersOf(replica.membership) : []));
+    const members = replicas.flatMap((replica) =>
+      replica?.group.role === 'leader' ? membersOf(replica.group.membership) : [],
+    );
     return members.find((actor) => !machines.has(actor));
   }
 
@@ -38,9 +40,9 @@ export class Operators {
     const { cluster } = this;
     const to = cluster.random() < 0.5 ? undefined : cluster.any().actor;
     cluster.inputAfter(0, cluster.anyLeader(), ({ replica }) => {
-      if (replica?.role !== 'leader') return;
+      if (replica?.group.role !== 'leader') return;
       cluster.figures.transfers++;
-      void replica.handOver(cluster.between(100, 400), to);
+      void replica.group.handOver(cluster.between(100, 400), to);
     });
   }
 
@@ -53,7 +55,7 @@ export class Operators {
       maxAgeMs: cluster.random() < 0.3 ? cluster.between(50, 3000) : NO_BOUND,
     };
     cluster.inputAfter(0, cluster.anyLeader(), ({ replica }) => {
-      replica?.stream.change(changes).catch((error: unknown) => {
+      replica?.changeSettings(changes).catch((error: unknown) => {
         if (error instanceof FlotillaError) return;
         cluster.defer(() => {
           throw error;
@@ -95,9 +97,9 @@ export class Operators {
     const { cluster } = this;
     const leader = cluster.anyLeader();
     const replica = leader.witness.replica;
-    if (replica?.role !== 'leader') return;
-    const { membership: configuration } = replica;
-    const settled = !isJoint(configuration) && replica.matchIndexes() !== undefined && this.isCommitted(leader);
+    if (replica?.group.role !== 'leader') return;
+    const { membership: configuration } = replica.group;
+    const settled = !isJoint(configuration) && replica.group.matchIndexes() !== undefined && this.isCommitted(leader);
     if (!membersOf(configuration).includes(broken.actor) && settled) {
       cluster.figures.replacements++;
       cluster.crash(broken, true);
@@ -117,8 +119,8 @@ export class Operators {
     const latest = records.findLast(({ kind }) => kind === 'configuration');
     if (replica === undefined) return false;
     return (
-      (latest === undefined || latest.index <= replica.commitIndex) &&
-      records[replica.commitIndex - 1]?.term === replica.term
+      (latest === undefined || latest.index <= replica.group.commitIndex) &&
+      records[replica.group.commitIndex - 1]?.term === replica.group.term
     );
   }
 
@@ -126,7 +128,7 @@ export class Operators {
     this.cluster.inputAfter(0, this.cluster.anyLeader(), ({ replica }) => {
       if (replica === undefined) return;
       const introduced = changes.map(({ actor }) => memberOf(actor));
-      replica.changeMembers(changes, introduced).catch((error: unknown) => {
+      replica.group.changeMembers(changes, introduced).catch((error: unknown) => {
         if (error instanceof FlotillaError) return;
         this.cluster.defer(() => {
           throw error;

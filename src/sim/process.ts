@@ -8,19 +8,11 @@ import {
   seededRandom,
 } from '../base/index.js';
 import type { ProducerStamp } from '../event/index.js';
+import { type Clock, GroupHost, type GroupObserver, type LinkState, type PersistRequest } from '../group/index.js';
+import type { Proposed } from '../machine/index.js';
 import type { Settings } from '../raft/index.js';
-import {
-  type Clock,
-  type LinkState,
-  type NodeTransport,
-  type PersistRequest,
-  type Proposed,
-  type Replica,
-  ReplicaHost,
-  type ReplicaObserver,
-  type Storage,
-} from '../replica/index.js';
 import { type LevelStorage, openStorage } from '../storage/index.js';
+import { type NodeTransport, type Stream, StreamHost, type StreamStorage } from '../stream/index.js';
 import type { ClockMessage, Membership, PackedBody } from '../wire/index.js';
 import { SIMULATED_CLOCK_CHECKS } from './clock-faults.js';
 import type { Schedule, SimulatedDisk } from './disk.js';
@@ -42,10 +34,10 @@ export interface StampedBody {
 /** A defect to be planted into the nodes of a run, to see the checks find it. Each hook is a place where it may sit. */
 export interface PlantedBug {
   /** A replica was made; it has not begun. */
-  readonly started?: (replica: Replica, storage: LevelStorage) => void;
-  readonly beforeStep?: (replica: Replica, packet: Packet) => void;
-  readonly afterInput?: (replica: Replica) => void;
-  readonly sending?: (replica: Replica, packet: Packet) => Packet;
+  readonly started?: (replica: Stream, storage: LevelStorage) => void;
+  readonly beforeStep?: (replica: Stream, packet: Packet) => void;
+  readonly afterInput?: (replica: Stream) => void;
+  readonly sending?: (replica: Stream, packet: Packet) => Packet;
   readonly storing?: (requests: readonly PersistRequest[]) => readonly PersistRequest[];
   /** Whoever names a member's ids passes for that member. */
   readonly letsOutsidersIn?: boolean;
@@ -76,8 +68,8 @@ export interface ProcessOptions {
 /** One run of the server's code on a machine: the real storage and the real replica, from start to crash. */
 export class Process {
   alive = true;
-  replica: Replica | undefined;
-  private host: ReplicaHost | undefined;
+  replica: Stream | undefined;
+  private host: GroupHost | undefined;
   readonly clock: Clock;
   private storage: LevelStorage | undefined;
   /** As this process was told. */
@@ -158,20 +150,24 @@ export class Process {
   private takePart(storage: LevelStorage): void {
     const { self, witness, settings, cacheBytes, random, bug } = this.options;
     const lost = witness.recovered(storage.group(GROUP).recovered);
-    const host = new ReplicaHost({
+    const shared = {
+      storage: this.watched(storage),
+      transport: this.transport(),
+      clock: this.clock,
+      random: seededRandom(Math.floor(random() * 2 ** 31)),
+      onFatal: (error: unknown) => this.fail(error),
+    };
+    const host = new GroupHost({
+      ...shared,
       self,
       instance: memberOf(self).instance,
       settings,
       cacheBytes,
-      storage: this.watched(storage),
-      transport: this.transport(),
-      clock: this.clock,
       clockChecks: SIMULATED_CLOCK_CHECKS,
-      random: seededRandom(Math.floor(random() * 2 ** 31)),
       onUnknownGroup: (group) => assert(false, `nobody speaks of group ${group}`),
-      onFatal: (error) => this.fail(error),
     });
-    const replica = host.add({
+    const streams = new StreamHost({ ...shared, groups: host });
+    const replica = streams.add({
       group: GROUP,
       observer: this.observer(),
       onMembership: () => undefined,
@@ -180,7 +176,7 @@ export class Process {
     this.host = host;
     this.replica = replica;
     witness.replica = replica;
-    witness.configurationBefore = replica.membership;
+    witness.configurationBefore = replica.group.membership;
     bug?.started?.(replica, storage);
     this.options.onTakesPart(this, lost);
     host.start();
@@ -218,7 +214,7 @@ export class Process {
   }
 
   /** Tells the witness what is asked of the storage, and what it has answered. */
-  private watched(storage: Storage): Storage {
+  private watched(storage: LevelStorage): StreamStorage {
     const { witness, bug } = this.options;
     return {
       persist: (requests) => {
@@ -232,7 +228,7 @@ export class Process {
     };
   }
 
-  private observer(): ReplicaObserver {
+  private observer(): GroupObserver {
     const { witness } = this.options;
     const ignored = (): void => undefined;
     return {

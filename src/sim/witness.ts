@@ -1,6 +1,7 @@
 import { type ActorId, type LogIndex, logIndex, term } from '../base/index.js';
+import type { PersistRequest, RecoveredGroup } from '../group/index.js';
 import type { Configuration, HardState, Message } from '../raft/index.js';
-import type { PersistRequest, RecoveredGroup, Replica } from '../replica/index.js';
+import type { Stream } from '../stream/index.js';
 import type { LogRecord, LogTail } from '../wire/index.js';
 import { Violation } from './violation.js';
 
@@ -57,7 +58,7 @@ export class Witness {
   /** Asked of the storage and not answered. */
   private writing: PersistRequest[] = [];
   /** Set while it takes part. */
-  replica: Replica | undefined;
+  replica: Stream | undefined;
   /** Lowest index that the last step wrote; Infinity where it wrote none. */
   changedFrom = Number.POSITIVE_INFINITY;
   /** In force before the last step. */

@@ -1,6 +1,6 @@
 import { join, resolve } from 'node:path';
 import { type ActorId, defaultSegmentBytes, FlotillaError, type GroupId, LIMITS } from '../base/index.js';
-import type { Clock } from '../replica/index.js';
+import type { Clock } from '../group/index.js';
 import { type Checkpoint, type LogRecord, type LogTail, tailAfter } from '../wire/index.js';
 import { type BackupFolder, tailOf } from './backup-folder.js';
 import { lockDirectory } from './directory-lock.js';

@@ -1,6 +1,6 @@
 import { join } from 'node:path';
 import { FlotillaError, type GroupId, logIndex } from '../base/index.js';
-import type { RecoveredGroup } from '../replica/index.js';
+import type { RecoveredGroup } from '../group/index.js';
 import type { Disk } from './disk.js';
 import { isRemoved } from './durable-files.js';
 import { groupIdOf, hardStatePath, isUnfinished, markerPath, segmentsPath } from './group-files.js';

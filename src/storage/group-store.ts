@@ -1,18 +1,9 @@
 import { assert, type Counter, FlotillaError, LIMITS, type LogIndex, logIndex } from '../base/index.js';
 import type { Glob } from '../event/index.js';
+import type { Clock, PlacedState, RecoveredGroup, Timer } from '../group/index.js';
 import type { TimeBound } from '../machine/index.js';
 import type { HardState } from '../raft/index.js';
-import type {
-  Clock,
-  GlobSearch,
-  GroupLog,
-  NamespaceRange,
-  NamespaceTable,
-  PlacedState,
-  RecoveredGroup,
-  Timer,
-  Turns,
-} from '../replica/index.js';
+import type { GlobSearch, NamespaceRange, NamespaceTable, StreamLog, Turns } from '../stream/index.js';
 import type { Checkpoint, LogRecord, LogTail } from '../wire/index.js';
 import type { HardStateFile } from './hard-state-file.js';
 import type { Marker, MarkerFile } from './marker-file.js';
@@ -37,7 +28,7 @@ export interface GroupWrite {
  * One group on disk: its hard state, its log and the marker that watches over
  * it. One write at a time; reads go on beside it.
  */
-export class GroupStore implements GroupLog {
+export class GroupStore implements StreamLog {
   readonly recovered: RecoveredGroup;
   private readonly hardState: HardStateFile;
   private readonly marker: MarkerFile;

@@ -1,6 +1,6 @@
 import { type LogIndex, logIndex } from '../base/index.js';
+import type { PlacedState } from '../group/index.js';
 import type { StreamMachine } from '../machine/index.js';
-import type { PlacedState } from '../replica/index.js';
 import type { Checkpoint, LogRecord } from '../wire/index.js';
 import { type CheckpointPlace, writeCheckpoint } from './checkpoint-file.js';
 import type { Disk } from './disk.js';

@@ -1,5 +1,5 @@
 import { FlotillaError, LIMITS, type LogIndex, messageOf } from '../base/index.js';
-import type { Clock } from '../replica/index.js';
+import type { Clock } from '../group/index.js';
 import type { LogRecord } from '../wire/index.js';
 import type { ColdDatabases } from './cold-databases.js';
 import type { DatabaseEntry, DatabaseOptions, Disk, DiskDatabase } from './disk.js';

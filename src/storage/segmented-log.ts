@@ -3,7 +3,7 @@ import { assert, type Counter, FlotillaError, type GroupId, type LogIndex, logIn
 import type { Glob } from '../event/index.js';
 import type { TimeBound } from '../machine/index.js';
 import { PlacedHistory } from '../raft/index.js';
-import { type NamespaceRange, type NamespaceTable, type Turns, UNDIVIDED } from '../replica/index.js';
+import { type NamespaceRange, type NamespaceTable, type Turns, UNDIVIDED } from '../stream/index.js';
 import {
   type Checkpoint,
   decodeMembership,

@@ -1,6 +1,6 @@
 import { FlotillaError, term } from '../base/index.js';
+import type { Clock, RecoveredGroup } from '../group/index.js';
 import { isVoter } from '../raft/index.js';
-import type { Clock, RecoveredGroup } from '../replica/index.js';
 import { encodeMembership, type Member, type Membership, sealRecord } from '../wire/index.js';
 import type { Disk } from './disk.js';
 import type { NodeIdentity } from './identity-file.js';

@@ -1,8 +1,8 @@
 import { join } from 'node:path';
 import type { TestContext } from 'node:test';
 import { actorId, type GroupId, groupId, seededRandom } from '../../src/base/index.js';
+import type { Storage } from '../../src/group/index.js';
 import { systemClock } from '../../src/node/clock.js';
-import type { Storage } from '../../src/replica/index.js';
 import { SimulatedDisk } from '../../src/sim/disk.js';
 import { EventQueue } from '../../src/sim/event-queue.js';
 import { type Disk, type LevelStorage, openStorage } from '../../src/storage/index.js';

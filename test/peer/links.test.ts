@@ -3,7 +3,7 @@ import { test } from 'node:test';
 import { crc32 } from 'node:zlib';
 import { AssertionFailure, actorId, counter, FlotillaError, LIMITS, logIndex, term } from '../../src/base/index.js';
 import { NO_PRODUCER } from '../../src/event/index.js';
-import type { Logger } from '../../src/replica/index.js';
+import type { Logger } from '../../src/group/index.js';
 import { checkPackedBody, type Member, type PackedBody, packBody } from '../../src/wire/index.js';
 import {
   CLUSTER,

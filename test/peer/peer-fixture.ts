@@ -1,10 +1,11 @@
 import assert from 'node:assert/strict';
 import type { TestContext } from 'node:test';
 import { actorId, counter, FlotillaError, groupId, logIndex, term } from '../../src/base/index.js';
+import type { LinkState, Logger } from '../../src/group/index.js';
 import { type BootMemory, PeerLinks } from '../../src/peer/index.js';
 import type { Message } from '../../src/raft/index.js';
-import type { LinkState, Logger, PeerEvents } from '../../src/replica/index.js';
 import { RpcServer } from '../../src/rpc/index.js';
+import type { PeerEvents } from '../../src/stream/index.js';
 import {
   EMPTY_LOG_TAIL,
   type LogRecord,

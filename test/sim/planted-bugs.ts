@@ -1,25 +1,21 @@
 import assert from 'node:assert/strict';
 import { FlotillaError, type LogIndex, logIndex } from '../../src/base/index.js';
 import type { ProducerStamp } from '../../src/event/index.js';
-import type { KnownBatch } from '../../src/machine/index.js';
+import type { Proposed } from '../../src/machine/index.js';
 import {
   type Configuration,
   committedIndex,
   isJoint,
   leaveJoint,
   type PlacedConfiguration,
-  RaftCore,
 } from '../../src/raft/index.js';
 import { appendConfiguration } from '../../src/raft/leader.js';
-import { ServerState } from '../../src/raft/server-state.js';
-import type { Replica } from '../../src/replica/index.js';
-import { ProducerDesk } from '../../src/replica/producer-desk.js';
-import { Proposer } from '../../src/replica/proposer.js';
 import type { PlantedBug } from '../../src/sim/index.js';
-import { MachineClock } from '../../src/sim/machine-clock.js';
 import { GROUP } from '../../src/sim/process.js';
 import { GroupStore, type GroupWrite } from '../../src/storage/group-store.js';
 import { MarkerFile } from '../../src/storage/marker-file.js';
+import type { Stream } from '../../src/stream/index.js';
+import { admissionOf, coreOf, partsOf, queueOf, serverOf, utcMsOf } from './node-internals.js';
 import { PLANTED_READ_BUGS } from './planted-read-bugs.js';
 
 /** A bug, and the seed that found it last: it is tried first, and a change of the code may make another one find it. */
@@ -102,13 +98,13 @@ export const PLANTED_BUGS: Readonly<Record<string, Planted>> = {
       sending(replica, packet) {
         const { message } = packet;
         return message.type === 'heartbeat'
-          ? { ...packet, message: { ...message, commitIndex: replica.commitIndex } }
+          ? { ...packet, message: { ...message, commitIndex: replica.group.commitIndex } }
           : packet;
       },
       beforeStep(replica, { message }) {
         // The receiver trusts it, as far as its log goes.
         if (message.type === 'heartbeat')
-          Object.assign(message, { commitIndex: Math.min(message.commitIndex, replica.tail.index) });
+          Object.assign(message, { commitIndex: Math.min(message.commitIndex, replica.group.tail.index) });
       },
     },
   },
@@ -126,7 +122,7 @@ export const PLANTED_BUGS: Readonly<Record<string, Planted>> = {
     foundWith: 10,
     bug: {
       afterInput(replica) {
-        const { voters, learners } = replica.membership;
+        const { voters, learners } = replica.group.membership;
         commit(replica, { voters: [...voters, ...learners], outgoing: [], learners: [] });
       },
     },
@@ -134,7 +130,7 @@ export const PLANTED_BUGS: Readonly<Record<string, Planted>> = {
   /** Section 4.3: the voters before have no say any more. */
   'a joint configuration asks only the new half': {
     foundWith: 3,
-    bug: { afterInput: (replica) => commit(replica, { ...replica.membership, outgoing: [] }) },
+    bug: { afterInput: (replica) => commit(replica, { ...replica.group.membership, outgoing: [] }) },
   },
   'a log that is behind gets the vote': {
     foundWith: 2,
@@ -172,10 +168,10 @@ export const PLANTED_BUGS: Readonly<Record<string, Planted>> = {
     foundWith: 2,
     bug: {
       started(replica) {
-        const ask = replica.confirmReadIndex.bind(replica);
-        replica.confirmReadIndex = () =>
-          replica.commitIndex >= (coreOf(replica).noopIndex ?? Number.POSITIVE_INFINITY)
-            ? Promise.resolve(replica.commitIndex)
+        const ask = replica.group.confirmReadIndex.bind(replica.group);
+        replica.group.confirmReadIndex = () =>
+          replica.group.commitIndex >= (coreOf(replica).noopIndex ?? Number.POSITIVE_INFINITY)
+            ? Promise.resolve(replica.group.commitIndex)
             : ask();
       },
     },
@@ -238,12 +234,12 @@ export const PLANTED_BUGS: Readonly<Record<string, Planted>> = {
     foundWith: 1,
     bug: {
       started(replica) {
-        const { stream } = replica;
-        const propose = stream.propose.bind(stream);
-        stream.propose = async (kind, payload) => {
-          const proposed = propose(kind, payload);
-          if (kind === 'log-begin') stream.advance(coreOf(replica).lastIndex);
-          await proposed;
+        const admission = admissionOf(replica);
+        const appended = admission.appended.bind(admission);
+        admission.appended = (command, index) => {
+          appended(command, index);
+          // In a turn of its own, when the record stands in the log.
+          if (command.kind === 'log-begin') partsOf(replica).inbox.post(() => replica.group.state.advance(index));
         };
       },
     },
@@ -268,11 +264,13 @@ export const PLANTED_BUGS: Readonly<Record<string, Planted>> = {
     foundWith: 4,
     bug: {
       started(replica) {
-        const desk = deskOf(replica);
-        const decide = desk.decide.bind(desk);
+        const admission = admissionOf(replica);
+        const decide = admission.decide.bind(admission);
         const proposed = new Map<string, number>();
-        desk.decide = (stamp, body) => {
-          const decision = decide(stamp, body);
+        admission.decide = (command, machine) => {
+          const decision = decide(command, machine);
+          if (command.kind !== 'events') return decision;
+          const { stamp, body } = command;
           const place = `${stamp.producer} ${stamp.sequence}`;
           if (decision.kind === 'append') proposed.set(place, body.checksum);
           const there = proposed.get(place);
@@ -291,25 +289,20 @@ export const PLANTED_BUGS: Readonly<Record<string, Planted>> = {
     foundWith: 4,
     bug: {
       started(replica) {
-        const desk = deskOf(replica);
-        const [decide, appended] = [desk.decide.bind(desk), desk.appended.bind(desk)];
-        const open = new Map<string, KnownBatch>();
+        const admission = admissionOf(replica);
+        const [decide, appended] = [admission.decide.bind(admission), admission.appended.bind(admission)];
+        const open = new Map<string, Proposed>();
         const nameOf = ({ producer, sequence }: ProducerStamp): string => `${producer} ${sequence}`;
-        desk.appended = (stamp, index) => {
-          appended(stamp, index);
-          const place = {
-            count: 1,
-            firstCounter: replica.tail.nextCounter,
-            actor: replica.self,
-            index,
-            term: replica.term,
-          };
-          open.set(nameOf(stamp), { ...place, bodyLength: 0, bodyChecksum: 0 });
+        admission.appended = (command, index) => {
+          appended(command, index);
+          const { tail, self: actor, term } = replica.group;
+          if (command.kind === 'events')
+            open.set(nameOf(command.stamp), { firstCounter: tail.nextCounter, actor, index, term });
         };
-        desk.decide = (stamp, body) => {
-          const decision = decide(stamp, body);
-          const batch = open.get(nameOf(stamp));
-          return decision.kind === 'wait' && batch !== undefined ? { kind: 'known', batch } : decision;
+        admission.decide = (command, machine) => {
+          const decision = decide(command, machine);
+          const place = command.kind === 'events' ? open.get(nameOf(command.stamp)) : undefined;
+          return decision.kind === 'wait' && place !== undefined ? { kind: 'known', place } : decision;
         };
       },
     },
@@ -319,17 +312,17 @@ export const PLANTED_BUGS: Readonly<Record<string, Planted>> = {
     foundWith: 18,
     bug: {
       started(replica) {
-        const desk = deskOf(replica);
-        const decide = desk.decide.bind(desk);
-        const { stream } = replica;
-        desk.decide = (stamp, body) => {
-          const real = stream.appliedIndex;
-          if (real >= (coreOf(replica).noopIndex ?? real)) return decide(stamp, body);
-          Object.defineProperty(stream, 'appliedIndex', { configurable: true, get: () => coreOf(replica).noopIndex });
+        const queue = queueOf(replica);
+        const { state } = replica.group;
+        const next = queue.next.bind(queue);
+        queue.next = () => {
+          const real = state.appliedIndex;
+          if (real >= (coreOf(replica).noopIndex ?? real)) return next();
+          Object.defineProperty(state, 'appliedIndex', { configurable: true, get: () => coreOf(replica).noopIndex });
           try {
-            return decide(stamp, body);
+            return next();
           } finally {
-            Reflect.deleteProperty(stream, 'appliedIndex');
+            Reflect.deleteProperty(state, 'appliedIndex');
           }
         };
       },
@@ -340,7 +333,7 @@ export const PLANTED_BUGS: Readonly<Record<string, Planted>> = {
     foundWith: 2,
     bug: {
       started(replica) {
-        deskOf(replica).appended = () => undefined;
+        admissionOf(replica).appended = () => undefined;
       },
     },
   },
@@ -352,43 +345,17 @@ export const PLANTED_BUGS: Readonly<Record<string, Planted>> = {
     foundWith: 28,
     bug: {
       started(replica) {
-        replica.time.reachedMs = () => utcMsOf(replica);
+        replica.group.time.reachedMs = () => utcMsOf(replica);
       },
     },
   },
 };
 
-function utcMsOf(replica: Replica): number {
-  const clock: unknown = Reflect.get(replica, 'clock');
-  assert(clock instanceof MachineClock, 'a replica keeps its clock in `clock`');
-  return clock.utcMs();
-}
-
-function coreOf(replica: Replica): RaftCore {
-  const core: unknown = Reflect.get(replica, 'core');
-  assert(core instanceof RaftCore, 'a replica keeps consensus in `core`');
-  return core;
-}
-
-function deskOf(replica: Replica): ProducerDesk {
-  const proposer: unknown = Reflect.get(replica, 'proposer');
-  assert(proposer instanceof Proposer, 'a replica keeps what it proposes in `proposer`');
-  const desk: unknown = Reflect.get(proposer, 'desk');
-  assert(desk instanceof ProducerDesk, 'a proposer decides about producers with `desk`');
-  return desk;
-}
-
-function serverOf(replica: Replica): ServerState {
-  const server: unknown = Reflect.get(coreOf(replica), 'server');
-  assert(server instanceof ServerState, 'the core keeps its state in `server`');
-  return server;
-}
-
 /** Commits what a leader's followers are known to hold, as this configuration counts them. */
 function commit(
-  replica: Replica,
+  replica: Stream,
   configuration: Configuration,
-  counts: (index: LogIndex) => boolean = (index) => coreOf(replica).termAt(index) === replica.term,
+  counts: (index: LogIndex) => boolean = (index) => coreOf(replica).termAt(index) === replica.group.term,
 ): void {
   const core = coreOf(replica);
   const match = core.matchIndexes();
@@ -402,7 +369,7 @@ function commit(
 
 /** Leaves a joint configuration that is not committed, where `hasty` says so. */
 function goOnAsIfCommitted(
-  replica: Replica,
+  replica: Stream,
   hasty: (latest: PlacedConfiguration, noopIndex: LogIndex) => boolean,
 ): void {
   const server = serverOf(replica);

@@ -3,9 +3,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { TestContext } from 'node:test';
 import { actorId, type GroupId, groupId, type LogIndex, logIndex, seededRandom, term } from '../../src/base/index.js';
+import type { PersistRequest } from '../../src/group/index.js';
+import type { RecordKind } from '../../src/machine/index.js';
 import { StreamMachine } from '../../src/machine/index.js';
 import { systemClock } from '../../src/node/clock.js';
-import type { PersistRequest } from '../../src/replica/index.js';
 import type { Disk } from '../../src/storage/disk.js';
 import { type LevelStorage, type NodeDirectory, openNodeDirectory, openStorage } from '../../src/storage/index.js';
 import {
@@ -14,7 +15,6 @@ import {
   type LogRecord,
   type LogTail,
   type Membership,
-  type RecordKind,
   sealRecord,
   tailAfter,
 } from '../../src/wire/index.js';

@@ -23,7 +23,7 @@ export function membershipIsTheLogs(): Invariant {
     const record = records[last - 1];
     if (record === undefined) return;
     const { voters, outgoing, learners } = decodeMembership(record.payload);
-    const { membership } = replica;
+    const { membership } = replica.group;
     if (`${voters}/${outgoing}/${learners}` !== `${membership.voters}/${membership.outgoing}/${membership.learners}`)
       throw new Violation(
         property,

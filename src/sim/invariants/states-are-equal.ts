@@ -21,7 +21,7 @@ export function statesAreEqual(history: CommittedHistory): Invariant {
 
   const check = ({ actor, replica }: Witness): void => {
     if (replica === undefined) return;
-    const { appliedIndex } = replica.stream;
+    const { appliedIndex } = replica.state;
     if (seen.get(actor) === appliedIndex) return;
     seen.set(actor, appliedIndex);
     if (appliedIndex > history.records.length)
@@ -33,7 +33,7 @@ export function statesAreEqual(history: CommittedHistory): Invariant {
       truth.apply(record);
       states.push(textOf(truth.encode()));
     }
-    const state = textOf(replica.stream.encode());
+    const state = textOf(replica.state.encode());
     if (state !== states[appliedIndex])
       throw new Violation(
         property,

@@ -96,12 +96,12 @@ export function youngEventsStay(time: TrueTime): Invariant {
     property,
     stepped(node) {
       const { replica } = node;
-      if (replica === undefined || replica.role !== 'leader') return;
-      follow(replica.stream);
-      const isTrusted = time.areJudges(replica.membership);
+      if (replica === undefined || replica.group.role !== 'leader') return;
+      follow(replica.state);
+      const isTrusted = time.areJudges(replica.group.membership);
       for (let index = node.changedFrom; index <= node.records.length; index++) {
         const record = node.records[index - 1];
-        if (record === undefined || record.term !== replica.term) continue;
+        if (record === undefined || record.term !== replica.group.term) continue;
         births.add(record, { atMs: time.nowMs(), isTrusted });
         if (record.kind === 'log-begin' && isTrusted) judge(node, record);
       }
