@@ -1,5 +1,5 @@
 import { Command, Option } from 'commander';
-import type { InspectedGroup, InspectedNode, InspectedSegment } from '../src/node/index.js';
+import type { InspectedGroup, InspectedNode, InspectedSegment } from '../src/offline/index.js';
 import { Settings } from './client-options.js';
 import { printResult, sizeText } from './output.js';
 import { withProgress } from './progress.js';
@@ -24,7 +24,7 @@ Examples:
     );
   return command.action(async () => {
     const settings = new Settings(command);
-    const { inspectStopped } = await import('../src/node/index.js');
+    const { inspectStopped } = await import('../src/offline/index.js');
     const nodes: InspectedNode[] = [];
     for (const node of await nodesMeant(command, settings))
       nodes.push(await withProgress('reading the log', inspectStopped(node)));

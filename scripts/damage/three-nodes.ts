@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { cpSync, existsSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { FlotillaClient } from '../../src/client/index.js';
-import { verifyStopped } from '../../src/node/index.js';
+import { verifyStopped } from '../../src/offline/index.js';
 import { proto } from '../../src/wire/index.js';
 import { Cluster } from '../../test/support/cluster.js';
 import type { ClusterNode } from '../../test/support/cluster-node.js';

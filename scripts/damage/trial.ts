@@ -4,17 +4,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { FlotillaError } from '../../src/base/index.js';
 import { FlotillaClient } from '../../src/client/index.js';
-import {
-  createLogging,
-  createMetrics,
-  dumpStopped,
-  inspectStopped,
-  type RunningNode,
-  resolveConfig,
-  startNode,
-  type Verification,
-  verifyStopped,
-} from '../../src/node/index.js';
+import { createLogging, createMetrics, type RunningNode, resolveConfig, startNode } from '../../src/node/index.js';
+import { dumpStopped, inspectStopped, type Verification, verifyStopped } from '../../src/offline/index.js';
 import { proto } from '../../src/wire/index.js';
 import { until } from '../../test/support/until.js';
 import { type KnownEvent, Questions, WrongAnswer } from './answers.js';

@@ -1,7 +1,6 @@
 import { MemberSearch, type PeerLinks } from '../peer/index.js';
-import { MemberUpkeep, type Replica, type Speaker } from '../replica/index.js';
+import { MemberUpkeep, type Replica, type Speaker, systemClock } from '../replica/index.js';
 import type { Logging } from '../telemetry/index.js';
-import { systemClock } from './clock.js';
 
 export interface MemberCareOptions {
   readonly self: Speaker;

@@ -3,7 +3,7 @@ import { type ActorId, AssertionFailure, FlotillaError, groupId, LIMITS } from '
 import { DEFAULT_STREAM } from '../event/index.js';
 import { HttpServer, type Readiness } from '../http/index.js';
 import { Formation, type PeerLinks, PeerRecords } from '../peer/index.js';
-import type { LinkState, Replica, ReplicaHost } from '../replica/index.js';
+import { DEFAULT_GROUP, incarnationOf, type LinkState, type Replica, type ReplicaHost } from '../replica/index.js';
 import { RpcServer } from '../rpc/index.js';
 import type { LevelStorage, NodeDirectory, SpaceGuard } from '../storage/index.js';
 import type { Logging, Metrics } from '../telemetry/index.js';
@@ -17,12 +17,12 @@ import {
 } from '../wire/index.js';
 import { addClientServices } from './client-services.js';
 import { formatAddress, type ServerConfig } from './config/index.js';
-import { incarnationOf } from './incarnation.js';
+
 import { MemberCare } from './member-care.js';
 import { bothOf } from './overlapping-members.js';
 import { addPeerService } from './peer-handlers.js';
 import { mirrorGroups, mirrorReplica, mirrorSpace } from './replica-metrics.js';
-import { createReplication, DEFAULT_GROUP } from './replication.js';
+import { createReplication } from './replication.js';
 import { tellIgnoredRetention } from './retention-options.js';
 import { SpokenVersions } from './spoken-versions.js';
 import { VERSION } from './version.js';

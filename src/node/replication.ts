@@ -1,16 +1,13 @@
 import { randomBytes } from 'node:crypto';
-import { groupId, LIMITS } from '../base/index.js';
+import { LIMITS } from '../base/index.js';
 import { PeerLinks, type PeerLinksOptions } from '../peer/index.js';
-import { type NodeTransport, type PeerEvents, ReplicaHost } from '../replica/index.js';
+import { DEFAULT_GROUP, type NodeTransport, type PeerEvents, ReplicaHost, systemClock } from '../replica/index.js';
 import type { LevelStorage, SpaceGuard } from '../storage/index.js';
 import type { Logging, Metrics } from '../telemetry/index.js';
 import { checkPackedBody, type Membership, vouch } from '../wire/index.js';
-import { systemClock } from './clock.js';
+
 import type { ServerConfig } from './config/index.js';
 import { observeReplica } from './replica-metrics.js';
-
-/** The group of the stream `default`. Group 0 is kept for the cluster's own state. */
-export const DEFAULT_GROUP = groupId(1);
 
 export interface ReplicationOptions extends Omit<PeerLinksOptions, 'events' | 'checkBody' | 'logger'> {
   readonly config: ServerConfig;

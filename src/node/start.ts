@@ -2,8 +2,8 @@ import { LIMITS } from '../base/index.js';
 import { diskSpaceOf, nodePathOf, openNodeDirectory, ReserveFile } from '../storage/index.js';
 import type { Logging, Metrics } from '../telemetry/index.js';
 import type { ServerConfig } from './config/index.js';
-import { Lives, logNewBeginning, type RunningNode } from './lives.js';
 import type { NodeParts } from './node.js';
+import { Lives, logNewBeginning, type RunningNode } from './node-supervisor.js';
 import { Watchdog } from './watchdog.js';
 
 /**

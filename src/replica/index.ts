@@ -1,6 +1,8 @@
 export { Deadlines } from './deadlines.js';
+export { DEFAULT_GROUP } from './default-group.js';
 export type { GlobReads } from './glob-reads.js';
 export { type ClockVerdict, GroupTime } from './group-time.js';
+export { incarnationOf } from './incarnation.js';
 export * from './kind-versions.js';
 export type { Logger } from './logger.js';
 export { MemberUpkeep, type Speaker } from './member-upkeep.js';
@@ -15,3 +17,4 @@ export { Replica } from './replica.js';
 export { type HostedGroup, ReplicaHost, type ReplicaHostOptions } from './replica-host.js';
 export type { ReplicaOptions } from './replica-options.js';
 export type { StreamState } from './stream-state.js';
+export { systemClock } from './system-clock.js';

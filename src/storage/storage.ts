@@ -1,24 +1,36 @@
 import { join } from 'node:path';
 import { defaultSegmentBytes, FlotillaError, type GroupId, messageOf } from '../base/index.js';
 import type { Clock, GroupLog, PersistRequest, RecordSource, Storage } from '../replica/index.js';
-import { ColdDatabases } from './cold-databases.js';
-import type { Disk } from './disk.js';
-import { removeDirectory } from './durable-files.js';
-import { createGroupFiles, type NewGroup } from './group-files.js';
-import { findGroups, openGroup } from './group-recovery.js';
-import type { GroupStore } from './group-store.js';
-import { type Healing, type HealingObserver, UNOBSERVED } from './healing.js';
-import { machineDisk } from './machine-disk.js';
+import type { NodeDirectory } from './directory/index.js';
+import { type Disk, removeDirectory } from './disk/index.js';
+
+import {
+  bytesOf,
+  createGroupFiles,
+  findGroups,
+  type GroupStore,
+  mergeByGroup,
+  type NewGroup,
+  openGroup,
+  type WaitingWrite,
+  WriteQueue,
+} from './group/index.js';
+
+import { nodeDisk } from './level/index.js';
+import { Scrubber } from './log/index.js';
 import { NamespaceIndexer } from './namespace-index/index.js';
-import type { NodeDirectory } from './node-directory.js';
-import { Scrubber } from './scrubber.js';
-import type { DatabaseSettings } from './segment-database.js';
-import { bytesOf, mergeByGroup, type WaitingWrite, WriteQueue } from './write-queue.js';
+import {
+  ColdDatabases,
+  type DatabaseSettings,
+  type Healing,
+  type HealingObserver,
+  UNOBSERVED,
+} from './segment/index.js';
 
 export interface StorageOptions {
   readonly directory: Pick<NodeDirectory, 'path' | 'groupsPath' | 'identity'>;
   readonly clock: Clock;
-  /** What the directory is on. Default: {@link machineDisk}. */
+  /** What the directory is on. Default: {@link nodeDisk}. */
   readonly disk?: Disk;
   /** A segment that holds more is sealed and the next one begun. Default: `defaultSegmentBytes()`. */
   readonly segmentBytes?: number;
@@ -67,7 +79,7 @@ export class LevelStorage implements Storage {
   constructor({
     directory,
     clock,
-    disk = machineDisk,
+    disk = nodeDisk,
     segmentBytes = defaultSegmentBytes(),
     indexing = true,
     hasRoom,

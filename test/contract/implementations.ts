@@ -1,12 +1,12 @@
 import { join } from 'node:path';
 import type { TestContext } from 'node:test';
 import { actorId, type GroupId, groupId, seededRandom } from '../../src/base/index.js';
-import { systemClock } from '../../src/node/clock.js';
 import type { Storage } from '../../src/replica/index.js';
+import { systemClock } from '../../src/replica/system-clock.js';
 import { SimulatedDisk } from '../../src/sim/disk.js';
 import { EventQueue } from '../../src/sim/event-queue.js';
 import { type Disk, type LevelStorage, openStorage } from '../../src/storage/index.js';
-import { machineDisk } from '../../src/storage/machine-disk.js';
+import { nodeDisk } from '../../src/storage/level/node-disk.js';
 import { FailingDisk } from '../storage/failing-disk.js';
 import { CLUSTER, INCARNATION, membershipOf, scratchDirectory } from '../storage/fixture.js';
 import { emptyGroupDisk, type GroupDisk, MemoryStorage } from '../support/memory-storage.js';
@@ -75,7 +75,7 @@ export interface DiskImplementation {
 }
 
 export const DISKS: readonly DiskImplementation[] = [
-  { name: "the machine's disk", open: async (t) => ({ disk: machineDisk, path: await scratchDirectory(t) }) },
+  { name: "the machine's disk", open: async (t) => ({ disk: nodeDisk, path: await scratchDirectory(t) }) },
   {
     name: 'the simulated disk',
     open: async () => {

@@ -14,7 +14,7 @@ const LONG_FILES: Readonly<Record<string, number>> = {
   'src/raft/core.ts': 431,
   'src/replica/replica.ts': 423,
   'src/sim/cluster.ts': 419,
-  'src/storage/segment.ts': 418,
+  'src/storage/segment/segment.ts': 418,
   'test/contract/storage.test.ts': 406,
   'test/event/glob.test.ts': 404,
   'test/node/config.test.ts': 420,

@@ -18,8 +18,8 @@ import { Proposer } from '../../src/replica/proposer.js';
 import type { PlantedBug } from '../../src/sim/index.js';
 import { MachineClock } from '../../src/sim/machine-clock.js';
 import { GROUP } from '../../src/sim/process.js';
-import { GroupStore, type GroupWrite } from '../../src/storage/group-store.js';
-import { MarkerFile } from '../../src/storage/marker-file.js';
+import { GroupStore, type GroupWrite } from '../../src/storage/group/group-store.js';
+import { MarkerFile } from '../../src/storage/log/marker-file.js';
 import { PLANTED_READ_BUGS } from './planted-read-bugs.js';
 
 /** A bug, and the seed that found it last: it is tried first, and a change of the code may make another one find it. */

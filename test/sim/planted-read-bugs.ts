@@ -1,9 +1,9 @@
 import { assert, logIndex } from '../../src/base/index.js';
 import { GROUP } from '../../src/sim/process.js';
-import { GroupStore } from '../../src/storage/group-store.js';
+import { GroupStore } from '../../src/storage/group/group-store.js';
 import type { LevelStorage } from '../../src/storage/index.js';
-import { SegmentRow } from '../../src/storage/segment-row.js';
-import { SegmentedLog } from '../../src/storage/segmented-log.js';
+import { SegmentRow } from '../../src/storage/log/segment-list.js';
+import { SegmentedLog } from '../../src/storage/log/segmented-log.js';
 import type { Planted } from './planted-bugs.js';
 
 /** Mistakes in how consumers find what a glob matches. */

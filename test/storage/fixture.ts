@@ -4,9 +4,9 @@ import { join } from 'node:path';
 import type { TestContext } from 'node:test';
 import { actorId, type GroupId, groupId, type LogIndex, logIndex, seededRandom, term } from '../../src/base/index.js';
 import { StreamMachine } from '../../src/machine/index.js';
-import { systemClock } from '../../src/node/clock.js';
 import type { PersistRequest } from '../../src/replica/index.js';
-import type { Disk } from '../../src/storage/disk.js';
+import { systemClock } from '../../src/replica/system-clock.js';
+import type { Disk } from '../../src/storage/disk/disk.js';
 import { type LevelStorage, type NodeDirectory, openNodeDirectory, openStorage } from '../../src/storage/index.js';
 import {
   EMPTY_LOG_TAIL,

@@ -1,6 +1,6 @@
 import { FlotillaError, LIMITS } from '../../base/index.js';
 import type { Clock, Timer } from '../../replica/index.js';
-import { isDiskFull } from '../disk-space.js';
+import { isDiskFull } from '../disk/index.js';
 import { Pace } from './pace.js';
 
 /** While something was written or read within this time, an index is made slowly. */
