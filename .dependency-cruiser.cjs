@@ -110,6 +110,13 @@ module.exports = {
       to: { path: '^src/[^/]+/.+', pathNot: ['^src/$1/', '/index\\.ts$', '^src/wire/gen/'] },
     },
     {
+      name: 'storage-knows-no-machine',
+      comment: 'the storage is given the kinds of state machine that its groups run, and knows none',
+      severity: 'error',
+      from: { path: '^src/storage/' },
+      to: { path: '^src/machine/' },
+    },
+    {
       name: 'enter-storage-rooms-through-index',
       comment: 'a folder of src/storage is entered through its index.ts by the others',
       severity: 'error',

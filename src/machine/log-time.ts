@@ -1,4 +1,4 @@
-import { LIMITS, type LogIndex } from '../base/index.js';
+import { LIMITS, type LogIndex, type TimeBound, type TimedPlace } from '../base/index.js';
 
 /**
  * Log time was set back here: every record before it was appended at this time or earlier, whatever log time says
@@ -8,19 +8,6 @@ export interface LogTimeCorrection {
   readonly index: LogIndex;
   readonly timeMs: number;
 }
-
-/** A record, or the place behind one. */
-export interface TimedPlace {
-  readonly index: LogIndex;
-  /** Log time, UTC milliseconds. */
-  readonly timeMs: number;
-}
-
-/**
- * Whether a place of the log is at or behind a time. False up to some place and true from there on, so that it can be
- * searched.
- */
-export type TimeBound = (place: TimedPlace) => boolean;
 
 /**
  * The corrections with one more. It overrules those before it that were not as

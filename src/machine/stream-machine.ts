@@ -9,6 +9,8 @@ import {
   type LogIndex,
   logIndex,
   type Term,
+  type TimeBound,
+  type TimedPlace,
 } from '../base/index.js';
 import { stampedBatches } from '../event/index.js';
 import {
@@ -20,14 +22,7 @@ import {
   plainSettings,
   type StreamSettings,
 } from './commands.js';
-import {
-  appendedByMs,
-  corrected,
-  type LogTimeCorrection,
-  type TimeBound,
-  type TimedPlace,
-  timeBound,
-} from './log-time.js';
+import { appendedByMs, corrected, type LogTimeCorrection, timeBound } from './log-time.js';
 import { type EncodedProducer, type ProducerState, ProducerTable } from './producers.js';
 
 /** What the machine needs of a log record; LogRecord of src/wire is one. */

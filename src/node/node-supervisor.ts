@@ -1,4 +1,5 @@
 import { FlotillaError, LIMITS } from '../base/index.js';
+import { MACHINES } from '../machine/index.js';
 import { systemClock } from '../replica/index.js';
 import {
   type LevelStorage,
@@ -131,7 +132,7 @@ export class Lives implements RunningNode {
     const { segmentBytes } = this;
     const observer = observeHealing(metrics, logging.logger('storage'));
     const disk = reservedDisk(nodeDisk, this.reserve);
-    const options = { ...hooks, directory, clock: systemClock, disk, segmentBytes, observer };
+    const options = { ...hooks, directory, clock: systemClock, machines: MACHINES, disk, segmentBytes, observer };
     try {
       return await openStorage(options);
     } catch (error) {

@@ -239,7 +239,7 @@ export class FlotillaNode {
     if (directory.identity.clusterId !== undefined) return;
     for (let group = DEFAULT_GROUP; group <= DEFAULT_GROUP + furtherGroups; group = groupId(group + 1)) {
       const name = group === DEFAULT_GROUP ? DEFAULT_STREAM : `group ${group}`;
-      await storage.createGroup({ group, incarnation: incarnationOf(clusterId, name), membership });
+      await storage.createGroup({ group, incarnation: incarnationOf(clusterId, name), machine: 'stream', membership });
     }
   }
 

@@ -1,5 +1,6 @@
 import { join, resolve } from 'node:path';
 import { type ActorId, FlotillaError, type GroupId, present } from '../base/index.js';
+import { MACHINES } from '../machine/index.js';
 import { isOnlyVoter } from '../raft/index.js';
 import type { Clock, RecoveredGroup } from '../replica/index.js';
 import {
@@ -145,6 +146,7 @@ async function heldLogs(
   const storage = await openStorage({
     directory: { path, groupsPath: groupsPathOf(path), identity },
     clock,
+    machines: MACHINES,
     disk,
     indexing: false,
   });

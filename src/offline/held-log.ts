@@ -121,7 +121,10 @@ async function openView(
     throw new FlotillaError('DATA_LOSS', `${view.path} holds no segment that begins after record ${marker.beginIndex}`);
   const { incarnation, before, membership } = sound(oldest.header, oldest.directory);
   const { directory } = oldest;
-  const state = before.index === 0 ? StreamMachine.initial() : await readCheckpoint(nodeDisk, { directory, before });
+  const state =
+    before.index === 0
+      ? StreamMachine.initial()
+      : StreamMachine.decode(await readCheckpoint(nodeDisk, { directory, before }));
   return {
     log: { incarnation, begin: before, state, heldIndex: marker.index },
     segments: used.slice(first),

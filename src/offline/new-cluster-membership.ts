@@ -1,4 +1,5 @@
 import { FlotillaError, term } from '../base/index.js';
+import { MACHINES } from '../machine/index.js';
 import { isVoter } from '../raft/index.js';
 import type { Clock, RecoveredGroup } from '../replica/index.js';
 import { groupsPathOf, type NodeIdentity } from '../storage/directory/index.js';
@@ -27,6 +28,7 @@ export async function appendSoleMember(
   const storage = await openStorage({
     directory: { path, groupsPath: groupsPathOf(path), identity },
     clock,
+    machines: MACHINES,
     disk,
     indexing: false,
   });

@@ -1,5 +1,6 @@
 import { join, resolve } from 'node:path';
 import { type ActorId, defaultSegmentBytes, FlotillaError, type GroupId, LIMITS } from '../base/index.js';
+import { MACHINES } from '../machine/index.js';
 import type { Clock } from '../replica/index.js';
 import {
   groupsPathOf,
@@ -107,10 +108,10 @@ async function restoreLog(
   const checkpoint: Checkpoint = { ...(await backup.readCheckpoint()), incarnation };
   requireWithin(options, checkpoint.before);
   const directory = { path, groupsPath: groupsPathOf(path), identity };
-  const storage = await openStorage({ directory, clock, disk, segmentBytes, indexing: false });
+  const storage = await openStorage({ directory, clock, machines: MACHINES, disk, segmentBytes, indexing: false });
   try {
     const { before, membership } = checkpoint;
-    await storage.createGroup({ group, incarnation, membership });
+    await storage.createGroup({ group, incarnation, machine: 'stream', membership });
     const { term } = tailOf(backup.requireManifest());
     const snapshot = before.index > 0 ? { snapshot: checkpoint } : {};
     await storage.persist([{ group, records: [], hardState: { term, vote: undefined }, ...snapshot }]);

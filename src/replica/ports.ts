@@ -1,6 +1,5 @@
-import type { ActorId, Counter, GroupId, LogIndex, Term } from '../base/index.js';
+import type { ActorId, Counter, GroupId, LogIndex, Term, TimeBound } from '../base/index.js';
 import type { Glob, ProducerStamp } from '../event/index.js';
-import type { TimeBound } from '../machine/index.js';
 import type { HardState, Message, TermStart } from '../raft/index.js';
 import type {
   Checkpoint,
@@ -29,14 +28,34 @@ export interface PersistRequest {
   /** Give up the records up to this one: a {@link GroupLog.cutPoint}. */
   readonly cutThrough?: LogIndex;
   /** Of the segment that {@link GroupLog.checkpointDue} has named. */
-  readonly checkpoint?: PlacedState;
+  readonly checkpoint?: IndexedState;
 }
 
-/** The stream's encoded state when the record of this index was the last to be applied. */
-export interface PlacedState {
+/** A group's encoded state when the record of this index was the last to be applied. */
+export interface IndexedState {
   readonly index: LogIndex;
   readonly state: Uint8Array;
 }
+
+/** The state that a group's committed records lead to, applied in the order of the log. */
+export interface MachineState {
+  /** Of the last record that was applied; 0 before the first. */
+  readonly appliedIndex: LogIndex;
+  /** Takes the next committed record. Throws UPGRADE_NEEDED where it is of a kind that is not known here. */
+  apply(record: LogRecord): void;
+  /** Equal states have equal bytes. */
+  encode(): Uint8Array;
+}
+
+/** A kind of state machine: how a state begins, and how it is made of what {@link MachineState.encode} gave. */
+export interface MachineKind<State extends MachineState = MachineState> {
+  initial(): State;
+  /** Of bytes whose checksum was verified. Throws UPGRADE_NEEDED where a newer version wrote them. */
+  decode(bytes: Uint8Array): State;
+}
+
+/** The kinds of state machine that this version knows, by the names that the groups' files give them. */
+export type MachineKinds = Readonly<Record<string, MachineKind>>;
 
 /** What a group's log was found to hold when it was opened and verified. */
 export interface RecoveredGroup {
@@ -50,10 +69,12 @@ export interface RecoveredGroup {
   readonly memberships: readonly PlacedMembership[];
   /** An index known to be committed: at least what the last run had noted. */
   readonly commitIndex: LogIndex;
-  /** The stream's encoded state as of `commitIndex`. */
+  /** The machine's encoded state as of `commitIndex`. */
   readonly state: Uint8Array;
   /** 32 hexadecimal digits. */
   readonly incarnation: string;
+  /** The kind of state machine that the group runs. */
+  readonly machine: string;
 }
 
 /** The log of one Raft group, for reading. Writing is node-wide: {@link Storage.persist}. */

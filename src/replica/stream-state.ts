@@ -1,4 +1,12 @@
-import { advanced, FlotillaError, LIMITS, type LogIndex, logIndex } from '../base/index.js';
+import {
+  advanced,
+  FlotillaError,
+  LIMITS,
+  type LogIndex,
+  logIndex,
+  type TimeBound,
+  type TimedPlace,
+} from '../base/index.js';
 import {
   checkSettingsChanges,
   encodeSettings,
@@ -7,8 +15,6 @@ import {
   type SettingsChanges,
   StreamMachine,
   type StreamSettings,
-  type TimeBound,
-  type TimedPlace,
 } from '../machine/index.js';
 import type { RaftCore } from '../raft/index.js';
 import type { Checkpoint, LogRecord, RecordKind } from '../wire/index.js';
@@ -16,7 +22,7 @@ import { CommitWaiters } from './commit-waiters.js';
 import type { HotLog } from './hot-log.js';
 import type { Members } from './members.js';
 import type { ReplicaObserver } from './observer.js';
-import type { Clock, GroupLog, PlacedState } from './ports.js';
+import type { Clock, GroupLog, IndexedState } from './ports.js';
 
 export interface StreamStateOptions {
   readonly core: RaftCore;
@@ -25,7 +31,7 @@ export interface StreamStateOptions {
   readonly members: Members;
   readonly clock: Clock;
   readonly observer: ReplicaObserver;
-  readonly storeCheckpoint: (checkpoint: PlacedState) => Promise<void>;
+  readonly storeCheckpoint: (checkpoint: IndexedState) => Promise<void>;
   /** Carries out what consensus has decided. */
   readonly drive: () => void;
   /** More of the log's front may be given up than before. */

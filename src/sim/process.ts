@@ -8,6 +8,7 @@ import {
   seededRandom,
 } from '../base/index.js';
 import type { ProducerStamp } from '../event/index.js';
+import { MACHINES } from '../machine/index.js';
 import type { Settings } from '../raft/index.js';
 import {
   type Clock,
@@ -102,12 +103,18 @@ export class Process {
         directory: folder,
         disk,
         clock: this.clock,
+        machines: MACHINES,
         segmentBytes,
         onFailure: (error) => this.fail(error),
       });
       this.storage = storage;
       if (folder.identity.clusterId === undefined) {
-        await storage.createGroup({ group: GROUP, incarnation: INCARNATION, membership: this.options.firstMembership });
+        await storage.createGroup({
+          group: GROUP,
+          incarnation: INCARNATION,
+          machine: 'stream',
+          membership: this.options.firstMembership,
+        });
         folder.identity = { ...folder.identity, clusterId: CLUSTER };
       }
       this.takePart(storage);

@@ -1,6 +1,6 @@
 import { join } from 'node:path';
 import { defaultSegmentBytes, FlotillaError, type GroupId, messageOf } from '../base/index.js';
-import type { Clock, GroupLog, PersistRequest, RecordSource, Storage } from '../replica/index.js';
+import type { Clock, GroupLog, MachineKinds, PersistRequest, RecordSource, Storage } from '../replica/index.js';
 import type { NodeDirectory } from './directory/index.js';
 import { type Disk, removeDirectory } from './disk/index.js';
 
@@ -30,6 +30,7 @@ import {
 export interface StorageOptions {
   readonly directory: Pick<NodeDirectory, 'path' | 'groupsPath' | 'identity'>;
   readonly clock: Clock;
+  readonly machines: MachineKinds;
   /** What the directory is on. Default: {@link nodeDisk}. */
   readonly disk?: Disk;
   /** A segment that holds more is sealed and the next one begun. Default: `defaultSegmentBytes()`. */
@@ -79,6 +80,7 @@ export class LevelStorage implements Storage {
   constructor({
     directory,
     clock,
+    machines,
     disk = nodeDisk,
     segmentBytes = defaultSegmentBytes(),
     indexing = true,
@@ -95,6 +97,7 @@ export class LevelStorage implements Storage {
       disk,
       clock,
       segmentBytes,
+      machines,
       cold: new ColdDatabases(clock, fail),
       healing: this.healing,
       onFailure: fail,

@@ -1,6 +1,7 @@
 import { join } from 'node:path';
 import type { TestContext } from 'node:test';
 import { actorId, type GroupId, groupId, seededRandom } from '../../src/base/index.js';
+import { MACHINES } from '../../src/machine/index.js';
 import type { Storage } from '../../src/replica/index.js';
 import { systemClock } from '../../src/replica/system-clock.js';
 import { SimulatedDisk } from '../../src/sim/disk.js';
@@ -95,7 +96,7 @@ async function openLevel(
   const { disk, breakDisk } = below;
   const groupsPath = join(path, 'groups');
   const identity = {
-    format: 2,
+    format: 1,
     actor: actorId(1),
     instance: 'a'.repeat(32),
     secret: '',
@@ -107,7 +108,13 @@ async function openLevel(
     await disk.makeDirectory(groupsPath);
   }
   const directory = { path, groupsPath, identity: isNew ? identity : { ...identity, clusterId: CLUSTER } };
-  const storage: LevelStorage = await openStorage({ directory, clock: systemClock, disk, segmentBytes: SEGMENT_BYTES });
+  const storage: LevelStorage = await openStorage({
+    directory,
+    clock: systemClock,
+    machines: MACHINES,
+    disk,
+    segmentBytes: SEGMENT_BYTES,
+  });
   let isClosed = false;
   const close = async (): Promise<void> => {
     if (isClosed) return;
@@ -118,7 +125,7 @@ async function openLevel(
   t.after(() => close().catch(() => undefined));
   if (isNew)
     for (const group of GROUPS)
-      await storage.createGroup({ group, incarnation: INCARNATION, membership: membershipOf(1) });
+      await storage.createGroup({ group, incarnation: INCARNATION, machine: 'stream', membership: membershipOf(1) });
   return {
     storage,
     breakDisk,

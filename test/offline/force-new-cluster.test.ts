@@ -41,7 +41,7 @@ async function stoppedNode(
     ...three,
     members: three.members.map((member) => (member.actor === 1 ? { ...member, instance } : member)),
   });
-  await node.storage.createGroup({ group: GROUP, incarnation: INCARNATION, membership });
+  await node.storage.createGroup({ group: GROUP, incarnation: INCARNATION, machine: 'stream', membership });
   await node.directory.promise(three.members);
   await node.directory.joinCluster(CLUSTER);
   const chain = new RecordChain();

@@ -6,8 +6,9 @@ import {
   type LogIndex,
   logIndex,
   present,
+  type TimeBound,
 } from '../../src/base/index.js';
-import { StreamMachine, type TimeBound } from '../../src/machine/index.js';
+import { StreamMachine } from '../../src/machine/index.js';
 import type { HardState } from '../../src/raft/index.js';
 import type { GlobSearch, GroupLog, PersistRequest, RecoveredGroup, Storage } from '../../src/replica/index.js';
 import {
@@ -260,6 +261,7 @@ function recover(disk: GroupDisk): RecoveredGroup {
     commitIndex,
     state: stateAt(checkpoint, records, commitIndex),
     incarnation: checkpoint.incarnation,
+    machine: 'stream',
   };
 }
 

@@ -6,7 +6,7 @@ import { type Disk, readCheckedFile, replaceCheckedFile } from '../disk/index.js
 
 import { nodeDisk } from '../level/index.js';
 
-const IDENTITY_FORMAT = 2;
+const IDENTITY_FORMAT = 1;
 
 /** Whom a node was before its data was damaged, and by whom it is to be taken in again. */
 export interface FormerSelf {

@@ -16,6 +16,8 @@ export interface NewGroup {
   readonly group: GroupId;
   /** 32 hexadecimal digits. */
   readonly incarnation: string;
+  /** The kind of state machine that it runs: a name among {@link MachineKinds}. */
+  readonly machine: string;
   /** In force before the first record. */
   readonly membership: Membership;
 }
@@ -52,10 +54,11 @@ export async function createGroupFiles(
     lastSequence: 1,
   });
   const prepared = await prepareSegment(segmentsPath(unfinished), 1, settings);
-  const { group, incarnation, membership } = created;
+  const { group, incarnation, machine, membership } = created;
   const segment = await Segment.begin(prepared, {
     group,
     incarnation,
+    machine,
     before: EMPTY_LOG_TAIL,
     membership,
     membershipIndex: logIndex(0),

@@ -37,8 +37,8 @@ export async function openGroup(
     await recoverRebuild(segmentsPath(directory), settings.disk);
     await recoverSwap(segmentsPath(directory), group, marker.current.beginIndex, settings.disk);
     const found = await recoverLog(segmentsPath(directory), group, marker.current, settings);
-    const { begin, tail, termStarts, memberships, incarnation } = found;
-    const log = new SegmentedLog(segmentsPath(directory), { group, incarnation }, found, settings);
+    const { begin, tail, termStarts, memberships, incarnation, machine } = found;
+    const log = new SegmentedLog(segmentsPath(directory), { group, incarnation, machine }, found, settings);
     opened.push(log);
     requireNotAhead(group, found, hardState.current.term);
     requireLatest(hardState, hardStatePath(directory), starts);
@@ -64,6 +64,7 @@ export async function openGroup(
       commitIndex,
       state,
       incarnation,
+      machine,
     };
     return new GroupStore({ recovered, hardState, marker, log }, settings);
   } catch (error) {

@@ -1,14 +1,21 @@
-import { assert, type Counter, FlotillaError, LIMITS, type LogIndex, logIndex } from '../../base/index.js';
+import {
+  assert,
+  type Counter,
+  FlotillaError,
+  LIMITS,
+  type LogIndex,
+  logIndex,
+  type TimeBound,
+} from '../../base/index.js';
 import type { Glob } from '../../event/index.js';
-import type { TimeBound } from '../../machine/index.js';
 import type { HardState } from '../../raft/index.js';
 import type {
   Clock,
   GlobSearch,
   GroupLog,
+  IndexedState,
   NamespaceRange,
   NamespaceTable,
-  PlacedState,
   RecoveredGroup,
   Timer,
   Turns,
@@ -29,7 +36,7 @@ export interface GroupWrite {
   /** Give up the records up to this one at last. */
   readonly cutThrough: LogIndex | undefined;
   /** Of segments in the log as it was before this write. */
-  readonly checkpoints: readonly PlacedState[];
+  readonly checkpoints: readonly IndexedState[];
 }
 
 /**
@@ -208,10 +215,11 @@ export class GroupStore implements GroupLog {
   async close(intact: boolean): Promise<void> {
     this.markerTimer?.cancel();
     await this.markerSync;
-    if (intact) {
-      await this.marker.advance(this.markerAt(this.log.tail));
+    try {
+      if (intact) await this.marker.advance(this.markerAt(this.log.tail));
+    } finally {
+      await Promise.all([this.hardState.close(), this.marker.close(), this.log.close()]);
     }
-    await Promise.all([this.hardState.close(), this.marker.close(), this.log.close()]);
   }
 
   private async lowerMarker(truncateAfter: LogIndex): Promise<LogTail> {

@@ -1,6 +1,6 @@
 import { assert, BoundedQueue, type GroupId, LIMITS, type LogIndex } from '../../base/index.js';
 import type { HardState } from '../../raft/index.js';
-import type { PersistRequest, PlacedState } from '../../replica/index.js';
+import type { IndexedState, PersistRequest } from '../../replica/index.js';
 import type { Checkpoint, LogRecord } from '../../wire/index.js';
 import type { GroupWrite } from './group-store.js';
 
@@ -80,7 +80,7 @@ interface MergedWrite extends GroupWrite {
   truncateAfter: LogIndex | undefined;
   readonly records: LogRecord[];
   hardState: HardState | undefined;
-  readonly checkpoints: PlacedState[];
+  readonly checkpoints: IndexedState[];
 }
 
 function addTo(

@@ -1,6 +1,5 @@
 import { type LogIndex, logIndex } from '../../base/index.js';
-import type { StreamMachine } from '../../machine/index.js';
-import type { PlacedState } from '../../replica/index.js';
+import type { IndexedState, MachineKind, MachineState } from '../../replica/index.js';
 import type { Checkpoint, LogRecord } from '../../wire/index.js';
 import type { Disk } from '../disk/index.js';
 import { type CheckpointPlace, originOf, writeCheckpoint } from '../segment/index.js';
@@ -13,6 +12,7 @@ export interface LogCheckpointsOptions {
   readonly row: SegmentRow;
   readonly removals: Removals;
   readonly disk: Disk;
+  readonly machine: MachineKind;
   readonly read: (from: LogIndex, to: LogIndex, maxBytes: number) => Promise<LogRecord[]>;
 }
 
@@ -48,7 +48,7 @@ export class LogCheckpoints {
    * Makes sure of the checkpoints up to a committed record, after a start, and returns the state as of it. Throws
    * DATA_LOSS without the first.
    */
-  async recover(index: LogIndex): Promise<StreamMachine> {
+  async recover(index: LogIndex): Promise<MachineState> {
     const state = await recoverState(this.replayed(), index, this.options.disk);
     this.through = index;
     return state;
@@ -64,7 +64,7 @@ export class LogCheckpoints {
   }
 
   /** Writes the checkpoint of the segment that begins after this record. */
-  async add({ index, state }: PlacedState): Promise<void> {
+  async add({ index, state }: IndexedState): Promise<void> {
     await this.write(this.options.row.beginningAfter(index), state);
     this.through = index;
   }
@@ -75,16 +75,16 @@ export class LogCheckpoints {
   }
 
   /**
-   * What the stream's records up to this one, which is committed, have led to. Checkpoints below it that are damaged
+   * What the group's records up to this one, which is committed, have led to. Checkpoints below it that are damaged
    * are made again.
    */
-  private async stateAt(index: LogIndex): Promise<StreamMachine> {
+  private async stateAt(index: LogIndex): Promise<MachineState> {
     return await stateAt(this.replayed(), index, this.options.disk);
   }
 
   private replayed(): ReplayedLog {
-    const { row, read } = this.options;
-    return { places: [...row.all], read, writeCheckpoint: (place, state) => this.write(place, state) };
+    const { row, machine, read } = this.options;
+    return { machine, places: [...row.all], read, writeCheckpoint: (place, state) => this.write(place, state) };
   }
 
   /** One at a time, because two of one place would be made under one temporary name. */

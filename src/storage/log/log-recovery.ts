@@ -16,12 +16,15 @@ import {
   segmentSequenceOf,
 } from '../segment/index.js';
 import type { Marker } from './marker-file.js';
+import { machineOf } from './state-replay.js';
 
 /** A log as it was found: verified as far as a start needs it. */
 export interface RecoveredLog {
   /** Oldest first; the youngest is open. */
   readonly segments: readonly Segment[];
   readonly incarnation: string;
+  /** The kind of state machine that the group runs. */
+  readonly machine: string;
   readonly begin: LogTail;
   readonly tail: LogTail;
   readonly termStarts: readonly TermStart[];
@@ -49,7 +52,9 @@ export async function recoverLog(
   const { disk } = settings;
   const found = await findSegments(disk, segmentsPath, group, marker.beginIndex);
   const oldest = present(found.segments[0], 'there is at least one segment');
-  const { before: begin, incarnation, membership, membershipIndex } = oldest.header;
+  // Nothing is open yet.
+  machineOf(settings.machines, oldest.header);
+  const { before: begin, incarnation, machine, membership, membershipIndex } = oldest.header;
   if (begin.index !== marker.beginIndex) {
     throw new FlotillaError(
       'DATA_LOSS',
@@ -62,7 +67,7 @@ export async function recoverLog(
   let tail = begin;
   try {
     for (const [position, { directory, header }] of found.segments.entries()) {
-      requireContinuation(tail, directory, header, incarnation);
+      requireContinuation(tail, directory, header, oldest.header);
       const youngest = position === found.segments.length - 1;
       const { segment, summary } = youngest
         ? await openYoungest(directory, header, marker, settings)
@@ -80,6 +85,7 @@ export async function recoverLog(
   return {
     segments,
     incarnation,
+    machine,
     begin,
     tail,
     termStarts,
@@ -134,14 +140,14 @@ async function namesIn(disk: Disk, path: string): Promise<string[]> {
   }
 }
 
-function requireContinuation(tail: LogTail, directory: string, header: SegmentHeader, incarnation: string): void {
+function requireContinuation(tail: LogTail, directory: string, header: SegmentHeader, oldest: SegmentHeader): void {
   const { before } = header;
   const continues =
     before.index === tail.index &&
     before.term === tail.term &&
     before.checksum === tail.checksum &&
     before.nextCounter === tail.nextCounter;
-  if (continues && header.incarnation === incarnation) return;
+  if (continues && header.incarnation === oldest.incarnation && header.machine === oldest.machine) return;
   throw new FlotillaError(
     'DATA_LOSS',
     `group ${header.group}: ${directory} begins after record ${before.index} and the segment before it ends with record ${tail.index}, or they are of different histories: a segment is missing or was changed`,

@@ -8,6 +8,7 @@ import {
   prepareSegment,
   readHeader,
   Segment,
+  type SegmentHeader,
   segmentSequenceOf,
   writeCheckpoint,
 } from '../segment/index.js';
@@ -30,9 +31,8 @@ export const stagedPath = (segmentsPath: string): string => join(dirname(segment
 /** Step 1. */
 export async function stageSegments(
   segmentsPath: string,
-  group: GroupId,
-  sequence: number,
-  checkpoint: Checkpoint,
+  { group, machine }: Pick<SegmentHeader, 'group' | 'machine'>,
+  { sequence, checkpoint }: { readonly sequence: number; readonly checkpoint: Checkpoint },
   settings: DatabaseSettings,
 ): Promise<void> {
   const { disk } = settings;
@@ -41,6 +41,7 @@ export async function stageSegments(
   await disk.makeDirectory(staged);
   const segment = await Segment.begin(await prepareSegment(staged, sequence, settings), {
     group,
+    machine,
     ...originOf(checkpoint),
   });
   await writeCheckpoint(disk, segment, checkpoint.state);

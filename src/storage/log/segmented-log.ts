@@ -7,9 +7,9 @@ import {
   type LogIndex,
   logIndex,
   present,
+  type TimeBound,
 } from '../../base/index.js';
 import type { Glob } from '../../event/index.js';
-import type { TimeBound } from '../../machine/index.js';
 import { PlacedHistory } from '../../raft/index.js';
 import { type NamespaceRange, type NamespaceTable, type Turns, UNDIVIDED } from '../../replica/index.js';
 import {
@@ -42,11 +42,15 @@ import { givenUp, SegmentRow } from './segment-list.js';
 import { discardRebuilt, rebuildSegment, replaceSegment } from './segment-rebuild.js';
 import { SegmentRepairs } from './segment-repairs.js';
 import { stageSegments, swapSegments } from './segment-swap.js';
+import { machineOf } from './state-replay.js';
 
+/** Which log it is; every segment's header says so. */
 export interface LogIdentity {
   readonly group: GroupId;
   /** 32 hexadecimal digits. */
   readonly incarnation: string;
+  /** The kind of state machine that the group runs. */
+  readonly machine: string;
 }
 
 /** What recovery found and verified: at least one segment, the youngest of them open. */
@@ -97,6 +101,7 @@ export class SegmentedLog {
       row: this.row,
       removals: this.removals,
       disk: settings.disk,
+      machine: machineOf(settings.machines, identity),
       read: this.read.bind(this),
     });
   }
@@ -149,7 +154,7 @@ export class SegmentedLog {
   /** Makes an empty log that builds on the checkpoint durable beside this one; see segment-swap.ts. */
   async stage(checkpoint: Checkpoint): Promise<void> {
     this.sequence++;
-    await stageSegments(this.path, this.identity.group, this.sequence, checkpoint, this.settings);
+    await stageSegments(this.path, this.identity, { sequence: this.sequence, checkpoint }, this.settings);
   }
 
   /** The staged log takes the place of this one. */
@@ -183,10 +188,8 @@ export class SegmentedLog {
     const full = this.row.youngest;
     await full.seal();
     const inForce = this.memberships.latest;
-    const { group, incarnation } = this.identity;
     const next = await Segment.begin(prepared, {
-      group,
-      incarnation,
+      ...this.identity,
       before: full.tail,
       membership: inForce.membership,
       membershipIndex: inForce.index,

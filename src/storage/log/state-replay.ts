@@ -1,11 +1,26 @@
-import { FlotillaError, LIMITS, type LogIndex, logIndex, present } from '../../base/index.js';
-import { StreamMachine } from '../../machine/index.js';
+import { FlotillaError, type GroupId, LIMITS, type LogIndex, logIndex, present } from '../../base/index.js';
+import type { MachineKind, MachineKinds, MachineState } from '../../replica/index.js';
 import type { LogRecord } from '../../wire/index.js';
 import type { Disk } from '../disk/index.js';
 import { type CheckpointPlace, readCheckpoint } from '../segment/index.js';
 
+/** Throws UPGRADE_NEEDED where this version does not know the kind of state machine that a group runs. */
+export function machineOf(
+  machines: MachineKinds,
+  { group, machine }: { readonly group: GroupId; readonly machine: string },
+): MachineKind {
+  const kind = Object.hasOwn(machines, machine) ? machines[machine] : undefined;
+  if (kind !== undefined) return kind;
+  throw new FlotillaError(
+    'UPGRADE_NEEDED',
+    `group ${group} runs a state machine of the kind ${JSON.stringify(machine)}, which this version does not know: ` +
+      'start this node with a newer version of Flotilla',
+  );
+}
+
 /** A log from which a state is made. */
 export interface ReplayedLog {
+  readonly machine: MachineKind;
   /** Where its segments begin, oldest first: there checkpoints may stand. */
   readonly places: readonly CheckpointPlace[];
   writeCheckpoint(place: CheckpointPlace, state: Uint8Array): Promise<void>;
@@ -13,12 +28,12 @@ export interface ReplayedLog {
 }
 
 /**
- * The stream's state when the record of this index, which is committed, was the
+ * The group's state when the record of this index, which is committed, was the
  * last to be applied: the newest sound checkpoint below it, and what the records
  * after that make of it. Checkpoints on the way that are missing or damaged are
  * made again. That of the log's begin can't be: without it, DATA_LOSS.
  */
-export async function stateAt(log: ReplayedLog, index: LogIndex, disk: Disk): Promise<StreamMachine> {
+export async function stateAt(log: ReplayedLog, index: LogIndex, disk: Disk): Promise<MachineState> {
   const { sound, unsound } = await newestSound(log, index, disk);
   const machine = sound;
   for (const place of unsound) {
@@ -32,7 +47,7 @@ export async function stateAt(log: ReplayedLog, index: LogIndex, disk: Disk): Pr
 /**
  * The same for a start, which looks at every checkpoint there is to be: damage is to be mended before it is one of two.
  */
-export async function recoverState(log: ReplayedLog, index: LogIndex, disk: Disk): Promise<StreamMachine> {
+export async function recoverState(log: ReplayedLog, index: LogIndex, disk: Disk): Promise<MachineState> {
   await stateAtBegin(log, disk);
   for (const { before } of log.places) if (before.index < index) await mendCheckpoint(log, before.index, disk);
   return await stateAt(log, index, disk);
@@ -47,23 +62,23 @@ async function mendCheckpoint(log: ReplayedLog, index: LogIndex, disk: Disk): Pr
   }
 }
 
-async function stateAtBegin(log: ReplayedLog, disk: Disk): Promise<StreamMachine> {
+async function stateAtBegin(log: ReplayedLog, disk: Disk): Promise<MachineState> {
   const first = present(log.places[0], 'a log has a segment');
   // Before the first record of all there is only one.
-  if (first.before.index === 0) return StreamMachine.initial();
-  return await readCheckpoint(disk, first);
+  if (first.before.index === 0) return log.machine.initial();
+  return log.machine.decode(await readCheckpoint(disk, first));
 }
 
 async function newestSound(
   log: ReplayedLog,
   index: LogIndex,
   disk: Disk,
-): Promise<{ readonly sound: StreamMachine; readonly unsound: readonly CheckpointPlace[] }> {
+): Promise<{ readonly sound: MachineState; readonly unsound: readonly CheckpointPlace[] }> {
   const candidates = log.places.slice(1).filter(({ before }) => before.index <= index);
   const unsound: CheckpointPlace[] = [];
   for (const place of candidates.reverse()) {
     try {
-      return { sound: await readCheckpoint(disk, place), unsound };
+      return { sound: log.machine.decode(await readCheckpoint(disk, place)), unsound };
     } catch (error) {
       if (!(error instanceof FlotillaError) || error.code !== 'DATA_LOSS') throw error;
       unsound.unshift(place);
@@ -72,7 +87,7 @@ async function newestSound(
   return { sound: await stateAtBegin(log, disk), unsound };
 }
 
-async function replay(log: ReplayedLog, machine: StreamMachine, through: LogIndex): Promise<void> {
+async function replay(log: ReplayedLog, machine: MachineState, through: LogIndex): Promise<void> {
   while (machine.appliedIndex < through) {
     const records = await log.read(logIndex(machine.appliedIndex + 1), through, LIMITS.readChunkBytes);
     const [first] = records;

@@ -1,14 +1,13 @@
 import { join } from 'node:path';
 import { crc32 } from 'node:zlib';
 import { FlotillaError } from '../../base/index.js';
-import { StreamMachine } from '../../machine/index.js';
 import type { LogTail } from '../../wire/index.js';
 import { type Disk, readCheckedFileAndRest, replaceCheckedFile } from '../disk/index.js';
 
 const FORMAT = 1;
 
 /**
- * What a stream's records up to a segment's begin have led to. A file of its own
+ * What a group's records up to a segment's begin have led to. A file of its own
  * beside the header: the header is there before the segment's first record, the
  * state only when all before that record is committed and applied, and the two
  * are never rewritten for each other's sake.
@@ -52,8 +51,8 @@ export async function writeCheckpoint(
   await replaceCheckedFile(disk, checkpointPath(directory), content, Uint8Array.from(state));
 }
 
-/** Throws DATA_LOSS where there is none, or it is not what was written for this place. */
-export async function readCheckpoint(disk: Disk, { directory, before }: CheckpointPlace): Promise<StreamMachine> {
+/** The encoded state. Throws DATA_LOSS where there is none, or it is not what was written for this place. */
+export async function readCheckpoint(disk: Disk, { directory, before }: CheckpointPlace): Promise<Uint8Array> {
   const path = checkpointPath(directory);
   const found = await readCheckedFileAndRest<CheckpointFile>(disk, path, FORMAT);
   if (found === undefined) throw new FlotillaError('DATA_LOSS', `${path} is missing`);
@@ -64,5 +63,5 @@ export async function readCheckpoint(disk: Disk, { directory, before }: Checkpoi
     content.index === before.index && content.term === before.term && content.checksum === before.checksum;
   if (!isOfPlace)
     throw new FlotillaError('DATA_LOSS', `${path} is of another place in the log: it was copied or renamed`);
-  return StreamMachine.decode(rest);
+  return rest;
 }

@@ -1,5 +1,4 @@
-import { type Counter, type LogIndex, logIndex } from '../../base/index.js';
-import type { TimeBound } from '../../machine/index.js';
+import { type Counter, type LogIndex, logIndex, type TimeBound } from '../../base/index.js';
 import type { TermStart } from '../../raft/index.js';
 import { decodeMembership, type LogRecord, type LogTail, type PlacedMembership, tailAfter } from '../../wire/index.js';
 

@@ -1,5 +1,5 @@
 import { FlotillaError, LIMITS, type LogIndex, messageOf } from '../../base/index.js';
-import type { Clock } from '../../replica/index.js';
+import type { Clock, MachineKinds } from '../../replica/index.js';
 import type { LogRecord } from '../../wire/index.js';
 import type { DatabaseEntry, DatabaseOptions, Disk, DiskDatabase } from '../disk/index.js';
 import type { NamespaceIndexer } from '../namespace-index/index.js';
@@ -11,6 +11,8 @@ export interface DatabaseSettings {
   readonly disk: Disk;
   readonly clock: Clock;
   readonly segmentBytes: number;
+  /** Of the groups' state machines. */
+  readonly machines: MachineKinds;
   readonly cold: ColdDatabases;
   /** Absent: what is sealed gets no namespace index. */
   readonly indexer?: NamespaceIndexer;

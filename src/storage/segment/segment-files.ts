@@ -9,7 +9,7 @@ import type { ContentsSummary } from './segment-contents.js';
  * A segment is a directory, named by its sequence in ten digits:
  *
  *     header      what the segment builds on; there from its first record on
- *     checkpoint  the stream's state there; once all before is committed
+ *     checkpoint  the group's state there; once all before is committed
  *     db/         LevelDB: index (8 bytes, big-endian) → record
  *     footer      what it holds; there while a younger segment exists
  *     namespaces  the namespace index; made some time after the footer
@@ -22,6 +22,8 @@ const SEQUENCE_DIGITS = 10;
 export interface SegmentHeader extends LogOrigin {
   readonly format: typeof HEADER_FORMAT;
   readonly group: GroupId;
+  /** The kind of state machine that the group runs. */
+  readonly machine: string;
   readonly sequence: number;
 }
 

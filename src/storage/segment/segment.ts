@@ -8,8 +8,8 @@ import {
   type LogIndex,
   logIndex,
   messageOf,
+  type TimeBound,
 } from '../../base/index.js';
-import type { TimeBound } from '../../machine/index.js';
 import { follows, type LogRecord, type LogTail, openRecord, tailAfter } from '../../wire/index.js';
 import { type Disk, removeDirectory } from '../disk/index.js';
 

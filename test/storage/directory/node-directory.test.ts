@@ -85,7 +85,12 @@ test('joinCluster_comesAfterTheGroups', async (t) => {
   const dir = await scratchDirectory(t);
   const node = await openNode(t, dir);
   await assert.rejects(node.directory.joinCluster('a'.repeat(32)), /groups are made before/);
-  await node.storage.createGroup({ group: GROUP, incarnation: 'b'.repeat(32), membership: membershipOf(1) });
+  await node.storage.createGroup({
+    group: GROUP,
+    incarnation: 'b'.repeat(32),
+    machine: 'stream',
+    membership: membershipOf(1),
+  });
   await node.directory.joinCluster('a'.repeat(32));
   await node.directory.joinCluster('a'.repeat(32));
   await assert.rejects(node.directory.joinCluster('b'.repeat(32)), /was to join/);

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { FlotillaError, LIMITS, logIndex } from '../../../src/base/index.js';
+import { MACHINES } from '../../../src/machine/index.js';
 import { roomToOpen } from '../../../src/storage/disk/ballast-file.js';
 import type { Disk } from '../../../src/storage/disk/disk.js';
 import { ReserveFile, reservedDisk } from '../../../src/storage/index.js';
@@ -80,6 +81,7 @@ test('a sealed segment that can not be opened for lack of room is refused to its
   const settings = {
     disk: full,
     clock,
+    machines: MACHINES,
     segmentBytes: MiB,
     cold: new ColdDatabases(clock, onFailure),
     healing,

@@ -2,12 +2,14 @@
  * What a search by the namespace indexes says while the log has less, or other things, than the replica knows to be
  * committed.
  */
+
 import assert from 'node:assert/strict';
 import { dirname } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { setImmediate as turn } from 'node:timers/promises';
 import { actorId, logIndex, term } from '../../../src/base/index.js';
 import { compileGlob } from '../../../src/event/index.js';
+import { MACHINES } from '../../../src/machine/index.js';
 import type { GlobSearch } from '../../../src/replica/index.js';
 import { systemClock } from '../../../src/replica/system-clock.js';
 import { type LevelStorage, openStorage } from '../../../src/storage/index.js';
@@ -41,9 +43,10 @@ async function emptyNode(t: TestContext): Promise<Node> {
     directory: {
       path: '/node',
       groupsPath: '/node/groups',
-      identity: { format: 2, actor: actorId(1), instance: 'a'.repeat(32), secret: '', bootCounter: 1, boots: [] },
+      identity: { format: 1, actor: actorId(1), instance: 'a'.repeat(32), secret: '', bootCounter: 1, boots: [] },
     },
     clock: systemClock,
+    machines: MACHINES,
     disk,
     segmentBytes: SEGMENT_BYTES,
     onFailure: (error) => assert.fail(String(error)),
@@ -53,7 +56,7 @@ async function emptyNode(t: TestContext): Promise<Node> {
     disk.release();
     return storage.close();
   });
-  await storage.createGroup({ group: GROUP, incarnation: INCARNATION, membership: membershipOf(1) });
+  await storage.createGroup({ group: GROUP, incarnation: INCARNATION, machine: 'stream', membership: membershipOf(1) });
   return { disk, storage, search: storage.group(GROUP).search(GLOB) };
 }
 

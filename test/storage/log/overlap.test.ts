@@ -1,11 +1,13 @@
 /**
  * What works in segments' directories in the background, and what removes, truncates or replaces them at the same time.
  */
+
 import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { actorId, FlotillaError, LIMITS, logIndex, term } from '../../../src/base/index.js';
 import { compileGlob } from '../../../src/event/index.js';
+import { MACHINES } from '../../../src/machine/index.js';
 import type { PersistRequest } from '../../../src/replica/index.js';
 import { systemClock } from '../../../src/replica/system-clock.js';
 import { type LevelStorage, openStorage } from '../../../src/storage/index.js';
@@ -51,7 +53,7 @@ async function openNode(t: TestContext, disk: HoldingDisk, isNew = false): Promi
     beginIndexing = resolve;
   });
   const identity = {
-    format: 2,
+    format: 1,
     actor: actorId(1),
     instance: 'a'.repeat(32),
     secret: '',
@@ -64,6 +66,7 @@ async function openNode(t: TestContext, disk: HoldingDisk, isNew = false): Promi
       groupsPath: '/node/groups',
       identity: isNew ? identity : { ...identity, clusterId: CLUSTER },
     },
+    machines: MACHINES,
     clock: {
       ...systemClock,
       nowMs: () => 0,
@@ -87,7 +90,12 @@ async function emptyNode(t: TestContext): Promise<Node> {
   await disk.makeDirectory('/node');
   await disk.makeDirectory('/node/groups');
   const node = await openNode(t, disk, true);
-  await node.storage.createGroup({ group: GROUP, incarnation: INCARNATION, membership: membershipOf(1) });
+  await node.storage.createGroup({
+    group: GROUP,
+    incarnation: INCARNATION,
+    machine: 'stream',
+    membership: membershipOf(1),
+  });
   return node;
 }
 

@@ -3,6 +3,7 @@ import { mkdir, readdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { FlotillaError, logIndex } from '../../../src/base/index.js';
+import { MACHINES } from '../../../src/machine/index.js';
 import { systemClock } from '../../../src/replica/system-clock.js';
 import { nodeDisk } from '../../../src/storage/level/node-disk.js';
 import { Pace } from '../../../src/storage/namespace-index/index.js';
@@ -21,6 +22,7 @@ async function newSegment(t: TestContext): Promise<Segment> {
   const prepared = await prepareSegment(path, 1, {
     disk: nodeDisk,
     clock: systemClock,
+    machines: MACHINES,
     segmentBytes: 64 * 1024,
     cold,
     healing: { source: undefined, observer: UNOBSERVED },
@@ -29,6 +31,7 @@ async function newSegment(t: TestContext): Promise<Segment> {
   const segment = await Segment.begin(prepared, {
     group: GROUP,
     incarnation: INCARNATION,
+    machine: 'stream',
     before: EMPTY_LOG_TAIL,
     membership: membershipOf(1),
     membershipIndex: logIndex(0),
