@@ -2,7 +2,6 @@ import { FlotillaError } from '../base/index.js';
 import type { RaftCore } from '../raft/index.js';
 import { type GroupTime, trustMs } from './group-time.js';
 import type { HotLog } from './hot-log.js';
-import { KIND_SINCE_VERSION } from './kind-versions.js';
 import type { Members } from './members.js';
 import type { Clock } from './ports.js';
 import type { StreamState } from './stream-state.js';
@@ -48,10 +47,10 @@ export class LogTimeKeeper {
   }
 
   private get isAhead(): boolean {
-    const { core, log, members, time } = this.options;
+    const { core, log, time } = this.options;
     const knowsWhatIsCommitted =
       core.role === 'leader' && core.commitIndex >= (core.noopIndex ?? Number.POSITIVE_INFINITY);
-    if (!knowsWhatIsCommitted || members.activeVersion < KIND_SINCE_VERSION['log-time']) return false;
+    if (!knowsWhatIsCommitted) return false;
     const now = time.now();
     return now !== undefined && log.tail.timeMs > now.latestMs + time.toleranceMs;
   }

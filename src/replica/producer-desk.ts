@@ -3,7 +3,6 @@ import type { ProducerStamp } from '../event/index.js';
 import { type KnownBatch, knownBatch, type ProducerState } from '../machine/index.js';
 import type { RaftCore } from '../raft/index.js';
 import type { PackedBody } from '../wire/index.js';
-import { KIND_SINCE_VERSION } from './kind-versions.js';
 import type { ProducerOpenings } from './producer-openings.js';
 import type { StreamState } from './stream-state.js';
 
@@ -117,18 +116,6 @@ export class ProducerDesk {
       `producer.sequence: producer ${producer} has other events in the stream as its batch ${sequence}`,
     );
   }
-}
-
-/**
- * Throws NOT_READY where an older leader might not see the stamp, and would append the batch as often as it is sent.
- */
-export function requireStamps({ producer }: ProducerStamp, activeVersion: number): void {
-  // Whoever has opened a producer knows a later version to be active, so this node has yet to hear of that.
-  if (producer === 0 || activeVersion >= KIND_SINCE_VERSION.producer) return;
-  throw new FlotillaError(
-    'NOT_READY',
-    `producers are remembered from version ${KIND_SINCE_VERSION.producer} on, and this node has not heard that it is active; the batch was not proposed: try again`,
-  );
 }
 
 function refuse(code: ErrorCode, message: string): StampDecision {

@@ -6,9 +6,9 @@ import {
   type LogIndex,
   logIndex,
   type Term,
+  type TimeBound,
 } from '../base/index.js';
 import { NO_PRODUCER } from '../event/index.js';
-import type { TimeBound } from '../machine/index.js';
 import type { MemberChange, Message, OwnEntry, RaftCore, ReadResult, Role } from '../raft/index.js';
 import type { LogRecord, LogTail, Member, Membership, PackedBody } from '../wire/index.js';
 import { CommitNotices } from './commit-notices.js';
@@ -21,7 +21,7 @@ import { Members } from './members.js';
 import { NamespaceReads } from './namespace-reads.js';
 import { Persister } from './persister.js';
 import type { Clock, GroupLog, LinkState, Proposed, Turns } from './ports.js';
-import { ProducerDesk, requireStamps } from './producer-desk.js';
+import { ProducerDesk } from './producer-desk.js';
 import { ProducerOpenings } from './producer-openings.js';
 import { Proposer } from './proposer.js';
 import { ReadIndexes } from './read-indexes.js';
@@ -206,7 +206,6 @@ export class Replica {
    */
   async submit(body: PackedBody, stamp = NO_PRODUCER): Promise<Proposed> {
     if (this.stopped) throw new FlotillaError('SHUTTING_DOWN', 'the node is stopping; the batch was not proposed');
-    requireStamps(stamp, this.members.activeVersion);
     return await (this.core.role === 'leader' || this.proposer.awaitsSuccessor
       ? this.proposer.propose(this.self, body, stamp)
       : this.forwarder.forward(body, stamp));

@@ -5,7 +5,6 @@ import type { LogRecord } from '../wire/index.js';
 import type { Deadline, Deadlines } from './deadlines.js';
 import type { GroupTime } from './group-time.js';
 import type { HotLog } from './hot-log.js';
-import { KIND_SINCE_VERSION } from './kind-versions.js';
 import { LogTimeKeeper } from './log-time-keeper.js';
 import type { Members } from './members.js';
 import type { ReplicaObserver } from './observer.js';
@@ -108,9 +107,9 @@ export class Retention {
   }
 
   private async bringAbout(): Promise<void> {
-    const { core, stream, members, initialSettings } = this.options;
+    const { core, stream, initialSettings } = this.options;
     const knowsWhatIsCommitted = core.commitIndex >= (core.noopIndex ?? Number.POSITIVE_INFINITY);
-    if (!knowsWhatIsCommitted || members.activeVersion < KIND_SINCE_VERSION['log-begin']) return;
+    if (!knowsWhatIsCommitted) return;
     if (stream.settings === undefined) {
       if (initialSettings !== undefined)
         await stream.propose('settings', encodeSettings({ changes: initialSettings, onlyFirst: true }));

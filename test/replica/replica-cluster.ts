@@ -96,17 +96,15 @@ export class ReplicaCluster {
   /** `spares` are no members, and know of none. */
   constructor(
     actors: readonly number[] = [1, 2, 3],
-    options: { cacheBytes?: number; spares?: readonly number[]; activeVersion?: number } = {},
+    options: { cacheBytes?: number; spares?: readonly number[] } = {},
   ) {
     this.cacheBytes = options.cacheBytes ?? 1024 * 1024;
     const voters = actors.map(actorId);
-    const { activeVersion } = options;
     const membership: Membership = {
       voters,
       outgoing: [],
       learners: [],
       members: voters.map(memberOf),
-      ...(activeVersion === undefined ? {} : { activeVersion }),
     };
     for (const actor of voters) this.disks.set(actor, new Map([[GROUP, emptyGroupDisk(membership)]]));
     const nobody: Membership = { voters: [], outgoing: [], learners: [], members: [] };

@@ -5,7 +5,7 @@ import { batch, fateOf, ReplicaCluster } from './replica-cluster.js';
 
 /** Node 1 leads, and all have ten events, one a record. */
 async function filled(settings?: SettingsChanges): Promise<ReplicaCluster> {
-  const cluster = new ReplicaCluster([1, 2, 3], { activeVersion: 2 });
+  const cluster = new ReplicaCluster([1, 2, 3]);
   await cluster.elect(1);
   for (let event = 0; event < 10; event++) await produce(cluster);
   if (settings !== undefined) await set(cluster, settings);
@@ -118,14 +118,6 @@ test('anotherNodeThanTheLeader_refusesToChangeTheSettings', async () => {
   const refused = fateOf(cluster.replica(2).stream.change({ maxEvents: 1 }));
   await cluster.settle();
   assert.equal(refused.code, 'NOT_LEADER');
-});
-
-test('beforeVersion2IsActive_noCommandIsProposed', async () => {
-  const cluster = new ReplicaCluster();
-  await cluster.elect(1);
-  const refused = fateOf(cluster.replica(1).stream.change({ maxEvents: 1 }));
-  await cluster.settle();
-  assert.equal(refused.code, 'UPGRADE_NEEDED');
 });
 
 test('aRestartedNode_hasTheSettingsAndTheBegin', async () => {
