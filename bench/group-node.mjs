@@ -28,13 +28,13 @@ const replicaOf = (sought) => [...node.replicas.all].find(({ group }) => group =
 
 const answers = {
   status: () =>
-    [...(node.replicas?.all ?? [])].map(({ group, role, leader, term, commitIndex, isQuiet }) => ({
+    [...(node.replicas?.all ?? [])].map(({ group, role, leader, term, commitIndex, isQuiesced }) => ({
       group,
       role,
       leader,
       term,
       commitIndex,
-      quiet: isQuiet,
+      isQuiesced,
     })),
   confirm: async ({ group }) => Number(await replicaOf(group).confirmReadIndex()),
   append: async ({ group, data }) => {

@@ -74,7 +74,7 @@ export class Lives implements RunningNode {
       let guard: SpaceGuard | undefined;
       const storage = await this.openSoundStorage({
         onFailure: (error) => node?.fail(error),
-        hasRoom: () => guard?.roomNow() === 'ample',
+        hasRoom: () => guard?.pressure === 'ok',
       });
       opened.push(() => storage.close());
       const { minFreeBytes } = config;

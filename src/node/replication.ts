@@ -47,8 +47,8 @@ export function createReplication(options: ReplicationOptions): Replication {
       heartbeatIntervalMs: config.heartbeatIntervalMs,
       replicationWindow: { bytes: LIMITS.replicationWindowBytes, messages: LIMITS.replicationWindowMessages },
       quiescence: true,
-      room: () => space.roomNow(),
     },
+    diskPressure: space.pressure,
     cacheBytes: config.cacheBytes,
     storage,
     transport: countedTransport(metrics, links),
@@ -58,6 +58,7 @@ export function createReplication(options: ReplicationOptions): Replication {
     onUnknownGroup: () => metrics.messagesOfUnknownGroups.inc(),
     onFatal: options.onFatal,
   });
+  space.onPressure((level) => host.diskPressureChanged(level));
   for (const group of storage.groups()) {
     host.add({
       group,

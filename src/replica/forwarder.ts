@@ -29,7 +29,7 @@ export class Forwarder {
     const { leader } = core;
     if (leader === undefined)
       throw new FlotillaError('NO_LEADER', 'no leader is known; the batch was not proposed: try again');
-    if (core.isQuiet) input(() => core.expectLeader(clock.nowMs()));
+    if (core.isQuiesced) input(() => core.expectLeader(clock.nowMs()));
     const proposed = await transport.forward(leader, group, body, stamp);
     // The leader's answer is news of the commit, sooner than any other.
     input(() => core.learnCommitted(proposed.index, proposed.term));

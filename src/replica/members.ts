@@ -118,7 +118,7 @@ export class Members {
   private findSeat(): void {
     const { self, instance } = this.node;
     const seat = this.latest.members.find((member) => member.actor === self);
-    this.core.isNamesake = instance !== undefined && seat !== undefined && seat.instance !== instance;
+    this.core.hasStaleIdentity = instance !== undefined && seat !== undefined && seat.instance !== instance;
   }
 
   /** See `Replica.changeMembers`. */
@@ -131,7 +131,7 @@ export class Members {
    * some, a version that all speak. Nobody comes or goes. Rejects like a change.
    */
   async restate(news: MemberNews): Promise<Membership> {
-    return await this.append(news, () => this.core.restateConfiguration(this.clock.nowMs()));
+    return await this.append(news, () => this.core.republishConfiguration(this.clock.nowMs()));
   }
 
   private async append(news: MemberNews, begin: () => ReturnType<RaftCore['changeMembers']>): Promise<Membership> {

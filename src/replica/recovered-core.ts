@@ -3,7 +3,10 @@ import type { RecoveredGroup } from './ports.js';
 import type { ReplicaOptions } from './replica-options.js';
 
 /** Consensus, as far as the log that was found has come. */
-export function coreOf({ self, settings, random, clock }: ReplicaOptions, recovered: RecoveredGroup): RaftCore {
+export function coreOf(
+  { self, settings, diskPressure, random, clock }: ReplicaOptions,
+  recovered: RecoveredGroup,
+): RaftCore {
   const { hardState, begin, termStarts, tail, memberships, commitIndex } = recovered;
   const configurations = memberships.map(({ index, membership }) => ({ index, configuration: membership }));
   const nowMs = clock.nowMs();
@@ -12,6 +15,7 @@ export function coreOf({ self, settings, random, clock }: ReplicaOptions, recove
     settings,
     random,
     nowMs,
+    ...(diskPressure === undefined ? {} : { diskPressure }),
     hardState,
     begin,
     termStarts,

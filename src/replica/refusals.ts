@@ -10,8 +10,8 @@ export function notLeader(what: string): FlotillaError {
 }
 
 /** Why nothing new is taken; undefined where there is room, on this disk and those of a majority. */
-export function refusalForRoom({ admission }: RaftCore, what: string): FlotillaError | undefined {
-  const refusal = admission.refusal();
+export function refusalForRoom(core: RaftCore, what: string): FlotillaError | undefined {
+  const refusal = core.refusalOfEvents();
   if (refusal === undefined) return undefined;
   if (refusal === 'yielding') return notLeader(what);
   const whose =

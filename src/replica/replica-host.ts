@@ -1,6 +1,6 @@
 import { type ActorId, FlotillaError, type GroupId, LIMITS, type LogIndex, type Random } from '../base/index.js';
 import type { ProducerStamp } from '../event/index.js';
-import type { Message, Settings } from '../raft/index.js';
+import type { DiskPressure, Message, Settings } from '../raft/index.js';
 import type { ClockMessage, LogRecord, PackedBody } from '../wire/index.js';
 import { CacheBudget } from './cache-budget.js';
 import { ClockWatch } from './clock-watch.js';
@@ -14,7 +14,7 @@ import type { ReplicaOptions } from './replica-options.js';
 
 export interface ReplicaHostOptions
   extends Required<Pick<ReplicaOptions, 'self' | 'instance' | 'onFatal'>>,
-    Pick<ReplicaOptions, 'vouch'> {
+    Pick<ReplicaOptions, 'vouch' | 'diskPressure'> {
   readonly settings: Settings;
   /** Bound of the hot tails of all groups, in memory together. */
   readonly cacheBytes: number;
@@ -50,18 +50,20 @@ export class ReplicaHost implements PeerEvents {
   private readonly clockWatch: ClockWatch;
   private readonly replicas = new Map<GroupId, Replica>();
   private readonly links = new Map<ActorId, LinkState>();
+  private diskPressure: DiskPressure;
   private started = false;
 
   constructor(options: ReplicaHostOptions) {
     const { clock, settings, transport } = options;
     this.options = options;
+    this.diskPressure = options.diskPressure ?? 'ok';
     this.cache = new CacheBudget(options.cacheBytes - Math.min(LIMITS.uncollectedBytes, (options.cacheBytes * 3) / 4));
     this.deadlines = new Deadlines(clock, settings.heartbeatIntervalMs / 2);
     this.pulse = new NodePulse({
       clock,
       deadlines: this.deadlines,
       silenceMs: settings.electionTimeoutMs,
-      restsWith: () => new Set([...this.replicas.values()].flatMap((replica) => replica.restsWith)),
+      restsWith: () => new Set([...this.replicas.values()].flatMap((replica) => replica.watchedPeers)),
       beat: (to) => transport.heartbeat(to),
       onPresence: (peer, state) => {
         for (const replica of this.replicas.values()) replica.onPresence(peer, state);
@@ -98,6 +100,7 @@ export class ReplicaHost implements PeerEvents {
     const replica = new Replica({
       ...shared,
       ...hosted,
+      diskPressure: this.diskPressure,
       clocks: this.clocks,
       deadlines: this.deadlines,
       cache: this.cache,
@@ -169,6 +172,19 @@ export class ReplicaHost implements PeerEvents {
     this.clocks.onLink(peer, state);
     if (!this.started) return;
     for (const replica of this.replicas.values()) replica.onLink(peer, state);
+  }
+
+  // What the disk brings in
+
+  /**
+   * How much the disk of this node takes from now on. It may be called amid a turn of a replica, in which no other
+   * input may be taken in: the replicas are told after it.
+   */
+  diskPressureChanged(level: DiskPressure): void {
+    this.diskPressure = level;
+    this.options.clock.soon(() => {
+      for (const replica of this.replicas.values()) replica.onDiskPressure(level);
+    });
   }
 
   // Stopping

@@ -1,6 +1,6 @@
 import type { ActorId, GroupId, Random } from '../base/index.js';
 import type { StreamSettings } from '../machine/index.js';
-import type { Settings } from '../raft/index.js';
+import type { DiskPressure, Settings } from '../raft/index.js';
 import type { Membership, Voucher, VoucherClaim } from '../wire/index.js';
 import type { CacheBudget } from './cache-budget.js';
 import type { Deadlines } from './deadlines.js';
@@ -16,6 +16,8 @@ export interface ReplicaOptions {
   /** Signs for a member that this node takes in as leader; absent: nobody does. */
   readonly vouch?: (claim: VoucherClaim) => Voucher;
   readonly settings: Settings;
+  /** Until {@link Replica.onDiskPressure} tells another. Default: ok. */
+  readonly diskPressure?: DiskPressure;
   readonly cache: CacheBudget;
   /** Which the first leader gives a stream that has none yet; absent: it gets none. */
   readonly initialSettings?: StreamSettings;

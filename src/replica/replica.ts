@@ -9,7 +9,7 @@ import {
   type TimeBound,
 } from '../base/index.js';
 import { NO_PRODUCER } from '../event/index.js';
-import type { MemberChange, Message, OwnEntry, RaftCore, ReadResult, Role } from '../raft/index.js';
+import type { DiskPressure, MemberChange, Message, OwnEntry, RaftCore, ReadResult, Role } from '../raft/index.js';
 import type { LogRecord, LogTail, Member, Membership, PackedBody } from '../wire/index.js';
 import { CommitNotices } from './commit-notices.js';
 import { CommitWaiters } from './commit-waiters.js';
@@ -178,13 +178,13 @@ export class Replica {
     return this.log.cachedBytes;
   }
 
-  get isQuiet(): boolean {
-    return this.core.isQuiet;
+  get isQuiesced(): boolean {
+    return this.core.isQuiesced;
   }
 
   /** While the group rests, because nothing happens in it: whose nodes this one's must hear, and be heard by. */
-  get restsWith(): ActorId[] {
-    return this.core.restsWith;
+  get watchedPeers(): ActorId[] {
+    return this.core.watchedPeers;
   }
 
   /** The latest in this node's log, committed or not. */
@@ -287,6 +287,11 @@ export class Replica {
   /** Nothing was heard of a node for an election time-out, or something was again. */
   onPresence(peer: ActorId, state: 'present' | 'silent'): void {
     this.input(() => this.core.peerPresence(peer, state, this.clock.nowMs()));
+  }
+
+  /** How much the disk of this node takes from now on. */
+  onDiskPressure(level: DiskPressure): void {
+    this.input(() => this.core.diskPressureChanged(level, this.clock.nowMs()));
   }
 
   /** Clocks were compared: a leader that waited for that may stamp, and sees whether log time is right. */

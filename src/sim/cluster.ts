@@ -356,8 +356,8 @@ export class Cluster {
       ) | 0;
     this.figures.truncations += witness.truncations;
     witness.truncations = 0;
-    if (replica.isQuiet && !witness.rests) this.figures.rests++;
-    witness.rests = replica.isQuiet;
+    if (replica.isQuiesced && !witness.rests) this.figures.rests++;
+    witness.rests = replica.isQuiesced;
     this.figures.snapshots += witness.snapshots;
     if (replica.begin.index > witness.beginIndex) this.figures.cuts++;
     witness.beginIndex = replica.begin.index;

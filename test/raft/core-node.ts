@@ -10,12 +10,13 @@ import {
 } from '../../src/base/index.js';
 import {
   type Configuration,
+  type DiskPressure,
   type EntryInfo,
   type HardState,
+  type IndexedConfiguration,
   type MemberChange,
   type Message,
   type PersistStep,
-  type PlacedConfiguration,
   RaftCore,
   type ReadResult,
   type Settings,
@@ -64,6 +65,7 @@ export interface CoreNodeOptions {
   readonly configuration: Configuration;
   readonly disk: Disk;
   readonly settings: Settings;
+  readonly diskPressure: DiskPressure;
   readonly random: Random;
   readonly nowMs: number;
   /** How many entries one append carries at most. */
@@ -113,7 +115,7 @@ export class CoreNode {
   private readonly snapshotReceiver = new SnapshotReceiver();
 
   constructor(options: CoreNodeOptions) {
-    const { self, disk, settings, random, nowMs } = options;
+    const { self, disk, settings, diskPressure, random, nowMs } = options;
     this.self = self;
     this.disk = disk;
     this.entries = [...disk.entries];
@@ -122,6 +124,7 @@ export class CoreNode {
     this.core = new RaftCore({
       self,
       settings,
+      diskPressure,
       random,
       nowMs,
       hardState: disk.hardState,
@@ -194,6 +197,11 @@ export class CoreNode {
 
   peerPresence(peer: ActorId, state: 'present' | 'silent', nowMs: number): void {
     this.core.peerPresence(peer, state, nowMs);
+    this.drive(nowMs);
+  }
+
+  diskPressureChanged(level: DiskPressure, nowMs: number): void {
+    this.core.diskPressureChanged(level, nowMs);
     this.drive(nowMs);
   }
 
@@ -279,7 +287,7 @@ export class CoreNode {
     this.core.installSnapshot({ index: chunk.index, term: chunk.indexTerm }, this.inForceAt(chunk.index));
   }
 
-  private inForceAt(index: LogIndex): PlacedConfiguration {
+  private inForceAt(index: LogIndex): IndexedConfiguration {
     const set = configurationsOf(this.entries).findLast((placed) => placed.index <= index);
     return set ?? { index: logIndex(0), configuration: this.firstConfiguration };
   }
@@ -339,7 +347,7 @@ export function describeConfiguration({ voters, outgoing, learners }: Configurat
   return parts.join(' ');
 }
 
-function configurationsOf(entries: readonly LogEntry[]): PlacedConfiguration[] {
+function configurationsOf(entries: readonly LogEntry[]): IndexedConfiguration[] {
   return entries.flatMap(({ index, configuration }) => (configuration === undefined ? [] : [{ index, configuration }]));
 }
 

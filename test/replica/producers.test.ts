@@ -215,7 +215,7 @@ test('producers are opened only where there is room, and so many at once', async
   await cluster.settle();
   assert.equal(openings.pop()?.code, 'TOO_MANY_REQUESTS');
   assert.ok(openings.every(({ state }) => state === 'resolved'));
-  for (const actor of [2, 3]) cluster.fullDisks.add(cluster.server(actor).actor);
+  for (const actor of [2, 3]) cluster.replica(actor).onDiskPressure('full');
   await cluster.advance(500);
   const before = cluster.replica(1).tail.index;
   const late = fateOf(cluster.replica(1).producers.open(''));

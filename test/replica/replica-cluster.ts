@@ -85,7 +85,6 @@ export class ReplicaCluster {
   inFlight: Sent[] = [];
   /** Whether a follower's batch finds its way to the leader. */
   readonly cuts = new Set<ActorId>();
-  readonly fullDisks = new Set<ActorId>();
   /** Nodes that nobody can ask for the time. */
   readonly unasked = new Set<number>();
   /** How long every node's clock has gone steadily. */
@@ -136,7 +135,7 @@ export class ReplicaCluster {
       group: GROUP,
       self,
       instance,
-      settings: { ...SETTINGS, room: () => (this.fullDisks.has(self) ? 'full' : 'ample') },
+      settings: SETTINGS,
       cache: new CacheBudget(this.cacheBytes),
       storage,
       transport: this.transportOf(self),

@@ -5,9 +5,9 @@ import type { KnownBatch } from '../../src/machine/index.js';
 import {
   type Configuration,
   committedIndex,
+  type IndexedConfiguration,
   isJoint,
   leaveJoint,
-  type PlacedConfiguration,
   RaftCore,
 } from '../../src/raft/index.js';
 import { appendConfiguration } from '../../src/raft/leader.js';
@@ -403,7 +403,7 @@ function commit(
 /** Leaves a joint configuration that is not committed, where `hasty` says so. */
 function goOnAsIfCommitted(
   replica: Replica,
-  hasty: (latest: PlacedConfiguration, noopIndex: LogIndex) => boolean,
+  hasty: (latest: IndexedConfiguration, noopIndex: LogIndex) => boolean,
 ): void {
   const server = serverOf(replica);
   const { role, configurations } = server;

@@ -1,5 +1,5 @@
 import { LIMITS, messageOf } from '../../base/index.js';
-import type { Room } from '../../raft/index.js';
+import type { DiskPressure } from '../../raft/index.js';
 import type { Clock, Logger, Timer } from '../../replica/index.js';
 import { type ReserveFile, roomToOpen } from './ballast-file.js';
 
@@ -30,7 +30,7 @@ const RELIEF = 1.25;
  * a write fails, which would end it. The file system is asked now and then; in
  * between, what has been taken in since counts as gone.
  *
- * Below the threshold the disk is `low`, below half of it `full`: see room.ts of
+ * Below the threshold the disk is `low`, below half of it `full`: see disk-pressure.ts of
  * consensus for what that means. Half the threshold is what remains for all that
  * goes on even so, above all for opening segments to be read.
  */
@@ -41,7 +41,8 @@ export class SpaceGuard {
   private taken = 0;
   private seen = 0;
   private threshold = 0;
-  private state: Room = 'ample';
+  private state: DiskPressure = 'ok';
+  private onChange: (level: DiskPressure) => void = () => undefined;
   private checking: Promise<void> | undefined;
   private timer: Timer | undefined;
   private stopped = false;
@@ -58,10 +59,14 @@ export class SpaceGuard {
   }
 
   /** How much the disk takes, as far as is known at this moment. */
-  roomNow(): Room {
-    const next = roomOf(this.freeBytes, this.threshold, this.state);
-    if (next !== this.state) this.changed(next);
-    return next;
+  get pressure(): DiskPressure {
+    this.compare();
+    return this.state;
+  }
+
+  /** `tell` hears of every change from now on, perhaps while a record is being taken. */
+  onPressure(tell: (level: DiskPressure) => void): void {
+    this.onChange = tell;
   }
 
   /**
@@ -79,7 +84,7 @@ export class SpaceGuard {
 
   /** For people: what is wrong; nothing while there is room. */
   get warnings(): string[] {
-    if (this.roomNow() === 'ample') return [];
+    if (this.pressure === 'ok') return [];
     const mebibytes = (bytes: number): string => `${(Math.max(0, bytes) / 2 ** 20).toFixed(1)} MiB`;
     return [
       `the disk is nearly full: ${mebibytes(this.freeBytes)} are free, and no new events are taken below ${mebibytes(this.threshold)}`,
@@ -93,6 +98,7 @@ export class SpaceGuard {
   /** A record of this size was taken into a log of the node. */
   take(bytes: number): void {
     this.taken += bytes;
+    this.compare();
     if (this.taken - this.seen > Math.min(LIMITS.spaceCheckBytes, this.threshold / 8)) void this.check();
   }
 
@@ -121,7 +127,7 @@ export class SpaceGuard {
       this.measuredFree = await reserve.freeBytes();
       this.seen = written;
       this.threshold = minFreeBytes ?? 2 * roomToOpen(Math.max(segmentBytes, reserve.largestLogBytes));
-      this.roomNow();
+      this.compare();
       // What it lacks counts as gone already, so this changes nothing for events.
       if (reserve.missingBytes > 0) this.measuredFree -= await reserve.refill();
     } catch (error) {
@@ -129,11 +135,18 @@ export class SpaceGuard {
     }
   }
 
-  private changed(next: Room): void {
+  /** Tells of a change as soon as there is one. */
+  private compare(): void {
+    const next = pressureOf(this.freeBytes, this.threshold, this.state);
+    if (next !== this.state) this.changed(next);
+  }
+
+  private changed(next: DiskPressure): void {
     const fields = { freeBytes: Math.max(0, this.freeBytes), minFreeBytes: this.threshold };
     const { logger } = this.options;
     this.state = next;
-    if (next === 'ample') logger.info(fields, 'the disk has room again: new events are taken');
+    this.onChange(next);
+    if (next === 'ok') logger.info(fields, 'the disk has room again: new events are taken');
     else if (next === 'low')
       logger.warn(
         fields,
@@ -148,8 +161,8 @@ export class SpaceGuard {
 }
 
 /** `now`: as it was until now; it takes more room to rise than it took to fall. */
-function roomOf(freeBytes: number, threshold: number, now: Room): Room {
+function pressureOf(freeBytes: number, threshold: number, now: DiskPressure): DiskPressure {
   const isBelow = (bound: number, was: boolean): boolean => freeBytes < (was ? RELIEF * bound : bound);
   if (isBelow(threshold / 2, now === 'full')) return 'full';
-  return isBelow(threshold, now !== 'ample') ? 'low' : 'ample';
+  return isBelow(threshold, now !== 'ok') ? 'low' : 'ok';
 }

@@ -10,7 +10,7 @@ import {
   type TimeBound,
 } from '../../base/index.js';
 import type { Glob } from '../../event/index.js';
-import { PlacedHistory } from '../../raft/index.js';
+import { IndexedHistory } from '../../raft/index.js';
 import { type NamespaceRange, type NamespaceTable, type Turns, UNDIVIDED } from '../../replica/index.js';
 import {
   type Checkpoint,
@@ -70,7 +70,7 @@ export class SegmentedLog {
   private readonly settings: DatabaseSettings;
   private readonly row: SegmentRow;
   /** In force as of the log's begin, and those that the log set, ascending. */
-  private readonly memberships: PlacedHistory<PlacedMembership>;
+  private readonly memberships: IndexedHistory<PlacedMembership>;
   private sequence: number;
   private prepared: Promise<PreparedSegment> | undefined;
   /**
@@ -88,7 +88,7 @@ export class SegmentedLog {
     this.identity = identity;
     this.settings = settings;
     this.row = new SegmentRow(recovered.segments);
-    this.memberships = new PlacedHistory(recovered.memberships);
+    this.memberships = new IndexedHistory(recovered.memberships);
     this.sequence = recovered.lastSequence;
     for (const segment of this.row.all) if (segment.isSealed) settings.indexer?.want(segment);
     this.drops = new SegmentDrops(settings.disk, settings.onFailure);

@@ -41,13 +41,16 @@ async function guarded(t: TestContext, freeBytes: number, option: number | 'none
 
 test('below the threshold the disk is low, below half of it full, and it takes a quarter more to rise again', async (t) => {
   const { guard, disk, look, told } = await guarded(t, 100 * MiB);
-  const rooms: string[] = [];
+  const pressures: string[] = [];
+  const changes: string[] = [];
+  guard.onPressure((level) => changes.push(level));
   for (const freeMiB of [11, 9, 11, 6, 4, 6, 7, 12, 13]) {
     disk.freeBytes = freeMiB * MiB;
     await look();
-    rooms.push(guard.roomNow());
+    pressures.push(guard.pressure);
   }
-  assert.deepEqual(rooms, ['ample', 'low', 'low', 'low', 'full', 'full', 'low', 'low', 'ample']);
+  assert.deepEqual(pressures, ['ok', 'low', 'low', 'low', 'full', 'full', 'low', 'low', 'ok']);
+  assert.deepEqual(changes, ['low', 'full', 'low', 'ok']);
   assert.equal(told.length, 4, 'only what has changed is told');
 });
 
@@ -68,6 +71,14 @@ test('what is taken in counts as gone at once, and no longer when the file syste
   assert.equal(guard.freeBytes, before - MiB, 'it was truncated before it was written');
 });
 
+test('a change is told as soon as what was taken in makes it', async (t) => {
+  const { guard } = await guarded(t, 12 * MiB);
+  const changes: string[] = [];
+  guard.onPressure((level) => changes.push(level));
+  for (let taken = 0; taken < 8; taken++) guard.take(MiB);
+  assert.deepEqual(changes, ['low', 'full']);
+});
+
 test('without an option the threshold is what two segments take, also where the open one has grown over its size', async (t) => {
   const { guard, look, reserve } = await guarded(t, 100 * MiB, 'none');
   assert.equal(guard.thresholdBytes, 3 * MiB);
@@ -78,14 +89,14 @@ test('without an option the threshold is what two segments take, also where the 
 
 test('what a start was given of the reserve is not for events, and comes back when there is room', async (t) => {
   const { disk, look, guard, reserve } = await guarded(t, 12 * MiB);
-  assert.equal(guard.roomNow(), 'ample');
+  assert.equal(guard.pressure, 'ok');
   assert.ok(guard.reserveBytes > 0);
   disk.freeBytes = LIMITS.roomToRunBytes;
   await reserve.cover(8 * MiB);
   disk.freeBytes = 12 * MiB;
-  assert.equal(guard.roomNow(), 'full', 'the reserve that the next start needs is not there');
+  assert.equal(guard.pressure, 'full', 'the reserve that the next start needs is not there');
   disk.freeBytes = 40 * MiB;
   await look();
   await until('the reserve is whole', () => reserve.missingBytes === 0);
-  assert.equal(guard.roomNow(), 'ample');
+  assert.equal(guard.pressure, 'ok');
 });

@@ -5,7 +5,7 @@ export function clusterOf(voters: readonly number[], options: ClusterOptions = {
   return new Cluster(voters, { ...options, settings: { ...SETTINGS, quiescence: true } });
 }
 
-/** Node 1 leads, and nobody has been asked to rest. */
+/** Node 1 leads, and no follower has been asked to quiesce. */
 export function led(voters: readonly number[] = [1, 2, 3], options: ClusterOptions = {}): Cluster {
   const cluster = clusterOf(voters, options);
   cluster.campaign(1);
@@ -14,17 +14,17 @@ export function led(voters: readonly number[] = [1, 2, 3], options: ClusterOptio
   return cluster;
 }
 
-/** Node 1 leads, and everybody rests. */
-export function resting(voters: readonly number[] = [1, 2, 3], options: ClusterOptions = {}): Cluster {
+/** Node 1 leads, and all have quiesced. */
+export function quiescedCluster(voters: readonly number[] = [1, 2, 3], options: ClusterOptions = {}): Cluster {
   const cluster = led(voters, options);
   cluster.tick(100, 1);
   cluster.settle();
-  assert.deepEqual(quiet(cluster), voters, 'everybody rests');
+  assert.deepEqual(quiescedNodes(cluster), voters, 'all have quiesced');
   return cluster;
 }
 
-export function quiet(cluster: Cluster): number[] {
-  return [...cluster.nodes.values()].filter(({ core }) => core.isQuiet).map(({ self }) => self);
+export function quiescedNodes(cluster: Cluster): number[] {
+  return [...cluster.nodes.values()].filter(({ core }) => core.isQuiesced).map(({ self }) => self);
 }
 
 export function terms(cluster: Cluster): number[] {
