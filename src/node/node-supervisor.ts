@@ -2,12 +2,12 @@ import { FlotillaError, LIMITS } from '../base/index.js';
 import { MACHINES } from '../machine/index.js';
 import { systemClock } from '../replica/index.js';
 import {
+  type BallastFile,
+  ballastedDisk,
   type LevelStorage,
   type NodeDirectory,
   nodeDisk,
   openStorage,
-  type ReserveFile,
-  reservedDisk,
   SpaceGuard,
   type StorageOptions,
 } from '../storage/index.js';
@@ -30,20 +30,20 @@ interface Life extends Pick<NodeParts, Made> {
  * that its disk was rolled back, it sets its data aside and asks to be taken in
  * again, just as it does where a start finds its data damaged.
  */
-export class Lives implements RunningNode {
+export class NodeSupervisor implements RunningNode {
   readonly stopped: Promise<{ readonly error?: unknown }>;
   private readonly parts: Omit<NodeParts, Made>;
   private readonly segmentBytes: number;
-  private readonly reserve: ReserveFile;
+  private readonly ballast: BallastFile;
   private settle: (outcome: { readonly error?: unknown }) => void = () => undefined;
   private current: Life | undefined;
   private beginning: Promise<void> = Promise.resolve();
   private stopping = false;
 
-  constructor(parts: Omit<NodeParts, Made>, segmentBytes: number, reserve: ReserveFile) {
+  constructor(parts: Omit<NodeParts, Made>, segmentBytes: number, ballast: BallastFile) {
     this.parts = parts;
     this.segmentBytes = segmentBytes;
-    this.reserve = reserve;
+    this.ballast = ballast;
     this.stopped = new Promise((resolve) => {
       this.settle = resolve;
     });
@@ -74,16 +74,16 @@ export class Lives implements RunningNode {
       let guard: SpaceGuard | undefined;
       const storage = await this.openSoundStorage({
         onFailure: (error) => node?.fail(error),
-        hasRoom: () => guard?.pressure === 'ok',
+        isDiskOk: () => guard?.pressure === 'ok',
       });
       opened.push(() => storage.close());
       const { minFreeBytes } = config;
-      const { segmentBytes, reserve } = this;
-      await reserve.leave(LIMITS.roomToRunBytes);
+      const { segmentBytes, ballast } = this;
+      await ballast.leave(LIMITS.runningSpareBytes);
       await directory.noteStamped();
       const logger = logging.logger('storage');
       const space = await SpaceGuard.start({
-        reserve,
+        ballast,
         storage,
         clock: systemClock,
         logger,
@@ -127,11 +127,11 @@ export class Lives implements RunningNode {
   }
 
   /** Damage that bars voting is found here; where others have the data, the node begins anew. */
-  private async openSoundStorage(hooks: Pick<StorageOptions, 'onFailure' | 'hasRoom'>): Promise<LevelStorage> {
+  private async openSoundStorage(hooks: Pick<StorageOptions, 'onFailure' | 'isDiskOk'>): Promise<LevelStorage> {
     const { directory, metrics, logging } = this.parts;
     const { segmentBytes } = this;
     const observer = observeHealing(metrics, logging.logger('storage'));
-    const disk = reservedDisk(nodeDisk, this.reserve);
+    const disk = ballastedDisk(nodeDisk, this.ballast);
     const options = { ...hooks, directory, clock: systemClock, machines: MACHINES, disk, segmentBytes, observer };
     try {
       return await openStorage(options);

@@ -52,7 +52,7 @@ export function mirrorSpace(space: SpaceGuard, metrics: Metrics): void {
   metrics.onCollect(() => {
     metrics.diskFreeBytes.set(Math.max(0, space.freeBytes));
     metrics.diskMinFreeBytes.set(space.thresholdBytes);
-    metrics.diskReserveBytes.set(space.reserveBytes);
+    metrics.diskBallastBytes.set(space.ballastBytes);
     metrics.diskPressure.set(space.pressure);
   });
 }

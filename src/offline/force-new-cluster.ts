@@ -20,7 +20,7 @@ import { openStorage } from '../storage/index.js';
 import { lockDirectory, nodeDisk } from '../storage/level/index.js';
 import { readHeader, segmentName, segmentSequenceOf, writeHeader } from '../storage/segment/index.js';
 import type { Membership } from '../wire/index.js';
-import { appendSoleMember, latestOf, seatOf } from './new-cluster-membership.js';
+import { beginNewCluster, latestOf, seatOf } from './new-cluster-membership.js';
 
 /*
  * A node that has lost the majority of its cluster for good becomes the only
@@ -88,7 +88,7 @@ export async function recoverStoppedNode(options: RecoveryOptions): Promise<Stop
     const plan = (await readPlan(disk, path)) ?? (await begin(path, identity, disk, options));
     for (const { group, incarnation } of plan.groups)
       await renewIncarnation(disk, groupPath(path, group), group, incarnation);
-    await appendSoleMember({ path, identity, clock: options.clock, disk }, (latest) =>
+    await beginNewCluster({ path, identity, clock: options.clock, disk }, (latest) =>
       // At its old address: where it is started elsewhere, it says so itself.
       present(seatOf(latest, identity), 'only a member is recovered'),
     );

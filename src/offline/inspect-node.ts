@@ -3,10 +3,10 @@ import { join } from 'node:path';
 import { type ActorId, type Counter, type GroupId, type LogIndex, messageOf, type Term } from '../base/index.js';
 import type { HardState, TermStart } from '../raft/index.js';
 import {
-  type FormerSelf,
   groupIdOf,
   groupsPathOf,
   type NodeIdentity,
+  type Predecessor,
   readIdentity,
 } from '../storage/directory/index.js';
 import { nodeDisk } from '../storage/level/index.js';
@@ -79,8 +79,8 @@ export async function inspectNode(dataDir: string, actor: ActorId): Promise<Insp
 }
 
 /** Without the keys: what is shown must not let anybody pass for this node. */
-export type ShownIdentity = Omit<NodeIdentity, 'secret' | 'successorOf'> & {
-  readonly successorOf?: Omit<FormerSelf, 'secret'>;
+export type ShownIdentity = Omit<NodeIdentity, 'secret' | 'predecessor'> & {
+  readonly predecessor?: Omit<Predecessor, 'secret'>;
 };
 
 async function identityOf(path: string): Promise<ShownIdentity | string> {
@@ -93,10 +93,10 @@ async function identityOf(path: string): Promise<ShownIdentity | string> {
 
 function withoutSecrets(identity: NodeIdentity | undefined): ShownIdentity | undefined {
   if (identity === undefined) return undefined;
-  const { secret: _, successorOf, ...shown } = identity;
-  if (successorOf === undefined) return shown;
-  const { secret: __, ...former } = successorOf;
-  return { ...shown, successorOf: former };
+  const { secret: _, predecessor, ...shown } = identity;
+  if (predecessor === undefined) return shown;
+  const { secret: __, ...former } = predecessor;
+  return { ...shown, predecessor: former };
 }
 
 async function inspectGroup(path: string, group: GroupId, scratchPath: string): Promise<InspectedGroup> {

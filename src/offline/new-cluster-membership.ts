@@ -21,7 +21,7 @@ export interface StoppedFolder {
  * from then on, because nobody is left to say otherwise. `selfIn`: this node, as
  * the latest membership knows it, or as it is to be.
  */
-export async function appendSoleMember(
+export async function beginNewCluster(
   { path, identity, clock, disk }: StoppedFolder,
   selfIn: (latest: Membership) => Member,
 ): Promise<void> {
@@ -37,11 +37,11 @@ export async function appendSoleMember(
       const log = storage.group(group);
       const { hardState, tail, memberships } = log.recovered;
       const latest = latestOf(memberships);
-      if (isSoleMember(latest, identity)) {
+      if (isOnlyMember(latest, identity)) {
         log.noteCommitted(tail.index);
         continue;
       }
-      const body = encodeMembership(soleMembership(latest, selfIn(latest)));
+      const body = encodeMembership(membershipOfOne(latest, selfIn(latest)));
       const next = { term: term(hardState.term + 1), vote: identity.actor };
       const unsealed = {
         kind: 'configuration',
@@ -68,12 +68,12 @@ export function seatOf({ members }: Membership, { instance }: NodeIdentity): Mem
   return members.find((member) => member.instance === instance);
 }
 
-function isSoleMember(membership: Membership, identity: NodeIdentity): boolean {
+function isOnlyMember(membership: Membership, identity: NodeIdentity): boolean {
   return (
     membership.members.length === 1 && seatOf(membership, identity) !== undefined && isVoter(membership, identity.actor)
   );
 }
 
-function soleMembership(latest: Membership, self: Member): Membership {
+function membershipOfOne(latest: Membership, self: Member): Membership {
   return { ...latest, voters: [self.actor], outgoing: [], learners: [], members: [self], vouchers: [] };
 }

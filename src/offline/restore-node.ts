@@ -15,7 +15,7 @@ import { type LevelStorage, openStorage } from '../storage/index.js';
 import { lockDirectory, nodeDisk } from '../storage/level/index.js';
 import { type Checkpoint, type LogRecord, type LogTail, tailAfter } from '../wire/index.js';
 import { type BackupFolder, tailOf } from './backup-folder.js';
-import { appendSoleMember } from './new-cluster-membership.js';
+import { beginNewCluster } from './new-cluster-membership.js';
 import { cutRecord, type RestorePoint } from './restore-point.js';
 
 export interface RestoreOptions {
@@ -83,7 +83,7 @@ async function fill(path: string, options: RestoreOptions): Promise<Omit<Restore
   await disk.makeDirectory(groupsPathOf(path));
   const identity: NodeIdentity = { ...newIdentity(actor), clusterId };
   const restored = await restoreLog(path, identity, options);
-  await appendSoleMember({ path, identity, clock, disk }, () => ({ actor, instance: identity.instance, address }));
+  await beginNewCluster({ path, identity, clock, disk }, () => ({ actor, instance: identity.instance, address }));
   await writeIdentity(path, identity, disk);
   await disk.syncDirectory(path);
   return restored;

@@ -151,7 +151,7 @@ export class Proposer {
     if (this.isHandingOver) return;
     if (wasHandingOver && this.isLeaving) this.refuseWaiting(stopping());
     if (this.flushPlanned) return;
-    while (this.waiting.length > 0 && this.hasRoom()) {
+    while (this.waiting.length > 0 && this.isDiskOk()) {
       // A new leader that has not seen the clocks of a majority yet can't tell what time it is: that takes a round
       // trip.
       const stamp = this.time.stamp();
@@ -174,7 +174,7 @@ export class Proposer {
     for (const proposal of [...ready.map((each) => each.proposal), ...this.waiting.drain()]) this.enqueue(proposal);
   }
 
-  private hasRoom(): boolean {
+  private isDiskOk(): boolean {
     return this.log.bytesAfter(this.core.durableIndex) < LIMITS.unpersistedBytes;
   }
 

@@ -7,14 +7,14 @@ export {
   openNodeDirectory,
 } from './directory/index.js';
 export {
+  BallastFile,
+  ballastedDisk,
   type DatabaseEntry,
   type DatabaseOptions,
   type Disk,
   type DiskDatabase,
   type DiskFile,
   diskSpaceOf,
-  ReserveFile,
-  reservedDisk,
   SpaceGuard,
 } from './disk/index.js';
 export type { NewGroup } from './group/index.js';

@@ -20,10 +20,10 @@ import { nodeDisk } from './level/index.js';
 import { Scrubber } from './log/index.js';
 import { NamespaceIndexer } from './namespace-index/index.js';
 import {
-  ColdDatabases,
   type DatabaseSettings,
   type Healing,
   type HealingObserver,
+  OpenDatabaseCache,
   UNOBSERVED,
 } from './segment/index.js';
 
@@ -38,7 +38,7 @@ export interface StorageOptions {
   /** Whether sealed segments get their namespace index, in the background. Default: they do. */
   readonly indexing?: boolean;
   /** Whether the disk has room for what can wait. Default: it has. */
-  readonly hasRoom?: () => boolean;
+  readonly isDiskOk?: () => boolean;
   /** Told of damage and its repair. */
   readonly observer?: HealingObserver;
   /** Called once, with the first failure: the process must stop, and verify its data on the next start. */
@@ -84,21 +84,21 @@ export class LevelStorage implements Storage {
     disk = nodeDisk,
     segmentBytes = defaultSegmentBytes(),
     indexing = true,
-    hasRoom,
+    isDiskOk,
     observer = UNOBSERVED,
     onFailure,
   }: StorageOptions) {
     const fail = (error: unknown): void => this.fail(error);
     this.directory = directory;
     this.onFailure = onFailure;
-    this.indexer = new NamespaceIndexer(clock, fail, hasRoom);
+    this.indexer = new NamespaceIndexer(clock, fail, isDiskOk);
     this.healing = { source: undefined, observer };
     const settings = {
       disk,
       clock,
       segmentBytes,
       machines,
-      cold: new ColdDatabases(clock, fail),
+      openDatabases: new OpenDatabaseCache(clock, fail),
       healing: this.healing,
       onFailure: fail,
     };
@@ -199,7 +199,7 @@ export class LevelStorage implements Storage {
       stores.map((store) => store.close(this.failure === undefined && this.closed)),
     );
     await this.scrubber.ended();
-    this.settings.cold.stop();
+    this.settings.openDatabases.stop();
     for (const outcome of closed) if (outcome.status === 'rejected') this.fail(outcome.reason);
   }
 

@@ -169,8 +169,8 @@ function storageMetrics({ counter, gauge, histogram, state }: Instruments) {
       'What the disk of the data directory has left, less what is on its way there.',
     ),
     diskMinFreeBytes: gauge('flotilla_disk_min_free_bytes', 'Below this no new events are taken.'),
-    diskReserveBytes: gauge(
-      'flotilla_disk_reserve_bytes',
+    diskBallastBytes: gauge(
+      'flotilla_disk_ballast_bytes',
       'Room that the node keeps so that it can start on a full disk.',
     ),
     diskPressure: state(

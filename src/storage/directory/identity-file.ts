@@ -9,7 +9,7 @@ import { nodeDisk } from '../level/index.js';
 const IDENTITY_FORMAT = 1;
 
 /** Whom a node was before its data was damaged, and by whom it is to be taken in again. */
-export interface FormerSelf {
+export interface Predecessor {
   readonly clusterId: string;
   readonly instance: string;
   /** By which it proves that it was that one; absent where that is lost: then somebody has to remove that one. */
@@ -42,7 +42,7 @@ export interface NodeIdentity {
   /** The founding members that this node has promised to begin with; absent before. */
   readonly promised?: readonly Member[];
   /** Set while the node waits to be taken in in the place of this one. */
-  readonly successorOf?: FormerSelf;
+  readonly predecessor?: Predecessor;
 }
 
 export function newIdentity(actor: ActorId): NodeIdentity {

@@ -1,9 +1,9 @@
 export { groupIdOf, groupsPathOf } from './groups-folder.js';
 export {
-  type FormerSelf,
   identityPath,
   type NodeIdentity,
   newIdentity,
+  type Predecessor,
   readIdentity,
   writeIdentity,
 } from './identity-file.js';

@@ -16,7 +16,7 @@ import {
 import { KnownMembers } from './known-members.js';
 
 import { requireNoPlan } from './new-cluster-plan.js';
-import { aloneWithDamage, formerSelfOf, setGroupsAside, successorOf } from './predecessor.js';
+import { aloneWithDamage, identityAfter, predecessorOf, setGroupsAside } from './predecessor.js';
 
 export interface NodeDirectoryOptions {
   /** Holds one folder per node, so that nodes of one machine may share it; made where it is missing. */
@@ -36,7 +36,7 @@ export function nodePathOf(dataDir: string, actor: ActorId): string {
 /**
  * Opens `<dataDir>/node-<actor>/` for this process alone and counts the start.
  * A member of a cluster of several whose identity or groups are gone begins
- * anew, as its own successor: see former-self.ts. Else, where anything speaks against this being the same node as
+ * anew, as its own successor: see predecessor.ts. Else, where anything speaks against this being the same node as
  * before, it changes nothing and throws:
  *
  * - INVALID_ARGUMENT: it is in use, can't be written, or can't be meant;
@@ -124,7 +124,7 @@ export class NodeDirectory {
       `this node belongs to cluster ${this.current.clusterId} and was to join ${clusterId}`,
     );
     assert((await groupsIn(this.path)) > 0, 'the groups are made before the cluster is joined');
-    const { successorOf: _, ...identity } = this.current;
+    const { predecessor: _, ...identity } = this.current;
     await this.change({ ...identity, clusterId, stampedBoot: identity.bootCounter });
   }
 
@@ -142,15 +142,15 @@ export class NodeDirectory {
   /**
    * The groups can't be relied on: they are set aside, and from here on this is
    * another node, which waits to be taken in in the place of the one it was; see
-   * former-self.ts. Nothing of them may be open. Resolves with where they are
+   * predecessor.ts. Nothing of them may be open. Resolves with where they are
    * now. Throws where there is nobody else, and then changes nothing.
    */
   async beginAnew(why: FlotillaError): Promise<string | undefined> {
     const { actor } = this.current;
-    const former = formerSelfOf(actor, this.current, this.known.cluster, this.hasPeers, why.message);
-    if (former === undefined) throw this.current.clusterId === undefined ? why : aloneWithDamage(why, this.path);
+    const predecessor = predecessorOf(actor, this.current, this.known.cluster, this.hasPeers, why.message);
+    if (predecessor === undefined) throw this.current.clusterId === undefined ? why : aloneWithDamage(why, this.path);
     const aside = await setGroupsAside(this.path, this.groupsPath);
-    await this.change(startedAgain(successorOf(actor, former)));
+    await this.change(startedAgain(identityAfter(actor, predecessor)));
     return aside;
   }
 
@@ -215,10 +215,10 @@ async function successorOfDamaged(
   error: unknown,
 ): Promise<NodeIdentity> {
   if (!(error instanceof LostPart)) throw error;
-  const former = formerSelfOf(actor, error.found, known.cluster, hasPeers, error.message);
-  if (former === undefined) throw error;
+  const predecessor = predecessorOf(actor, error.found, known.cluster, hasPeers, error.message);
+  if (predecessor === undefined) throw error;
   await setGroupsAside(path, groupsPathOf(path));
-  return successorOf(actor, former);
+  return identityAfter(actor, predecessor);
 }
 
 /** A part of the directory is gone without which it is not the node that it was. */

@@ -2,7 +2,7 @@ import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type ActorId, FlotillaError, LIMITS } from '../../base/index.js';
 import { nodeDisk } from '../level/index.js';
-import { type FormerSelf, type NodeIdentity, newIdentity } from './identity-file.js';
+import { type NodeIdentity, newIdentity, type Predecessor } from './identity-file.js';
 import type { KnownCluster } from './known-members.js';
 
 /*
@@ -24,14 +24,14 @@ import type { KnownCluster } from './known-members.js';
 const ASIDE_PREFIX = 'damaged-';
 
 /** What this node was; undefined where it has, or knows, nobody who could take it in again. */
-export function formerSelfOf(
+export function predecessorOf(
   actor: ActorId,
   found: NodeIdentity | undefined,
   known: KnownCluster | undefined,
   hasPeers: boolean,
   reason: string,
-): FormerSelf | undefined {
-  if (found?.successorOf !== undefined && found.clusterId === undefined) return found.successorOf;
+): Predecessor | undefined {
+  if (found?.predecessor !== undefined && found.clusterId === undefined) return found.predecessor;
   // Of another cluster is what was noted before a forced recovery, or in another folder.
   const noted = known !== undefined && isOf(known, actor, found) ? known : undefined;
   const clusterId = found?.clusterId ?? noted?.clusterId;
@@ -58,8 +58,8 @@ function isOf(known: KnownCluster, actor: ActorId, found: NodeIdentity | undefin
 }
 
 /** Who the node is from now on. */
-export function successorOf(actor: ActorId, former: FormerSelf): NodeIdentity {
-  return { ...newIdentity(actor), successorOf: former };
+export function identityAfter(actor: ActorId, predecessor: Predecessor): NodeIdentity {
+  return { ...newIdentity(actor), predecessor };
 }
 
 /** Step 1; nothing of the groups may be open. Resolves with where they are now; undefined where there were none. */

@@ -7,13 +7,13 @@ import { systemCodeOf } from './system-code.js';
 /*
  * Opening a LevelDB writes: it makes a table of the write-ahead log, as large as
  * that, before it deletes it. So a node whose disk is full could not even start
- * to be read. The file `reserve` in its folder holds as much room as that takes
+ * to be read. The file `ballast` in its folder holds as much room as that takes
  * for the largest write-ahead log that there is, and a little for what a running
  * node can't do without.
  *
- * Before a record is written, the reserve covers what opening its database again
+ * Before a record is written, the ballast covers what opening its database again
  * will take. Who opens one on a full disk is lent what is lacking, one at a time:
- * the write-ahead log that goes gives the room back, and the reserve takes it at
+ * the write-ahead log that goes gives the room back, and the ballast takes it at
  * once, so that the next database, and the next start, has it again.
  */
 
@@ -21,21 +21,21 @@ import { systemCodeOf } from './system-code.js';
  * What opening a database may take whose write-ahead log is this large: its table, which is a little larger, and small
  * files.
  */
-export function roomToOpen(logBytes: number): number {
-  return LIMITS.reserveBytes * Math.ceil((1.25 * logBytes + LIMITS.reserveBytes) / LIMITS.reserveBytes);
+export function bytesToOpen(logBytes: number): number {
+  return LIMITS.ballastUnitBytes * Math.ceil((1.25 * logBytes + LIMITS.ballastUnitBytes) / LIMITS.ballastUnitBytes);
 }
 
-export interface ReserveFileOptions {
+export interface BallastFileOptions {
   /** The node's folder, which need not be there yet. */
   readonly nodePath: string;
-  /** Told once, when some of the reserve is given free for the first time. */
+  /** Told once, when some of the ballast is given free for the first time. */
   readonly onUsed: () => void;
   /** Default: the file system is asked. */
   readonly measure?: ((path: string) => Promise<DiskSpace>) | undefined;
 }
 
 /** Room that a node keeps for its next start, and for reading on a full disk. */
-export class ReserveFile {
+export class BallastFile {
   private readonly nodePath: string;
   private readonly measure: (path: string) => Promise<DiskSpace>;
   private readonly onUsed: () => void;
@@ -48,17 +48,17 @@ export class ReserveFile {
   /** Its size is changed by one at a time. */
   private changing: Promise<unknown> = Promise.resolve();
 
-  private constructor({ nodePath, onUsed, measure = diskSpaceOf }: ReserveFileOptions, size: number) {
+  private constructor({ nodePath, onUsed, measure = diskSpaceOf }: BallastFileOptions, size: number) {
     this.nodePath = nodePath;
     this.measure = measure;
     this.onUsed = onUsed;
     this.size = size;
     // One that is larger than that has been needed before.
-    this.wanted = Math.max(size, LIMITS.roomToRunBytes + roomToOpen(LEAST_AHEAD_BYTES));
+    this.wanted = Math.max(size, LIMITS.runningSpareBytes + bytesToOpen(LEAST_AHEAD_BYTES));
   }
 
-  static async find(options: ReserveFileOptions): Promise<ReserveFile> {
-    return new ReserveFile(options, (await sizeOf(reservePath(options.nodePath))) ?? 0);
+  static async find(options: BallastFileOptions): Promise<BallastFile> {
+    return new BallastFile(options, (await sizeOf(ballastPath(options.nodePath))) ?? 0);
   }
 
   get bytes(): number {
@@ -82,18 +82,18 @@ export class ReserveFile {
 
   async freeBytes(): Promise<number> {
     const { freeBytes } = await this.measure(this.nodePath);
-    this.isScarce = freeBytes < LIMITS.roomToRunBytes / 2;
+    this.isScarce = freeBytes < LIMITS.runningSpareBytes / 2;
     return freeBytes;
   }
 
   /** A write-ahead log is about to be this large. */
   async cover(logBytes: number): Promise<void> {
     this.largestLog = Math.max(this.largestLog, logBytes);
-    const needed = LIMITS.roomToRunBytes + roomToOpen(logBytes);
+    const needed = LIMITS.runningSpareBytes + bytesToOpen(logBytes);
     if (needed <= this.size) return;
     // By half as much again: a log that grows steadily should not ask each time.
-    const aheadBytes = Math.min(LIMITS.reserveStepBytes, Math.max(LEAST_AHEAD_BYTES, logBytes / 2));
-    if (needed > this.wanted) this.wanted = LIMITS.roomToRunBytes + roomToOpen(logBytes + aheadBytes);
+    const aheadBytes = Math.min(LIMITS.ballastAheadBytes, Math.max(LEAST_AHEAD_BYTES, logBytes / 2));
+    if (needed > this.wanted) this.wanted = LIMITS.runningSpareBytes + bytesToOpen(logBytes + aheadBytes);
     await this.refill();
   }
 
@@ -105,7 +105,7 @@ export class ReserveFile {
     return this.exclusively(() => this.takeBack(this.wanted));
   }
 
-  /** Gives free what is lacking of so much room, as far as the reserve has it. */
+  /** Gives free what is lacking of so much room, as far as the ballast has it. */
   async leave(bytes: number): Promise<void> {
     if (this.size === 0 || (await this.freeBytes()) >= bytes) return;
     await this.exclusively(() => this.shrinkFor(bytes));
@@ -134,7 +134,7 @@ export class ReserveFile {
 
   /**
    * Others may have been quicker, it takes more than was thought, or a quota is full, which the file system does not
-   * tell of: then twice as much, whatever seems to be free. Not all of the reserve: it would be lost to whoever fills
+   * tell of: then twice as much, whatever seems to be free. Not all of the ballast: it would be lost to whoever fills
    * the disk.
    */
   private async tryTwice<Result>(bytes: number, action: () => Promise<Result>): Promise<Result> {
@@ -156,7 +156,7 @@ export class ReserveFile {
     const needed = `${(bytes / 2 ** 20).toFixed(1)} MiB`;
     return new FlotillaError(
       'DISK_NEARLY_FULL',
-      `the disk that ${this.nodePath} is on is full, and the reserve is used up: make room for ${needed} there, or enlarge the disk, and try again (${messageOf(cause)})`,
+      `the disk that ${this.nodePath} is on is full, and the ballast is used up: make room for ${needed} there, or enlarge the disk, and try again (${messageOf(cause)})`,
       { cause },
     );
   }
@@ -170,8 +170,8 @@ export class ReserveFile {
   private async shrinkTo(bytes: number): Promise<void> {
     // File systems give room free by whole blocks.
     const left = BLOCK_BYTES * Math.max(0, Math.floor(bytes / BLOCK_BYTES));
-    if (left === 0) await rm(reservePath(this.nodePath), { force: true });
-    else await truncate(reservePath(this.nodePath), left);
+    if (left === 0) await rm(ballastPath(this.nodePath), { force: true });
+    else await truncate(ballastPath(this.nodePath), left);
     this.size = left;
     if (!this.used) this.onUsed();
     this.used = true;
@@ -179,7 +179,7 @@ export class ReserveFile {
 
   private async takeBack(upTo: number): Promise<number> {
     if (upTo <= this.size) return 0;
-    const spare = (await this.freeBytes()) - LIMITS.roomToRunBytes;
+    const spare = (await this.freeBytes()) - LIMITS.runningSpareBytes;
     const taken = BLOCK_BYTES * Math.floor(Math.min(upTo - this.size, spare) / BLOCK_BYTES);
     if (taken <= 0) return 0;
     try {
@@ -192,7 +192,7 @@ export class ReserveFile {
   }
 
   private async grow(bytes: number): Promise<void> {
-    const file = await open(reservePath(this.nodePath), 'a', 0o600);
+    const file = await open(ballastPath(this.nodePath), 'a', 0o600);
     try {
       const zeros = Buffer.alloc(Math.min(bytes, PIECE_BYTES));
       for (let left = bytes; left > 0; left -= zeros.byteLength) await file.appendFile(zeros.subarray(0, left));
@@ -219,13 +219,13 @@ export class ReserveFile {
  * later.
  */
 const PIECE_BYTES = 64 * 1024;
-/** The reserve is ahead of the write-ahead logs by at least this. */
+/** The ballast is ahead of the write-ahead logs by at least this. */
 const LEAST_AHEAD_BYTES = 512 * 1024;
 
 const BLOCK_BYTES = 4096;
 
-function reservePath(nodePath: string): string {
-  return join(nodePath, 'reserve');
+function ballastPath(nodePath: string): string {
+  return join(nodePath, 'ballast');
 }
 
 async function sizeOf(path: string): Promise<number | undefined> {

@@ -1,46 +1,46 @@
 import { readdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { LIMITS } from '../../base/index.js';
-import { type ReserveFile, roomToOpen } from './ballast-file.js';
+import { type BallastFile, bytesToOpen } from './ballast-file.js';
 import type { DatabaseEntry, Disk, DiskDatabase } from './disk.js';
 import { systemCodeOf } from './system-code.js';
 
-/** The machine's disk, with a node's reserve for what must go on where it is full. */
-export function reservedDisk(disk: Disk, reserve: ReserveFile): Disk {
+/** The machine's disk, with a node's ballast for what must go on where it is full. */
+export function ballastedDisk(disk: Disk, ballast: BallastFile): Disk {
   return {
     ...disk,
     writeFile: (path, content) =>
-      reserve.lend(content.byteLength + SMALL_FILE_BYTES, () => disk.writeFile(path, content)),
+      ballast.lend(content.byteLength + SMALL_FILE_BYTES, () => disk.writeFile(path, content)),
     async createDatabase(path, options) {
-      await reserve.leave(roomToOpen(0));
-      return new ReservedDatabase(await disk.createDatabase(path, options), reserve);
+      await ballast.leave(bytesToOpen(0));
+      return new BallastedDatabase(await disk.createDatabase(path, options), ballast);
     },
     async openDatabase(path, options) {
-      const needed = roomToOpen(await logBytesOf(path));
-      return new ReservedDatabase(await reserve.lend(needed, () => disk.openDatabase(path, options)), reserve);
+      const needed = bytesToOpen(await logBytesOf(path));
+      return new BallastedDatabase(await ballast.lend(needed, () => disk.openDatabase(path, options)), ballast);
     },
   };
 }
 
-/** Before it is written to, the reserve covers what opening it again will take. */
-class ReservedDatabase implements DiskDatabase {
+/** Before it is written to, the ballast covers what opening it again will take. */
+class BallastedDatabase implements DiskDatabase {
   private readonly database: DiskDatabase;
-  private readonly reserve: ReserveFile;
+  private readonly ballast: BallastFile;
   /** Of the write-ahead log: a database begins a new one when it is opened. */
   private logBytes = 0;
 
-  constructor(database: DiskDatabase, reserve: ReserveFile) {
+  constructor(database: DiskDatabase, ballast: BallastFile) {
     this.database = database;
-    this.reserve = reserve;
+    this.ballast = ballast;
   }
 
   async write(entries: readonly DatabaseEntry[], deleteFrom: number, deleteTo: number): Promise<void> {
     const changes = entries.length + Math.max(0, deleteTo - deleteFrom + 1);
     const bytes = entries.reduce((sum, entry) => sum + entry.bytes.byteLength, changes * CHANGE_BYTES);
     this.logBytes += bytes;
-    await this.reserve.cover(this.logBytes);
+    await this.ballast.cover(this.logBytes);
     // Events are not taken by now; votes and what new leaders write are.
-    if (this.reserve.isTight) await this.reserve.leave(bytes + SMALL_FILE_BYTES);
+    if (this.ballast.isTight) await this.ballast.leave(bytes + SMALL_FILE_BYTES);
     await this.database.write(entries, deleteFrom, deleteTo);
   }
 
@@ -65,7 +65,7 @@ class ReservedDatabase implements DiskDatabase {
 const CHANGE_BYTES = 64;
 
 /** What a file takes beside its content. */
-const SMALL_FILE_BYTES = LIMITS.roomToRunBytes / 8;
+const SMALL_FILE_BYTES = LIMITS.runningSpareBytes / 8;
 
 /** Of the records that opening a LevelDB makes a table of. Nothing where there is none: who opens it finds out. */
 async function logBytesOf(path: string): Promise<number> {

@@ -1,5 +1,5 @@
-export { ReserveFile } from './ballast-file.js';
-export { reservedDisk } from './ballasted-disk.js';
+export { BallastFile } from './ballast-file.js';
+export { ballastedDisk } from './ballasted-disk.js';
 export { readCheckedFile, readCheckedFileAndRest, replaceCheckedFile } from './checked-file.js';
 export type { DatabaseEntry, DatabaseOptions, Disk, DiskDatabase, DiskFile } from './disk.js';
 export { diskSpaceOf, isDiskFull } from './disk-space.js';

@@ -1,7 +1,7 @@
 import { LIMITS, messageOf } from '../../base/index.js';
 import type { DiskPressure } from '../../raft/index.js';
 import type { Clock, Logger, Timer } from '../../replica/index.js';
-import { type ReserveFile, roomToOpen } from './ballast-file.js';
+import { type BallastFile, bytesToOpen } from './ballast-file.js';
 
 /** What the guard asks of the storage. */
 export interface WrittenStorage {
@@ -12,7 +12,7 @@ export interface WrittenStorage {
 }
 
 export interface SpaceGuardOptions {
-  readonly reserve: ReserveFile;
+  readonly ballast: BallastFile;
   readonly storage: WrittenStorage;
   readonly clock: Clock;
   readonly logger: Logger;
@@ -71,10 +71,10 @@ export class SpaceGuard {
 
   /**
    * What the disk has left, less what is on its way there, and less what the
-   * reserve lacks: what a start was given of it is for reading, not for events.
+   * ballast lacks: what a start was given of it is for reading, not for events.
    */
   get freeBytes(): number {
-    return this.measuredFree - (this.taken - this.seen) - this.options.reserve.missingBytes;
+    return this.measuredFree - (this.taken - this.seen) - this.options.ballast.missingBytes;
   }
 
   /** Where the room begins to be too little. */
@@ -91,8 +91,8 @@ export class SpaceGuard {
     ];
   }
 
-  get reserveBytes(): number {
-    return this.options.reserve.bytes;
+  get ballastBytes(): number {
+    return this.options.ballast.bytes;
   }
 
   /** A record of this size was taken into a log of the node. */
@@ -120,16 +120,16 @@ export class SpaceGuard {
   }
 
   private async look(): Promise<void> {
-    const { storage, reserve, segmentBytes, minFreeBytes, logger } = this.options;
+    const { storage, ballast, segmentBytes, minFreeBytes, logger } = this.options;
     // What was truncated before it was written never will be: with nothing under way, nothing is.
     const written = storage.isIdle ? this.taken : Math.min(this.taken, storage.bytesWritten);
     try {
-      this.measuredFree = await reserve.freeBytes();
+      this.measuredFree = await ballast.freeBytes();
       this.seen = written;
-      this.threshold = minFreeBytes ?? 2 * roomToOpen(Math.max(segmentBytes, reserve.largestLogBytes));
+      this.threshold = minFreeBytes ?? 2 * bytesToOpen(Math.max(segmentBytes, ballast.largestLogBytes));
       this.compare();
       // What it lacks counts as gone already, so this changes nothing for events.
-      if (reserve.missingBytes > 0) this.measuredFree -= await reserve.refill();
+      if (ballast.missingBytes > 0) this.measuredFree -= await ballast.refill();
     } catch (error) {
       logger.warn({ reason: messageOf(error) }, 'the room on the disk can not be looked after');
     }

@@ -3,14 +3,14 @@ import type { IndexedState, MachineKind, MachineState } from '../../replica/inde
 import type { Checkpoint, LogRecord } from '../../wire/index.js';
 import type { Disk } from '../disk/index.js';
 import { type CheckpointPlace, originOf, writeCheckpoint } from '../segment/index.js';
-import type { Removals } from './removal-barrier.js';
+import type { RemovalBarrier } from './removal-barrier.js';
 
-import { givenUp, type SegmentRow } from './segment-list.js';
+import { givenUp, type SegmentList } from './segment-list.js';
 import { type ReplayedLog, recoverState, stateAt } from './state-replay.js';
 
 export interface LogCheckpointsOptions {
-  readonly row: SegmentRow;
-  readonly removals: Removals;
+  readonly segments: SegmentList;
+  readonly removals: RemovalBarrier;
   readonly disk: Disk;
   readonly machine: MachineKind;
   readonly read: (from: LogIndex, to: LogIndex, maxBytes: number) => Promise<LogRecord[]>;
@@ -29,17 +29,17 @@ export class LogCheckpoints {
 
   /** See `GroupLog.cutPoint`. */
   cutPoint(index: LogIndex): LogIndex {
-    const { row } = this.options;
+    const { segments } = this.options;
     const limit = Math.min(index, this.through);
-    return (row.lastWhere(({ before }) => before.index <= limit) ?? row.oldest).before.index;
+    return (segments.lastWhere(({ before }) => before.index <= limit) ?? segments.oldest).before.index;
   }
 
   /** See `GroupLog.checkpointAt`. */
   async at(index: LogIndex): Promise<Checkpoint> {
-    const { row, removals } = this.options;
+    const { segments, removals } = this.options;
     return await removals.beside(async () => {
-      if (index < row.oldest.before.index) throw givenUp(index, row.oldest.before);
-      const { header } = row.beginningAfter(index);
+      if (index < segments.oldest.before.index) throw givenUp(index, segments.oldest.before);
+      const { header } = segments.beginningAfter(index);
       return { ...originOf(header), state: (await this.stateAt(index)).encode() };
     });
   }
@@ -56,16 +56,16 @@ export class LogCheckpoints {
 
   /** See `GroupLog.checkpointDue`. */
   due(from: LogIndex): LogIndex | undefined {
-    const { row } = this.options;
+    const { segments } = this.options;
     const done = Math.max(this.through, from - 1);
-    if (row.youngest.before.index <= done) return undefined;
-    const last = row.lastWhere(({ before }) => before.index <= done);
-    return (last === undefined ? row.oldest : row.following(last))?.before.index;
+    if (segments.youngest.before.index <= done) return undefined;
+    const last = segments.lastWhere(({ before }) => before.index <= done);
+    return (last === undefined ? segments.oldest : segments.following(last))?.before.index;
   }
 
   /** Writes the checkpoint of the segment that begins after this record. */
   async add({ index, state }: IndexedState): Promise<void> {
-    await this.write(this.options.row.beginningAfter(index), state);
+    await this.write(this.options.segments.beginningAfter(index), state);
     this.through = index;
   }
 
@@ -83,8 +83,8 @@ export class LogCheckpoints {
   }
 
   private replayed(): ReplayedLog {
-    const { row, machine, read } = this.options;
-    return { machine, places: [...row.all], read, writeCheckpoint: (place, state) => this.write(place, state) };
+    const { segments, machine, read } = this.options;
+    return { machine, places: [...segments.all], read, writeCheckpoint: (place, state) => this.write(place, state) };
   }
 
   /** One at a time, because two of one place would be made under one temporary name. */

@@ -2,7 +2,7 @@
  * Keeps those who read a log's segments, those who write beside its records, and
  * those who remove or replace some of them out of each other's way.
  */
-export class Removals {
+export class RemovalBarrier {
   /** Removals so far: a read that one of them overtook is done again. */
   private count = 0;
   private last: Promise<void> = Promise.resolve();

@@ -3,7 +3,7 @@ import type { LogTail } from '../../wire/index.js';
 import type { Segment } from '../segment/index.js';
 
 /** The segments of one log, oldest first: there is always one, and they continue one another. */
-export class SegmentRow {
+export class SegmentList {
   private segments: Segment[];
 
   constructor(segments: readonly Segment[]) {
@@ -50,7 +50,7 @@ export class SegmentRow {
     return this.segments[low - 1];
   }
 
-  /** Undefined behind the youngest, and for one that is not of this row any more. */
+  /** Undefined behind the youngest, and for one that is not in this list any more. */
   following(segment: Segment): Segment | undefined {
     const position = this.segments.indexOf(segment);
     return position === -1 ? undefined : this.segments[position + 1];

@@ -1,12 +1,15 @@
-import { FlotillaError, LIMITS } from '../../base/index.js';
-import type { DatabaseSettings, Segment, SegmentDamage } from '../segment/index.js';
+import { FlotillaError, LIMITS, present } from '../../base/index.js';
+import { type DatabaseSettings, readFooter, Segment, type SegmentDamage, segmentName } from '../segment/index.js';
+import type { RemovalBarrier } from './removal-barrier.js';
+import type { SegmentList } from './segment-list.js';
+import { discardRebuilt, rebuildSegment, replaceSegment } from './segment-rebuild.js';
 
 export interface SegmentRepairsOptions {
+  /** Where the log's segments are. */
+  readonly segmentsPath: string;
+  readonly segments: SegmentList;
+  readonly removals: RemovalBarrier;
   readonly settings: DatabaseSettings;
-  /** Rebuilds a segment and puts it in its place; resolves with how many records came from elsewhere. */
-  readonly rebuild: (segment: Segment) => Promise<number>;
-  /** Whether it is still of the log: it may have been removed, or another may have taken its place. */
-  readonly isCurrent: (segment: Segment) => boolean;
 }
 
 /**
@@ -35,12 +38,13 @@ export class SegmentRepairs {
    * damage, and what can be done, where that does not come in time.
    */
   async mend(damage: SegmentDamage): Promise<void> {
-    const { isCurrent, settings } = this.options;
+    const { segments, settings } = this.options;
     const { clock, healing } = settings;
     const deadlineMs = clock.nowMs() + LIMITS.repairWaitMs;
     if (!damage.segment.isSealed) throw beyondRepair(damage);
     while (healing.source !== undefined) {
-      if (this.closed || !isCurrent(damage.segment) || !damage.segment.isSealed) return;
+      // It may have been removed, or another may have taken its place.
+      if (this.closed || !segments.includes(damage.segment) || !damage.segment.isSealed) return;
       if (this.hopeless.has(damage.segment.directory) && healing.source.isAlone) break;
       if (await this.attempt(damage)) return;
       if (healing.source.isAlone || clock.nowMs() + LIMITS.repairRetryMs > deadlineMs) break;
@@ -68,13 +72,13 @@ export class SegmentRepairs {
 
   /** Never rejects: a write that fails stops the node. */
   private async repair(damage: SegmentDamage): Promise<boolean> {
-    const { settings, rebuild } = this.options;
+    const { settings } = this.options;
     const { observer } = settings.healing;
     const { segment } = damage;
     const { group, directory, before, tail } = segment;
     if (!this.hopeless.has(directory)) observer.damaged(group, directory, damage);
     try {
-      const fetched = await rebuild(segment);
+      const fetched = await this.rebuild(segment);
       this.hopeless.delete(directory);
       observer.repaired(group, directory, { from: before.index + 1, to: tail.index, fetched });
       return true;
@@ -87,13 +91,41 @@ export class SegmentRepairs {
       return false;
     }
   }
+
+  /**
+   * Makes a damaged segment anew and puts it in its place; see segment-rebuild.ts. Resolves with how many records came
+   * from other nodes.
+   */
+  private async rebuild(damaged: Segment): Promise<number> {
+    const { segmentsPath, segments, removals, settings } = this.options;
+    const { source } = settings.healing;
+    const { tail } = damaged;
+    // Truncated and sealed anew, it ends with another record.
+    const isObsolete = (): boolean => this.closed || !damaged.isSealed || damaged.isRetired || damaged.tail !== tail;
+    const fetched = await rebuildSegment(damaged, { segmentsPath, settings, source, isObsolete });
+    await removals.run(async () => {
+      if (isObsolete()) return await discardRebuilt(segmentsPath, settings.disk);
+      await damaged.retire();
+      await replaceSegment(segmentsPath, segmentName(damaged.header.sequence), settings.disk);
+      const footer = present(
+        await readFooter(settings.disk, damaged.directory),
+        'a segment that was built anew is sealed',
+      );
+      const mended = Segment.sealedExisting(damaged.directory, damaged.header, footer, settings);
+      segments.replace(damaged, mended);
+      settings.indexer?.forget(damaged);
+      settings.indexer?.want(mended);
+    });
+    return fetched;
+  }
 }
 
 function beyondRepair(damage: SegmentDamage): FlotillaError {
   const { before, tail, directory } = damage.segment;
   return new FlotillaError(
     'DATA_LOSS',
-    `${damage.message}. It lies among the records ${before.index + 1} to ${tail.index} of ${directory}${eventsIn(damage.segment)}, and no other node could give it; what stands before and after it is served. ` +
+    `${damage.message}. It lies among the records ${before.index + 1} to ${tail.index} of ${directory}` +
+      `${eventsIn(damage.segment)}, and no other node could give it; what stands before and after it is served. ` +
       'With the node stopped, "flotilla verify" names each damage; a backup is put back with "flotilla restore": see docs/operating.md',
     { cause: damage },
   );

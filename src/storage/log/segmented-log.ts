@@ -26,7 +26,6 @@ import {
   nothingBehind,
   type PreparedSegment,
   prepareSegment,
-  readFooter,
   readHeader,
   Segment,
   SegmentDamage,
@@ -35,11 +34,10 @@ import {
 } from '../segment/index.js';
 import { IndexSearch } from './glob-search.js';
 import { LogCheckpoints } from './log-checkpoints.js';
-import { Removals } from './removal-barrier.js';
+import { RemovalBarrier } from './removal-barrier.js';
 
 import { SegmentDrops } from './segment-drops.js';
-import { givenUp, SegmentRow } from './segment-list.js';
-import { discardRebuilt, rebuildSegment, replaceSegment } from './segment-rebuild.js';
+import { givenUp, SegmentList } from './segment-list.js';
 import { SegmentRepairs } from './segment-repairs.js';
 import { stageSegments, swapSegments } from './segment-swap.js';
 import { machineOf } from './state-replay.js';
@@ -68,7 +66,7 @@ export class SegmentedLog {
   private readonly path: string;
   private readonly identity: LogIdentity;
   private readonly settings: DatabaseSettings;
-  private readonly row: SegmentRow;
+  private readonly segments: SegmentList;
   /** In force as of the log's begin, and those that the log set, ascending. */
   private readonly memberships: IndexedHistory<PlacedMembership>;
   private sequence: number;
@@ -78,7 +76,7 @@ export class SegmentedLog {
    * then.
    */
   private settling: Promise<void> = Promise.resolve();
-  private readonly removals = new Removals();
+  private readonly removals = new RemovalBarrier();
   private readonly drops: SegmentDrops;
   private readonly repairs: SegmentRepairs;
   readonly checkpoints: LogCheckpoints;
@@ -87,19 +85,16 @@ export class SegmentedLog {
     this.path = path;
     this.identity = identity;
     this.settings = settings;
-    this.row = new SegmentRow(recovered.segments);
+    this.segments = new SegmentList(recovered.segments);
     this.memberships = new IndexedHistory(recovered.memberships);
     this.sequence = recovered.lastSequence;
-    for (const segment of this.row.all) if (segment.isSealed) settings.indexer?.want(segment);
+    for (const segment of this.segments.all) if (segment.isSealed) settings.indexer?.want(segment);
     this.drops = new SegmentDrops(settings.disk, settings.onFailure);
-    this.repairs = new SegmentRepairs({
-      settings,
-      rebuild: (damaged) => this.rebuild(damaged),
-      isCurrent: (segment) => this.row.includes(segment),
-    });
+    const { segments, removals } = this;
+    this.repairs = new SegmentRepairs({ segmentsPath: path, segments, removals, settings });
     this.checkpoints = new LogCheckpoints({
-      row: this.row,
-      removals: this.removals,
+      segments,
+      removals,
       disk: settings.disk,
       machine: machineOf(settings.machines, identity),
       read: this.read.bind(this),
@@ -108,7 +103,7 @@ export class SegmentedLog {
 
   /** The end of what is durable. */
   get tail(): LogTail {
-    return this.row.youngest.tail;
+    return this.segments.youngest.tail;
   }
 
   /** The greatest segment sequence that was ever used. */
@@ -119,7 +114,7 @@ export class SegmentedLog {
   /** What a log that ends at `index` ends with. */
   async tailAt(index: LogIndex): Promise<LogTail> {
     if (index === this.tail.index) return this.tail;
-    const next = this.row.all.find((segment) => segment.before.index === index);
+    const next = this.segments.all.find((segment) => segment.before.index === index);
     if (next !== undefined) return next.before;
     const [record] = await this.read(index, index, 1);
     return tailAfter(present(record, 'a read returns at least one record'));
@@ -127,7 +122,7 @@ export class SegmentedLog {
 
   /** Resolves when the records are durable. */
   async append(records: readonly LogRecord[]): Promise<void> {
-    await this.writeTo(this.row.youngest, this.tail, records);
+    await this.writeTo(this.segments.youngest, this.tail, records);
   }
 
   /**
@@ -146,7 +141,7 @@ export class SegmentedLog {
    */
   async cut(through: LogIndex): Promise<void> {
     await this.removals.run(async () => {
-      this.drops.begin(this.row.cut(through));
+      this.drops.begin(this.segments.cut(through));
       this.memberships.cutThrough(through);
     });
   }
@@ -164,14 +159,14 @@ export class SegmentedLog {
       this.prepared = undefined;
       await prepared?.database.close();
       await this.drops.finish();
-      for (const segment of this.row.all) await segment.retire();
+      for (const segment of this.segments.all) await segment.retire();
       await swapSegments(this.path, this.settings.disk);
       const directory = join(this.path, segmentName(this.sequence));
       const header: SegmentHeader = present(
         await readHeader(this.settings.disk, directory, this.identity.group, this.sequence),
         'the staged segment has a header',
       );
-      this.row.replaceAll(Segment.openExisting(directory, header, this.settings));
+      this.segments.replaceAll(Segment.openExisting(directory, header, this.settings));
       this.checkpoints.beginsAnew(checkpoint.before.index);
       this.memberships.replaceWith({ index: checkpoint.membershipIndex, membership: checkpoint.membership });
     });
@@ -179,13 +174,13 @@ export class SegmentedLog {
 
   /** Seals a full segment and begins the next one. Not in the path of a write: whoever waited has been answered. */
   async rollIfFull(): Promise<void> {
-    const { bytes } = this.row.youngest;
+    const { bytes } = this.segments.youngest;
     const { segmentBytes } = this.settings;
     if (bytes >= segmentBytes / 2 && this.prepared === undefined) this.prepare();
     if (bytes < segmentBytes) return;
     const prepared = await present(this.prepared, 'the next segment is prepared when this one is half full');
     await this.settling;
-    const full = this.row.youngest;
+    const full = this.segments.youngest;
     await full.seal();
     const inForce = this.memberships.latest;
     const next = await Segment.begin(prepared, {
@@ -195,7 +190,7 @@ export class SegmentedLog {
       membershipIndex: inForce.index,
     });
     this.prepared = undefined;
-    this.row.push(next);
+    this.segments.push(next);
     this.settling = full.settle().then(
       () => this.settings.indexer?.want(full),
       (error: unknown) => this.settleFailed(full, error),
@@ -210,7 +205,7 @@ export class SegmentedLog {
       const last = Math.min(to, this.tail.index);
       const records: LogRecord[] = [];
       for (let bytes = 0, next = from; next <= last && bytes < maxBytes; ) {
-        const segment = this.row.holding(next);
+        const segment = this.segments.holding(next);
         const part = await segment
           .read(next, logIndex(Math.min(last, segment.tail.index)), maxBytes - bytes)
           .catch((error: unknown) => nothingBehind(records, error));
@@ -227,7 +222,7 @@ export class SegmentedLog {
 
   /** Opens the LevelDB of the segment behind this one, for who will read it soon. */
   warmFollowing(segment: Segment): void {
-    const following = this.repairs.isClosed ? undefined : this.row.following(segment);
+    const following = this.repairs.isClosed ? undefined : this.segments.following(segment);
     // Whoever reads it meets the failure again, and reports it.
     following?.warm().catch(() => undefined);
   }
@@ -258,7 +253,7 @@ export class SegmentedLog {
   ): Promise<Result | undefined> {
     return this.mending(async () => {
       this.requireHeld(from);
-      const segment = this.row.holding(from);
+      const segment = this.segments.holding(from);
       const isInSealed = segment.isSealed && from <= segment.tail.index;
       return isInSealed && segment.tail.index <= through ? action(segment) : undefined;
     });
@@ -268,7 +263,7 @@ export class SegmentedLog {
   async indexOfCounter(counter: Counter): Promise<LogIndex | undefined> {
     return this.mending(async () => {
       if (counter >= this.tail.nextCounter) return undefined;
-      return this.row.lastWhere(({ before }) => before.nextCounter <= counter)?.indexOfCounter(counter);
+      return this.segments.lastWhere(({ before }) => before.nextCounter <= counter)?.indexOfCounter(counter);
     });
   }
 
@@ -276,10 +271,10 @@ export class SegmentedLog {
   async indexOfTime(isLate: TimeBound): Promise<LogIndex | undefined> {
     return this.mending(async () => {
       const { tail } = this;
-      const first = this.row.oldest.before;
+      const first = this.segments.oldest.before;
       if (!isLate(tail) || tail.index === first.index) return undefined;
       if (isLate(first)) return logIndex(first.index + 1);
-      return this.row.lastWhere(({ before }) => !isLate(before))?.indexOfTime(isLate);
+      return this.segments.lastWhere(({ before }) => !isLate(before))?.indexOfTime(isLate);
     });
   }
 
@@ -287,7 +282,7 @@ export class SegmentedLog {
   async indexOfBytes(maxBytes: number): Promise<LogIndex | undefined> {
     return this.mending(async () => {
       let fit = maxBytes;
-      for (const segment of this.row.all.toReversed()) {
+      for (const segment of this.segments.all.toReversed()) {
         if (segment.eventBytes > fit) return await segment.indexAfterBytes(segment.eventBytes - fit);
         fit -= segment.eventBytes;
       }
@@ -297,12 +292,12 @@ export class SegmentedLog {
 
   /** Of the records in all segments. */
   get bytes(): number {
-    return this.row.all.reduce((sum, { bytes }) => sum + bytes, 0);
+    return this.segments.all.reduce((sum, { bytes }) => sum + bytes, 0);
   }
 
   /** First and last index of each sealed segment, oldest first. */
   sealedRanges(): { readonly from: LogIndex; readonly to: LogIndex }[] {
-    const sealed = this.row.all.filter(({ isSealed }) => isSealed);
+    const sealed = this.segments.all.filter(({ isSealed }) => isSealed);
     return sealed.map(({ before, tail }) => ({ from: logIndex(before.index + 1), to: tail.index }));
   }
 
@@ -312,7 +307,7 @@ export class SegmentedLog {
     const prepared = await this.prepared?.catch(() => undefined);
     await this.settling;
     await this.drops.finish();
-    await Promise.all([prepared?.database.close(), ...this.row.all.map((segment) => segment.retire())]);
+    await Promise.all([prepared?.database.close(), ...this.segments.all.map((segment) => segment.retire())]);
   }
 
   private async writeTo(segment: Segment, after: LogTail, records: readonly LogRecord[]): Promise<void> {
@@ -331,11 +326,11 @@ export class SegmentedLog {
   }
 
   private async removeAbove(after: LogTail, records: readonly LogRecord[]): Promise<void> {
-    while (this.row.youngest.before.index > after.index) {
-      await this.row.pop().remove();
+    while (this.segments.youngest.before.index > after.index) {
+      await this.segments.pop().remove();
     }
     this.memberships.truncateAfter(after.index);
-    const youngest = this.row.youngest;
+    const youngest = this.segments.youngest;
     await youngest.unseal();
     await this.writeTo(youngest, after, records);
   }
@@ -358,33 +353,8 @@ export class SegmentedLog {
   }
 
   private requireHeld(index: LogIndex): void {
-    const { before } = this.row.oldest;
+    const { before } = this.segments.oldest;
     if (index <= before.index) throw givenUp(index, before);
-  }
-
-  /** Makes a damaged sealed segment anew and puts it in its place; see segment-rebuild.ts. */
-  private async rebuild(damaged: Segment): Promise<number> {
-    const { path: segmentsPath, settings } = this;
-    const { source } = settings.healing;
-    const { tail } = damaged;
-    // Truncated and sealed anew, it ends with another record.
-    const isObsolete = (): boolean =>
-      this.repairs.isClosed || !damaged.isSealed || damaged.isRetired || damaged.tail !== tail;
-    const fetched = await rebuildSegment(damaged, { segmentsPath, settings, source, isObsolete });
-    await this.removals.run(async () => {
-      if (isObsolete()) return await discardRebuilt(segmentsPath, settings.disk);
-      await damaged.retire();
-      await replaceSegment(segmentsPath, segmentName(damaged.header.sequence), settings.disk);
-      const footer = present(
-        await readFooter(settings.disk, damaged.directory),
-        'a segment that was built anew is sealed',
-      );
-      const mended = Segment.sealedExisting(damaged.directory, damaged.header, footer, settings);
-      this.row.replace(damaged, mended);
-      settings.indexer?.forget(damaged);
-      settings.indexer?.want(mended);
-    });
-    return fetched;
   }
 
   /** Damage that is met is repaired, if it can be. */

@@ -12,7 +12,7 @@ export interface Closeable {
  * recently used is closed first, and one that nobody reads for a while is
  * closed anyway, because an open LevelDB holds files and memory.
  */
-export class ColdDatabases {
+export class OpenDatabaseCache {
   /** In the order of last use, with its time on a monotonic clock. */
   private readonly lastUseMs = new Map<Closeable, number>();
   private readonly clock: Clock;
@@ -24,8 +24,8 @@ export class ColdDatabases {
   constructor(
     clock: Clock,
     onFailure: (error: unknown) => void,
-    limit: number = LIMITS.openColdSegments,
-    idleMs: number = LIMITS.coldSegmentIdleMs,
+    limit: number = LIMITS.openSealedSegments,
+    idleMs: number = LIMITS.sealedSegmentIdleMs,
   ) {
     this.clock = clock;
     this.onFailure = onFailure;

@@ -4,7 +4,7 @@ import type { LogRecord } from '../../wire/index.js';
 import type { DatabaseEntry, DatabaseOptions, Disk, DiskDatabase } from '../disk/index.js';
 import type { NamespaceIndexer } from '../namespace-index/index.js';
 import type { Healing } from './healing.js';
-import type { ColdDatabases } from './open-database-cache.js';
+import type { OpenDatabaseCache } from './open-database-cache.js';
 
 /** How one node's segment databases are opened and looked after. */
 export interface DatabaseSettings {
@@ -13,7 +13,7 @@ export interface DatabaseSettings {
   readonly segmentBytes: number;
   /** Of the groups' state machines. */
   readonly machines: MachineKinds;
-  readonly cold: ColdDatabases;
+  readonly openDatabases: OpenDatabaseCache;
   /** Absent: what is sealed gets no namespace index. */
   readonly indexer?: NamespaceIndexer;
   readonly healing: Healing;
@@ -65,7 +65,7 @@ export class SegmentDatabase {
   /** Keeps it open from the next use on. */
   pin(): void {
     this.pinned = true;
-    this.settings.cold.forget(this);
+    this.settings.openDatabases.forget(this);
   }
 
   /** It will not be written to for now, and may be closed while nobody reads. */
@@ -116,7 +116,7 @@ export class SegmentDatabase {
   /** Waits for those who use it. */
   async close(): Promise<void> {
     while (this.users > 0) await new Promise<void>((resolve) => this.waitingForIdle.push(resolve));
-    this.settings.cold.forget(this);
+    this.settings.openDatabases.forget(this);
     const { opened } = this;
     if (opened !== undefined) {
       this.opened = undefined;
@@ -134,7 +134,7 @@ export class SegmentDatabase {
     } finally {
       this.users--;
       if (this.users === 0) for (const resolve of this.waitingForIdle.splice(0)) resolve();
-      if (!this.pinned && this.opened !== undefined) this.settings.cold.used(this);
+      if (!this.pinned && this.opened !== undefined) this.settings.openDatabases.used(this);
     }
   }
 

@@ -47,7 +47,7 @@ test('beginAnew_setsTheGroupsAside_andMakesTheNodeItsOwnSuccessor', async (t) =>
   const { identity } = directory;
   assert.notEqual(identity.instance, instance);
   assert.equal(identity.clusterId, undefined);
-  assert.deepEqual(identity.successorOf, {
+  assert.deepEqual(identity.predecessor, {
     clusterId: CLUSTER,
     instance,
     secret,
@@ -58,7 +58,7 @@ test('beginAnew_setsTheGroupsAside_andMakesTheNodeItsOwnSuccessor', async (t) =>
   await directory.close();
   const again = await open(dir);
   assert.equal(again.identity.instance, identity.instance);
-  assert.deepEqual(again.identity.successorOf, identity.successorOf);
+  assert.deepEqual(again.identity.predecessor, identity.predecessor);
   await again.close();
 });
 
@@ -68,7 +68,7 @@ test('beginAnew_keepsOnlyTheLatestDamagedData', async (t) => {
   await directory.beginAnew(new FlotillaError('DATA_LOSS', 'once'));
   await directory.close();
   const node = await newNode(t, dir);
-  assert.equal(node.directory.identity.successorOf, undefined, 'it has joined');
+  assert.equal(node.directory.identity.predecessor, undefined, 'it has joined');
   const self = { actor: actorId(1), instance: node.directory.identity.instance, address: '127.0.0.1:3001' };
   await node.directory.follow(CLUSTER, self, [self, ...others]);
   await node.close();
@@ -106,9 +106,9 @@ test('open_identityAndGroupsThatAreGone_areBegunAnewWhereOthersAreKnown', async 
     const { dir, path, instance, secret } = await memberOfThree(t);
     await damage(path);
     const { identity, close } = await opened(dir);
-    assert.equal(identity.successorOf?.instance, instance, name);
-    assert.equal(identity.successorOf?.secret, secret, `${name}: it can prove who it was`);
-    assert.equal(identity.successorOf?.clusterId, CLUSTER, name);
+    assert.equal(identity.predecessor?.instance, instance, name);
+    assert.equal(identity.predecessor?.secret, secret, `${name}: it can prove who it was`);
+    assert.equal(identity.predecessor?.clusterId, CLUSTER, name);
     await close();
   }
 });

@@ -3,12 +3,12 @@ import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { FlotillaError, LIMITS, logIndex } from '../../../src/base/index.js';
 import { MACHINES } from '../../../src/machine/index.js';
-import { roomToOpen } from '../../../src/storage/disk/ballast-file.js';
+import { bytesToOpen } from '../../../src/storage/disk/ballast-file.js';
 import type { Disk } from '../../../src/storage/disk/disk.js';
-import { ReserveFile, reservedDisk } from '../../../src/storage/index.js';
+import { BallastFile, ballastedDisk } from '../../../src/storage/index.js';
 import { nodeDisk } from '../../../src/storage/level/node-disk.js';
 import { UNOBSERVED } from '../../../src/storage/segment/healing.js';
-import { ColdDatabases } from '../../../src/storage/segment/open-database-cache.js';
+import { OpenDatabaseCache } from '../../../src/storage/segment/open-database-cache.js';
 import { SegmentDatabase } from '../../../src/storage/segment/segment-database.js';
 import { ManualClock } from '../../support/manual-clock.js';
 import { scratchDirectory } from '../fixture.js';
@@ -16,13 +16,13 @@ import { scratchDirectory } from '../fixture.js';
 const MiB = 2 ** 20;
 const OPTIONS = { writeBufferBytes: 16 * MiB };
 
-/** A disk of which others take all but `freeBytes` and what the reserve gives free. */
+/** A disk of which others take all but `freeBytes` and what the ballast gives free. */
 async function newDisk(t: TestContext) {
   const nodePath = await scratchDirectory(t);
   const room = { freeBytes: 1000 * MiB, used: 0 };
   const measure = async () => ({ freeBytes: room.freeBytes, totalBytes: 1000 * MiB });
-  const reserve = await ReserveFile.find({ nodePath, onUsed: () => room.used++, measure });
-  return { reserve, room, disk: reservedDisk(nodeDisk, reserve), path: join(nodePath, 'db') };
+  const ballast = await BallastFile.find({ nodePath, onUsed: () => room.used++, measure });
+  return { ballast, room, disk: ballastedDisk(nodeDisk, ballast), path: join(nodePath, 'db') };
 }
 
 function entries(count: number, bytes: number) {
@@ -32,40 +32,40 @@ function entries(count: number, bytes: number) {
   }));
 }
 
-test('before records are written the reserve covers what opening their database again will take', async (t) => {
-  const { reserve, disk, path } = await newDisk(t);
+test('before records are written the ballast covers what opening their database again will take', async (t) => {
+  const { ballast, disk, path } = await newDisk(t);
   const database = await disk.createDatabase(path, OPTIONS);
   await database.write(entries(3, MiB), 1, 0);
-  assert.ok(reserve.bytes >= roomToOpen(3 * MiB) + LIMITS.roomToRunBytes, `${reserve.bytes}`);
+  assert.ok(ballast.bytes >= bytesToOpen(3 * MiB) + LIMITS.runningSpareBytes, `${ballast.bytes}`);
   await database.close();
 });
 
-test('opening a database on a full disk takes as much of the reserve as its write-ahead log needs; once that is a table, next to nothing', async (t) => {
-  const { reserve, room, disk, path } = await newDisk(t);
+test('opening a database on a full disk takes as much of the ballast as its write-ahead log needs; once that is a table, next to nothing', async (t) => {
+  const { ballast, room, disk, path } = await newDisk(t);
   const database = await disk.createDatabase(path, OPTIONS);
   await database.write(entries(3, MiB), 1, 0);
   await database.close();
-  const whole = reserve.bytes;
+  const whole = ballast.bytes;
   room.freeBytes = 0;
   await (await disk.openDatabase(path, OPTIONS)).close();
-  assert.ok(reserve.bytes <= whole - roomToOpen(3 * MiB), `${reserve.bytes} of ${whole}`);
+  assert.ok(ballast.bytes <= whole - bytesToOpen(3 * MiB), `${ballast.bytes} of ${whole}`);
   room.freeBytes = 1000 * MiB;
-  await reserve.refill();
-  assert.equal(reserve.bytes, whole);
+  await ballast.refill();
+  assert.equal(ballast.bytes, whole);
   room.freeBytes = 0;
   const opened = await disk.openDatabase(path, OPTIONS);
-  assert.equal(reserve.bytes, whole - roomToOpen(0));
+  assert.equal(ballast.bytes, whole - bytesToOpen(0));
   assert.equal((await opened.read(1, 3, 10 * MiB)).length, 3);
   await opened.close();
 });
 
 test('what is written where there was next to no room at the last look is given room', async (t) => {
-  const { reserve, room, disk, path } = await newDisk(t);
+  const { ballast, room, disk, path } = await newDisk(t);
   const database = await disk.createDatabase(path, OPTIONS);
   await database.write(entries(1, 100), 1, 0);
   assert.equal(room.used, 0);
   room.freeBytes = 0;
-  await reserve.freeBytes();
+  await ballast.freeBytes();
   await database.write([{ index: 2, bytes: Buffer.alloc(100) }], 1, 0);
   assert.equal(room.used, 1);
   await database.close();
@@ -83,7 +83,7 @@ test('a sealed segment that can not be opened for lack of room is refused to its
     clock,
     machines: MACHINES,
     segmentBytes: MiB,
-    cold: new ColdDatabases(clock, onFailure),
+    openDatabases: new OpenDatabaseCache(clock, onFailure),
     healing,
     onFailure,
   };

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
 import { LIMITS } from '../../../src/base/index.js';
-import { ReserveFile, SpaceGuard } from '../../../src/storage/index.js';
+import { BallastFile, SpaceGuard } from '../../../src/storage/index.js';
 import { ManualClock } from '../../support/manual-clock.js';
 import { until } from '../../support/until.js';
 import { scratchDirectory } from '../fixture.js';
@@ -27,8 +27,8 @@ async function guarded(t: TestContext, freeBytes: number, option: number | 'none
     measured++;
     return { freeBytes: disk.freeBytes, totalBytes: 1000 * MiB };
   };
-  const reserve = await ReserveFile.find({ nodePath: await scratchDirectory(t), onUsed: () => undefined, measure });
-  const guard = await SpaceGuard.start({ reserve, storage: disk, clock, logger, segmentBytes: MiB, minFreeBytes });
+  const ballast = await BallastFile.find({ nodePath: await scratchDirectory(t), onUsed: () => undefined, measure });
+  const guard = await SpaceGuard.start({ ballast, storage: disk, clock, logger, segmentBytes: MiB, minFreeBytes });
   t.after(() => guard.stop());
   const look = async (): Promise<void> => {
     const before = measured;
@@ -36,7 +36,7 @@ async function guarded(t: TestContext, freeBytes: number, option: number | 'none
     clock.runTimers();
     await until('the disk is measured', () => measured > before && clock.timers > 0);
   };
-  return { guard, disk, look, told, reserve };
+  return { guard, disk, look, told, ballast };
 }
 
 test('below the threshold the disk is low, below half of it full, and it takes a quarter more to rise again', async (t) => {
@@ -80,23 +80,23 @@ test('a change is told as soon as what was taken in makes it', async (t) => {
 });
 
 test('without an option the threshold is what two segments take, also where the open one has grown over its size', async (t) => {
-  const { guard, look, reserve } = await guarded(t, 100 * MiB, 'none');
+  const { guard, look, ballast } = await guarded(t, 100 * MiB, 'none');
   assert.equal(guard.thresholdBytes, 3 * MiB);
-  await reserve.cover(5 * MiB);
+  await ballast.cover(5 * MiB);
   await look();
   assert.equal(guard.thresholdBytes, 13 * MiB);
 });
 
-test('what a start was given of the reserve is not for events, and comes back when there is room', async (t) => {
-  const { disk, look, guard, reserve } = await guarded(t, 12 * MiB);
+test('what a start was given of the ballast is not for events, and comes back when there is room', async (t) => {
+  const { disk, look, guard, ballast } = await guarded(t, 12 * MiB);
   assert.equal(guard.pressure, 'ok');
-  assert.ok(guard.reserveBytes > 0);
-  disk.freeBytes = LIMITS.roomToRunBytes;
-  await reserve.cover(8 * MiB);
+  assert.ok(guard.ballastBytes > 0);
+  disk.freeBytes = LIMITS.runningSpareBytes;
+  await ballast.cover(8 * MiB);
   disk.freeBytes = 12 * MiB;
-  assert.equal(guard.pressure, 'full', 'the reserve that the next start needs is not there');
+  assert.equal(guard.pressure, 'full', 'the ballast that the next start needs is not there');
   disk.freeBytes = 40 * MiB;
   await look();
-  await until('the reserve is whole', () => reserve.missingBytes === 0);
+  await until('the ballast is whole', () => ballast.missingBytes === 0);
   assert.equal(guard.pressure, 'ok');
 });

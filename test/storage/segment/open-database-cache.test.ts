@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { systemClock } from '../../../src/replica/system-clock.js';
-import { type Closeable, ColdDatabases } from '../../../src/storage/segment/open-database-cache.js';
+import { type Closeable, OpenDatabaseCache } from '../../../src/storage/segment/open-database-cache.js';
 
 class Fake implements Closeable {
   inUse = false;
@@ -19,7 +19,7 @@ function unexpected(error: unknown): void {
 }
 
 test('used_closesTheLeastRecentlyUsedBeyondTheLimit', () => {
-  const cold = new ColdDatabases(systemClock, unexpected, 2, 60_000);
+  const cold = new OpenDatabaseCache(systemClock, unexpected, 2, 60_000);
   const [first, second, third] = [new Fake(), new Fake(), new Fake()];
   for (const database of [first, second, first, third]) cold.used(database);
   assert.deepEqual([first.closed, second.closed, third.closed], [0, 1, 0]);
@@ -28,7 +28,7 @@ test('used_closesTheLeastRecentlyUsedBeyondTheLimit', () => {
 });
 
 test('used_leavesOpenWhatIsBeingRead', () => {
-  const cold = new ColdDatabases(systemClock, unexpected, 1, 60_000);
+  const cold = new OpenDatabaseCache(systemClock, unexpected, 1, 60_000);
   const [first, second, third] = [new Fake(), new Fake(), new Fake()];
   first.inUse = true;
   for (const database of [first, second, third]) cold.used(database);
@@ -40,7 +40,7 @@ test('used_leavesOpenWhatIsBeingRead', () => {
 });
 
 test('idle_isClosedAfterAWhile', async () => {
-  const cold = new ColdDatabases(systemClock, unexpected, 4, 5);
+  const cold = new OpenDatabaseCache(systemClock, unexpected, 4, 5);
   const database = new Fake();
   const closed = new Promise<void>((resolve) => (database.onClose = resolve));
   cold.used(database);
@@ -51,7 +51,7 @@ test('idle_isClosedAfterAWhile', async () => {
 
 test('close_failureIsReported', async () => {
   const reported = new Promise<unknown>((resolve) => {
-    const cold = new ColdDatabases(systemClock, resolve, 1, 60_000);
+    const cold = new OpenDatabaseCache(systemClock, resolve, 1, 60_000);
     const failing: Closeable = { inUse: false, close: () => Promise.reject(new Error('no')) };
     cold.used(failing);
     cold.used(new Fake());

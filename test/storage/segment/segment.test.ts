@@ -8,7 +8,7 @@ import { systemClock } from '../../../src/replica/system-clock.js';
 import { nodeDisk } from '../../../src/storage/level/node-disk.js';
 import { Pace } from '../../../src/storage/namespace-index/index.js';
 import { UNOBSERVED } from '../../../src/storage/segment/healing.js';
-import { ColdDatabases } from '../../../src/storage/segment/open-database-cache.js';
+import { OpenDatabaseCache } from '../../../src/storage/segment/open-database-cache.js';
 import { prepareSegment, Segment } from '../../../src/storage/segment/segment.js';
 import { databasePath, readFooter } from '../../../src/storage/segment/segment-files.js';
 import { EMPTY_LOG_TAIL } from '../../../src/wire/index.js';
@@ -18,13 +18,13 @@ async function newSegment(t: TestContext): Promise<Segment> {
   const path = `${await scratchDirectory(t)}/segments`;
   await mkdir(path);
   const onFailure = (error: unknown): void => assert.fail(String(error));
-  const cold = new ColdDatabases(systemClock, onFailure);
+  const openDatabases = new OpenDatabaseCache(systemClock, onFailure);
   const prepared = await prepareSegment(path, 1, {
     disk: nodeDisk,
     clock: systemClock,
     machines: MACHINES,
     segmentBytes: 64 * 1024,
-    cold,
+    openDatabases,
     healing: { source: undefined, observer: UNOBSERVED },
     onFailure,
   });
@@ -38,7 +38,7 @@ async function newSegment(t: TestContext): Promise<Segment> {
   });
   t.after(async () => {
     await segment.close();
-    cold.stop();
+    openDatabases.stop();
   });
   return segment;
 }
