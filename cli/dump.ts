@@ -53,9 +53,9 @@ function endOf(settings: Settings): DumpEnd | undefined {
 async function dumpDirectory(command: Command, settings: Settings, through: DumpEnd | undefined): Promise<void> {
   const node = await nodeMeant(command, settings);
   const stream = settings.text('stream') ?? DEFAULT_STREAM;
-  const { dumpStopped } = await import('../src/offline/index.js');
+  const { dumpNode } = await import('../src/offline/index.js');
   const output = new Output();
-  const { beyondCommit, leftOut } = await dumpStopped(
+  const { beyondCommit, leftOut } = await dumpNode(
     { ...node, stream, through },
     {
       begin: async ({ incarnation }) => await output.write(headerLine(stream, incarnation)),

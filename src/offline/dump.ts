@@ -1,40 +1,9 @@
-import { resolve } from 'node:path';
-import { actorId, type Counter, counter, FlotillaError } from '../base/index.js';
+import { type Counter, counter, FlotillaError } from '../base/index.js';
 import { compileGlob, DEFAULT_GLOB, DEFAULT_STREAM, type EventId, formatEventId } from '../event/index.js';
 import { DEFAULT_GROUP } from '../replica/index.js';
-import { actorsIn } from '../storage/index.js';
 import { batchesOf, type EventJson, eventsOf, eventToJson, type LogRecord, selectEvents } from '../wire/index.js';
 import { readHeldLog } from './held-log.js';
-import { type InspectedNode, inspectNode } from './inspect-node.js';
-import type { OnProgress } from './verify-group.js';
-import { type Verification, verifyNode } from './verify-node.js';
-
-export type { InspectedGroup, InspectedNode, InspectedSegment } from './inspect-node.js';
-export type { Damage, Remedy, VerifiedGroup } from './verify-group.js';
-export type { Verification } from './verify-node.js';
-
-/** The actors whose folders are in a data directory, ascending. */
-export async function nodesIn(dataDir: string): Promise<number[]> {
-  return await actorsIn(resolve(dataDir));
-}
-
-export interface StoppedNodeAddress {
-  readonly dataDir: string;
-  readonly actor: number;
-}
-
-/** Looks at a stopped node and changes nothing. */
-export async function inspectStopped({ dataDir, actor }: StoppedNodeAddress): Promise<InspectedNode> {
-  return await inspectNode(resolve(dataDir), actorId(actor));
-}
-
-/** Reads all that a stopped node has on disk, names every damage and changes nothing. */
-export async function verifyStopped(
-  { dataDir, actor }: StoppedNodeAddress,
-  onProgress: OnProgress,
-): Promise<Verification> {
-  return await verifyNode(resolve(dataDir), actorId(actor), onProgress);
-}
+import type { StoppedNodeAddress } from './held-node.js';
 
 /** How far a dump goes: an event's counter, and its actor where that is said. */
 export type DumpEnd = Pick<EventId, 'counter'> & Partial<EventId>;
@@ -63,16 +32,13 @@ export interface DumpedEnd {
 }
 
 /** Reads a stopped node's copy of a stream and changes nothing. */
-export async function dumpStopped(
-  { dataDir, actor, stream, through }: DumpOptions,
-  sink: DumpSink,
-): Promise<DumpedEnd> {
+export async function dumpNode({ dataDir, actor, stream, through }: DumpOptions, sink: DumpSink): Promise<DumpedEnd> {
   if (stream !== DEFAULT_STREAM)
     throw new FlotillaError(
       'NOT_FOUND',
       `stream: there is no stream ${JSON.stringify(stream)}; this version has only "${DEFAULT_STREAM}"`,
     );
-  const log = { dataDir: resolve(dataDir), actor: actorId(actor), group: DEFAULT_GROUP };
+  const log = { dataDir, actor, group: DEFAULT_GROUP };
   const firstCounter = await firstDelivered(log);
   let last: Counter = counter(firstCounter - 1);
   let beyondCommit = false;

@@ -1,6 +1,5 @@
 import { join, resolve } from 'node:path';
 import { type ActorId, FlotillaError, type GroupId, present } from '../base/index.js';
-import { MACHINES } from '../machine/index.js';
 import { isOnlyVoter } from '../raft/index.js';
 import type { Clock, RecoveredGroup } from '../replica/index.js';
 import {
@@ -16,11 +15,11 @@ import {
 } from '../storage/directory/index.js';
 import type { Disk } from '../storage/disk/index.js';
 import { segmentsPath } from '../storage/group/index.js';
-import { openStorage } from '../storage/index.js';
+
 import { lockDirectory, nodeDisk } from '../storage/level/index.js';
 import { readHeader, segmentName, segmentSequenceOf, writeHeader } from '../storage/segment/index.js';
 import type { Membership } from '../wire/index.js';
-import { beginNewCluster, latestOf, seatOf } from './new-cluster-membership.js';
+import { beginNewCluster, latestOf, openFolder, seatOf } from './new-cluster-membership.js';
 
 /*
  * A node that has lost the majority of its cluster for good becomes the only
@@ -83,7 +82,7 @@ export async function inspectStoppedNode(options: StoppedNodeOptions): Promise<S
  * Resolves with what it holds then. Throws INVALID_ARGUMENT, and changes
  * nothing, where that makes no sense.
  */
-export async function recoverStoppedNode(options: RecoveryOptions): Promise<StoppedNode> {
+export async function forceNewCluster(options: RecoveryOptions): Promise<StoppedNode> {
   return await withStoppedNode(options, async (path, identity, disk) => {
     const plan = (await readPlan(disk, path)) ?? (await begin(path, identity, disk, options));
     for (const { group, incarnation } of plan.groups)
@@ -143,13 +142,7 @@ async function heldLogs(
   identity: NodeIdentity,
   { clock, disk = nodeDisk }: StoppedNodeOptions,
 ): Promise<HeldLog[]> {
-  const storage = await openStorage({
-    directory: { path, groupsPath: groupsPathOf(path), identity },
-    clock,
-    machines: MACHINES,
-    disk,
-    indexing: false,
-  });
+  const storage = await openFolder({ path, identity, clock, disk });
   const logs = storage.groups().map((group) => {
     const { tail, begin: beginTail, commitIndex, incarnation, memberships } = storage.group(group).recovered;
     return { group, tail, begin: beginTail, commitIndex, incarnation, membership: latestOf(memberships) };

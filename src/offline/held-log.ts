@@ -25,7 +25,7 @@ import {
 
 import { type DatabaseView, withDatabaseView } from './database-view.js';
 import { type Found, type FoundSegment, type GroupView, viewGroup } from './group-view.js';
-import { withHeldNode } from './held-node.js';
+import { type StoppedNodeAddress, withHeldNode } from './held-node.js';
 
 /** What a stopped node holds of one group, as far as it can be said before its records are read. */
 export interface HeldLogView {
@@ -53,11 +53,11 @@ export type TakeRecords = (held: HeldRecords, log: HeldLogView) => Promise<boole
  * written, INVALID_ARGUMENT where there is no such node, and where it runs.
  */
 export async function readHeldLog(
-  { dataDir, actor, group }: { dataDir: string; actor: ActorId; group: GroupId },
+  { group, ...node }: StoppedNodeAddress & { readonly group: GroupId },
   begin: (log: HeldLogView) => Promise<void>,
   take: TakeRecords,
 ): Promise<void> {
-  await withHeldNode(dataDir, actor, async ({ path, scratchPath }) => {
+  await withHeldNode(node, async ({ path, actor, scratchPath }) => {
     // Of a damaged identity no more is known; the log may be whole all the same.
     const identity = await readIdentity(path).catch(() => undefined);
     const view = await viewGroup(nodeDisk, join(groupsPathOf(path), String(group)), group, identity?.stampedBoot);
@@ -119,7 +119,9 @@ async function openView(
   const oldest = used[first];
   if (oldest === undefined)
     throw new FlotillaError('DATA_LOSS', `${view.path} holds no segment that begins after record ${marker.beginIndex}`);
-  const { incarnation, before, membership } = sound(oldest.header, oldest.directory);
+  const { incarnation, before, machine, membership } = sound(oldest.header, oldest.directory);
+  if (machine !== 'stream')
+    throw new FlotillaError('INVALID_ARGUMENT', `${view.path} holds no stream, but a group of the kind ${machine}`);
   const { directory } = oldest;
   const state =
     before.index === 0

@@ -1,10 +1,21 @@
 import { mkdir, mkdtemp, rm, stat, symlink } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
-import { type ActorId, FlotillaError, messageOf } from '../base/index.js';
-import { nodePathOf } from '../storage/directory/index.js';
+import { type ActorId, actorId, FlotillaError, messageOf } from '../base/index.js';
+import { actorsIn, nodePathOf } from '../storage/directory/index.js';
 import { systemCodeOf } from '../storage/disk/index.js';
 import { lockDirectory } from '../storage/level/index.js';
+
+/** Which node is meant; it must not run. */
+export interface StoppedNodeAddress {
+  readonly dataDir: string;
+  readonly actor: number;
+}
+
+/** The actors whose folders are in a data directory, ascending. */
+export async function nodesIn(dataDir: string): Promise<number[]> {
+  return await actorsIn(resolve(dataDir));
+}
 
 /** A stopped node's folder that is looked at and not changed. */
 export interface HeldNode {
@@ -21,10 +32,10 @@ export interface HeldNode {
  * one. Throws INVALID_ARGUMENT where there is no such node, and where it runs.
  */
 export async function withHeldNode<Result>(
-  dataDir: string,
-  actor: ActorId,
+  { dataDir, actor: number }: StoppedNodeAddress,
   action: (node: HeldNode) => Promise<Result>,
 ): Promise<Result> {
+  const actor = actorId(number);
   const path = nodePathOf(resolve(dataDir), actor);
   if (!(await isThere(path)))
     throw new FlotillaError('INVALID_ARGUMENT', `${path} is not there: look at --data-dir and --actor-id`);

@@ -16,7 +16,7 @@ import type { LogTail, Membership } from '../wire/index.js';
 
 import { withDatabaseView } from './database-view.js';
 import { type Found, type FoundSegment, viewGroup } from './group-view.js';
-import { withHeldNode } from './held-node.js';
+import { type StoppedNodeAddress, withHeldNode } from './held-node.js';
 import { SegmentScan } from './segment-scan.js';
 
 /** What a stopped node's folder holds, as its small files and the open segments tell. */
@@ -68,8 +68,8 @@ export interface InspectedCheckpoint {
  * Looks at a stopped node and changes nothing. Of sealed segments only headers and footers are read: {@link verifyNode}
  * reads all.
  */
-export async function inspectNode(dataDir: string, actor: ActorId): Promise<InspectedNode> {
-  return await withHeldNode(dataDir, actor, async ({ path, scratchPath }) => {
+export async function inspectNode(node: StoppedNodeAddress): Promise<InspectedNode> {
+  return await withHeldNode(node, async ({ path, actor, scratchPath }) => {
     const names = await nodeDisk.list(groupsPathOf(path)).catch(() => []);
     const groups: InspectedGroup[] = [];
     for (const group of names.flatMap((name) => groupIdOf(name) ?? []).sort((a, b) => a - b))

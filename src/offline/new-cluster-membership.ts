@@ -4,7 +4,7 @@ import { isVoter } from '../raft/index.js';
 import type { Clock, RecoveredGroup } from '../replica/index.js';
 import { groupsPathOf, type NodeIdentity } from '../storage/directory/index.js';
 import type { Disk } from '../storage/disk/index.js';
-import { openStorage } from '../storage/index.js';
+import { type LevelStorage, openStorage } from '../storage/index.js';
 import { encodeMembership, type Member, type Membership, sealRecord } from '../wire/index.js';
 
 /** A stopped node's folder. */
@@ -15,23 +15,21 @@ export interface StoppedFolder {
   readonly disk: Disk;
 }
 
+/** Opens and verifies all groups as a start does. */
+export async function openFolder({ path, identity, clock, disk }: StoppedFolder): Promise<LevelStorage> {
+  const directory = { path, groupsPath: groupsPathOf(path), identity };
+  return await openStorage({ directory, clock, machines: MACHINES, disk, indexing: false });
+}
+
 /**
  * Appends to each log of a stopped node a membership of this node alone, in a
  * term of its own, unless it is there. What stands before it counts as committed
  * from then on, because nobody is left to say otherwise. `selfIn`: this node, as
  * the latest membership knows it, or as it is to be.
  */
-export async function beginNewCluster(
-  { path, identity, clock, disk }: StoppedFolder,
-  selfIn: (latest: Membership) => Member,
-): Promise<void> {
-  const storage = await openStorage({
-    directory: { path, groupsPath: groupsPathOf(path), identity },
-    clock,
-    machines: MACHINES,
-    disk,
-    indexing: false,
-  });
+export async function beginNewCluster(folder: StoppedFolder, selfIn: (latest: Membership) => Member): Promise<void> {
+  const { identity } = folder;
+  const storage = await openFolder(folder);
   try {
     for (const group of storage.groups()) {
       const log = storage.group(group);

@@ -7,8 +7,6 @@ import { BackupFolder } from './backup-folder.js';
 import { restoreNode } from './restore-node.js';
 import type { RestorePoint } from './restore-point.js';
 
-export type { RestorePoint } from './restore-point.js';
-
 export interface RestoreFromOptions {
   readonly backupDirectory: string;
   readonly dataDir: string;

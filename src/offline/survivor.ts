@@ -4,7 +4,7 @@ import { type ActorId, actorId } from '../base/index.js';
 import { DEFAULT_STREAM } from '../event/index.js';
 import { incarnationOf, systemClock } from '../replica/index.js';
 import type { Member } from '../wire/index.js';
-import { inspectStoppedNode, recoverStoppedNode, type StoppedNode } from './force-new-cluster.js';
+import { forceNewCluster, inspectStoppedNode, type StoppedNode } from './force-new-cluster.js';
 
 /** What a survivor holds, and whom its recovery gives up. */
 export interface Survivor {
@@ -45,7 +45,7 @@ export async function inspectSurvivor({ dataDir, actor }: SurvivorOptions): Prom
 
 /** Makes a stopped node the only member of a new cluster, with all events that it holds. */
 export async function recoverSurvivor({ dataDir, actor }: SurvivorOptions): Promise<Survivor> {
-  const recovered = await recoverStoppedNode({
+  const recovered = await forceNewCluster({
     dataDir: resolve(dataDir),
     actor: actorId(actor),
     clock: systemClock,

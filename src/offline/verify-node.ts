@@ -15,7 +15,7 @@ import { isUnfinished } from '../storage/group/index.js';
 import { nodeDisk } from '../storage/level/index.js';
 
 import { viewGroup } from './group-view.js';
-import { withHeldNode } from './held-node.js';
+import { type StoppedNodeAddress, withHeldNode } from './held-node.js';
 import { type Damage, type OnProgress, type VerifiedGroup, verifyGroup } from './verify-group.js';
 
 /** What was found in one node's folder. */
@@ -35,11 +35,10 @@ export interface Verification {
  * they fit together. Changes nothing.
  */
 export async function verifyNode(
-  dataDir: string,
-  actor: ActorId,
+  node: StoppedNodeAddress,
   onProgress: OnProgress = () => undefined,
 ): Promise<Verification> {
-  return await withHeldNode(dataDir, actor, async ({ path, scratchPath }) => {
+  return await withHeldNode(node, async ({ path, actor, scratchPath }) => {
     const damages: Damage[] = [];
     const notes: string[] = [];
     const identity = await verifyIdentity(path, actor, damages);

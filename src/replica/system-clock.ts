@@ -1,6 +1,6 @@
-import type { Clock } from './index.js';
+import type { Clock } from './ports.js';
 
-/** The machine's clocks. */
+/** The clocks of the host. */
 export const systemClock: Clock = {
   nowMs: () => performance.now(),
   utcMs: () => Date.now(),

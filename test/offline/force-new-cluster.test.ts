@@ -3,7 +3,7 @@ import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { actorId } from '../../src/base/index.js';
-import { inspectStoppedNode, recoverStoppedNode } from '../../src/offline/force-new-cluster.js';
+import { forceNewCluster, inspectStoppedNode } from '../../src/offline/force-new-cluster.js';
 import { systemClock } from '../../src/replica/system-clock.js';
 import type { Disk } from '../../src/storage/index.js';
 import { nodeDisk } from '../../src/storage/level/node-disk.js';
@@ -110,7 +110,7 @@ test('inspect_saysWhatIsHeld_andChangesNothing', async (t) => {
 
 test('recover_keepsAllRecords_asTheOnlyMemberOfAnotherCluster', async (t) => {
   const dir = await stoppedNode(t);
-  const { logs } = await recoverStoppedNode(optionsFor(dir));
+  const { logs } = await forceNewCluster(optionsFor(dir));
   assert.equal(logs?.[0]?.incarnation, NEW_INCARNATION);
   await isRecovered(t, dir);
 });
@@ -118,7 +118,7 @@ test('recover_keepsAllRecords_asTheOnlyMemberOfAnotherCluster', async (t) => {
 test('killedAtAnyChange_itIsTheOldNodeOrStartsOnlyOnceItWasFinished', async (t) => {
   const original = await stoppedNode(t);
   const whole = new FailingDisk(CHANGES_MAX);
-  await recoverStoppedNode(optionsFor(await copyOf(t, original), whole));
+  await forceNewCluster(optionsFor(await copyOf(t, original), whole));
   const needed = CHANGES_MAX - whole.changesLeft;
   const outcomes = { old: 0, begun: 0, done: 0 };
   for (let changes = 0; changes < needed; changes++) {
@@ -131,8 +131,7 @@ test('killedAtAnyChange_itIsTheOldNodeOrStartsOnlyOnceItWasFinished', async (t) 
       // Killed a second time, at another place, and then finished; by whoever comes, under the name that was decided
       // first.
       if (changes % 3 === 0) dir = await killedAfter(t, dir, changes % 7);
-      if ((await stateOf(t, dir)) === 'begun')
-        await recoverStoppedNode({ ...optionsFor(dir), clusterId: 'e'.repeat(32) });
+      if ((await stateOf(t, dir)) === 'begun') await forceNewCluster({ ...optionsFor(dir), clusterId: 'e'.repeat(32) });
     }
     if (state !== 'old') await isRecovered(t, dir);
   }
@@ -146,7 +145,7 @@ test('killedAtAnyChange_itIsTheOldNodeOrStartsOnlyOnceItWasFinished', async (t) 
  */
 async function killedAfter(t: TestContext, original: string, changes: number): Promise<string> {
   const dir = await copyOf(t, original);
-  const recovery = recoverStoppedNode(optionsFor(dir, new FailingDisk(changes)));
+  const recovery = forceNewCluster(optionsFor(dir, new FailingDisk(changes)));
   await assert.rejects(recovery, /the process has ended|a write failed/);
   return await copyOf(t, dir);
 }
@@ -172,7 +171,7 @@ test('aDamagedPlan_isRefusedByStartAndRecovery_withTheWayOut', async (t) => {
   await writeFile(plan, (await readFile(plan)).subarray(1));
   const refused = { code: 'DATA_LOSS', message: /recovery is damaged.*flotilla restore/ };
   await assert.rejects(openNode(t, dir, SEGMENT_BYTES), refused);
-  await assert.rejects(recoverStoppedNode(optionsFor(dir)), refused);
+  await assert.rejects(forceNewCluster(optionsFor(dir)), refused);
 });
 
 test('whoNeedsNobody_andWhoIsNoMember_areRefusedAndStayWhatTheyAre', async (t) => {
@@ -181,7 +180,7 @@ test('whoNeedsNobody_andWhoIsNoMember_areRefusedAndStayWhatTheyAre', async (t) =
     voters: [actorId(1)],
     members: three.members.slice(0, 1),
   }));
-  await assert.rejects(recoverStoppedNode(optionsFor(alone)), {
+  await assert.rejects(forceNewCluster(optionsFor(alone)), {
     code: 'INVALID_ARGUMENT',
     message: /nothing to recover from. Nothing was/,
   });
@@ -191,7 +190,7 @@ test('whoNeedsNobody_andWhoIsNoMember_areRefusedAndStayWhatTheyAre', async (t) =
     voters: three.voters.slice(1),
     members: three.members.slice(1),
   }));
-  await assert.rejects(recoverStoppedNode(optionsFor(stranger)), {
+  await assert.rejects(forceNewCluster(optionsFor(stranger)), {
     code: 'INVALID_ARGUMENT',
     message: /no member of its cluster/,
   });
@@ -201,7 +200,7 @@ test('whoNeedsNobody_andWhoIsNoMember_areRefusedAndStayWhatTheyAre', async (t) =
 test('whoRuns_orIsNotThere_isRefused', async (t) => {
   const dir = await stoppedNode(t);
   const node = await openNode(t, dir);
-  await assert.rejects(recoverStoppedNode(optionsFor(dir)), { code: 'INVALID_ARGUMENT', message: /is running/ });
+  await assert.rejects(forceNewCluster(optionsFor(dir)), { code: 'INVALID_ARGUMENT', message: /is running/ });
   await node.close();
   await assert.rejects(inspectStoppedNode({ ...optionsFor(dir), actor: actorId(2) }), {
     code: 'INVALID_ARGUMENT',

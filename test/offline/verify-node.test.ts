@@ -58,7 +58,7 @@ function treeOf(path: string): string {
   return hash.digest('hex');
 }
 
-const verify = async (dir: string): Promise<Verification> => await verifyNode(dir, ACTOR);
+const verify = async (dir: string): Promise<Verification> => await verifyNode({ dataDir: dir, actor: ACTOR });
 
 test('a sound node is said to be so, and not a byte of it changes', async (t) => {
   const { dir, chain } = await written(t);
@@ -68,7 +68,7 @@ test('a sound node is said to be so, and not a byte of it changes', async (t) =>
   assert.deepEqual(notes, []);
   assert.equal(groups[0]?.records, chain.records.length);
   assert.ok((groups[0]?.segments ?? 0) > 2);
-  const { groups: inspected } = await inspectNode(dir, ACTOR);
+  const { groups: inspected } = await inspectNode({ dataDir: dir, actor: ACTOR });
   const segments = inspected[0]?.segments.filter(({ state }) => state !== 'ahead') ?? [];
   assert.deepEqual([segments[0]?.records?.from, segments.at(-1)?.records?.to], [1, chain.tail.index]);
   assert.deepEqual([segments[0]?.state, segments.at(-1)?.state], ['sealed', 'open']);
@@ -96,7 +96,7 @@ test('inspect names a checkpoint that is damaged, and one that the log can not b
   writeFileSync(file, `${readFileSync(file, 'utf8')} `);
   rmSync(join(segmentsPath(dir), third, 'checkpoint'));
   const checkpoints = async () =>
-    (await inspectNode(dir, ACTOR)).groups[0]?.segments.map(({ checkpoint }) => checkpoint) ?? [];
+    (await inspectNode({ dataDir: dir, actor: ACTOR })).groups[0]?.segments.map(({ checkpoint }) => checkpoint) ?? [];
   const [before, damaged, missing] = await checkpoints();
   assert.deepEqual([before, damaged?.sound, missing], [undefined, false, undefined]);
   assert.match(damaged?.why ?? '', /damaged: its checksum/);

@@ -3,7 +3,16 @@ import type { Glob } from '../../event/index.js';
 import type { GlobSearch, LogMatches, Turns } from '../../replica/index.js';
 import { type IndexFile, MatchSearch, type NamespaceIndexer, type SegmentMatch } from '../namespace-index/index.js';
 import type { Segment } from '../segment/index.js';
-import type { SegmentedLog } from './segmented-log.js';
+
+/** What a search needs of the log that it goes through; see SegmentedLog. */
+interface SearchedLog {
+  inSealed<Result>(
+    from: LogIndex,
+    through: LogIndex,
+    action: (segment: Segment) => Promise<Result | undefined>,
+  ): Promise<Result | undefined>;
+  warmFollowing(segment: Segment): void;
+}
 
 /**
  * Goes through a log by the namespace indexes of its sealed segments. Of one
@@ -14,7 +23,7 @@ import type { SegmentedLog } from './segmented-log.js';
  * would need nothing else of it but the runs in reverse.
  */
 export class IndexSearch implements GlobSearch {
-  private readonly log: SegmentedLog;
+  private readonly log: SearchedLog;
   private readonly glob: Glob;
   private readonly indexer: NamespaceIndexer | undefined;
   private readonly turns: Turns;
@@ -24,7 +33,7 @@ export class IndexSearch implements GlobSearch {
   /** No index of it is of use. */
   private useless: Segment | undefined;
 
-  constructor(log: SegmentedLog, glob: Glob, options: { indexer: NamespaceIndexer | undefined; turns: Turns }) {
+  constructor(log: SearchedLog, glob: Glob, options: { indexer: NamespaceIndexer | undefined; turns: Turns }) {
     this.log = log;
     this.glob = glob;
     this.indexer = options.indexer;
