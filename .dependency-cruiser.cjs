@@ -6,6 +6,7 @@
 const FLOORS = [
   'cli',
   'src/node',
+  'src/offline',
   'src/api',
   'src/http',
   'src/client',
@@ -97,12 +98,33 @@ module.exports = {
       to: { path: 'node_modules/', pathNot: `node_modules/(${Object.keys(OWNERS).join('|')}|@types/node)/` },
     },
     {
+      name: 'only-tools-load-offline',
+      comment: 'tools on stopped nodes are loaded by the commands that need them, never by a server',
+      severity: 'error',
+      from: { path: '^(src/(?!offline/)|cli/serve)' },
+      to: { path: '^src/offline/', reachable: true },
+    },
+    {
       name: 'enter-through-index',
       comment:
         'a folder of src is entered through its index.ts, or one that has an index.ts of its own; the generated code by file',
       severity: 'error',
       from: { path: '^(?:src/([^/]+)|cli)/' },
       to: { path: '^src/[^/]+/.+', pathNot: ['^src/$1/', '/index\\.ts$', '^src/wire/gen/'] },
+    },
+    {
+      name: 'storage-knows-no-machine',
+      comment: 'the storage is given the kinds of state machine that its groups run, and knows none',
+      severity: 'error',
+      from: { path: '^src/storage/' },
+      to: { path: '^src/machine/' },
+    },
+    {
+      name: 'enter-storage-rooms-through-index',
+      comment: 'a folder of src/storage is entered through its index.ts by the others',
+      severity: 'error',
+      from: { path: '^src/storage/([^/]+)' },
+      to: { path: '^src/storage/[^/]+/.+', pathNot: ['^src/storage/$1/', '/index\\.ts$'] },
     },
     {
       name: 'pure-imports-pure',

@@ -28,13 +28,13 @@ const streamOf = (group) => node.streams.get(group);
 
 const answers = {
   status: () =>
-    [...(node.streams?.all ?? [])].map(({ group: { id, role, leader, term, commitIndex, isQuiet } }) => ({
+    [...(node.streams?.all ?? [])].map(({ group: { id, role, leader, term, commitIndex, isQuiesced } }) => ({
       group: id,
       role,
       leader,
       term,
       commitIndex,
-      quiet: isQuiet,
+      isQuiesced,
     })),
   confirm: async ({ group }) => Number(await streamOf(group).group.confirmReadIndex()),
   append: async ({ group, data }) => {

@@ -1,5 +1,5 @@
 import { type Command, InvalidArgumentError } from 'commander';
-import type { BackupRun, BackupSummary } from '../src/node/index.js';
+import type { BackupRun, BackupSummary } from '../src/offline/index.js';
 import { clientCommand, connectionOf, ENVIRONMENT_HELP, Settings } from './client-options.js';
 import { EXIT, printResult, sizeText, warn } from './output.js';
 import { withProgress } from './progress.js';
@@ -28,7 +28,7 @@ Examples:
   return command.action(async (directory: string) => {
     const settings = new Settings(command);
     const { FlotillaClient, parseHost } = await import('../src/client/index.js');
-    const { backUp } = await import('../src/node/index.js');
+    const { backUp } = await import('../src/offline/index.js');
     const { hosts, stream } = connectionOf(settings, parseHost);
     const client = new FlotillaClient({ hosts, stream });
     let progress = { bytes: 0, index: 0, through: 0 };

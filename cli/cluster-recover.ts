@@ -1,6 +1,6 @@
 import { Command, Option } from 'commander';
 import { LIMITS } from '../src/base/index.js';
-import type { SurvivingStream, Survivor } from '../src/node/index.js';
+import type { SurvivingStream, Survivor } from '../src/offline/index.js';
 import { Settings } from './client-options.js';
 import { EXIT, printResult } from './output.js';
 import { withProgress } from './progress.js';
@@ -32,7 +32,7 @@ Examples:
     const settings = new Settings(command);
     const options = { dataDir: settings.text('data-dir') ?? '.flotilla', actor: actorOf(command, settings) };
     const isMeant = settings.flag('yes-lose-events');
-    const { inspectSurvivor, recoverSurvivor } = await import('../src/node/index.js');
+    const { inspectSurvivor, recoverSurvivor } = await import('../src/offline/index.js');
     const survivor = await withProgress(
       'reading the log',
       isMeant ? recoverSurvivor(options) : inspectSurvivor(options),

@@ -1,7 +1,7 @@
 import { type Command, Option } from 'commander';
 import type { FlotillaClient } from '../src/client/index.js';
 import { DEFAULT_STREAM, parseEventId } from '../src/event/index.js';
-import type { DumpEnd } from '../src/node/index.js';
+import type { DumpEnd } from '../src/offline/index.js';
 import { clientCommand, connectionOf, ENVIRONMENT_HELP, Settings } from './client-options.js';
 import { Output, warn } from './output.js';
 import { addDirectoryOptions, nodeMeant } from './stopped-node.js';
@@ -53,9 +53,9 @@ function endOf(settings: Settings): DumpEnd | undefined {
 async function dumpDirectory(command: Command, settings: Settings, through: DumpEnd | undefined): Promise<void> {
   const node = await nodeMeant(command, settings);
   const stream = settings.text('stream') ?? DEFAULT_STREAM;
-  const { dumpStopped } = await import('../src/node/index.js');
+  const { dumpNode } = await import('../src/offline/index.js');
   const output = new Output();
-  const { beyondCommit, leftOut } = await dumpStopped(
+  const { beyondCommit, leftOut } = await dumpNode(
     { ...node, stream, through },
     {
       begin: async ({ incarnation }) => await output.write(headerLine(stream, incarnation)),
@@ -88,7 +88,7 @@ async function dumpOverNetwork(settings: Settings, through: DumpEnd | undefined)
 }
 
 async function dumpNode(client: FlotillaClient, stream: string, through: DumpEnd | undefined): Promise<void> {
-  const { requireReached, requireSameActor } = await import('../src/node/index.js');
+  const { requireReached, requireSameActor } = await import('../src/offline/index.js');
   const output = new Output();
   const stop = new AbortController();
   let last = 0;

@@ -1,5 +1,5 @@
 import { Command, Option } from 'commander';
-import type { InspectedGroup, InspectedNode, InspectedSegment } from '../src/node/index.js';
+import type { InspectedGroup, InspectedNode, InspectedSegment } from '../src/offline/index.js';
 import { Settings } from './client-options.js';
 import { printResult, sizeText } from './output.js';
 import { withProgress } from './progress.js';
@@ -24,10 +24,10 @@ Examples:
     );
   return command.action(async () => {
     const settings = new Settings(command);
-    const { inspectStopped } = await import('../src/node/index.js');
+    const { inspectNode } = await import('../src/offline/index.js');
     const nodes: InspectedNode[] = [];
     for (const node of await nodesMeant(command, settings))
-      nodes.push(await withProgress('reading the log', inspectStopped(node)));
+      nodes.push(await withProgress('reading the log', inspectNode(node)));
     await printResult(settings.flag('json') ? nodes : nodes.map(textOf).join('\n'));
   });
 }

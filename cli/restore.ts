@@ -1,7 +1,7 @@
 import { Command, Option } from 'commander';
 import { LIMITS } from '../src/base/index.js';
 import { parseEventId } from '../src/event/index.js';
-import type { Restored, RestorePoint } from '../src/node/index.js';
+import type { Restored, RestorePoint } from '../src/offline/index.js';
 import { eventsText, nonEmpty } from './backup.js';
 import { ENVIRONMENT_HELP, Settings } from './client-options.js';
 import { EXIT, printResult, sizeText } from './output.js';
@@ -51,7 +51,7 @@ Examples:
 }
 
 async function verify(backup: string, settings: Settings): Promise<number> {
-  const { verifyBackup } = await import('../src/node/index.js');
+  const { verifyBackup } = await import('../src/offline/index.js');
   let progress = { bytes: 0, of: 0 };
   const doing = (): string => `checking: ${sizeText(progress.bytes)} of ${sizeText(progress.of)}`;
   const found = await withProgress(
@@ -82,7 +82,8 @@ async function restore(backupDirectory: string, command: Command, settings: Sett
   const through = settings.text('through');
   const point = through === undefined ? undefined : settings.checked('through', () => pointOf(through, Date.now()));
   const dataDir = settings.text('data-dir') ?? '.flotilla';
-  const { parseAddress, restoreFrom } = await import('../src/node/index.js');
+  const { parseAddress } = await import('../src/node/index.js');
+  const { restoreFrom } = await import('../src/offline/index.js');
   settings.checked('advertise', () => parseAddress(address));
   let last = 0;
   const onProgress = (counter: number): void => {

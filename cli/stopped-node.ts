@@ -1,6 +1,6 @@
 import { type Command, Option } from 'commander';
 import { LIMITS } from '../src/base/index.js';
-import type { StoppedNodeAddress } from '../src/node/index.js';
+import type { StoppedNodeAddress } from '../src/offline/index.js';
 import type { Settings } from './client-options.js';
 import { EXIT } from './output.js';
 
@@ -19,7 +19,7 @@ export async function nodesMeant(command: Command, settings: Settings): Promise<
   const dataDir = settings.text('data-dir') ?? '.flotilla';
   const actor = settings.integer('actor-id', 1, LIMITS.actorIdMax);
   if (actor !== undefined) return [{ dataDir, actor }];
-  const { nodesIn } = await import('../src/node/index.js');
+  const { nodesIn } = await import('../src/offline/index.js');
   const actors = await nodesIn(dataDir);
   if (actors.length > 0) return actors.map((found) => ({ dataDir, actor: found }));
   return command.error(`error: ${dataDir} holds no node: look at --data-dir`, { exitCode: EXIT.usage });

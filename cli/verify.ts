@@ -1,5 +1,5 @@
 import { Command, Option } from 'commander';
-import type { Damage, Remedy, Verification, VerifiedGroup } from '../src/node/index.js';
+import type { Damage, Remedy, Verification, VerifiedGroup } from '../src/offline/index.js';
 import { Settings } from './client-options.js';
 import { EXIT, printResult } from './output.js';
 import { withProgress } from './progress.js';
@@ -25,7 +25,7 @@ Examples:
     );
   return command.action(async () => {
     const settings = new Settings(command);
-    const { verifyStopped } = await import('../src/node/index.js');
+    const { verifyNode } = await import('../src/offline/index.js');
     const found: Verification[] = [];
     for (const node of await nodesMeant(command, settings)) {
       let read = 0;
@@ -33,7 +33,7 @@ Examples:
       found.push(
         await withProgress(
           doing,
-          verifyStopped(node, ({ records }) => (read = records)),
+          verifyNode(node, ({ records }) => (read = records)),
         ),
       );
     }

@@ -25,7 +25,7 @@ export interface DamageCase {
 const KINDS: Readonly<Record<string, readonly [Place, RegExp]>> = {
   identity: ['', /^identity$/],
   'known-members': ['', /^known-members$/],
-  reserve: ['', /^reserve$/],
+  ballast: ['', /^ballast$/],
   ...databaseKinds('lock', 'lock'),
   'lock empty write-ahead log': ['lock', /\.log$/],
   'hard-state': ['groups/1', /^hard-state$/],

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { cpSync, existsSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { FlotillaClient } from '../../src/client/index.js';
-import { verifyStopped } from '../../src/node/index.js';
+import { verifyNode } from '../../src/offline/index.js';
 import { proto } from '../../src/wire/index.js';
 import { Cluster } from '../../test/support/cluster.js';
 import type { ClusterNode } from '../../test/support/cluster-node.js';
@@ -154,7 +154,7 @@ class Round {
   }
 
   private async requireSound(node: ClusterNode): Promise<void> {
-    const { damages } = await verifyStopped({ dataDir: this.cluster.dataDir, actor: node.actor }, () => undefined);
+    const { damages } = await verifyNode({ dataDir: this.cluster.dataDir, actor: node.actor }, () => undefined);
     if (damages.length > 0)
       throw new WrongAnswer(`node ${node.actor} was not whole when it was stopped again: ${JSON.stringify(damages)}`);
   }

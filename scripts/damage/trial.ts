@@ -4,17 +4,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { FlotillaError } from '../../src/base/index.js';
 import { FlotillaClient } from '../../src/client/index.js';
-import {
-  createLogging,
-  createMetrics,
-  dumpStopped,
-  inspectStopped,
-  type RunningNode,
-  resolveConfig,
-  startNode,
-  type Verification,
-  verifyStopped,
-} from '../../src/node/index.js';
+import { createLogging, createMetrics, type RunningNode, resolveConfig, startNode } from '../../src/node/index.js';
+import { dumpNode, inspectNode, type Verification, verifyNode } from '../../src/offline/index.js';
 import { proto } from '../../src/wire/index.js';
 import { until } from '../../test/support/until.js';
 import { type KnownEvent, Questions, WrongAnswer } from './answers.js';
@@ -76,7 +67,7 @@ export class Trial {
       for (const { file } of damages)
         if (file.endsWith('namespaces')) this.damagedIndexes.set(file, readFileSync(file));
       const dump = await this.requireRightDump();
-      await inspectStopped(this.address);
+      await inspectNode(this.address);
       const result = await this.started(damages);
       if (result.outcome !== 'served right' && damages.length === 0)
         throw new WrongAnswer(`it ${result.outcome}, and flotilla verify calls it sound: ${result.note}`);
@@ -102,7 +93,7 @@ export class Trial {
   }
 
   private async verified(): Promise<Verification['damages']> {
-    return (await verifyStopped(this.address, () => undefined)).damages;
+    return (await verifyNode(this.address, () => undefined)).damages;
   }
 
   /** As far as it goes; an end that is called one is the end. */
@@ -114,7 +105,7 @@ export class Trial {
         throw new WrongAnswer(`dump: event ${id} comes in place of ${expected?.id ?? 'the end'}, or is another`);
     };
     try {
-      await dumpStopped(
+      await dumpNode(
         { ...this.address, stream: 'default', through: undefined },
         {
           begin: async () => undefined,

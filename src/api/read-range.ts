@@ -1,6 +1,5 @@
-import { type LogIndex, logIndex, type Work } from '../base/index.js';
+import { type LogIndex, logIndex, type TimeBound, type Work } from '../base/index.js';
 import type { Glob, StoredBatch } from '../event/index.js';
-import type { TimeBound } from '../machine/index.js';
 import { inTurns, type Stream } from '../stream/index.js';
 import { batchesOf, type LogRecord, type Selection, selectEvents, selectingEvents } from '../wire/index.js';
 import { backwardRecords } from './backward-records.js';

@@ -8,4 +8,5 @@ export * from './limits.js';
 export * from './min-heap.js';
 export * from './quantities.js';
 export * from './random.js';
+export * from './timed-place.js';
 export * from './work.js';

@@ -238,17 +238,17 @@ export const LIMITS = {
    */
   copiedNamespaceBytes: 256 * KiB,
   /** Sealed segments whose LevelDB is held open for readers, over all groups of a node. */
-  openColdSegments: 2,
+  openSealedSegments: 2,
   /** How often a node looks how much room its disk has … */
   spaceCheckMs: 500,
   /** … and after how many bytes written even sooner. */
   spaceCheckBytes: 4 * MiB,
-  /** The reserve file holds what opening the largest write-ahead log takes, in multiples of this … */
-  reserveBytes: 256 * KiB,
+  /** The ballast file holds what opening the largest write-ahead log takes, in multiples of this … */
+  ballastUnitBytes: 256 * KiB,
   /** … at most so much ahead of it … */
-  reserveStepBytes: 8 * MiB,
+  ballastAheadBytes: 8 * MiB,
   /** … and what a start, and a node that runs on a full disk, write of small things. */
-  roomToRunBytes: 512 * KiB,
+  runningSpareBytes: 512 * KiB,
   /** Damages of one segment that `flotilla verify` names. */
   reportedDamages: 1000,
   /**
@@ -310,7 +310,7 @@ export const LIMITS = {
   /** How long a node waits, after it stopped leading, for the fate of what it had proposed. */
   outcomeWaitMs: 2000,
   /** A sealed segment that nobody reads is closed after this time. */
-  coldSegmentIdleMs: 5000,
+  sealedSegmentIdleMs: 5000,
   readIndexTimeoutMs: 2000,
   /** On a stop: for producers to go over to the next leader … */
   changeOverMs: 250,

@@ -12,7 +12,7 @@ export interface Speaker extends Member {
 export interface MembersGroup {
   readonly role: string;
   readonly membership: Membership;
-  readonly members: { restate(news: MemberNews): Promise<Membership> };
+  readonly members: { republish(news: MemberNews): Promise<Membership> };
   roleChanged(signal?: AbortSignal): Promise<void>;
 }
 
@@ -70,7 +70,7 @@ export class MemberUpkeep {
     const { group, clock, logger } = this.options;
     this.underWay = true;
     try {
-      await group.members.restate(news);
+      await group.members.republish(news);
       for (const { actor, address } of news.members ?? [])
         logger.info({ member: actor, address }, 'a member has another address');
     } catch (error) {

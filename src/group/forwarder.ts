@@ -23,7 +23,7 @@ export class Forwarder<C extends Command> {
     const { leader } = core;
     if (leader === undefined)
       throw new FlotillaError('NO_LEADER', 'no leader is known; nothing was proposed: try again');
-    if (core.isQuiet) inbox.post(() => core.expectLeader(clock.nowMs()));
+    if (core.isQuiesced) inbox.post(() => core.expectLeader(clock.nowMs()));
     const proposed = await send(leader, command);
     // The leader's answer is news of the commit, sooner than any other.
     inbox.post(() => core.learnCommitted(proposed.index, proposed.term));

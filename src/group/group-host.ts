@@ -1,6 +1,6 @@
 import { type ActorId, type GroupId, LIMITS, type LogIndex, type Term } from '../base/index.js';
 import type { Command, StateMachine } from '../machine/index.js';
-import type { Message } from '../raft/index.js';
+import type { DiskPressure, Message } from '../raft/index.js';
 import type { ClockMessage, LogRecord, LogTail } from '../wire/index.js';
 import { CacheBudget } from './cache-budget.js';
 import { ClockWatch } from './clock-watch.js';
@@ -32,8 +32,8 @@ export interface HostedGroup {
   readonly commitIndex: LogIndex;
   readonly tail: LogTail;
   readonly time: GroupTime;
-  readonly isQuiet: boolean;
-  readonly restsWith: readonly ActorId[];
+  readonly isQuiesced: boolean;
+  readonly watchedPeers: readonly ActorId[];
   readonly role: string;
   readonly term: Term;
   readonly leader: ActorId | undefined;
@@ -43,6 +43,7 @@ export interface HostedGroup {
   onLink(peer: ActorId, state: LinkState): void;
   onPresence(peer: ActorId, state: 'present' | 'silent'): void;
   onClocks(): void;
+  onDiskPressure(level: DiskPressure): void;
   roleChanged(signal?: AbortSignal): Promise<void>;
   handOver(timeoutMs: number, to?: ActorId): Promise<boolean>;
   leave(): void;
@@ -63,18 +64,20 @@ export class GroupHost implements GroupsEvents {
   private readonly clockWatch: ClockWatch;
   private readonly groups = new Map<GroupId, HostedGroup>();
   private readonly links = new Map<ActorId, LinkState>();
+  private diskPressure: DiskPressure;
   private started = false;
 
   constructor(options: GroupHostOptions) {
     const { clock, settings, transport } = options;
     this.options = options;
+    this.diskPressure = options.diskPressure ?? 'ok';
     this.cache = new CacheBudget(options.cacheBytes - Math.min(LIMITS.uncollectedBytes, (options.cacheBytes * 3) / 4));
     this.deadlines = new Deadlines(clock, settings.heartbeatIntervalMs / 2);
     this.pulse = new NodePulse({
       clock,
       deadlines: this.deadlines,
       silenceMs: settings.electionTimeoutMs,
-      restsWith: () => new Set([...this.groups.values()].flatMap((group) => group.restsWith)),
+      restsWith: () => new Set([...this.groups.values()].flatMap((group) => group.watchedPeers)),
       beat: (to) => transport.heartbeat(to),
       onPresence: (peer, state) => {
         for (const group of this.groups.values()) group.onPresence(peer, state);
@@ -105,8 +108,8 @@ export class GroupHost implements GroupsEvents {
   /** Adds a group that is in the storage. It takes part from {@link start} on, or at once where that was called. */
   add<C extends Command, M extends StateMachine>(own: OwnOptions, machine: MachineOptions<C, M>): Group<C, M> {
     const { onUnknownGroup: _, cacheBytes: __, ...shared } = this.options;
-    const { clocks, deadlines, cache } = this;
-    const group = new Group<C, M>({ ...shared, ...own, ...machine, clocks, deadlines, cache });
+    const { clocks, deadlines, cache, diskPressure } = this;
+    const group = new Group<C, M>({ ...shared, ...own, ...machine, clocks, deadlines, cache, diskPressure });
     this.groups.set(group.id, group);
     if (this.started) this.begin(group);
     return group;
@@ -167,6 +170,14 @@ export class GroupHost implements GroupsEvents {
     this.clocks.onLink(peer, state);
     if (!this.started) return;
     for (const group of this.groups.values()) group.onLink(peer, state);
+  }
+
+  // What the disk brings in
+
+  /** How much the disk of this node takes from now on. */
+  diskPressureChanged(level: DiskPressure): void {
+    this.diskPressure = level;
+    for (const group of this.groups.values()) group.onDiskPressure(level);
   }
 
   // Stopping

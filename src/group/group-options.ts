@@ -1,6 +1,6 @@
 import type { ActorId, GroupId, Random } from '../base/index.js';
 import type { Command, MachineKind, Proposed, StateMachine } from '../machine/index.js';
-import type { Settings } from '../raft/index.js';
+import type { DiskPressure, Settings } from '../raft/index.js';
 import type { Membership, Voucher, VoucherClaim } from '../wire/index.js';
 import type { CacheBudget } from './cache-budget.js';
 import type { Deadlines } from './deadlines.js';
@@ -16,6 +16,8 @@ export interface SharedOptions {
   /** Signs for a member that this node takes in as leader; absent: nobody does. */
   readonly vouch?: (claim: VoucherClaim) => Voucher;
   readonly settings: Settings;
+  /** Until `Group.onDiskPressure` tells another. Default: ok. */
+  readonly diskPressure?: DiskPressure;
   readonly cache: CacheBudget;
   readonly storage: Storage;
   readonly transport: PeerTransport;

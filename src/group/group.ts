@@ -1,6 +1,14 @@
-import { type ActorId, type Counter, type GroupId, type LogIndex, logIndex, type Term } from '../base/index.js';
-import type { Command, Proposed, StateMachine, TimeBound } from '../machine/index.js';
-import type { MemberChange, Message, OwnEntry, RaftCore, Role } from '../raft/index.js';
+import {
+  type ActorId,
+  type Counter,
+  type GroupId,
+  type LogIndex,
+  logIndex,
+  type Term,
+  type TimeBound,
+} from '../base/index.js';
+import type { Command, Proposed, StateMachine } from '../machine/index.js';
+import type { DiskPressure, MemberChange, Message, OwnEntry, RaftCore, Role } from '../raft/index.js';
 import type { LogRecord, LogTail, Member, Membership } from '../wire/index.js';
 import { AdmissionQueue } from './admission-queue.js';
 import { AppliedState } from './applied-state.js';
@@ -161,13 +169,13 @@ export class Group<C extends Command, M extends StateMachine> {
     return this.parts.log.cachedBytes;
   }
 
-  get isQuiet(): boolean {
-    return this.core.isQuiet;
+  get isQuiesced(): boolean {
+    return this.core.isQuiesced;
   }
 
   /** While the group is quiescent: the nodes that this one must hear, and be heard by. */
-  get restsWith(): ActorId[] {
-    return this.core.restsWith;
+  get watchedPeers(): ActorId[] {
+    return this.core.watchedPeers;
   }
 
   /** The latest in this node's log, committed or not. */
@@ -278,6 +286,12 @@ export class Group<C extends Command, M extends StateMachine> {
   onPresence(peer: ActorId, state: 'present' | 'silent'): void {
     const { core, clock, inbox } = this.parts;
     inbox.post(() => core.peerPresence(peer, state, clock.nowMs()));
+  }
+
+  /** How much the disk of this node takes from now on. */
+  onDiskPressure(level: DiskPressure): void {
+    const { core, clock, inbox } = this.parts;
+    inbox.post(() => core.diskPressureChanged(level, clock.nowMs()));
   }
 
   /** Clocks were compared: a leader that waited for that may stamp. */

@@ -1,5 +1,4 @@
-import { type Counter, FlotillaError, type LogIndex, logIndex } from '../base/index.js';
-import type { TimeBound } from '../machine/index.js';
+import { type Counter, FlotillaError, type LogIndex, logIndex, type TimeBound } from '../base/index.js';
 import { follows, type LogRecord, type LogTail, sealRecord, tailAfter, type UnsealedRecord } from '../wire/index.js';
 import type { CacheBudget } from './cache-budget.js';
 import type { GroupObserver } from './observer.js';

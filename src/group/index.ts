@@ -1,3 +1,4 @@
+export type { StateMachine } from '../machine/index.js';
 export { CacheBudget } from './cache-budget.js';
 export { type Deadline, Deadlines } from './deadlines.js';
 export { Group, type GroupListener } from './group.js';
@@ -9,3 +10,4 @@ export type { MemberNews } from './memberships.js';
 export type { GroupObserver } from './observer.js';
 export * from './peer-clocks.js';
 export * from './ports.js';
+export { systemClock } from './system-clock.js';

@@ -1,5 +1,5 @@
 import { FlotillaError, LIMITS, type LogIndex, logIndex, type Term } from '../base/index.js';
-import { type RecordKind, traitsOf } from '../machine/index.js';
+import { type RecordKind, refusalOfKind } from '../machine/index.js';
 import { type ChangeRefusal, type Configuration, isJoint, type MemberChange } from '../raft/index.js';
 import {
   activeVersionOf,
@@ -57,14 +57,7 @@ export class Members {
 
   /** Why records of this kind may not be proposed yet; undefined where they may. */
   refusalOfKind(kind: RecordKind): FlotillaError | undefined {
-    const { since } = traitsOf(kind);
-    const { activeVersion } = this;
-    if (activeVersion >= since) return undefined;
-    return new FlotillaError(
-      'UPGRADE_NEEDED',
-      `a ${kind} record needs version ${since}, and version ${activeVersion} is active: it is raised by itself ` +
-        'once every member is upgraded and linked with the leader; nothing was proposed',
-    );
+    return refusalOfKind(kind, this.activeVersion);
   }
 
   /** Makes the record of a configuration that consensus has just appended. */
@@ -111,7 +104,7 @@ export class Members {
   private findSeat(): void {
     const { core, self, instance } = this.options;
     const seat = this.latest.members.find((member) => member.actor === self);
-    core.isNamesake = instance !== undefined && seat !== undefined && seat.instance !== instance;
+    core.hasStaleIdentity = instance !== undefined && seat !== undefined && seat.instance !== instance;
   }
 
   /** See `Group.changeMembers`. */
@@ -124,9 +117,9 @@ export class Members {
    * Says once more who the members are, and what is new: another address of
    * some, a version that all speak. Nobody comes or goes. Rejects like a change.
    */
-  async restate(news: MemberNews): Promise<Membership> {
+  async republish(news: MemberNews): Promise<Membership> {
     const { core, clock } = this.options;
-    return await this.append(news, () => core.restateConfiguration(clock.nowMs()));
+    return await this.append(news, () => core.republishConfiguration(clock.nowMs()));
   }
 
   private async append(

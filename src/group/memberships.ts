@@ -1,5 +1,5 @@
 import { LIMITS, type LogIndex, present } from '../base/index.js';
-import { type Configuration, membersOf, PlacedHistory } from '../raft/index.js';
+import { type Configuration, IndexedHistory, membersOf } from '../raft/index.js';
 import type { Member, Membership, PlacedMembership, Voucher, VoucherClaim } from '../wire/index.js';
 
 /** What a record of a configuration says that none before it has said. */
@@ -11,14 +11,14 @@ export interface MemberNews {
 /**
  * What consensus knows as configurations, with who the members are and where. Follows the log as the configurations do.
  */
-export class Memberships extends PlacedHistory<PlacedMembership> {
+export class Memberships extends IndexedHistory<PlacedMembership> {
   /**
    * Whether the log has taken this node in and, later, out again. Before the log's first record nobody was taken in.
    */
   hasLeft(instance: string): boolean {
     const names = ({ membership }: PlacedMembership): boolean =>
       membership.members.some((member) => member.instance === instance);
-    return !names(this.latest) && this.placed.some((placed) => placed.index > 0 && names(placed));
+    return !names(this.latest) && this.history.some((placed) => placed.index > 0 && names(placed));
   }
 
   /**

@@ -1,5 +1,5 @@
-import type { ActorId, Counter, GroupId, LogIndex } from '../base/index.js';
-import type { TimeBound } from '../machine/index.js';
+import type { ActorId, Counter, GroupId, LogIndex, TimeBound } from '../base/index.js';
+import type { MachineKind, StateMachine } from '../machine/index.js';
 import type { HardState, Message, TermStart } from '../raft/index.js';
 import type { Checkpoint, ClockMessage, LogRecord, LogTail, PlacedMembership } from '../wire/index.js';
 
@@ -19,14 +19,20 @@ export interface PersistRequest {
   /** Give up the records up to this one: a {@link GroupLog.cutPoint}. */
   readonly cutThrough?: LogIndex;
   /** Of the segment that {@link GroupLog.checkpointDue} has named. */
-  readonly checkpoint?: PlacedState;
+  readonly checkpoint?: IndexedState;
 }
 
 /** The encoded state of what runs on the group, when the record of this index was the last to be applied. */
-export interface PlacedState {
+export interface IndexedState {
   readonly index: LogIndex;
   readonly state: Uint8Array;
 }
+
+/** What runs on a group, as far as its storage goes: it makes states of records and of encoded states. */
+export type StoredMachine = Pick<MachineKind<never, StateMachine>, 'initial' | 'decode'>;
+
+/** The kinds of state machine that this version knows, by the names that the groups' files give them. */
+export type MachineKinds = Readonly<Record<string, StoredMachine>>;
 
 /** What a group's log was found to hold when it was opened and verified. */
 export interface RecoveredGroup {
@@ -44,6 +50,8 @@ export interface RecoveredGroup {
   readonly state: Uint8Array;
   /** 32 hexadecimal digits. */
   readonly incarnation: string;
+  /** The kind of state machine that the group runs. */
+  readonly machine: string;
 }
 
 /** The log of one Raft group, for reading. Writing is node-wide: {@link Storage.persist}. */

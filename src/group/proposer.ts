@@ -7,7 +7,7 @@ import type { GroupParts } from './group-parts.js';
 import type { GroupTime } from './group-time.js';
 import type { Members } from './members.js';
 import { PendingProposals, type Proposal } from './proposals.js';
-import { notLeader, refusalForRoom, stopping } from './refusals.js';
+import { notLeader, refusalUnderPressure, stopping } from './refusals.js';
 
 export interface ProposerOptions<C extends Command, M extends StateMachine>
   extends Pick<GroupParts, 'self' | 'core' | 'log' | 'clock' | 'inbox' | 'observer'> {
@@ -93,7 +93,7 @@ export class Proposer<C extends Command, M extends StateMachine> {
 
   private pressureRefusal({ kind }: C): FlotillaError | undefined {
     if (traitsOf(kind).isTakenUnderPressure === true) return undefined;
-    const refusal = refusalForRoom(this.options.core);
+    const refusal = refusalUnderPressure(this.options.core);
     // Leadership may be on its way to a node with more space, and the others are asked how they stand.
     if (refusal !== undefined) this.planFlush();
     return refusal;

@@ -1,5 +1,4 @@
-import { assert, type Counter, type LogIndex, logIndex, present } from '../base/index.js';
-import type { TimeBound } from '../machine/index.js';
+import { assert, type Counter, type LogIndex, logIndex, present, type TimeBound } from '../base/index.js';
 import type { LogRecord } from '../wire/index.js';
 import type { BudgetedCache, CacheBudget } from './cache-budget.js';
 

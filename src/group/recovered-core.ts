@@ -3,7 +3,10 @@ import type { GroupOptions } from './group-options.js';
 import type { RecoveredGroup } from './ports.js';
 
 /** Consensus, as far as the log that was found has come. */
-export function coreOf({ self, settings, random, clock }: GroupOptions, recovered: RecoveredGroup): RaftCore {
+export function coreOf(
+  { self, settings, diskPressure, random, clock }: GroupOptions,
+  recovered: RecoveredGroup,
+): RaftCore {
   const { hardState, begin, termStarts, tail, memberships, commitIndex } = recovered;
   const configurations = memberships.map(({ index, membership }) => ({ index, configuration: membership }));
   const nowMs = clock.nowMs();
@@ -12,6 +15,7 @@ export function coreOf({ self, settings, random, clock }: GroupOptions, recovere
     settings,
     random,
     nowMs,
+    ...(diskPressure === undefined ? {} : { diskPressure }),
     hardState,
     begin,
     termStarts,

@@ -13,8 +13,8 @@ export function stopping(): FlotillaError {
 }
 
 /** Why nothing new is taken for want of disk space; undefined where this disk and those of a majority have enough. */
-export function refusalForRoom({ admission }: RaftCore): FlotillaError | undefined {
-  const refusal = admission.refusal();
+export function refusalUnderPressure(core: RaftCore): FlotillaError | undefined {
+  const refusal = core.refusalOfEvents();
   if (refusal === undefined) return undefined;
   if (refusal === 'yielding') return notLeader();
   const disks =

@@ -1,3 +1,4 @@
+import { FlotillaError } from '../base/index.js';
 import { STREAM_KINDS } from './stream/kinds.js';
 
 /** How records of a kind come into the log. */
@@ -36,4 +37,18 @@ const BY_CODE: ReadonlyMap<number, RecordKind> = new Map(
 /** Undefined where a newer version has registered it. */
 export function recordKindOf(code: number): RecordKind | undefined {
   return BY_CODE.get(code);
+}
+
+/** Why records of this kind may not be proposed yet; undefined where they may. */
+export function refusalOfKind(
+  kind: RecordKind,
+  activeVersion: number,
+  { since }: Pick<RecordKindTraits, 'since'> = traitsOf(kind),
+): FlotillaError | undefined {
+  if (activeVersion >= since) return undefined;
+  return new FlotillaError(
+    'UPGRADE_NEEDED',
+    `a ${kind} record needs version ${since}, and version ${activeVersion} is active: it is raised by itself ` +
+      'once every member is upgraded and linked with the leader; nothing was proposed',
+  );
 }

@@ -13,19 +13,6 @@ export interface CommittedRecord {
   readonly payload: Uint8Array;
 }
 
-/** A record, or the place behind one. */
-export interface TimedPlace {
-  readonly index: LogIndex;
-  /** Log time, UTC milliseconds. */
-  readonly timeMs: number;
-}
-
-/**
- * Whether a place of the log is at or behind a time. False up to some place and true from there on, so that it can be
- * searched.
- */
-export type TimeBound = (place: TimedPlace) => boolean;
-
 /** What is proposed to a Raft group; its state machine knows what more there is to it. */
 export interface Command {
   readonly kind: RecordKind;

@@ -1,10 +1,6 @@
 export type { Logging, Metrics } from '../telemetry/index.js';
 export { createLogging, createMetrics } from '../telemetry/index.js';
-export { type BackupRun, type BackupSummary, backUp, verifyBackup } from './backup.js';
 export * from './config/index.js';
-export type { RunningNode } from './lives.js';
-export { inspectSurvivor, recoverSurvivor, type SurvivingStream, type Survivor } from './recover.js';
-export { type Restored, type RestorePoint, restoreFrom } from './restore.js';
+export type { RunningNode } from './node-supervisor.js';
 export { startNode } from './start.js';
-export * from './stopped-nodes.js';
 export { VERSION } from './version.js';

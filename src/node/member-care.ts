@@ -1,7 +1,7 @@
 import { type MembersGroup, MemberUpkeep, type Speaker } from '../cluster/index.js';
+import { systemClock } from '../group/index.js';
 import { MemberSearch, type PeerLinks } from '../peer/index.js';
 import type { Logging } from '../telemetry/index.js';
-import { systemClock } from './clock.js';
 
 export interface MemberCareOptions {
   readonly self: Speaker;

@@ -7,6 +7,7 @@ import { Formation, type PeerLinks, PeerRecords } from '../peer/index.js';
 import { RpcServer } from '../rpc/index.js';
 import type { LevelStorage, NodeDirectory, SpaceGuard } from '../storage/index.js';
 import type { Stream, StreamHost } from '../stream/index.js';
+import { DEFAULT_GROUP, incarnationOf } from '../stream/index.js';
 import type { Logging, Metrics } from '../telemetry/index.js';
 import {
   type Member,
@@ -18,12 +19,12 @@ import {
 } from '../wire/index.js';
 import { addClientServices } from './client-services.js';
 import { formatAddress, type ServerConfig } from './config/index.js';
-import { incarnationOf } from './incarnation.js';
+
 import { MemberCare } from './member-care.js';
 import { bothOf } from './overlapping-members.js';
 import { addPeerService } from './peer-handlers.js';
 import { mirrorGroups, mirrorReplica, mirrorSpace } from './replica-metrics.js';
-import { createReplication, DEFAULT_GROUP } from './replication.js';
+import { createReplication } from './replication.js';
 import { tellIgnoredRetention } from './retention-options.js';
 import { SpokenVersions } from './spoken-versions.js';
 import { VERSION } from './version.js';
@@ -239,7 +240,7 @@ export class FlotillaNode {
     if (directory.identity.clusterId !== undefined) return;
     for (let group = DEFAULT_GROUP; group <= DEFAULT_GROUP + furtherGroups; group = groupId(group + 1)) {
       const name = group === DEFAULT_GROUP ? DEFAULT_STREAM : `group ${group}`;
-      await storage.createGroup({ group, incarnation: incarnationOf(clusterId, name), membership });
+      await storage.createGroup({ group, incarnation: incarnationOf(clusterId, name), machine: 'stream', membership });
     }
   }
 

@@ -50,19 +50,19 @@ export function mirrorGroups(host: GroupHost, metrics: Metrics): void {
     const groups = [...host.all];
     metrics.raftGroups.set(groups.length);
     metrics.cacheBytes.set(host.cachedBytes);
-    metrics.quietGroups.set(groups.filter(({ isQuiet }) => isQuiet).length);
+    metrics.quiescedGroups.set(groups.filter(({ isQuiesced }) => isQuiesced).length);
     metrics.clockSkew.reset();
     for (const [peer, skewMs] of host.clocks.skewsMs()) metrics.clockSkew.set({ peer }, skewMs / 1000);
   });
 }
 
-/** Tells at each scrape how much room the disk has. */
+/** Tells at each scrape how much the disk still takes. */
 export function mirrorSpace(space: SpaceGuard, metrics: Metrics): void {
   metrics.onCollect(() => {
     metrics.diskFreeBytes.set(Math.max(0, space.freeBytes));
     metrics.diskMinFreeBytes.set(space.thresholdBytes);
-    metrics.diskReserveBytes.set(space.reserveBytes);
-    metrics.diskRoom.set(space.roomNow());
+    metrics.diskBallastBytes.set(space.ballastBytes);
+    metrics.diskPressure.set(space.pressure);
   });
 }
 

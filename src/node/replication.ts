@@ -1,17 +1,14 @@
 import { randomBytes } from 'node:crypto';
-import { groupId, LIMITS } from '../base/index.js';
-import { GroupHost } from '../group/index.js';
+import { LIMITS } from '../base/index.js';
+import { GroupHost, systemClock } from '../group/index.js';
 import { PeerLinks, type PeerLinksOptions } from '../peer/index.js';
 import type { LevelStorage, SpaceGuard } from '../storage/index.js';
-import { type NodeTransport, type PeerEvents, StreamHost } from '../stream/index.js';
+import { DEFAULT_GROUP, type NodeTransport, type PeerEvents, StreamHost } from '../stream/index.js';
 import type { Logging, Metrics } from '../telemetry/index.js';
 import { checkPackedBody, type Membership, vouch } from '../wire/index.js';
-import { systemClock } from './clock.js';
+
 import type { ServerConfig } from './config/index.js';
 import { observeGroup, observeStream } from './replica-metrics.js';
-
-/** The group of the stream `default`. Group 0 is kept for the cluster's own state. */
-export const DEFAULT_GROUP = groupId(1);
 
 export interface ReplicationOptions extends Omit<PeerLinksOptions, 'events' | 'checkBody' | 'logger'> {
   readonly config: ServerConfig;
@@ -61,13 +58,14 @@ export function createReplication(options: ReplicationOptions): Replication {
       heartbeatIntervalMs: config.heartbeatIntervalMs,
       replicationWindow: { bytes: LIMITS.replicationWindowBytes, messages: LIMITS.replicationWindowMessages },
       quiescence: true,
-      room: () => space.roomNow(),
     },
+    diskPressure: space.pressure,
     cacheBytes: config.cacheBytes,
     logger: logging.logger('node'),
     onUnknownGroup: () => metrics.messagesOfUnknownGroups.inc(),
   });
   const streams: StreamHost = new StreamHost({ ...shared, groups: host });
+  space.onPressure((level) => host.diskPressureChanged(level));
   for (const group of storage.groups()) {
     const logger = logging.logger('raft');
     streams.add({

@@ -1,9 +1,9 @@
 import { LIMITS } from '../base/index.js';
-import { diskSpaceOf, nodePathOf, openNodeDirectory, ReserveFile } from '../storage/index.js';
+import { BallastFile, diskSpaceOf, nodePathOf, openNodeDirectory } from '../storage/index.js';
 import type { Logging, Metrics } from '../telemetry/index.js';
 import type { ServerConfig } from './config/index.js';
-import { Lives, logNewBeginning, type RunningNode } from './lives.js';
 import type { NodeParts } from './node.js';
+import { logNewBeginning, NodeSupervisor, type RunningNode } from './node-supervisor.js';
 import { Watchdog } from './watchdog.js';
 
 /**
@@ -48,17 +48,17 @@ async function startWatched(
   const logger = logging.logger('storage');
   const nodePath = nodePathOf(config.dataDirectory, config.actor);
   const onUsed = (): void =>
-    logger.warn({}, 'the disk is full: what opens files is given room of the reserve; make room');
-  const reserve = await ReserveFile.find({ nodePath, onUsed });
+    logger.warn({}, 'the disk is full: what opens files is given room of the ballast; make room');
+  const ballast = await BallastFile.find({ nodePath, onUsed });
   const { dataDirectory: dataDir, actor, peerAddresses } = config;
-  const directory = await reserve.lend(LIMITS.roomToRunBytes / 2, () =>
+  const directory = await ballast.lend(LIMITS.runningSpareBytes / 2, () =>
     openNodeDirectory({ dataDir, actor, hasPeers: peerAddresses.length > 0 }),
   );
-  const { successorOf } = directory.identity;
-  if (successorOf !== undefined) logNewBeginning(logging, successorOf.reason, undefined);
+  const { predecessor } = directory.identity;
+  if (predecessor !== undefined) logNewBeginning(logging, predecessor.reason, undefined);
   try {
     const segmentBytes = await segmentBytesFor(directory.path, config.segmentBytes);
-    const lives = new Lives({ ...internals, config, logging, metrics, directory }, segmentBytes, reserve);
+    const lives = new NodeSupervisor({ ...internals, config, logging, metrics, directory }, segmentBytes, ballast);
     await lives.begin();
     return lives;
   } catch (error) {

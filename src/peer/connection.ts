@@ -85,7 +85,7 @@ export class PeerConnection {
    */
   deliver(request: proto.DeliverRequest, bytes: number): boolean {
     const { attempt } = this;
-    if (attempt?.standing !== true || !this.hasRoom(attempt, bytes)) return false;
+    if (attempt?.standing !== true || !this.isDiskOk(attempt, bytes)) return false;
     attempt.queuedBytes += bytes;
     attempt.frame.add(request, bytes);
     return true;
@@ -113,7 +113,7 @@ export class PeerConnection {
     if (this.attempt !== undefined) this.discard(this.attempt);
   }
 
-  private hasRoom(attempt: Attempt, bytes: number): boolean {
+  private isDiskOk(attempt: Attempt, bytes: number): boolean {
     return attempt.queuedBytes === 0 || attempt.queuedBytes + bytes <= this.options.queueBytes;
   }
 

@@ -36,7 +36,7 @@ export interface FormationStore {
     readonly clusterId?: string;
     readonly promised?: readonly Member[];
     /** Set where this node waits to be taken in in the place of the one that it was. */
-    readonly successorOf?: Predecessor & {
+    readonly predecessor?: Predecessor & {
       readonly members: readonly Member[];
       readonly reason: string;
       readonly secret?: string;
@@ -105,10 +105,10 @@ export class Formation {
 
   /** What this node waits for as a whole: a sentence. */
   get purpose(): string {
-    const { successorOf } = this.options.store.identity;
-    if (successorOf === undefined) return 'the cluster is forming';
+    const { predecessor } = this.options.store.identity;
+    if (predecessor === undefined) return 'the cluster is forming';
     return (
-      `the data of this node was damaged and set aside (${successorOf.reason}); it asks to be taken in anew, which a majority of the others must agree to. ` +
+      `the data of this node was damaged and set aside (${predecessor.reason}); it asks to be taken in anew, which a majority of the others must agree to. ` +
       'Where that is lost for good: flotilla cluster recover, on the member that holds most'
     );
   }
@@ -278,11 +278,11 @@ export class Formation {
 
   private applicationTo(clusterId: string): Application {
     const { self, versions, store } = this.options;
-    const { bootCounter, boots, secret, successorOf } = store.identity;
+    const { bootCounter, boots, secret, predecessor } = store.identity;
     return {
       hello: { ...self, clusterId, bootCounter, boots, versions: versions(), link: 'control' },
       key: NodeKey.fromSecret(secret),
-      predecessor: successorOf?.secret === undefined ? undefined : NodeKey.fromSecret(successorOf.secret),
+      predecessor: predecessor?.secret === undefined ? undefined : NodeKey.fromSecret(predecessor.secret),
     };
   }
 
@@ -290,14 +290,14 @@ export class Formation {
   private async meetEveryone(): Promise<Round> {
     const { self, store } = this.options;
     const told = this.told;
-    const { promised, successorOf } = store.identity;
+    const { promised, predecessor } = store.identity;
     const asked = new Set<string>();
     const nodes = new Map<string, Introduction>();
     const silent: Silence[] = [];
     let next = [
       ...this.options.peerAddresses,
       ...this.recentCallers(),
-      ...this.addressesOf([...(promised ?? []), ...(successorOf?.members ?? [])]),
+      ...this.addressesOf([...(promised ?? []), ...(predecessor?.members ?? [])]),
     ];
     while (next.length > 0) {
       const fresh = [...new Set(next)].filter((address) => !asked.has(address));
@@ -321,7 +321,7 @@ export class Formation {
     }
     this.introducer.keep(asked);
     const met = { nodes: [...nodes.values()], silent, without: this.without };
-    return { self, versions: this.options.versions(), promised, successorOf, told, ...met };
+    return { self, versions: this.options.versions(), promised, predecessor, told, ...met };
   }
 
   private async ask(address: string): Promise<Introduction | Silence> {

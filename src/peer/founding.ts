@@ -47,7 +47,7 @@ export interface Round {
   /** This node's own promise, durable. */
   readonly promised: readonly Member[] | undefined;
   /** Whose seat this node asks for: its own, from before its data was damaged. */
-  readonly successorOf?: Predecessor | undefined;
+  readonly predecessor?: Predecessor | undefined;
   /** What this node has told the others to be its `known` during the whole round. */
   readonly told: readonly Member[];
   /** Each other node that was met, once. */
@@ -75,7 +75,7 @@ export function nextStep(round: Round): Step {
   refuseImpostors(self, nodes);
   const own = ownCluster(round);
   if (own !== undefined) return own;
-  if (round.successorOf !== undefined) return { kind: 'wait', reasons: clusterAwaited(round, round.successorOf) };
+  if (round.predecessor !== undefined) return { kind: 'wait', reasons: clusterAwaited(round, round.predecessor) };
   if (promised === undefined) return stepToPromise(round);
   const missing = promised
     .filter(({ instance }) => instance !== self.instance)
@@ -207,7 +207,7 @@ function refuseReplaced(self: Member, node: Introduction): void {
 }
 
 /** Where a node is in a cluster already, this one is a founder of it, or wants to join. */
-function ownCluster({ self, promised, successorOf, nodes }: Round): Step | undefined {
+function ownCluster({ self, promised, predecessor, nodes }: Round): Step | undefined {
   const clusters = nodes.filter(({ clusterId }) => clusterId !== '');
   const [first] = clusters;
   if (first === undefined) return undefined;
@@ -217,14 +217,14 @@ function ownCluster({ self, promised, successorOf, nodes }: Round): Step | undef
       `${first.self.address} and ${other.self.address} belong to different clusters (${first.clusterId} and ${other.clusterId}): name peers of one cluster only`,
     );
   }
-  if (successorOf !== undefined && successorOf.clusterId !== first.clusterId) {
+  if (predecessor !== undefined && predecessor.clusterId !== first.clusterId) {
     throw foreign(
-      `${first.self.address} belongs to cluster ${first.clusterId}, and the data of this node that was damaged to cluster ${successorOf.clusterId}: name peers of that one`,
+      `${first.self.address} belongs to cluster ${first.clusterId}, and the data of this node that was damaged to cluster ${predecessor.clusterId}: name peers of that one`,
     );
   }
   const seat = first.clusterMembers.find(({ actor }) => actor === self.actor);
   const isHeldByAnother =
-    seat !== undefined && seat.instance !== self.instance && seat.instance !== successorOf?.instance;
+    seat !== undefined && seat.instance !== self.instance && seat.instance !== predecessor?.instance;
   if (isHeldByAnother) throw foreign(actorIsTaken(seat, first.self.address));
   const founded = promised === undefined ? undefined : foundedBy(promised);
   if (seat !== undefined && founded?.clusterId === first.clusterId) return { kind: 'found', founded };

@@ -1,5 +1,5 @@
 import type { ActorId, LogIndex } from '../base/index.js';
-import { PlacedHistory } from './placed-history.js';
+import { IndexedHistory } from './indexed-history.js';
 import type { Configuration } from './types.js';
 
 export function isVoter(configuration: Configuration, actor: ActorId): boolean {
@@ -30,10 +30,10 @@ export function membersOf(configuration: Configuration): ActorId[] {
 }
 
 /** A configuration and the log index that put it in force. */
-export interface PlacedConfiguration {
+export interface IndexedConfiguration {
   readonly index: LogIndex;
   readonly configuration: Configuration;
 }
 
 /** A server uses the latest configuration in its log, committed or not (dissertation, section 4.1). */
-export class ConfigurationHistory extends PlacedHistory<PlacedConfiguration> {}
+export class ConfigurationHistory extends IndexedHistory<IndexedConfiguration> {}

@@ -1,5 +1,6 @@
 import { type ActorId, assert, type LogIndex, logIndex, type Random, type Term, unreachable } from '../base/index.js';
-import { ConfigurationHistory, isOnlyVoter, type PlacedConfiguration } from './configuration.js';
+import { ConfigurationHistory, type IndexedConfiguration, isOnlyVoter } from './configuration.js';
+import { diskPressureChanged, type EventRefusal, refusalOfEvents } from './disk-pressure.js';
 import type { PersistStep } from './durability.js';
 import { countOwnVote, handleVoteRequest, handleVoteResponse, startElection, startPreVote } from './election.js';
 import { acknowledgeDurable, handleAppend, handleHeartbeat } from './follower.js';
@@ -22,10 +23,9 @@ import {
 import { LogShape } from './log-shape.js';
 import { changeConfiguration, type MemberChange } from './membership-change.js';
 import { type Append, isPreVote, leaderOf, type Message } from './messages.js';
-import { type LinkChange, linkChanged, peerPresenceChanged, rouseByMessage } from './peers.js';
-import { isQuiet, restsWith, rouseFollower, rouseLeader } from './quiescence.js';
+import { type LinkChange, linkChanged, peerPresenceChanged, wakeByMessage } from './peers.js';
+import { isQuiesced, wakeFollower, wakeLeader, watchedPeers } from './quiescence.js';
 import { requirePlausible } from './refusal.js';
-import { Admission } from './room.js';
 import { emptyOutput, type Output, type Role, ServerState, type Settings } from './server-state.js';
 import {
   cutThrough,
@@ -36,18 +36,20 @@ import {
   takeSnapshotPlan,
 } from './snapshot.js';
 import { startTransfer } from './transfer.js';
-import type { Configuration, EntryInfo, HardState, TermStart } from './types.js';
+import type { Configuration, DiskPressure, EntryInfo, HardState, TermStart } from './types.js';
 
 export interface CoreOptions {
   readonly self: ActorId;
   readonly settings: Settings;
   readonly random: Random;
   readonly nowMs: number;
+  /** Until {@link RaftCore.diskPressureChanged} tells another. Default: ok. */
+  readonly diskPressure?: DiskPressure;
   readonly hardState: HardState;
   readonly begin: { readonly index: LogIndex; readonly term: Term };
   readonly termStarts: readonly TermStart[];
   readonly lastIndex: LogIndex;
-  readonly configurations: readonly PlacedConfiguration[];
+  readonly configurations: readonly IndexedConfiguration[];
   readonly commitIndex: LogIndex;
 }
 
@@ -63,16 +65,15 @@ export interface CoreOptions {
  */
 export class RaftCore {
   private readonly server: ServerState;
-  readonly admission: Admission;
   readonly requirePlausible = (from: ActorId, message: Message): void => requirePlausible(this.server, from, message);
 
   constructor(options: CoreOptions) {
     this.server = new ServerState({
       ...options,
+      diskPressure: options.diskPressure ?? 'ok',
       log: new LogShape(options.begin, options.termStarts, options.lastIndex),
       configurations: new ConfigurationHistory(options.configurations),
     });
-    this.admission = new Admission(this.server);
     const { settings, begin, commitIndex, lastIndex } = options;
     assert(commitIndex >= begin.index && commitIndex <= lastIndex, `commit index ${commitIndex} outside the log`);
     // Nobody is known to lead. A running leader is heard long before this, and pre-vote keeps an early campaign
@@ -129,8 +130,8 @@ export class RaftCore {
   }
 
   /** Whether the configurations mean another server by this one's name; see `ServerState.mayCampaign`. */
-  set isNamesake(isNamesake: boolean) {
-    this.server.isNamesake = isNamesake;
+  set hasStaleIdentity(hasStaleIdentity: boolean) {
+    this.server.hasStaleIdentity = hasStaleIdentity;
   }
 
   /** What the leader knows each other member to hold; undefined where this server does not lead. */
@@ -148,27 +149,27 @@ export class RaftCore {
   /** When {@link tick} has something to do next, unless other input comes before. */
   get nextDeadlineMs(): number {
     const { role } = this.server;
-    if (this.isQuiet) return Number.POSITIVE_INFINITY;
+    if (this.isQuiesced) return Number.POSITIVE_INFINITY;
     if (role.name === 'leader')
       return Math.min(role.heartbeatDueMs, role.transfer?.untilMs ?? Number.POSITIVE_INFINITY);
     return this.server.mayCampaign ? this.server.electionDeadlineMs : Number.POSITIVE_INFINITY;
   }
 
-  /** Whether it rests, because nothing happens in the group: no heartbeats are sent, or awaited. */
-  get isQuiet(): boolean {
-    return isQuiet(this.server);
+  /** Nothing happens in the group: this server sends no heartbeats, and awaits none. */
+  get isQuiesced(): boolean {
+    return isQuiesced(this.server);
   }
 
-  /** While it rests: whose nodes this one's must hear, and be heard by. */
-  get restsWith(): ActorId[] {
-    return restsWith(this.server);
+  /** The peers whose nodes this server's node must hear, and be heard by, while it is quiesced. */
+  get watchedPeers(): ActorId[] {
+    return watchedPeers(this.server);
   }
 
   /** Lets time pass: heartbeats, elections, time-outs. */
   tick(nowMs: number): void {
     this.observe(nowMs);
     const { role } = this.server;
-    if (this.isQuiet) return;
+    if (this.isQuiesced) return;
     if (role.name === 'leader') tickLeader(this.server, role);
     else if (this.server.mayCampaign && nowMs >= this.server.electionDeadlineMs) startPreVote(this.server);
   }
@@ -177,7 +178,7 @@ export class RaftCore {
   step(from: ActorId, message: Message, nowMs: number): void {
     this.observe(nowMs);
     const { server } = this;
-    rouseByMessage(server, from, message);
+    wakeByMessage(server, from, message);
     if (message.type === 'vote-request' && !message.preVote && !message.leadershipTransfer && server.hearsLeader()) {
       // A server that was removed or cut off must not depose a leader that the others hear (section 4.2.3).
       return;
@@ -196,7 +197,7 @@ export class RaftCore {
   private answerStale(from: ActorId, message: Message): void {
     const { server } = this;
     if (message.type === 'append' || message.type === 'heartbeat' || message.type === 'snapshot') {
-      server.send(from, { type: 'heartbeat-result', term: server.term, round: 0, quiet: false });
+      server.send(from, { type: 'heartbeat-result', term: server.term, round: 0, quiesced: false });
     } else if (message.type === 'vote-request') {
       server.send(from, { type: 'vote-response', term: server.term, granted: false, preVote: message.preVote });
     }
@@ -257,7 +258,7 @@ export class RaftCore {
     this.observe(nowMs);
     const { server } = this;
     if (server.role.name !== 'leader' || server.role.transfer !== undefined) return undefined;
-    rouseLeader(server, server.role);
+    wakeLeader(server, server.role);
     const index = logIndex(server.log.lastIndex + 1);
     server.log.append(index, server.term);
     return index;
@@ -275,7 +276,7 @@ export class RaftCore {
    * Appends the configuration once more as it is. Its record tells more of the members than consensus knows, such as
    * where they are. Takes its turn like a change of who they are: the latest record is what everybody believes.
    */
-  restateConfiguration(nowMs: number): LogIndex | 'not the leader' | ChangeRefusal {
+  republishConfiguration(nowMs: number): LogIndex | 'not the leader' | ChangeRefusal {
     return this.appendNext((current) => current, nowMs);
   }
 
@@ -290,14 +291,14 @@ export class RaftCore {
     const refusal = refusalOfChange(server, role);
     if (refusal !== undefined) return refusal;
     const configuration = next(server.configuration);
-    rouseLeader(server, role);
+    wakeLeader(server, role);
     return appendConfiguration(server, role, configuration);
   }
 
-  /** Something is about to be asked of the leader: where this follower rests, it counts on hearing it again. */
+  /** The leader is about to be asked for something: a follower that has quiesced counts on hearing it again. */
   expectLeader(nowMs: number): void {
     this.observe(nowMs);
-    if (this.server.role.name === 'follower') rouseFollower(this.server, this.server.role);
+    if (this.server.role.name === 'follower') wakeFollower(this.server, this.server.role);
   }
 
   /**
@@ -343,6 +344,17 @@ export class RaftCore {
     peerPresenceChanged(this.server, peer, state);
   }
 
+  /** How much this server's disk takes from now on. */
+  diskPressureChanged(level: DiskPressure, nowMs: number): void {
+    this.observe(nowMs);
+    diskPressureChanged(this.server, level);
+  }
+
+  /** Why events may not be proposed, as far as disks go; undefined where they may. Wakes a leader that refuses. */
+  refusalOfEvents(): EventRefusal | undefined {
+    return refusalOfEvents(this.server);
+  }
+
   /** The followers to which something may be sent now, with where to begin. */
   planAppend(to: ActorId): AppendPlan | undefined {
     return this.server.role.name === 'leader' ? planAppend(this.server, this.server.role, to) : undefined;
@@ -376,7 +388,7 @@ export class RaftCore {
    * All pieces of a snapshot have come (see the output's `snapshotChunk`): the log gives way to it. Call before any
    * other input.
    */
-  installSnapshot(begin: TermStart, inForce: PlacedConfiguration): void {
+  installSnapshot(begin: TermStart, inForce: IndexedConfiguration): void {
     installSnapshot(this.server, begin, inForce);
   }
 
@@ -414,7 +426,7 @@ export class RaftCore {
     this.observe(nowMs);
     const { role } = this.server;
     if (role.name !== 'leader') return false;
-    rouseLeader(this.server, role);
+    wakeLeader(this.server, role);
     return startTransfer(this.server, role, to);
   }
 

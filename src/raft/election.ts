@@ -98,5 +98,5 @@ function decideElection(server: ServerState): void {
 
 /** Waits for another's success; the deadline of the next attempt stays as it was drawn. */
 function backDown(server: ServerState): void {
-  server.role = { name: 'follower', leader: undefined, rest: 'awake' };
+  server.role = { name: 'follower', leader: undefined, quiescence: 'awake' };
 }

@@ -1,7 +1,8 @@
 import { type ActorId, assert, type LogIndex, logIndex, term } from '../base/index.js';
+import { reportedPressure, takenEntries } from './disk-pressure.js';
 import type { Append, Heartbeat } from './messages.js';
-import { agreesToRest, isQuiet } from './quiescence.js';
-import { roomToTell, takenEntries } from './room.js';
+import { agreesToQuiesce, isQuiesced } from './quiescence.js';
+
 import type { ServerState } from './server-state.js';
 import type { EntryInfo } from './types.js';
 
@@ -67,8 +68,8 @@ function truncateAfter(server: ServerState, index: LogIndex): void {
 }
 
 export function handleHeartbeat(server: ServerState, from: ActorId, message: Heartbeat): void {
-  // A leader that rests must hear that this server does so no more: the message may have been late.
-  const rested = isQuiet(server);
+  // The message may have been late: a leader that has quiesced must hear that this server is awake again.
+  const wasQuiesced = isQuiesced(server);
   followLeader(server, from);
   // The leader names only what this server once acknowledged. If it is not here any more, acknowledged data is lost,
   // and no vote of this server may be trusted.
@@ -77,14 +78,14 @@ export function handleHeartbeat(server: ServerState, from: ActorId, message: Hea
     `entry ${message.commitIndex} was acknowledged here, but the log ends at ${server.log.lastIndex}`,
   );
   advanceCommit(server, message.commitIndex);
-  const quiet = agreesToRest(server, from, message);
-  if (message.round > 0 || rested)
+  const quiesced = agreesToQuiesce(server, from, message);
+  if (message.round > 0 || wasQuiesced)
     server.send(from, {
       type: 'heartbeat-result',
       term: server.term,
       round: message.round,
-      quiet,
-      ...roomToTell(server),
+      quiesced,
+      ...reportedPressure(server),
     });
 }
 

@@ -1,13 +1,13 @@
 export * from './configuration.js';
 export * from './core.js';
+export type { EventRefusal } from './disk-pressure.js';
 export type { Outbound, PersistStep } from './durability.js';
+export * from './indexed-history.js';
 export type { AppendPlan, ChangeRefusal } from './leader.js';
 export * from './log-shape.js';
 export * from './membership-change.js';
 export * from './messages.js';
-export * from './placed-history.js';
 export * from './quorum.js';
-export type { EventRefusal, Room } from './room.js';
-export type { Output, OwnEntry, ReadResult, Role, Settings } from './server-state.js';
+export type { Output, OwnEntry, Role, Settings } from './server-state.js';
 export type { SnapshotPlan } from './snapshot.js';
 export * from './types.js';

@@ -1,12 +1,19 @@
 import { type ActorId, assert, LIMITS, type LogIndex, logIndex } from '../base/index.js';
 import { isJoint, isLearner, isVoter, membersOf } from './configuration.js';
+import { notePressure, yieldUnderPressure } from './disk-pressure.js';
 import { changeConfiguration, leaveJoint } from './membership-change.js';
 import type { Append, AppendResult, HeartbeatResult } from './messages.js';
 import { Progress } from './progress.js';
-import { asksForRest, considerResting, fallQuiet, followerRests, nextHeartbeatMs, rouseLeader } from './quiescence.js';
+import {
+  asksToQuiesce,
+  considerQuiescing,
+  followerQuiesced,
+  nextHeartbeatMs,
+  quiesceOnceAgreed,
+  wakeLeader,
+} from './quiescence.js';
 import { committedIndex, isQuorum } from './quorum.js';
 import { ReadIndexQueue } from './read-index.js';
-import { noteRoom, yieldForRoom } from './room.js';
 import type { LeaderRole, ServerState } from './server-state.js';
 import { handOverWhenCaughtUp, startTransfer } from './transfer.js';
 import type { Configuration, EntryInfo } from './types.js';
@@ -33,7 +40,7 @@ export function becomeLeader(server: ServerState): void {
     round: 0,
     heartbeatDueMs: server.nowMs,
     transfer: undefined,
-    rest: { name: 'awake' },
+    quiescence: { name: 'awake' },
   };
   server.role = role;
   followMembers(server, role);
@@ -204,10 +211,10 @@ export function handleHeartbeatResult(
   if (progress === undefined) return;
   progress.lastHeardMs = server.nowMs;
   progress.confirmedRound = Math.max(progress.confirmedRound, message.round);
-  noteRoom(progress, message);
+  notePressure(progress, message);
   progress.repeatUnanswered(server.nowMs - server.settings.electionTimeoutMs);
   confirmReads(server, role);
-  if (message.quiet) followerRests(server, role, from, message.round);
+  if (message.quiesced) followerQuiesced(server, role, from, message.round);
 }
 
 /** Commits what a quorum holds durably, but only by counting entries of the own term (section 3.6.2, figure 3.7). */
@@ -249,17 +256,17 @@ export function tickLeader(server: ServerState, role: LeaderRole): void {
   if (server.role !== role || server.nowMs < role.heartbeatDueMs) return;
   checkQuorum(server, role);
   if (server.role !== role) return;
-  yieldForRoom(server, role);
-  considerResting(server, role);
+  yieldUnderPressure(server, role);
+  considerQuiescing(server, role);
   startHeartbeatRound(server, role);
-  fallQuiet(server, role);
+  quiesceOnceAgreed(server, role);
 }
 
 export function startHeartbeatRound(server: ServerState, role: LeaderRole): void {
   role.round++;
   role.heartbeatDueMs = nextHeartbeatMs(server);
-  const quiesce = asksForRest(role);
-  if (!quiesce) rouseLeader(server, role);
+  const quiesce = asksToQuiesce(role);
+  if (!quiesce) wakeLeader(server, role);
   for (const [peer, progress] of role.progress) {
     const index = logIndex(Math.min(progress.matchIndex, server.commitIndex));
     progress.commitIndexSent = index;

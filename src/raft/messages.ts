@@ -1,6 +1,5 @@
 import type { ActorId, LogIndex, Term } from '../base/index.js';
-import type { Room } from './room.js';
-import type { EntryInfo } from './types.js';
+import type { DiskPressure, EntryInfo } from './types.js';
 
 /** Asks for a vote (RequestVote, dissertation section 3.4), or whether one would be given (pre-vote, section 9.6). */
 export interface VoteRequest {
@@ -53,7 +52,7 @@ export interface Heartbeat {
   readonly commitIndex: LogIndex;
   /** Rounds count up within a leader's term; an answer to round n proves that the sender led when it began. */
   readonly round: number;
-  /** Nothing is left to do: the receiver is asked to rest (quiescence.ts). */
+  /** Nothing is left to do: the receiver is asked to quiesce (quiescence.ts). */
   readonly quiesce: boolean;
 }
 
@@ -62,10 +61,10 @@ export interface HeartbeatResult {
   readonly term: Term;
   /** 0: answers no round; the sender wishes to hear the leader, or knows a later term. */
   readonly round: number;
-  /** The sender rests, as it was asked to. */
-  readonly quiet: boolean;
-  /** How much the sender's disk takes; absent: enough, or, in an answer to no round, not said. */
-  readonly room?: Room;
+  /** The sender has quiesced, as it was asked to. */
+  readonly quiesced: boolean;
+  /** The sender's disk; absent: `ok`, or, in an answer to no round, not said. */
+  readonly diskPressure?: DiskPressure;
 }
 
 /** Campaign at once (leadership transfer, section 3.10). */

@@ -5,9 +5,9 @@ import type { Message } from './messages.js';
 import {
   askLeaderToSpeak,
   peerFellSilent,
-  rouseByCampaign,
-  rouseFollower,
-  rouseLeader,
+  wakeByCampaign,
+  wakeFollower,
+  wakeLeader,
   wakesLeader,
 } from './quiescence.js';
 import type { FollowerRole, ServerState } from './server-state.js';
@@ -25,7 +25,7 @@ export function linkChanged(server: ServerState, peer: ActorId, state: LinkChang
   if (role.name === 'leader') {
     const progress = role.progress.get(peer);
     if (progress === undefined) return;
-    rouseLeader(server, role);
+    wakeLeader(server, role);
     progress.linkOpen = state === 'open';
     progress.restart();
     if (state === 'open') startHeartbeatRound(server, role);
@@ -39,7 +39,7 @@ function linkToLeaderChanged(server: ServerState, role: FollowerRole, state: Lin
     server.forgetLeader();
     server.resetElectionDeadline(20, 80);
   } else if (state === 'closed') {
-    rouseFollower(server, role);
+    wakeFollower(server, role);
   } else {
     askLeaderToSpeak(server, role);
   }
@@ -51,13 +51,15 @@ export function peerPresenceChanged(server: ServerState, peer: ActorId, state: '
 }
 
 /**
- * A member's message that is about to be taken in ends the rest of its receiver; the leader's own speak for themselves.
+ * A member's message that is about to be taken in wakes its receiver. A leader's own messages do so where they are
+ * handled.
  */
-export function rouseByMessage(server: ServerState, from: ActorId, message: Message): void {
+export function wakeByMessage(server: ServerState, from: ActorId, message: Message): void {
   const { role } = server;
-  // Who was removed and has not heard of it campaigns for ever.
+  // A server that was removed and has not heard of it campaigns for ever.
   if (!isVoter(server.configuration, from)) return;
-  if (role.name === 'leader' && role.rest.name === 'quiet' && wakesLeader(message)) startHeartbeatRound(server, role);
+  if (role.name === 'leader' && role.quiescence.name === 'quiesced' && wakesLeader(message))
+    startHeartbeatRound(server, role);
   const campaigns = message.type === 'vote-request' && message.term > server.term;
-  if (role.name === 'follower' && role.rest !== 'awake' && campaigns) rouseByCampaign(server, role, from);
+  if (role.name === 'follower' && role.quiescence !== 'awake' && campaigns) wakeByCampaign(server, role, from);
 }

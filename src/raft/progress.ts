@@ -1,5 +1,5 @@
 import { assert, type LogIndex, logIndex } from '../base/index.js';
-import type { Room } from './room.js';
+import type { DiskPressure } from './types.js';
 
 /** How far the leader may run ahead of a follower's acknowledgements. */
 export interface ReplicationWindow {
@@ -29,8 +29,8 @@ export class Progress {
   lastHeardMs: number;
   /** The latest heartbeat round that the follower answered. */
   confirmedRound = 0;
-  /** How much its disk takes, as it said last. */
-  room: Room = 'ample';
+  /** Its disk, as it reported last. */
+  diskPressure: DiskPressure = 'ok';
   /** The highest commit index that the follower was told. */
   commitIndexSent: LogIndex = logIndex(0);
   /** A learner's: it has shown that it keeps up with the log. */
@@ -136,7 +136,7 @@ export class Progress {
     this.nextIndex = logIndex(Math.max(nextIndex, this.matchIndex + 1));
   }
 
-  /** It has no room for the entry after what it holds: nothing is sent until it has, or it turns out to hold more. */
+  /** Its disk takes no entry after what it holds: nothing is sent until it does, or it turns out to hold more. */
   entryRefused(): void {
     this.restart();
     this.refusedIndex = this.nextIndex;

@@ -1,5 +1,5 @@
 import { type ActorId, type LogIndex, logIndex } from '../base/index.js';
-import type { ReadResult } from './server-state.js';
+import type { ReadResult } from './types.js';
 
 interface WaitingRead {
   readonly from: ActorId;

@@ -5,8 +5,7 @@ import type { LogShape } from './log-shape.js';
 import type { Message, SnapshotChunk } from './messages.js';
 import type { Progress, ReplicationWindow } from './progress.js';
 import type { ReadIndexQueue } from './read-index.js';
-import type { Room } from './room.js';
-import type { Configuration, HardState } from './types.js';
+import type { Configuration, DiskPressure, HardState, ReadResult } from './types.js';
 
 export interface Settings {
   /** A follower campaigns after between one and two of these without a leader. */
@@ -15,19 +14,17 @@ export interface Settings {
   /** Per follower. */
   readonly replicationWindow: ReplicationWindow;
   /**
-   * Whether a group in which nothing happens falls quiet. The driver then has to report nodes that fall silent.
+   * Whether a group in which nothing happens quiesces. The driver then has to report nodes that fall silent.
    * Default: no.
    */
   readonly quiescence?: boolean;
-  /** How much this server's disk takes, asked whenever that matters. Default: always enough. */
-  readonly room?: () => Room;
 }
 
 export interface FollowerRole {
   readonly name: 'follower';
   readonly leader: ActorId | undefined;
-  /** `quiet`: it waits for no heartbeats; `woken`: it has rested, and the leader has not been heard since. */
-  rest: 'awake' | 'quiet' | 'woken';
+  /** `quiesced`: it waits for no heartbeats; `waking`: it was quiesced, and has not heard the leader since. */
+  quiescence: 'awake' | 'quiesced' | 'waking';
 }
 
 export interface PreCandidateRole {
@@ -51,22 +48,16 @@ export interface LeaderRole {
   heartbeatDueMs: number;
   /** Set while leadership is being handed over: no proposals are taken. */
   transfer: { readonly to: ActorId; readonly untilMs: number; sent: boolean } | undefined;
-  rest: LeaderRest;
+  quiescence: LeaderQuiescence;
 }
 
-/** `asking`: with a heartbeat round, whether the followers will rest; `quiet`: they do, and no heartbeats are sent. */
-export type LeaderRest =
+/** `asking`: a heartbeat round asks the followers to quiesce; `quiesced`: they have, and no heartbeats are sent. */
+export type LeaderQuiescence =
   | { readonly name: 'awake' }
   | { readonly name: 'asking'; readonly round: number; readonly agreed: Set<ActorId> }
-  | { readonly name: 'quiet' };
+  | { readonly name: 'quiesced' };
 
 export type Role = FollowerRole | PreCandidateRole | CandidateRole | LeaderRole;
-
-/** A read that was asked for here and is settled: safe at `index`, or not confirmed (0). */
-export interface ReadResult {
-  readonly requestId: number;
-  readonly index: LogIndex;
-}
 
 /** An entry of the leader's own making: a configuration, or the no-op that opens its term. */
 export interface OwnEntry {
@@ -118,6 +109,8 @@ export class ServerState {
   /** Peers whose nodes have not been heard for an election time-out, as far as the driver has told. */
   readonly silentPeers = new Set<ActorId>();
   role: Role;
+  /** How this server's disk stands, as far as the driver has told. */
+  diskPressure: DiskPressure;
   commitIndex: LogIndex;
   /** The log is known to match that of this term's leader up to here. */
   matchedIndex: LogIndex;
@@ -130,7 +123,7 @@ export class ServerState {
   leaderHeardMs = Number.NEGATIVE_INFINITY;
   output: Output = emptyOutput();
   /** The configurations mean another server by this one's name: one that had the name before it. */
-  isNamesake = false;
+  hasStaleIdentity = false;
   private hardState: HardState;
 
   constructor(options: {
@@ -138,6 +131,7 @@ export class ServerState {
     settings: Settings;
     random: Random;
     nowMs: number;
+    diskPressure: DiskPressure;
     hardState: HardState;
     log: LogShape;
     configurations: ConfigurationHistory;
@@ -147,6 +141,7 @@ export class ServerState {
     this.settings = options.settings;
     this.random = options.random;
     this.nowMs = options.nowMs;
+    this.diskPressure = options.diskPressure;
     this.hardState = options.hardState;
     this.log = options.log;
     this.configurations = options.configurations;
@@ -154,7 +149,7 @@ export class ServerState {
     this.durability = new Durability(options.log.lastIndex);
     this.matchedIndex = options.commitIndex;
     this.acknowledgedIndex = options.commitIndex;
-    this.role = { name: 'follower', leader: undefined, rest: 'awake' };
+    this.role = { name: 'follower', leader: undefined, quiescence: 'awake' };
     this.electionDeadlineMs = options.nowMs;
   }
 
@@ -182,7 +177,7 @@ export class ServerState {
    * forgotten everything.
    */
   get mayCampaign(): boolean {
-    if (this.isNamesake) return false;
+    if (this.hasStaleIdentity) return false;
     return (
       isVoter(this.configuration, this.self) ||
       isVoter(this.configurations.asOf(this.commitIndex).configuration, this.self)
@@ -212,18 +207,17 @@ export class ServerState {
   /** Whether a leader was heard so recently that an election would only disturb it (sections 4.2.3 and 9.6). */
   hearsLeader(): boolean {
     if (this.role.name === 'leader') return true;
-    if (this.role.name === 'follower' && this.role.rest === 'quiet') return true;
+    if (this.role.name === 'follower' && this.role.quiescence === 'quiesced') return true;
     return this.leader !== undefined && this.nowMs - this.leaderHeardMs < this.settings.electionTimeoutMs;
   }
 
   /**
    * Draws the next election deadline: after `base` and, at random, up to `spread`
-   * more (section 3.4). Who has little room on its disk lets the others stand first.
+   * more (section 3.4). A server under disk pressure lets the others stand first.
    */
   resetElectionDeadline(baseMs: number, spreadMs: number): void {
-    const { room, electionTimeoutMs } = this.settings;
-    const patienceMs = (room?.() ?? 'ample') === 'ample' ? 0 : electionTimeoutMs;
-    this.electionDeadlineMs = this.nowMs + baseMs + patienceMs + Math.floor(this.random() * spreadMs);
+    const pressureMs = this.diskPressure === 'ok' ? 0 : this.settings.electionTimeoutMs;
+    this.electionDeadlineMs = this.nowMs + baseMs + pressureMs + Math.floor(this.random() * spreadMs);
   }
 
   /** Steps down, or follows another leader. A new term has no vote yet. */
@@ -231,9 +225,9 @@ export class ServerState {
     if (newTerm > this.term) this.setHardState({ term: newTerm, vote: undefined });
     if (this.role.name === 'leader') this.output.reads.push(...this.role.reads.abandon(this.self));
     if (this.role.name !== 'follower' || this.role.leader !== leader) {
-      this.role = { name: 'follower', leader, rest: 'awake' };
+      this.role = { name: 'follower', leader, quiescence: 'awake' };
     } else {
-      this.role.rest = 'awake';
+      this.role.quiescence = 'awake';
     }
     this.resetElectionDeadline(this.settings.electionTimeoutMs, this.settings.electionTimeoutMs);
   }

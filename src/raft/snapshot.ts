@@ -1,5 +1,5 @@
 import { type ActorId, assert, type LogIndex, logIndex, type Term } from '../base/index.js';
-import type { PlacedConfiguration } from './configuration.js';
+import type { IndexedConfiguration } from './configuration.js';
 import { acknowledge, followLeader } from './follower.js';
 import type { SnapshotChunk, SnapshotResult } from './messages.js';
 import type { LeaderRole, ServerState } from './server-state.js';
@@ -59,7 +59,7 @@ function learnMatched(server: ServerState, index: LogIndex): void {
  * The whole snapshot has come: the log, none of which reaches it in the leader's
  * history, gives way to it. Call in the turn in which its last piece was taken in.
  */
-export function installSnapshot(server: ServerState, begin: TermStart, inForce: PlacedConfiguration): void {
+export function installSnapshot(server: ServerState, begin: TermStart, inForce: IndexedConfiguration): void {
   assert(server.role.name === 'follower', 'only a follower takes a snapshot');
   assert(
     begin.index > server.commitIndex,

@@ -31,9 +31,9 @@ export function handOverWhenCaughtUp(server: ServerState, role: LeaderRole): voi
 function bestSuccessor(server: ServerState, role: LeaderRole): ActorId | undefined {
   const { voters } = server.configuration;
   const candidates = [...role.progress].filter(([actor, progress]) => voters.includes(actor) && progress.linkOpen);
-  const short = ({ room }: Progress): number => (room === 'ample' ? 0 : 1);
+  const pressure = ({ diskPressure }: Progress): number => (diskPressure === 'ok' ? 0 : 1);
   candidates.sort(
-    ([, a], [, b]) => short(a) - short(b) || b.matchIndex - a.matchIndex || b.lastHeardMs - a.lastHeardMs,
+    ([, a], [, b]) => pressure(a) - pressure(b) || b.matchIndex - a.matchIndex || b.lastHeardMs - a.lastHeardMs,
   );
   return candidates[0]?.[0];
 }

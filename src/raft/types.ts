@@ -24,13 +24,22 @@ export interface TermStart {
   readonly index: LogIndex;
 }
 
+/** How little a server's disk still takes, as its driver reports it. */
+export type DiskPressure = 'ok' | 'low' | 'full';
+
+/** A read that was asked for here and is settled: safe at `index`, or not confirmed (0). */
+export interface ReadResult {
+  readonly requestId: number;
+  readonly index: LogIndex;
+}
+
 /** What consensus needs to know of a log entry; its body stays outside. */
 export interface EntryInfo {
   readonly index: LogIndex;
   readonly term: Term;
   /** Size of the whole record, for the replication window. */
   readonly bytes: number;
-  /** Set where the entry holds events: what a server without room for more does not accept (room.ts). */
+  /** Set where the entry holds events: a server whose disk is full does not accept it (disk-pressure.ts). */
   readonly holdsEvents?: true;
   /** Set where the entry is a configuration. */
   readonly configuration?: Configuration;

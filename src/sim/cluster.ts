@@ -357,8 +357,8 @@ export class Cluster {
       ) | 0;
     this.figures.truncations += witness.truncations;
     witness.truncations = 0;
-    if (replica.group.isQuiet && !witness.rests) this.figures.rests++;
-    witness.rests = replica.group.isQuiet;
+    if (replica.group.isQuiesced && !witness.rests) this.figures.rests++;
+    witness.rests = replica.group.isQuiesced;
     this.figures.snapshots += witness.snapshots;
     if (replica.group.begin.index > witness.beginIndex) this.figures.cuts++;
     witness.beginIndex = replica.group.begin.index;

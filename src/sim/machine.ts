@@ -44,7 +44,7 @@ export class Machine {
     this.disk.root.make('node', node);
     this.disk.root.sync();
     const identity: NodeIdentity = {
-      format: 2,
+      format: 1,
       actor,
       instance: memberOf(actor).instance,
       secret: '',

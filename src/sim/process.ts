@@ -9,7 +9,7 @@ import {
 } from '../base/index.js';
 import type { ProducerStamp } from '../event/index.js';
 import { type Clock, GroupHost, type GroupObserver, type LinkState, type PersistRequest } from '../group/index.js';
-import type { Proposed } from '../machine/index.js';
+import { MACHINES, type Proposed } from '../machine/index.js';
 import type { Settings } from '../raft/index.js';
 import { type LevelStorage, openStorage } from '../storage/index.js';
 import { type NodeTransport, type Stream, StreamHost, type StreamStorage } from '../stream/index.js';
@@ -94,12 +94,18 @@ export class Process {
         directory: folder,
         disk,
         clock: this.clock,
+        machines: MACHINES,
         segmentBytes,
         onFailure: (error) => this.fail(error),
       });
       this.storage = storage;
       if (folder.identity.clusterId === undefined) {
-        await storage.createGroup({ group: GROUP, incarnation: INCARNATION, membership: this.options.firstMembership });
+        await storage.createGroup({
+          group: GROUP,
+          incarnation: INCARNATION,
+          machine: 'stream',
+          membership: this.options.firstMembership,
+        });
         folder.identity = { ...folder.identity, clusterId: CLUSTER };
       }
       this.takePart(storage);

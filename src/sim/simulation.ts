@@ -123,7 +123,8 @@ export class Simulation {
     const { cluster, members } = this;
     const whole = members.every((actor) => cluster.machines.get(actor)?.condition === 'whole');
     if (!whole || members.length < 3) return;
-    const isQuiet = (actor: ActorId): boolean => cluster.machines.get(actor)?.witness.replica?.group.isQuiet === true;
+    const isQuiet = (actor: ActorId): boolean =>
+      cluster.machines.get(actor)?.witness.replica?.group.isQuiesced === true;
     // What an operator began before the faults ended may still change who is a member.
     await this.within(
       20,

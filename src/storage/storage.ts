@@ -1,32 +1,45 @@
 import { join } from 'node:path';
 import { defaultSegmentBytes, FlotillaError, type GroupId, messageOf } from '../base/index.js';
-import type { Clock, PersistRequest, RecordSource } from '../group/index.js';
+import type { Clock, MachineKinds, PersistRequest, RecordSource } from '../group/index.js';
 import type { StreamLog, StreamStorage } from '../stream/index.js';
-import { ColdDatabases } from './cold-databases.js';
-import type { Disk } from './disk.js';
-import { removeDirectory } from './durable-files.js';
-import { createGroupFiles, type NewGroup } from './group-files.js';
-import { findGroups, openGroup } from './group-recovery.js';
-import type { GroupStore } from './group-store.js';
-import { type Healing, type HealingObserver, UNOBSERVED } from './healing.js';
-import { machineDisk } from './machine-disk.js';
+import type { NodeDirectory } from './directory/index.js';
+import { type Disk, removeDirectory } from './disk/index.js';
+
+import {
+  bytesOf,
+  createGroupFiles,
+  findGroups,
+  type GroupStore,
+  mergeByGroup,
+  type NewGroup,
+  openGroup,
+  type WaitingWrite,
+  WriteQueue,
+} from './group/index.js';
+
+import { nodeDisk } from './level/index.js';
+import { Scrubber } from './log/index.js';
 import { NamespaceIndexer } from './namespace-index/index.js';
-import type { NodeDirectory } from './node-directory.js';
-import { Scrubber } from './scrubber.js';
-import type { DatabaseSettings } from './segment-database.js';
-import { bytesOf, mergeByGroup, type WaitingWrite, WriteQueue } from './write-queue.js';
+import {
+  type DatabaseSettings,
+  type Healing,
+  type HealingObserver,
+  OpenDatabaseCache,
+  UNOBSERVED,
+} from './segment/index.js';
 
 export interface StorageOptions {
   readonly directory: Pick<NodeDirectory, 'path' | 'groupsPath' | 'identity'>;
   readonly clock: Clock;
-  /** What the directory is on. Default: {@link machineDisk}. */
+  readonly machines: MachineKinds;
+  /** What the directory is on. Default: {@link nodeDisk}. */
   readonly disk?: Disk;
   /** A segment that holds more is sealed and the next one begun. Default: `defaultSegmentBytes()`. */
   readonly segmentBytes?: number;
   /** Whether sealed segments get their namespace index, in the background. Default: they do. */
   readonly indexing?: boolean;
   /** Whether the disk has room for what can wait. Default: it has. */
-  readonly hasRoom?: () => boolean;
+  readonly isDiskOk?: () => boolean;
   /** Told of damage and its repair. */
   readonly observer?: HealingObserver;
   /** Called once, with the first failure: the process must stop, and verify its data on the next start. */
@@ -68,23 +81,25 @@ export class LevelStorage implements StreamStorage {
   constructor({
     directory,
     clock,
-    disk = machineDisk,
+    machines,
+    disk = nodeDisk,
     segmentBytes = defaultSegmentBytes(),
     indexing = true,
-    hasRoom,
+    isDiskOk,
     observer = UNOBSERVED,
     onFailure,
   }: StorageOptions) {
     const fail = (error: unknown): void => this.fail(error);
     this.directory = directory;
     this.onFailure = onFailure;
-    this.indexer = new NamespaceIndexer(clock, fail, hasRoom);
+    this.indexer = new NamespaceIndexer(clock, fail, isDiskOk);
     this.healing = { source: undefined, observer };
     const settings = {
       disk,
       clock,
       segmentBytes,
-      cold: new ColdDatabases(clock, fail),
+      machines,
+      openDatabases: new OpenDatabaseCache(clock, fail),
       healing: this.healing,
       onFailure: fail,
     };
@@ -185,7 +200,7 @@ export class LevelStorage implements StreamStorage {
       stores.map((store) => store.close(this.failure === undefined && this.closed)),
     );
     await this.scrubber.ended();
-    this.settings.cold.stop();
+    this.settings.openDatabases.stop();
     for (const outcome of closed) if (outcome.status === 'rejected') this.fail(outcome.reason);
   }
 

@@ -1,4 +1,6 @@
+export { DEFAULT_GROUP } from './default-group.js';
 export type { GlobReads } from './glob-reads.js';
+export { incarnationOf } from './incarnation.js';
 export { listNamespaces, type NamespaceListing } from './namespace-list.js';
 export type { NamespaceCount, NamespaceCursor } from './namespace-tally.js';
 export * from './ports.js';

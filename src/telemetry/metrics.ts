@@ -1,7 +1,7 @@
 import { collectDefaultMetrics, Registry } from 'prom-client';
 import { ERRORS, type ErrorCode, isErrorCode } from '../base/index.js';
 import type { LinkState } from '../group/index.js';
-import type { Message, Room } from '../raft/index.js';
+import type { DiskPressure, Message } from '../raft/index.js';
 import { EventLoopDelayMonitor, EventLoopStalls } from './event-loop-delay.js';
 import { type Instruments, instrumentsOf } from './instruments.js';
 
@@ -9,7 +9,7 @@ export const RAFT_ROLES = ['leader', 'follower', 'candidate', 'learner'] as cons
 
 export type RaftRole = (typeof RAFT_ROLES)[number];
 
-const DISK_ROOMS = ['ample', 'low', 'full'] as const satisfies readonly Room[];
+const DISK_PRESSURES = ['ok', 'low', 'full'] as const satisfies readonly DiskPressure[];
 
 const LINK_STATES = ['open', 'closed', 'refused'] as const satisfies readonly LinkState[];
 
@@ -93,9 +93,9 @@ function raftMetrics({ counter, gauge, gaugeByPeer, state }: Instruments) {
     raftRole: state('flotilla_raft_role', '1 for the role that this node has, 0 for the others.', 'role', RAFT_ROLES),
     leaderKnown: gauge('flotilla_raft_leader_known', '1 while this node leads or knows who does, else 0.'),
     raftGroups: gauge('flotilla_raft_groups', 'Raft groups that this node has a replica of.'),
-    quietGroups: gauge(
-      'flotilla_raft_quiet_groups',
-      'Of these, those that rest: nothing happens in them, and no heartbeats are sent.',
+    quiescedGroups: gauge(
+      'flotilla_raft_quiesced_groups',
+      'Of these, those that have quiesced: nothing happens in them, and no heartbeats are sent.',
     ),
     electionsStarted: counter('flotilla_raft_elections_started_total', 'Elections that this node stood for.'),
     electionsWon: counter('flotilla_raft_elections_won_total', 'Elections that this node won.'),
@@ -169,11 +169,16 @@ function storageMetrics({ counter, gauge, histogram, state }: Instruments) {
       'What the disk of the data directory has left, less what is on its way there.',
     ),
     diskMinFreeBytes: gauge('flotilla_disk_min_free_bytes', 'Below this no new events are taken.'),
-    diskReserveBytes: gauge(
-      'flotilla_disk_reserve_bytes',
+    diskBallastBytes: gauge(
+      'flotilla_disk_ballast_bytes',
       'Room that the node keeps so that it can start on a full disk.',
     ),
-    diskRoom: state('flotilla_disk_room', '1 for how much the disk takes, 0 for the others.', 'state', DISK_ROOMS),
+    diskPressure: state(
+      'flotilla_disk_pressure',
+      '1 for how much the disk takes, 0 for the others.',
+      'state',
+      DISK_PRESSURES,
+    ),
     logBytes: gauge('flotilla_log_bytes', 'Size of the log records that this node stores.'),
     logBeginIndex: gauge(
       'flotilla_log_begin_index',

@@ -18,11 +18,11 @@ export interface LogOrigin {
  * records after it.
  */
 export interface Checkpoint extends LogOrigin {
-  /** The stream's state when the record before the first was applied; see src/machine. */
+  /** The machine's encoded state when the record before the first was applied; see src/machine. */
   readonly state: Uint8Array;
 }
 
-const FORMAT = 2;
+const FORMAT = 1;
 const LINE_END = 0x0a;
 
 /** One line of JSON, then the state. Whoever keeps or sends the bytes adds a checksum. */

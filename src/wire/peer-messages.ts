@@ -56,7 +56,10 @@ function toWire(message: Message, records: readonly LogRecord[]): WireMessage {
     case 'heartbeat':
       return { $case: 'heartbeat', value: message };
     case 'heartbeat-result':
-      return { $case: 'heartbeatResult', value: { ...message, room: ROOMS.indexOf(message.room) } };
+      return {
+        $case: 'heartbeatResult',
+        value: { ...message, diskPressure: DISK_PRESSURES.indexOf(message.diskPressure) },
+      };
     case 'timeout-now':
       return { $case: 'timeoutNow', value: message };
     case 'read-index-request':
@@ -149,11 +152,17 @@ function fromWire(wire: GroupMessage): Message {
 }
 
 /** In the order of the protocol's numbers. */
-const ROOMS: readonly HeartbeatResult['room'][] = [undefined, 'low', 'full'];
+const DISK_PRESSURES: readonly HeartbeatResult['diskPressure'][] = [undefined, 'low', 'full'];
 
-function heartbeatResultFromWire({ term: inTerm, round, quiet, room }: proto.HeartbeatResult): Message {
-  const said = ROOMS[room];
-  return { type: 'heartbeat-result', term: term(inTerm), round, quiet, ...(said === undefined ? {} : { room: said }) };
+function heartbeatResultFromWire({ term: inTerm, round, quiesced, diskPressure }: proto.HeartbeatResult): Message {
+  const said = DISK_PRESSURES[diskPressure];
+  return {
+    type: 'heartbeat-result',
+    term: term(inTerm),
+    round,
+    quiesced,
+    ...(said === undefined ? {} : { diskPressure: said }),
+  };
 }
 
 function appendFromWire(wire: proto.Append, records: readonly LogRecord[]): Append {

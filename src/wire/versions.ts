@@ -7,7 +7,7 @@ export interface VersionRange {
 }
 
 /** What this version of Flotilla speaks. */
-export const SPOKEN_VERSIONS: VersionRange = { lowest: 1, highest: 4 };
+export const SPOKEN_VERSIONS: VersionRange = { lowest: 1, highest: 1 };
 
 /** Every cluster begins with it. */
 export const FIRST_VERSION = 1;

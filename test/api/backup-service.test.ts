@@ -61,7 +61,7 @@ async function readLog(
 }
 
 async function produced(count: number): Promise<ReplicaCluster> {
-  const cluster = new ReplicaCluster([1, 2, 3], { activeVersion: 2 });
+  const cluster = new ReplicaCluster([1, 2, 3]);
   await cluster.elect(1);
   for (let at = 0; at < count; at++) await produce(cluster);
   return cluster;

@@ -29,7 +29,7 @@ export async function streamOf(
   batches: readonly ModelBatch[],
   cacheBytes = 400,
 ): Promise<{ cluster: ReplicaCluster; replica: Stream; events: ModelEvent[] }> {
-  const cluster = new ReplicaCluster([1], { cacheBytes, activeVersion: 2 });
+  const cluster = new ReplicaCluster([1], { cacheBytes });
   await cluster.elect(1);
   const replica = cluster.replica(1);
   const { clock } = cluster.server(1);

@@ -4,7 +4,7 @@ import { FlotillaError, LIMITS } from '../../src/base/index.js';
 import { FlotillaClient, type LogPart } from '../../src/client/index.js';
 import { type Handlers, RpcServer, type ServerStream } from '../../src/rpc/index.js';
 import { encodeCheckpoint, proto } from '../../src/wire/index.js';
-import { StreamLog } from '../storage/backup-fixture.js';
+import { StreamLog } from '../offline/backup-fixture.js';
 
 type Sink = ServerStream<proto.ReadLogResponse>;
 /** What a node does with a call instead of answering it. */

@@ -23,7 +23,6 @@ interface BadRequest {
 test(
   'bad requests get their status and code, and the field in the message; no node is impressed, and nothing is appended',
   withReadyCluster({}, async (cluster, context) => {
-    await cluster.upgraded();
     const client = cluster.node(1).connect();
     await append(client, [newEvent({ namespace: '/good', data: Buffer.from('the only event') })]);
     client.close();

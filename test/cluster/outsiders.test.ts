@@ -48,7 +48,7 @@ function anyMessage(pick: Pick): NonNullable<proto.DeliverRequest['message']> {
     () => ({ $case: 'heartbeat', value: { term: number(), commitIndex: number(), round: number(), quiesce: flag() } }),
     () => ({
       $case: 'heartbeatResult',
-      value: { term: number(), round: number(), quiet: flag(), room: pick([0, 1, 2]) },
+      value: { term: number(), round: number(), quiesced: flag(), diskPressure: pick([0, 1, 2]) },
     }),
     () => ({ $case: 'timeoutNow', value: { term: number() } }),
     () => ({ $case: 'readIndexRequest', value: { term: number(), requestId: number() } }),

@@ -133,7 +133,6 @@ function clientOf(cluster: Cluster, actor: number): FlotillaClient {
 }
 
 async function openAtLeader(cluster: Cluster): Promise<Stamp> {
-  await cluster.upgraded();
   const client = (await cluster.leader()).connect();
   const { producerId, epoch, incarnation } = await client.unary('openProducer', { stream: '', name: '' });
   client.close();

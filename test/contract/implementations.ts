@@ -2,11 +2,12 @@ import { join } from 'node:path';
 import type { TestContext } from 'node:test';
 import { actorId, type GroupId, groupId, seededRandom } from '../../src/base/index.js';
 import type { Storage } from '../../src/group/index.js';
-import { systemClock } from '../../src/node/clock.js';
+import { systemClock } from '../../src/group/system-clock.js';
+import { MACHINES } from '../../src/machine/index.js';
 import { SimulatedDisk } from '../../src/sim/disk.js';
 import { EventQueue } from '../../src/sim/event-queue.js';
 import { type Disk, type LevelStorage, openStorage } from '../../src/storage/index.js';
-import { machineDisk } from '../../src/storage/machine-disk.js';
+import { nodeDisk } from '../../src/storage/level/node-disk.js';
 import { FailingDisk } from '../storage/failing-disk.js';
 import { CLUSTER, INCARNATION, membershipOf, scratchDirectory } from '../storage/fixture.js';
 import { emptyGroupDisk, type GroupDisk, MemoryStorage } from '../support/memory-storage.js';
@@ -75,7 +76,7 @@ export interface DiskImplementation {
 }
 
 export const DISKS: readonly DiskImplementation[] = [
-  { name: "the machine's disk", open: async (t) => ({ disk: machineDisk, path: await scratchDirectory(t) }) },
+  { name: "the machine's disk", open: async (t) => ({ disk: nodeDisk, path: await scratchDirectory(t) }) },
   {
     name: 'the simulated disk',
     open: async () => {
@@ -95,7 +96,7 @@ async function openLevel(
   const { disk, breakDisk } = below;
   const groupsPath = join(path, 'groups');
   const identity = {
-    format: 2,
+    format: 1,
     actor: actorId(1),
     instance: 'a'.repeat(32),
     secret: '',
@@ -107,7 +108,13 @@ async function openLevel(
     await disk.makeDirectory(groupsPath);
   }
   const directory = { path, groupsPath, identity: isNew ? identity : { ...identity, clusterId: CLUSTER } };
-  const storage: LevelStorage = await openStorage({ directory, clock: systemClock, disk, segmentBytes: SEGMENT_BYTES });
+  const storage: LevelStorage = await openStorage({
+    directory,
+    clock: systemClock,
+    machines: MACHINES,
+    disk,
+    segmentBytes: SEGMENT_BYTES,
+  });
   let isClosed = false;
   const close = async (): Promise<void> => {
     if (isClosed) return;
@@ -118,7 +125,7 @@ async function openLevel(
   t.after(() => close().catch(() => undefined));
   if (isNew)
     for (const group of GROUPS)
-      await storage.createGroup({ group, incarnation: INCARNATION, membership: membershipOf(1) });
+      await storage.createGroup({ group, incarnation: INCARNATION, machine: 'stream', membership: membershipOf(1) });
   return {
     storage,
     breakDisk,

@@ -134,7 +134,7 @@ test('theFirstFailedWrite_endsTheReplica_onceAndWithNothingAcknowledged', async 
     .replica(1)
     .group.onMessage(
       cluster.server(2).actor,
-      { type: 'heartbeat-result', term: cluster.replica(1).group.term, round: 1, quiet: false },
+      { type: 'heartbeat-result', term: cluster.replica(1).group.term, round: 1, quiesced: false },
       [],
     );
   await cluster.advance(3000, 1);

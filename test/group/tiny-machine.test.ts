@@ -112,7 +112,7 @@ class SumCluster {
   private readonly inFlight: { from: ActorId; to: ActorId; message: Message; records: readonly LogRecord[] }[] = [];
 
   constructor() {
-    const membership = { voters: ACTORS, outgoing: [], learners: [], members: ACTORS.map(memberOf), activeVersion: 4 };
+    const membership = { voters: ACTORS, outgoing: [], learners: [], members: ACTORS.map(memberOf) };
     for (const self of ACTORS) {
       this.start(self, new MemoryStorage(new Map([[GROUP, emptyGroupDisk(membership, SUM_KIND)]])));
     }

@@ -10,7 +10,7 @@ const MAX_AGE_MS = 60_000;
 
 /** Node 1 leads, and all have ten events that are as old as nothing. */
 async function filled(actors: readonly number[] = [1, 2, 3]): Promise<ReplicaCluster> {
-  const cluster = new ReplicaCluster(actors, { activeVersion: 4 });
+  const cluster = new ReplicaCluster(actors);
   await cluster.elect(1);
   for (let event = 0; event < 10; event++) await produce(cluster);
   const changed = cluster.replica(1).changeSettings({ maxAgeMs: MAX_AGE_MS });

@@ -46,10 +46,13 @@ test('the command of the installed package runs and tells its version', async ()
 });
 
 test('the exports of the installed package load', async () => {
-  const program =
-    "import * as server from 'flotilla'; import * as client from 'flotilla/client'; console.log(typeof server.startNode, typeof client.FlotillaClient);";
+  const program = [
+    "import { startNode } from 'flotilla'; import { FlotillaClient } from 'flotilla/client';",
+    "import { verifyBackup } from 'flotilla/offline';",
+    'console.log(typeof startNode, typeof FlotillaClient, typeof verifyBackup);',
+  ].join(' ');
   const { stdout } = await run(process.execPath, ['--input-type=module', '--eval', program], { cwd: elsewhere });
-  assert.equal(stdout, 'function function\n');
+  assert.equal(stdout, 'function function function\n');
 });
 
 test('the package holds what runs, and nothing else', () => {

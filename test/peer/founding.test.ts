@@ -154,23 +154,23 @@ const inCluster = (seatOfOne: Member, clusterId = CLUSTER): Introduction => ({
 
 test('successorOfItself_asksForItsSeat_alsoOnceItHasIt', () => {
   for (const seat of [member(1, FORMER.instance), ONE]) {
-    assert.equal(nextStep(round({ successorOf: FORMER, nodes: [inCluster(seat)] })).kind, 'join');
+    assert.equal(nextStep(round({ predecessor: FORMER, nodes: [inCluster(seat)] })).kind, 'join');
   }
 });
 
 test('successorOfItself_neverFoundsAnotherCluster', () => {
   // Node 2 waits for the same: its data was damaged, too.
-  const step = nextStep(round({ successorOf: FORMER }));
+  const step = nextStep(round({ predecessor: FORMER }));
   assert.deepEqual(step, { kind: 'wait', reasons: [`nobody who belongs to cluster ${CLUSTER} has answered yet`] });
 });
 
 test('successorOfAnother_isRefused', () => {
-  assert.throws(() => nextStep(round({ successorOf: FORMER, nodes: [inCluster(member(1, '8'.repeat(32)))] })), {
+  assert.throws(() => nextStep(round({ predecessor: FORMER, nodes: [inCluster(member(1, '8'.repeat(32)))] })), {
     code: 'FOREIGN_NODE',
     message: /actor id 1 is taken/,
   });
   assert.throws(
-    () => nextStep(round({ successorOf: FORMER, nodes: [inCluster(member(1, FORMER.instance), 'd'.repeat(32))] })),
+    () => nextStep(round({ predecessor: FORMER, nodes: [inCluster(member(1, FORMER.instance), 'd'.repeat(32))] })),
     {
       code: 'FOREIGN_NODE',
       message: /name peers of that one/,

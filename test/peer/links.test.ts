@@ -47,7 +47,9 @@ test('messages_keepTheirOrder_andAnswersTravelOnTheOtherNodesOwnLink', async (co
     rounds(),
     Array.from({ length: 500 }, (_, index) => index + 1),
   );
-  assert.ok(b.links.send(one.actor, GROUP, { type: 'heartbeat-result', term: term(1), round: 500, quiet: false }, []));
+  assert.ok(
+    b.links.send(one.actor, GROUP, { type: 'heartbeat-result', term: term(1), round: 500, quiesced: false }, []),
+  );
   await until(() => a.received.some(({ message }) => message.type === 'heartbeat-result'), 'the answer has arrived');
 });
 

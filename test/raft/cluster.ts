@@ -1,5 +1,5 @@
 import { type ActorId, actorId, type LogIndex, logIndex, present, type Term, term } from '../../src/base/index.js';
-import type { Configuration, MemberChange, Message, Room, Settings } from '../../src/raft/index.js';
+import type { Configuration, DiskPressure, MemberChange, Message, Settings } from '../../src/raft/index.js';
 import { CoreNode, type Disk, emptyDisk, type LogEntry, type Packet } from './core-node.js';
 
 export const SETTINGS: Settings = {
@@ -18,8 +18,6 @@ export interface ClusterOptions {
   readonly spares?: readonly number[];
   readonly entriesPerAppend?: number;
   readonly settings?: Settings;
-  /** By actor: how much its disk takes. A test may change it. */
-  readonly rooms?: Record<number, Room>;
   /** By actor: a log as the terms of its entries, a term, a vote and a commit index to start from. */
   readonly disks?: Readonly<
     Record<number, { terms?: readonly number[]; term?: number; vote?: number; commitIndex?: number }>
@@ -44,6 +42,7 @@ export class Cluster {
   private readonly options: ClusterOptions;
   private readonly cuts = new Set<string>();
   private readonly down = new Map<ActorId, Disk>();
+  private readonly pressures = new Map<ActorId, DiskPressure>();
   private readonly writesSeen = new Map<ActorId, unknown>();
 
   constructor(voters: readonly number[], options: ClusterOptions = {}) {
@@ -128,6 +127,12 @@ export class Cluster {
 
   presence(actor: number, peer: number, state: 'present' | 'silent'): void {
     this.input(actor, (node) => node.peerPresence(actorId(peer), state, this.nowMs));
+  }
+
+  /** How much the node's disk takes from now on, also when it is started again. */
+  diskPressure(actor: number, level: DiskPressure): void {
+    this.pressures.set(actorId(actor), level);
+    this.input(actor, (node) => node.diskPressureChanged(level, this.nowMs));
   }
 
   /** A message from nowhere, such as an old one or a copy. */
@@ -227,7 +232,8 @@ export class Cluster {
       self: actor,
       configuration: this.options.spares?.includes(actor) === true ? NO_MEMBERS : this.configuration,
       disk,
-      settings: { ...(this.options.settings ?? SETTINGS), room: () => this.options.rooms?.[actor] ?? 'ample' },
+      settings: this.options.settings ?? SETTINGS,
+      diskPressure: this.pressures.get(actor) ?? 'ok',
       random: () => (actor % 10) / 10,
       nowMs: this.nowMs,
       entriesPerAppend: this.options.entriesPerAppend ?? 3,

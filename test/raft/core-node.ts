@@ -13,12 +13,13 @@ import { SnapshotReceiver } from '../../src/group/snapshot-receiver.js';
 import { SnapshotSender } from '../../src/group/snapshot-sender.js';
 import {
   type Configuration,
+  type DiskPressure,
   type EntryInfo,
   type HardState,
+  type IndexedConfiguration,
   type MemberChange,
   type Message,
   type PersistStep,
-  type PlacedConfiguration,
   RaftCore,
   type ReadResult,
   type Settings,
@@ -65,6 +66,7 @@ export interface CoreNodeOptions {
   readonly configuration: Configuration;
   readonly disk: Disk;
   readonly settings: Settings;
+  readonly diskPressure: DiskPressure;
   readonly random: Random;
   readonly nowMs: number;
   /** How many entries one append carries at most. */
@@ -114,7 +116,7 @@ export class CoreNode {
   private readonly snapshotReceiver = new SnapshotReceiver();
 
   constructor(options: CoreNodeOptions) {
-    const { self, disk, settings, random, nowMs } = options;
+    const { self, disk, settings, diskPressure, random, nowMs } = options;
     this.self = self;
     this.disk = disk;
     this.entries = [...disk.entries];
@@ -123,6 +125,7 @@ export class CoreNode {
     this.core = new RaftCore({
       self,
       settings,
+      diskPressure,
       random,
       nowMs,
       hardState: disk.hardState,
@@ -200,6 +203,11 @@ export class CoreNode {
 
   peerPresence(peer: ActorId, state: 'present' | 'silent', nowMs: number): void {
     this.core.peerPresence(peer, state, nowMs);
+    this.drive(nowMs);
+  }
+
+  diskPressureChanged(level: DiskPressure, nowMs: number): void {
+    this.core.diskPressureChanged(level, nowMs);
     this.drive(nowMs);
   }
 
@@ -285,7 +293,7 @@ export class CoreNode {
     this.core.installSnapshot({ index: chunk.index, term: chunk.indexTerm }, this.inForceAt(chunk.index));
   }
 
-  private inForceAt(index: LogIndex): PlacedConfiguration {
+  private inForceAt(index: LogIndex): IndexedConfiguration {
     const set = configurationsOf(this.entries).findLast((placed) => placed.index <= index);
     return set ?? { index: logIndex(0), configuration: this.firstConfiguration };
   }
@@ -345,7 +353,7 @@ export function describeConfiguration({ voters, outgoing, learners }: Configurat
   return parts.join(' ');
 }
 
-function configurationsOf(entries: readonly LogEntry[]): PlacedConfiguration[] {
+function configurationsOf(entries: readonly LogEntry[]): IndexedConfiguration[] {
   return entries.flatMap(({ index, configuration }) => (configuration === undefined ? [] : [{ index, configuration }]));
 }
 

@@ -3,12 +3,12 @@ import { test } from 'node:test';
 import { actorId, logIndex, term } from '../../src/base/index.js';
 import type { VoteRequest } from '../../src/raft/index.js';
 import { SETTINGS } from './cluster.js';
-import { quiet, resting, terms } from './resting-cluster.js';
+import { quiescedCluster, quiescedNodes, terms } from './quiesced-cluster.js';
 
 // Lost nodes
 
 test('the node of the leader falls silent: its followers campaign at random times within an election time-out, and elect', () => {
-  const cluster = resting();
+  const cluster = quiescedCluster();
   cluster.tick(60_000);
   cluster.crash(1);
   for (const survivor of [2, 3]) cluster.presence(survivor, 1, 'silent');
@@ -22,7 +22,7 @@ test('the node of the leader falls silent: its followers campaign at random time
 });
 
 test('the link to the leader is refused: a quick election, as for a group that is awake', () => {
-  const cluster = resting();
+  const cluster = quiescedCluster();
   cluster.crash(1);
   for (const survivor of [2, 3]) cluster.link(survivor, 1, 'refused');
   for (const { core } of cluster.nodes.values()) assert.ok(core.nextDeadlineMs - cluster.nowMs <= 100);
@@ -32,7 +32,7 @@ test('the link to the leader is refused: a quick election, as for a group that i
 });
 
 test('a leader that hears no majority of the nodes steps down soon after, and takes no write as a leader', () => {
-  const cluster = resting();
+  const cluster = quiescedCluster();
   cluster.tick(60_000);
   cluster.cut(1);
   cluster.presence(1, 2, 'silent');
@@ -43,7 +43,7 @@ test('a leader that hears no majority of the nodes steps down soon after, and ta
 });
 
 test('a leader that does not hear one of two followers stays, awake', () => {
-  const cluster = resting();
+  const cluster = quiescedCluster();
   cluster.cut(3);
   cluster.presence(1, 3, 'silent');
   for (let passed = 0; passed < 5000; passed += 100) {
@@ -51,11 +51,11 @@ test('a leader that does not hear one of two followers stays, awake', () => {
     cluster.settle();
   }
   assert.equal(cluster.node(1).core.role, 'leader');
-  assert.ok(!quiet(cluster).includes(1));
+  assert.ok(!quiescedNodes(cluster).includes(1));
 });
 
-test('a follower that comes back while the group rests wakes it, deposes nobody and rests with it', () => {
-  const cluster = resting();
+test('a follower that comes back while the group is quiesced wakes it, deposes no leader and quiesces with it', () => {
+  const cluster = quiescedCluster();
   cluster.crashed(2);
   cluster.link(1, 2, 'closed');
   cluster.restart(2);
@@ -65,11 +65,11 @@ test('a follower that comes back while the group rests wakes it, deposes nobody 
   cluster.settle();
   cluster.tick(100, 1);
   cluster.settle();
-  assert.deepEqual(quiet(cluster).sort(), [1, 2, 3]);
+  assert.deepEqual(quiescedNodes(cluster).sort(), [1, 2, 3]);
   assert.deepEqual(terms(cluster), [1, 1, 1]);
 });
 
-// Campaigns in a group that rests
+// Campaigns in a group that has quiesced
 
 /** As of one that was started again, and heard of nobody. */
 const preVote: VoteRequest = {
@@ -81,8 +81,8 @@ const preVote: VoteRequest = {
   leadershipTransfer: false,
 };
 
-test('one that campaigns wakes the leader, which speaks up at once', () => {
-  const cluster = resting();
+test('a server that campaigns wakes the leader, which speaks up at once', () => {
+  const cluster = quiescedCluster();
   cluster.inject(3, 1, preVote);
   assert.equal(cluster.sentBy(1, 'heartbeat').length, 2);
   assert.deepEqual(
@@ -92,7 +92,7 @@ test('one that campaigns wakes the leader, which speaks up at once', () => {
 });
 
 test('one that campaigns and reaches only a follower is refused, and the follower has the leader speak up', () => {
-  const cluster = resting();
+  const cluster = quiescedCluster();
   cluster.cut(3, 1);
   cluster.inject(3, 2, preVote);
   assert.deepEqual(
@@ -106,7 +106,7 @@ test('one that campaigns and reaches only a follower is refused, and the followe
 });
 
 test('a leader that leads no more and stays mute is counted on for one election time-out', () => {
-  const cluster = resting();
+  const cluster = quiescedCluster();
   cluster.cut(1);
   const ask = (): void => cluster.inject(3, 2, preVote);
   ask();
@@ -120,7 +120,7 @@ test('a leader that leads no more and stays mute is counted on for one election 
 });
 
 test('one whose own leader asks for a vote follows it no more', () => {
-  const cluster = resting();
+  const cluster = quiescedCluster();
   cluster.inject(1, 2, preVote);
   assert.equal(cluster.node(2).core.leader, undefined);
   assert.deepEqual(
@@ -129,42 +129,42 @@ test('one whose own leader asks for a vote follows it no more', () => {
   );
 });
 
-test('one that was removed and has not heard of it wakes nobody, and gets no vote', () => {
-  const cluster = resting([1, 2], { spares: [4] });
+test('a server that was removed and has not heard of it wakes no other, and gets no vote', () => {
+  const cluster = quiescedCluster([1, 2], { spares: [4] });
   cluster.tick(60_000);
   for (const to of [1, 2]) cluster.inject(4, to, preVote);
   cluster.inject(4, 2, { ...preVote, preVote: false });
-  assert.deepEqual(quiet(cluster), [1, 2]);
+  assert.deepEqual(quiescedNodes(cluster), [1, 2]);
   for (const from of [1, 2]) assert.ok(cluster.sentBy(from, 'vote-response').every(({ granted }) => !granted));
   assert.equal(cluster.node(2).core.term, 1);
 });
 
 test('a late heartbeat of the leader wakes a follower, which tells the leader', () => {
   for (const round of [0, 1]) {
-    const cluster = resting();
+    const cluster = quiescedCluster();
     cluster.inject(1, 2, { type: 'heartbeat', term: term(1), commitIndex: logIndex(0), round, quiesce: false });
-    assert.ok(!quiet(cluster).includes(2));
+    assert.ok(!quiescedNodes(cluster).includes(2));
     cluster.settle();
-    assert.ok(!quiet(cluster).includes(1), 'it heartbeats again');
+    assert.ok(!quiescedNodes(cluster).includes(1), 'it heartbeats again');
     cluster.tick(100, 1);
     cluster.settle();
-    assert.deepEqual(quiet(cluster), [1, 2, 3]);
+    assert.deepEqual(quiescedNodes(cluster), [1, 2, 3]);
   }
 });
 
-test('a server of a later term ends the rest of all', () => {
-  const cluster = resting();
-  cluster.inject(3, 1, { type: 'heartbeat-result', term: term(5), round: 0, quiet: false });
+test('a server of a later term wakes all', () => {
+  const cluster = quiescedCluster();
+  cluster.inject(3, 1, { type: 'heartbeat-result', term: term(5), round: 0, quiesced: false });
   assert.equal(cluster.node(1).core.role, 'follower');
   assert.equal(cluster.node(1).core.term, 5);
   assert.ok(cluster.node(1).core.nextDeadlineMs < Number.POSITIVE_INFINITY);
 });
 
 test('whom it leans on, and who leans on it, is what the driver has to watch', () => {
-  const cluster = resting();
-  assert.deepEqual(cluster.node(1).core.restsWith, [2, 3].map(actorId));
-  assert.deepEqual(cluster.node(2).core.restsWith, [actorId(1)]);
+  const cluster = quiescedCluster();
+  assert.deepEqual(cluster.node(1).core.watchedPeers, [2, 3].map(actorId));
+  assert.deepEqual(cluster.node(2).core.watchedPeers, [actorId(1)]);
   cluster.propose(1, 'a');
   cluster.settle();
-  for (const { core } of cluster.nodes.values()) assert.deepEqual(core.restsWith, []);
+  for (const { core } of cluster.nodes.values()) assert.deepEqual(core.watchedPeers, []);
 });

@@ -2,49 +2,49 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { logIndex, term } from '../../src/base/index.js';
 import { Cluster } from './cluster.js';
-import { clusterOf, led, quiet, resting, terms } from './resting-cluster.js';
+import { clusterOf, led, quiescedCluster, quiescedNodes, terms } from './quiesced-cluster.js';
 
-// Falling quiet
+// Quiescing
 
-test('a leader whose followers hold and know everything asks them to rest, and rests when all do', () => {
+test('a leader whose followers hold and know everything asks them to quiesce, and does so when all have', () => {
   const cluster = led();
   cluster.tick(100, 1);
   assert.ok(cluster.sentBy(1, 'heartbeat').every(({ quiesce }) => quiesce));
   cluster.deliver();
-  assert.deepEqual(quiet(cluster), [2, 3]);
+  assert.deepEqual(quiescedNodes(cluster), [2, 3]);
   cluster.deliver(2, 1);
-  assert.deepEqual(quiet(cluster), [2, 3], 'one answer is missing');
+  assert.deepEqual(quiescedNodes(cluster), [2, 3], 'one answer is missing');
   cluster.deliver(3, 1);
-  assert.deepEqual(quiet(cluster), [1, 2, 3]);
+  assert.deepEqual(quiescedNodes(cluster), [1, 2, 3]);
 });
 
-test('who rests has no deadline, and sends nothing however much time passes', () => {
-  const cluster = resting();
+test('a server that has quiesced has no deadline, and sends nothing however much time passes', () => {
+  const cluster = quiescedCluster();
   for (const { core } of cluster.nodes.values()) assert.equal(core.nextDeadlineMs, Number.POSITIVE_INFINITY);
   cluster.tick(1_000_000);
   assert.deepEqual(cluster.inFlight, []);
   assert.deepEqual(terms(cluster), [1, 1, 1]);
 });
 
-test('a server alone rests', () => {
+test('a server alone quiesces', () => {
   const cluster = clusterOf([1]);
   cluster.elect(1);
   cluster.tick(100, 1);
-  assert.deepEqual(quiet(cluster), [1]);
+  assert.deepEqual(quiescedNodes(cluster), [1]);
   assert.equal(cluster.propose(1, 'a'), 3 - 1);
   cluster.settle();
   assert.equal(cluster.node(1).core.commitIndex, 2);
 });
 
-test('without the setting nobody rests', () => {
+test('without the setting no server quiesces', () => {
   const cluster = new Cluster([1, 2, 3]);
   cluster.elect(1);
   cluster.tick(100, 1);
   cluster.settle();
-  assert.deepEqual(quiet(cluster), []);
+  assert.deepEqual(quiescedNodes(cluster), []);
 });
 
-test('nobody is asked to rest while an entry is not everywhere, a link is down, a node is silent or a learner catches up', () => {
+test('no follower is asked to quiesce while an entry is not everywhere, a link is down, a node is silent or a learner catches up', () => {
   const busy: readonly [string, (cluster: Cluster) => void][] = [
     ['an entry is on its way', (cluster) => void cluster.propose(1, 'a')],
     [
@@ -73,7 +73,7 @@ test('nobody is asked to rest while an entry is not everywhere, a link is down, 
   }
 });
 
-test('a follower that holds more or less than the leader says, or watches the leader no more, does not rest', () => {
+test('a follower that holds more or less than the leader says, or watches the leader no more, does not quiesce', () => {
   const differing: readonly [string, (cluster: Cluster) => void][] = [
     ['another commit index', () => undefined],
     ['a link that is down', (cluster) => cluster.link(2, 1, 'closed')],
@@ -85,11 +85,11 @@ test('a follower that holds more or less than the leader says, or watches the le
     const commitIndex = logIndex(why === 'another commit index' ? 0 : 1);
     cluster.inject(1, 2, { type: 'heartbeat', term: term(1), commitIndex, round: 9, quiesce: true });
     assert.deepEqual(
-      cluster.sentBy(2, 'heartbeat-result').map((result) => result.quiet),
+      cluster.sentBy(2, 'heartbeat-result').map((result) => result.quiesced),
       [false],
       why,
     );
-    assert.deepEqual(quiet(cluster), [], why);
+    assert.deepEqual(quiescedNodes(cluster), [], why);
   }
 });
 
@@ -99,10 +99,10 @@ test('what is proposed between the question and the answers keeps the leader awa
   cluster.deliver();
   cluster.propose(1, 'a');
   cluster.settle();
-  assert.deepEqual(quiet(cluster), []);
+  assert.deepEqual(quiescedNodes(cluster), []);
   cluster.tick(100, 1);
   cluster.settle();
-  assert.deepEqual(quiet(cluster), [1, 2, 3], 'asked again');
+  assert.deepEqual(quiescedNodes(cluster), [1, 2, 3], 'asked again');
 });
 
 test('an answer to an earlier question counts for nothing', () => {
@@ -114,9 +114,9 @@ test('an answer to an earlier question counts for nothing', () => {
   cluster.deliver(2, 1);
   cluster.deliver(1, 3);
   cluster.deliver(3, 1);
-  assert.ok(!quiet(cluster).includes(1), 'the answer of 2 was to the round before');
+  assert.ok(!quiescedNodes(cluster).includes(1), 'the answer of 2 was to the round before');
   cluster.settle();
-  assert.deepEqual(quiet(cluster), [1, 2, 3]);
+  assert.deepEqual(quiescedNodes(cluster), [1, 2, 3]);
 });
 
 test('a lost question or a lost answer leaves the leader awake, and it asks again', () => {
@@ -129,41 +129,41 @@ test('a lost question or a lost answer leaves the leader awake, and it asks agai
     for (let round = 0; round < 3; round++) {
       cluster.tick(100, 1);
       cluster.settle();
-      assert.ok(!quiet(cluster).includes(1));
+      assert.ok(!quiescedNodes(cluster).includes(1));
     }
     cluster.heal();
     cluster.tick(100, 1);
     cluster.settle();
-    assert.deepEqual(quiet(cluster), [1, 2, 3]);
+    assert.deepEqual(quiescedNodes(cluster), [1, 2, 3]);
   }
 });
 
 // Waking
 
-test('a proposal wakes the leader, and its append the followers; then all rest again', () => {
-  const cluster = resting();
+test('a proposal wakes the leader, and its append the followers; then all quiesce again', () => {
+  const cluster = quiescedCluster();
   cluster.tick(60_000);
   assert.equal(cluster.propose(1, 'a'), 2);
-  assert.deepEqual(quiet(cluster), [2, 3]);
+  assert.deepEqual(quiescedNodes(cluster), [2, 3]);
   cluster.settle();
-  assert.deepEqual(quiet(cluster), []);
+  assert.deepEqual(quiescedNodes(cluster), []);
   assert.equal(cluster.node(2).core.commitIndex, 2);
   cluster.tick(100, 1);
-  assert.equal(cluster.node(1).core.role, 'leader', 'the silence of followers that rested is not held against them');
+  assert.equal(cluster.node(1).core.role, 'leader', 'followers that had quiesced are not blamed for their silence');
   cluster.settle();
-  assert.deepEqual(quiet(cluster), [1, 2, 3]);
+  assert.deepEqual(quiescedNodes(cluster), [1, 2, 3]);
 });
 
-test('a leader that was woken gives its followers the time to answer', () => {
-  const cluster = resting();
+test('a leader that has woken gives its followers the time to answer', () => {
+  const cluster = quiescedCluster();
   cluster.tick(60_000);
   cluster.propose(1, 'a');
   cluster.tick(100, 1);
-  assert.equal(cluster.node(1).core.role, 'leader', 'nobody was to speak while the group rested');
+  assert.equal(cluster.node(1).core.role, 'leader', 'no server was to speak while the group was quiesced');
 });
 
 test('a read at the leader takes a heartbeat round of its own', () => {
-  const cluster = resting();
+  const cluster = quiescedCluster();
   cluster.tick(60_000);
   cluster.readIndex(1, 7);
   assert.deepEqual(cluster.node(1).reads, [], 'not before a majority has answered');
@@ -173,15 +173,15 @@ test('a read at the leader takes a heartbeat round of its own', () => {
 });
 
 test('a read at a follower wakes it and the leader', () => {
-  const cluster = resting();
+  const cluster = quiescedCluster();
   cluster.readIndex(2, 7);
-  assert.deepEqual(quiet(cluster), [1, 3]);
+  assert.deepEqual(quiescedNodes(cluster), [1, 3]);
   cluster.settle();
   assert.deepEqual(cluster.node(2).reads, [{ requestId: 7, index: 1 }]);
 });
 
-test('a paused leader that rested confirms no read when it goes on and another leads', () => {
-  const cluster = resting();
+test('a paused leader that had quiesced confirms no read when it goes on and another leads', () => {
+  const cluster = quiescedCluster();
   cluster.cut(1);
   for (const survivor of [2, 3]) cluster.presence(survivor, 1, 'silent');
   cluster.campaign(2);
@@ -197,20 +197,20 @@ test('a paused leader that rested confirms no read when it goes on and another l
 });
 
 test('a change of the members and a transfer wake the group', () => {
-  const cluster = resting([1, 2, 3], {});
+  const cluster = quiescedCluster([1, 2, 3], {});
   assert.ok(cluster.change(1, ['removed', 3]) !== undefined);
-  assert.ok(!quiet(cluster).includes(1));
+  assert.ok(!quiescedNodes(cluster).includes(1));
   cluster.settle();
   assert.deepEqual(cluster.node(1).core.configuration.voters, [1, 2]);
 
-  const other = resting();
+  const other = quiescedCluster();
   assert.ok(other.transfer(1, 2));
   other.settle();
   assert.deepEqual(other.leaders, [2]);
 });
 
 test('a follower that is about to forward something expects to hear the leader', () => {
-  const cluster = resting();
+  const cluster = quiescedCluster();
   cluster.node(2).core.expectLeader(cluster.nowMs);
   assert.ok(cluster.node(2).core.nextDeadlineMs < Number.POSITIVE_INFINITY);
 });

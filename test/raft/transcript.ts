@@ -167,7 +167,7 @@ function describeNode({ self, core, entries }: CoreNode): string {
   const kept = entries.slice(core.beginIndex).map((entry) => `${entry.term}:${entry.data}`);
   const log = [...(core.beginIndex > 0 ? [`after ${core.beginIndex}:`] : []), ...kept].join(' ');
   const following = core.role === 'follower' ? ` of ${core.leader ?? 'none'}` : '';
-  return `${self}: ${core.isQuiet ? 'quiet ' : ''}${core.role}${following} term=${core.term} commit=${core.commitIndex} durable=${core.durableIndex} log=[${log}]`;
+  return `${self}: ${core.isQuiesced ? 'quiesced ' : ''}${core.role}${following} term=${core.term} commit=${core.commitIndex} durable=${core.durableIndex} log=[${log}]`;
 }
 
 function describeWrite({ self, writeUnderWay }: CoreNode): string {
@@ -201,7 +201,7 @@ function describeMessage(message: Message): string {
     case 'heartbeat':
       return `commit=${message.commitIndex} round=${message.round}${message.quiesce ? ' quiesce' : ''}`;
     case 'heartbeat-result':
-      return `round=${message.round}${message.quiet ? ' quiet' : ''}`;
+      return `round=${message.round}${message.quiesced ? ' quiesced' : ''}`;
     case 'read-index-request':
       return `id=${message.requestId}`;
     case 'read-index-response':

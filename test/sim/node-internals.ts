@@ -17,7 +17,7 @@ export function utcMsOf(replica: Stream): number {
 }
 
 export function partsOf(replica: Stream): GroupParts {
-  return Reflect.get(replica.group, 'parts');
+  return Reflect.get(replica.group.id, 'parts');
 }
 
 export function coreOf(replica: Stream): RaftCore {
@@ -27,7 +27,7 @@ export function coreOf(replica: Stream): RaftCore {
 }
 
 export function queueOf(replica: Stream): AdmissionQueue<StreamCommand, StreamMachine> {
-  const proposer: unknown = Reflect.get(replica.group, 'proposer');
+  const proposer: unknown = Reflect.get(replica.group.id, 'proposer');
   assert(proposer instanceof Proposer, 'a group keeps what it proposes in `proposer`');
   const { queue } = Reflect.get(proposer, 'options');
   assert(queue instanceof AdmissionQueue, 'a proposer has an admission queue');

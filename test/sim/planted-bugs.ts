@@ -5,15 +5,15 @@ import type { Proposed } from '../../src/machine/index.js';
 import {
   type Configuration,
   committedIndex,
+  type IndexedConfiguration,
   isJoint,
   leaveJoint,
-  type PlacedConfiguration,
 } from '../../src/raft/index.js';
 import { appendConfiguration } from '../../src/raft/leader.js';
 import type { PlantedBug } from '../../src/sim/index.js';
 import { GROUP } from '../../src/sim/process.js';
-import { GroupStore, type GroupWrite } from '../../src/storage/group-store.js';
-import { MarkerFile } from '../../src/storage/marker-file.js';
+import { GroupStore, type GroupWrite } from '../../src/storage/group/group-store.js';
+import { MarkerFile } from '../../src/storage/log/marker-file.js';
 import type { Stream } from '../../src/stream/index.js';
 import { admissionOf, coreOf, partsOf, queueOf, serverOf, utcMsOf } from './node-internals.js';
 import { PLANTED_READ_BUGS } from './planted-read-bugs.js';
@@ -370,7 +370,7 @@ function commit(
 /** Leaves a joint configuration that is not committed, where `hasty` says so. */
 function goOnAsIfCommitted(
   replica: Stream,
-  hasty: (latest: PlacedConfiguration, noopIndex: LogIndex) => boolean,
+  hasty: (latest: IndexedConfiguration, noopIndex: LogIndex) => boolean,
 ): void {
   const server = serverOf(replica);
   const { role, configurations } = server;

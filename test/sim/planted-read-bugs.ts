@@ -1,9 +1,9 @@
 import { assert, logIndex } from '../../src/base/index.js';
 import { GROUP } from '../../src/sim/process.js';
-import { GroupStore } from '../../src/storage/group-store.js';
+import { GroupStore } from '../../src/storage/group/group-store.js';
 import type { LevelStorage } from '../../src/storage/index.js';
-import { SegmentRow } from '../../src/storage/segment-row.js';
-import { SegmentedLog } from '../../src/storage/segmented-log.js';
+import { SegmentList } from '../../src/storage/log/segment-list.js';
+import { SegmentedLog } from '../../src/storage/log/segmented-log.js';
 import type { Planted } from './planted-bugs.js';
 
 /** Mistakes in how consumers find what a glob matches. */
@@ -16,10 +16,10 @@ export const PLANTED_READ_BUGS: Readonly<Record<string, Planted>> = {
     foundWith: 70,
     bug: {
       started(_, storage) {
-        const { log, row } = logOf(storage);
+        const { log, segments } = logOf(storage);
         const inSealed = log.inSealed.bind(log);
         log.inSealed = (from, through, action) =>
-          inSealed(logIndex(Math.min(from, row.youngest.tail.index)), through, action);
+          inSealed(logIndex(Math.min(from, segments.youngest.tail.index)), through, action);
       },
     },
   },
@@ -50,12 +50,12 @@ export const PLANTED_READ_BUGS: Readonly<Record<string, Planted>> = {
   },
 };
 
-function logOf(storage: LevelStorage): { log: SegmentedLog; row: SegmentRow } {
+function logOf(storage: LevelStorage): { log: SegmentedLog; segments: SegmentList } {
   const store = storage.group(GROUP);
   assert(store instanceof GroupStore, 'the storage keeps a group in a store');
   const log: unknown = Reflect.get(store, 'log');
   assert(log instanceof SegmentedLog, 'a store keeps its records in `log`');
-  const row: unknown = Reflect.get(log, 'row');
-  assert(row instanceof SegmentRow, 'a log keeps its segments in `row`');
-  return { log, row };
+  const segments: unknown = Reflect.get(log, 'segments');
+  assert(segments instanceof SegmentList, 'a log keeps its segments in `segments`');
+  return { log, segments };
 }

@@ -1,5 +1,5 @@
-import type { Disk, DiskDatabase, DiskFile } from '../../src/storage/disk.js';
-import { machineDisk } from '../../src/storage/machine-disk.js';
+import type { Disk, DiskDatabase, DiskFile } from '../../src/storage/disk/disk.js';
+import { nodeDisk } from '../../src/storage/level/node-disk.js';
 
 /**
  * The machine's disk until so many changes were made to it; the next one and all that follow fail, as if the process
@@ -7,9 +7,9 @@ import { machineDisk } from '../../src/storage/machine-disk.js';
  */
 export class FailingDisk implements Disk {
   changesLeft: number;
-  readonly readFile = machineDisk.readFile;
-  readonly list = machineDisk.list;
-  readonly databaseIsEmpty = machineDisk.databaseIsEmpty;
+  readonly readFile = nodeDisk.readFile;
+  readonly list = nodeDisk.list;
+  readonly databaseIsEmpty = nodeDisk.databaseIsEmpty;
 
   constructor(changesLeft: number) {
     this.changesLeft = changesLeft;
@@ -17,11 +17,11 @@ export class FailingDisk implements Disk {
 
   async writeFile(path: string, content: Uint8Array): Promise<void> {
     this.change();
-    await machineDisk.writeFile(path, content);
+    await nodeDisk.writeFile(path, content);
   }
 
   async openFile(path: string): Promise<DiskFile | undefined> {
-    const file = await machineDisk.openFile(path);
+    const file = await nodeDisk.openFile(path);
     if (file === undefined) return undefined;
     return {
       read: (bytes, position) => file.read(bytes, position),
@@ -36,30 +36,30 @@ export class FailingDisk implements Disk {
 
   async rename(from: string, to: string): Promise<void> {
     this.change();
-    await machineDisk.rename(from, to);
+    await nodeDisk.rename(from, to);
   }
 
   async remove(path: string): Promise<void> {
     this.change();
-    await machineDisk.remove(path);
+    await nodeDisk.remove(path);
   }
 
   async makeDirectory(path: string): Promise<void> {
     this.change();
-    await machineDisk.makeDirectory(path);
+    await nodeDisk.makeDirectory(path);
   }
 
   async syncDirectory(path: string): Promise<void> {
-    await machineDisk.syncDirectory(path);
+    await nodeDisk.syncDirectory(path);
   }
 
   async createDatabase(...args: Parameters<Disk['createDatabase']>): Promise<DiskDatabase> {
     this.change();
-    return this.watch(await machineDisk.createDatabase(...args));
+    return this.watch(await nodeDisk.createDatabase(...args));
   }
 
   async openDatabase(...args: Parameters<Disk['openDatabase']>): Promise<DiskDatabase> {
-    return this.watch(await machineDisk.openDatabase(...args));
+    return this.watch(await nodeDisk.openDatabase(...args));
   }
 
   private watch(database: DiskDatabase): DiskDatabase {

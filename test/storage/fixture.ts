@@ -4,10 +4,10 @@ import { join } from 'node:path';
 import type { TestContext } from 'node:test';
 import { actorId, type GroupId, groupId, type LogIndex, logIndex, seededRandom, term } from '../../src/base/index.js';
 import type { PersistRequest } from '../../src/group/index.js';
+import { systemClock } from '../../src/group/system-clock.js';
 import type { RecordKind } from '../../src/machine/index.js';
-import { StreamMachine } from '../../src/machine/index.js';
-import { systemClock } from '../../src/node/clock.js';
-import type { Disk } from '../../src/storage/disk.js';
+import { MACHINES, StreamMachine } from '../../src/machine/index.js';
+import type { Disk } from '../../src/storage/disk/disk.js';
 import { type LevelStorage, type NodeDirectory, openNodeDirectory, openStorage } from '../../src/storage/index.js';
 import {
   EMPTY_LOG_TAIL,
@@ -106,6 +106,7 @@ export async function openNode(
     storage = await openStorage({
       directory,
       clock: systemClock,
+      machines: MACHINES,
       ...(disk === undefined ? {} : { disk }),
       segmentBytes,
       onFailure: (error) => failures.push(error),
@@ -126,7 +127,12 @@ export async function openNode(
 /** A node with one empty group, in its cluster. */
 export async function newNode(t: TestContext, dataDir: string, segmentBytes?: number): Promise<OpenNode> {
   const node = await openNode(t, dataDir, segmentBytes);
-  await node.storage.createGroup({ group: GROUP, incarnation: INCARNATION, membership: membershipOf(1) });
+  await node.storage.createGroup({
+    group: GROUP,
+    incarnation: INCARNATION,
+    machine: 'stream',
+    membership: membershipOf(1),
+  });
   await node.directory.joinCluster(CLUSTER);
   return node;
 }

@@ -1,5 +1,5 @@
 import { setImmediate } from 'node:timers/promises';
-import type { Disk, DiskDatabase, DiskFile } from '../../src/storage/disk.js';
+import type { Disk, DiskDatabase, DiskFile } from '../../src/storage/disk/disk.js';
 
 interface Call {
   readonly method: string;

@@ -86,7 +86,12 @@ test('persist_waitingCallsShareAWriteAndEachIsDurable', async (t) => {
 test('persist_severalGroupsInOneCall', async (t) => {
   const dir = await scratchDirectory(t);
   const node = await newNode(t, dir);
-  await node.storage.createGroup({ group: groupId(7), incarnation: 'f'.repeat(32), membership: membershipOf(1) });
+  await node.storage.createGroup({
+    group: groupId(7),
+    incarnation: 'f'.repeat(32),
+    machine: 'stream',
+    membership: membershipOf(1),
+  });
   const [first, second] = [new RecordChain(), new RecordChain()];
   const hardState = { term: term(1), vote: actorId(1) };
   await node.storage.persist([
@@ -122,18 +127,29 @@ test('failure_firstFailedWriteEndsEverything', async (t) => {
 test('createGroup_leftByAnInterruptedFormationIsReplaced', async (t) => {
   const dir = await scratchDirectory(t);
   const node = await openNode(t, dir);
-  await node.storage.createGroup({ group: GROUP, incarnation: 'a'.repeat(32), membership: membershipOf(1) });
+  await node.storage.createGroup({
+    group: GROUP,
+    incarnation: 'a'.repeat(32),
+    machine: 'stream',
+    membership: membershipOf(1),
+  });
   await node.close();
   const again = await openNode(t, dir);
   const log = await again.storage.createGroup({
     group: GROUP,
     incarnation: 'b'.repeat(32),
+    machine: 'stream',
     membership: membershipOf(1, 2),
   });
   assert.equal(log.recovered.incarnation, 'b'.repeat(32));
   await again.directory.joinCluster('d'.repeat(32));
   await assert.rejects(
-    again.storage.createGroup({ group: GROUP, incarnation: 'c'.repeat(32), membership: membershipOf(1) }),
+    again.storage.createGroup({
+      group: GROUP,
+      incarnation: 'c'.repeat(32),
+      machine: 'stream',
+      membership: membershipOf(1),
+    }),
     /exists already/,
   );
 });

@@ -5,7 +5,7 @@ import { batch, fateOf, ReplicaCluster } from '../support/replica-cluster.js';
 
 /** Node 1 leads, and all have ten events, one a record. */
 async function filled(settings?: SettingsChanges): Promise<ReplicaCluster> {
-  const cluster = new ReplicaCluster([1, 2, 3], { activeVersion: 2 });
+  const cluster = new ReplicaCluster([1, 2, 3]);
   await cluster.elect(1);
   for (let event = 0; event < 10; event++) await produce(cluster);
   if (settings !== undefined) await set(cluster, settings);

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { TestContext } from 'node:test';
 import { type ClientOptions, FlotillaClient } from '../../src/client/index.js';
-import { proto, SPOKEN_VERSIONS } from '../../src/wire/index.js';
+import { proto } from '../../src/wire/index.js';
 import { ClusterNode, type DumpedEvent } from './cluster-node.js';
 import { type CommandOptions, type CommandResult, flotilla, killCommands } from './command-process.js';
 import { freePorts } from './free-ports.js';
@@ -98,14 +98,6 @@ export class Cluster {
         ),
       ),
     );
-  }
-
-  /** The version that a cluster begins with has been raised to today's, which takes records of its own. */
-  async upgraded(): Promise<void> {
-    for (const node of this.running)
-      await until(`node ${node.actor} knows of today's version`, async () => {
-        return (await node.clusterStatus()).activeVersion === SPOKEN_VERSIONS.highest;
-      });
   }
 
   /** The one that leads, agreed on by all that run: none of them has seen a later term. */

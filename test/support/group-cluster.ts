@@ -15,7 +15,7 @@ const groupStatus = v.object({
   leader: v.optional(v.number()),
   term: v.number(),
   commitIndex: v.number(),
-  quiet: v.boolean(),
+  isQuiesced: v.boolean(),
 });
 
 export type GroupStatus = v.InferOutput<typeof groupStatus>;
@@ -181,8 +181,8 @@ export class GroupCluster {
       'every group rests',
       async () => {
         const statuses = [...(await this.statuses()).values()].flat();
-        awake = JSON.stringify(statuses.filter(({ quiet }) => !quiet).slice(0, 10));
-        return statuses.length === this.groups * this.running.length && statuses.every(({ quiet }) => quiet);
+        awake = JSON.stringify(statuses.filter(({ isQuiesced }) => !isQuiesced).slice(0, 10));
+        return statuses.length === this.groups * this.running.length && statuses.every(({ isQuiesced }) => isQuiesced);
       },
       { timeoutMs, state: () => awake },
     );

@@ -154,7 +154,7 @@ export class HostCluster {
   }
 
   get allQuiet(): boolean {
-    return [...this.nodes.values()].every(({ host }) => [...host.all].every(({ isQuiet }) => isQuiet));
+    return [...this.nodes.values()].every(({ host }) => [...host.all].every(({ isQuiesced }) => isQuiesced));
   }
 
   private transportOf(self: ActorId): NodeTransport {

@@ -6,9 +6,10 @@ import {
   type LogIndex,
   logIndex,
   present,
+  type TimeBound,
 } from '../../src/base/index.js';
 import type { PersistRequest, RecoveredGroup } from '../../src/group/index.js';
-import { type MachineKind, STREAM_KIND, type StateMachine, type TimeBound } from '../../src/machine/index.js';
+import { type MachineKind, STREAM_KIND, type StateMachine } from '../../src/machine/index.js';
 import type { HardState } from '../../src/raft/index.js';
 import type { GlobSearch, StreamLog, StreamStorage } from '../../src/stream/index.js';
 import {
@@ -271,6 +272,7 @@ function recover(disk: GroupDisk): RecoveredGroup {
     commitIndex,
     state: stateAt(machine, checkpoint, records, commitIndex),
     incarnation: checkpoint.incarnation,
+    machine: 'stream',
   };
 }
 

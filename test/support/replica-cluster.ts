@@ -80,7 +80,6 @@ export class ReplicaCluster {
   inFlight: Sent[] = [];
   /** Whether a follower's batch finds its way to the leader. */
   readonly cuts = new Set<ActorId>();
-  readonly fullDisks = new Set<ActorId>();
   /** Nodes that nobody can ask for the time. */
   readonly unasked = new Set<number>();
   /** How long every node's clock has gone steadily. */
@@ -91,17 +90,15 @@ export class ReplicaCluster {
   /** `spares` are no members, and know of none. */
   constructor(
     actors: readonly number[] = [1, 2, 3],
-    options: { cacheBytes?: number; spares?: readonly number[]; activeVersion?: number } = {},
+    options: { cacheBytes?: number; spares?: readonly number[] } = {},
   ) {
     this.cacheBytes = options.cacheBytes ?? 1024 * 1024;
     const voters = actors.map(actorId);
-    const { activeVersion } = options;
     const membership: Membership = {
       voters,
       outgoing: [],
       learners: [],
       members: voters.map(memberOf),
-      ...(activeVersion === undefined ? {} : { activeVersion }),
     };
     for (const actor of voters) this.disks.set(actor, new Map([[GROUP, emptyGroupDisk(membership)]]));
     const nobody: Membership = { voters: [], outgoing: [], learners: [], members: [] };
@@ -143,7 +140,7 @@ export class ReplicaCluster {
       group: GROUP,
       self,
       instance,
-      settings: { ...SETTINGS, room: () => (this.fullDisks.has(self) ? 'full' : 'ample') },
+      settings: SETTINGS,
       cache: new CacheBudget(this.cacheBytes),
       storage,
       transport,

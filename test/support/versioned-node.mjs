@@ -2,8 +2,8 @@ import { runServer } from '../../dist/cli/serve-process.js';
 import { resolveConfig, startNode } from '../../dist/src/node/index.js';
 
 /*
- * A node that speaks no version above the one that is named first, as an older
- * program would; the further arguments are those of `flotilla`, as ClusterNode
+ * A node that speaks no version above the one that is named first, as a program
+ * older or newer than this one would; the further arguments are those of `flotilla`, as ClusterNode
  * writes them. It is the built server, as for all other nodes of test/cluster.
  */
 const [highest, ...args] = process.argv.slice(2);

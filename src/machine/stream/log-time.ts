@@ -1,5 +1,4 @@
-import { LIMITS, type LogIndex } from '../../base/index.js';
-import type { TimeBound, TimedPlace } from '../state-machine.js';
+import { LIMITS, type LogIndex, type TimeBound, type TimedPlace } from '../../base/index.js';
 
 /**
  * Log time was set back here: every record before it was appended at this time or earlier, whatever log time says

@@ -8,9 +8,11 @@ import {
   LIMITS,
   type LogIndex,
   logIndex,
+  type TimeBound,
+  type TimedPlace,
 } from '../../base/index.js';
 import { stampedBatches } from '../../event/index.js';
-import type { CommittedRecord, StateMachine, TimeBound, TimedPlace } from '../state-machine.js';
+import type { CommittedRecord, StateMachine } from '../state-machine.js';
 import {
   changedSettings,
   decodeLogBegin,

@@ -2,7 +2,7 @@ import { readdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { ClassicLevel } from 'classic-level';
 import { FlotillaError, LIMITS, messageOf } from '../../base/index.js';
-import type { DatabaseEntry, DatabaseOptions, DiskDatabase } from '../disk.js';
+import type { DatabaseEntry, DatabaseOptions, DiskDatabase } from '../disk/index.js';
 import { inspect } from './inspection.js';
 import { liveTables } from './manifest.js';
 import { type Hole, without } from './table-check.js';

@@ -1,7 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { FlotillaError, messageOf, viewOf } from '../../base/index.js';
-import { systemCodeOf } from '../system-code.js';
+import { systemCodeOf } from '../disk/index.js';
 import { FormatReader, lastIndexUpTo, maskedChecksum } from './format.js';
 
 /** A table that LevelDB reads: what else lies in the directory, it deletes. */

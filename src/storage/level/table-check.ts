@@ -1,7 +1,7 @@
 import { type FileHandle, open } from 'node:fs/promises';
 import { uncompress } from 'snappyjs';
 import { messageOf, present, viewOf } from '../../base/index.js';
-import { systemCodeOf } from '../system-code.js';
+import { systemCodeOf } from '../disk/index.js';
 import { FormatReader, lastIndexUpTo, maskedChecksum } from './format.js';
 import type { LiveTable } from './manifest.js';
 

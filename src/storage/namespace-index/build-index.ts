@@ -2,7 +2,7 @@ import { dirname } from 'node:path';
 import { crc32 } from 'node:zlib';
 import { assert, FlotillaError, LIMITS, type LogIndex, logIndex, MinHeap } from '../../base/index.js';
 import { follows, type LogRecord, type LogTail, tailAfter } from '../../wire/index.js';
-import type { Disk, DiskFile } from '../disk.js';
+import type { Disk, DiskFile } from '../disk/index.js';
 import { ByteSink } from './byte-sink.js';
 import {
   type DirectoryBlock,

@@ -1,6 +1,6 @@
 import { crc32 } from 'node:zlib';
 import { FlotillaError } from '../../base/index.js';
-import type { Disk, DiskFile } from '../disk.js';
+import type { Disk, DiskFile } from '../disk/index.js';
 import {
   checked,
   type DirectoryBlock,

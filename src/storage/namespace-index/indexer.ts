@@ -1,6 +1,6 @@
 import { FlotillaError, LIMITS } from '../../base/index.js';
 import type { Clock, Timer } from '../../group/index.js';
-import { isDiskFull } from '../disk-space.js';
+import { isDiskFull } from '../disk/index.js';
 import { Pace } from './pace.js';
 
 /** While something was written or read within this time, an index is made slowly. */
@@ -24,7 +24,7 @@ export interface Indexable {
 export class NamespaceIndexer {
   private readonly clock: Clock;
   private readonly onFailure: (error: unknown) => void;
-  private readonly hasRoom: () => boolean;
+  private readonly isDiskOk: () => boolean;
   private readonly waiting = new Set<Indexable>();
   private working: Promise<void> | undefined;
   private pace: Pace | undefined;
@@ -33,10 +33,10 @@ export class NamespaceIndexer {
   private roomTimer: Timer | undefined;
   private wake: () => void = () => undefined;
 
-  constructor(clock: Clock, onFailure: (error: unknown) => void, hasRoom: () => boolean = () => true) {
+  constructor(clock: Clock, onFailure: (error: unknown) => void, isDiskOk: () => boolean = () => true) {
     this.clock = clock;
     this.onFailure = onFailure;
-    this.hasRoom = hasRoom;
+    this.isDiskOk = isDiskOk;
   }
 
   /** Something was written, or records were read, that others wait for. */
@@ -68,7 +68,7 @@ export class NamespaceIndexer {
   private async work(): Promise<void> {
     await new Promise<void>((resolve) => this.clock.soon(resolve));
     for (let segment = this.takeNewest(); segment !== undefined; segment = this.takeNewest()) {
-      if (this.hasRoom() && (await this.make(segment))) continue;
+      if (this.isDiskOk() && (await this.make(segment))) continue;
       if (this.stopped) break;
       this.waiting.add(segment);
       await new Promise<void>((resolve) => {
@@ -81,11 +81,11 @@ export class NamespaceIndexer {
 
   /** False where it is to be tried again when there is room. */
   private async make(segment: Indexable): Promise<boolean> {
-    this.pace = new Pace(this.clock, () => this.clock.nowMs() - this.lastUseMs < BUSY_MS, this.hasRoom);
+    this.pace = new Pace(this.clock, () => this.clock.nowMs() - this.lastUseMs < BUSY_MS, this.isDiskOk);
     try {
       await segment.ensureIndex(this.pace);
     } catch (error) {
-      if (isDiskFull(error) || !this.hasRoom()) return false;
+      if (isDiskFull(error) || !this.isDiskOk()) return false;
       // What can't be indexed is read record by record, and whoever meets the damage reports it.
       if (!(error instanceof FlotillaError)) this.onFailure(error);
     }

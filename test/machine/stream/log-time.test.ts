@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { LIMITS, logIndex } from '../../../src/base/index.js';
-import { corrected, type LogTimeCorrection, type TimedPlace, timeBound } from '../../../src/machine/index.js';
+import { LIMITS, logIndex, type TimedPlace } from '../../../src/base/index.js';
+import { corrected, type LogTimeCorrection, timeBound } from '../../../src/machine/index.js';
 
 /** A log whose time rises, but where it is set back; and the corrections as the machine keeps them. */
 function logOf(times: readonly { timeMs: number; setBack: boolean }[]): {

@@ -4,7 +4,7 @@ import { test } from 'node:test';
 import fc from 'fast-check';
 import { FlotillaError } from '../../../src/base/index.js';
 import { compileGlob } from '../../../src/event/index.js';
-import { machineDisk } from '../../../src/storage/machine-disk.js';
+import { nodeDisk } from '../../../src/storage/level/node-disk.js';
 import { buildIndex } from '../../../src/storage/namespace-index/build-index.js';
 import { SegmentMatch } from '../../../src/storage/namespace-index/glob-match.js';
 import { blocksFor, IndexFile } from '../../../src/storage/namespace-index/index-file.js';
@@ -15,7 +15,7 @@ import { scratchDirectory } from '../fixture.js';
 import { anyRecords, eventsIn, indexPath, isThere, recordsOf, segmentOf, unhurried } from './fixture.js';
 
 async function opened(path: string, records: readonly LogRecord[]): Promise<IndexFile> {
-  const file = await IndexFile.open(machineDisk, path, segmentOf(records, 1).tail);
+  const file = await IndexFile.open(nodeDisk, path, segmentOf(records, 1).tail);
   assert.ok(file !== undefined, 'there is an index that fits');
   return file;
 }
@@ -29,7 +29,7 @@ test('buildIndex_countsAndFindsWhatARecordByRecordScanDoes', async (t) => {
   const path = indexPath(await scratchDirectory(t));
   await fc.assert(
     fc.asyncProperty(anyRecords, fc.integer({ min: 100, max: 20_000 }), async (records, runBytes) => {
-      await buildIndex(machineDisk, path, segmentOf(records, runBytes), unhurried());
+      await buildIndex(nodeDisk, path, segmentOf(records, runBytes), unhurried());
       const file = await opened(path, records);
       await file.verify();
       const events = eventsIn(records);
@@ -71,7 +71,7 @@ test('blocksFor_areThoseThatMayHoldThePrefix', async (t) => {
   const path = indexPath(await scratchDirectory(t));
   const names = Array.from({ length: 3000 }, (_, n) => `/${n % 7}/${String(n).padStart(5, '0')}`);
   const records = recordsOf(names, 400, 20);
-  await buildIndex(machineDisk, path, segmentOf(records, 1 << 20), unhurried());
+  await buildIndex(nodeDisk, path, segmentOf(records, 1 << 20), unhurried());
   const file = await opened(path, records);
   const top = await file.top();
   assert.ok(top.blocks.length > 10, `${top.blocks.length} blocks`);
@@ -94,7 +94,7 @@ test('blocksFor_areThoseThatMayHoldThePrefix', async (t) => {
 test('indexFile_anyByteThatIsChangedIsFound', async (t) => {
   const path = indexPath(await scratchDirectory(t));
   const records = recordsOf(['/a', '/c/d', '/c/e'], 5, 4);
-  await buildIndex(machineDisk, path, segmentOf(records, 600), unhurried());
+  await buildIndex(nodeDisk, path, segmentOf(records, 600), unhurried());
   const sound = await readFile(path);
   const segment = segmentOf(records, 600);
   const wanted = eventsIn(records).filter(({ namespace }) => namespace.startsWith('/c/')).length;
@@ -102,7 +102,7 @@ test('indexFile_anyByteThatIsChangedIsFound', async (t) => {
     const changed = Buffer.from(sound);
     changed[at] = (changed[at] ?? 0) ^ 0x20;
     await writeFile(path, changed);
-    const file = await IndexFile.open(machineDisk, path, segment.tail);
+    const file = await IndexFile.open(nodeDisk, path, segment.tail);
     if (file === undefined) continue;
     await assert.rejects(file.verify(), { code: 'DATA_LOSS' }, `byte ${at} of ${sound.byteLength}`);
     // Nor is it believed by who reads only a part of it.
@@ -144,7 +144,7 @@ test('buildIndex_aCrashAtAnyChangeLeavesNoIndexOrAWholeOne', async (t) => {
       () => 'made',
       () => 'crashed',
     );
-    const file = await IndexFile.open(machineDisk, path, segment.tail);
+    const file = await IndexFile.open(nodeDisk, path, segment.tail);
     if (file !== undefined) {
       await file.verify();
       await file.close();
@@ -159,12 +159,12 @@ test('indexFile_ofAnotherHistoryIsNone', async (t) => {
   const path = indexPath(await scratchDirectory(t));
   const records = recordsOf(['/a', '/b'], 30);
   const segment = segmentOf(records, 1000);
-  await buildIndex(machineDisk, path, segment, unhurried());
+  await buildIndex(nodeDisk, path, segment, unhurried());
   for (const tail of [
     { ...segment.tail, checksum: 1 },
     { ...segment.tail, term: EMPTY_LOG_TAIL.term },
     segmentOf(records.slice(0, 9), 1).tail,
   ]) {
-    assert.equal(await IndexFile.open(machineDisk, path, tail), undefined);
+    assert.equal(await IndexFile.open(nodeDisk, path, tail), undefined);
   }
 });

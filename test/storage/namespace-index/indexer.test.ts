@@ -7,11 +7,11 @@ import { ManualClock } from '../../support/manual-clock.js';
 /** An indexer on a disk that has room or not, and a segment that says how often its index was begun. */
 function indexing(t: TestContext, ensureIndex: (pace: Pace) => Promise<void> = async () => undefined) {
   const clock = new ManualClock();
-  const disk = { hasRoom: false };
+  const disk = { isDiskOk: false };
   const indexer = new NamespaceIndexer(
     clock,
     (error) => assert.fail(String(error)),
-    () => disk.hasRoom,
+    () => disk.isDiskOk,
   );
   t.after(() => indexer.stop());
   const segment = {
@@ -41,7 +41,7 @@ test('while the disk is short of room no index is begun; it is once there is roo
   await settled();
   await later();
   assert.equal(segment.begun, 0);
-  disk.hasRoom = true;
+  disk.isDiskOk = true;
   await later();
   assert.equal(segment.begun, 1);
 });
@@ -51,7 +51,7 @@ test('an index that meets a full disk is no failed write: it is made later', asy
   const { indexer, disk, segment, settled, later } = indexing(t, async () => {
     if (segment.begun === 1) throw full;
   });
-  disk.hasRoom = true;
+  disk.isDiskOk = true;
   indexer.want(segment);
   await settled();
   assert.equal(segment.begun, 1);
@@ -65,15 +65,15 @@ test('one that is being made when the room runs short ends at its next rest, and
   let rested = false;
   const { indexer, disk, segment, settled, later } = indexing(t, async (pace) => {
     if (segment.begun > 1) return;
-    disk.hasRoom = false;
+    disk.isDiskOk = false;
     await pace.rest();
     rested = true;
   });
-  disk.hasRoom = true;
+  disk.isDiskOk = true;
   indexer.want(segment);
   await settled();
   assert.ok(!rested);
-  disk.hasRoom = true;
+  disk.isDiskOk = true;
   await later();
   assert.equal(segment.begun, 2);
 });
@@ -93,7 +93,7 @@ test('while records are read or written for others, an index is made slowly: it 
       await pace.rest();
       rested = true;
     });
-    disk.hasRoom = true;
+    disk.isDiskOk = true;
     indexer.want(segment);
     if (used) indexer.noteUse();
     await settled();

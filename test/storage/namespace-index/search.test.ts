@@ -6,7 +6,7 @@ import fc from 'fast-check';
 import { type LogIndex, logIndex } from '../../../src/base/index.js';
 import { compileGlob } from '../../../src/event/index.js';
 import { NamespaceIndexer } from '../../../src/storage/namespace-index/index.js';
-import { segmentName } from '../../../src/storage/segment-files.js';
+import { segmentName } from '../../../src/storage/segment/segment-files.js';
 import type { LogRecord } from '../../../src/wire/index.js';
 import { until } from '../../support/until.js';
 import {

@@ -12,7 +12,7 @@ export const protobufPackage = "flotilla.v1";
 
 export const protobufFileName = "flotilla/v1/peer_service.proto";
 
-export enum Room {
+export enum DiskPressure {
   UNSPECIFIED = 0,
   LOW = 1,
   FULL = 2,
@@ -144,8 +144,8 @@ export interface Heartbeat {
 export interface HeartbeatResult {
   term: number;
   round: number;
-  quiet: boolean;
-  room: Room;
+  quiesced: boolean;
+  diskPressure: DiskPressure;
 }
 
 export interface TimeoutNow {
@@ -1601,7 +1601,7 @@ export const Heartbeat: MessageFns<Heartbeat> = {
 };
 
 function createBaseHeartbeatResult(): HeartbeatResult {
-  return { term: 0, round: 0, quiet: false, room: 0 };
+  return { term: 0, round: 0, quiesced: false, diskPressure: 0 };
 }
 
 export const HeartbeatResult: MessageFns<HeartbeatResult> = {
@@ -1612,11 +1612,11 @@ export const HeartbeatResult: MessageFns<HeartbeatResult> = {
     if (message.round !== 0) {
       writer.uint32(16).uint64(message.round);
     }
-    if (message.quiet !== false) {
-      writer.uint32(24).bool(message.quiet);
+    if (message.quiesced !== false) {
+      writer.uint32(24).bool(message.quiesced);
     }
-    if (message.room !== 0) {
-      writer.uint32(32).int32(message.room);
+    if (message.diskPressure !== 0) {
+      writer.uint32(32).int32(message.diskPressure);
     }
     return writer;
   },
@@ -1655,7 +1655,7 @@ export const HeartbeatResult: MessageFns<HeartbeatResult> = {
               break;
             }
 
-            message.quiet = reader.bool();
+            message.quiesced = reader.bool();
             continue;
           }
           case 4: {
@@ -1663,7 +1663,7 @@ export const HeartbeatResult: MessageFns<HeartbeatResult> = {
               break;
             }
 
-            message.room = reader.int32() as any;
+            message.diskPressure = reader.int32() as any;
             continue;
           }
         }
