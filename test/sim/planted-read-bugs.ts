@@ -4,7 +4,7 @@ import { GroupStore } from '../../src/storage/group-store.js';
 import type { LevelStorage } from '../../src/storage/index.js';
 import { SegmentRow } from '../../src/storage/segment-row.js';
 import { SegmentedLog } from '../../src/storage/segmented-log.js';
-import type { Planted } from './planted-bugs.js';
+import type { Planted } from './planted-bug.js';
 
 /** Mistakes in how consumers find what a glob matches. */
 export const PLANTED_READ_BUGS: Readonly<Record<string, Planted>> = {
