@@ -161,6 +161,7 @@ export function logNewBeginning(logging: Logging, reason: string, aside: string 
     .logger('storage')
     .error(
       fields,
-      'the data of this node can not be relied on: it takes part no more as it was, and asks the others to be taken in anew',
+      'the data of this node can not be relied on: it takes part no more as it was, and asks the others to be ' +
+        'taken in anew',
     );
 }

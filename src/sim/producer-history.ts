@@ -70,7 +70,8 @@ export class ProducerHistory {
     if (epoch > producer.epoch || sequence > producer.batches.length || sequence < before)
       throw new Violation(
         'a producer is told what is committed',
-        `of ${id} epoch ${producer.epoch} and ${producer.batches.length} batches are committed; it was told ${epoch} and ${sequence}, and had asked when ${before} were`,
+        `of ${id} epoch ${producer.epoch} and ${producer.batches.length} batches are committed; it was told ` +
+          `${epoch} and ${sequence}, and had asked when ${before} were`,
       );
   }
 
