@@ -61,8 +61,9 @@ export function nonEmpty(text: string): string {
 function textOf({ backup, addedRecords, addedBytes }: BackupRun): string {
   const { directory, stream, lastIndex, lastTerm, confirmed } = backup;
   const sure = confirmed ? 'confirmed with a majority' : 'not confirmed with a majority';
+  const added = `${addedRecords} entries, ${sizeText(addedBytes)}`;
   return `Backed up stream ${stream} to ${directory}: ${eventsText(backup)}, ${sizeText(backup.bytes)}
-up to commit index ${lastIndex} of term ${lastTerm}, ${sure}; new in this run: ${addedRecords} entries, ${sizeText(addedBytes)}
+up to commit index ${lastIndex} of term ${lastTerm}, ${sure}; new in this run: ${added}
 `;
 }
 

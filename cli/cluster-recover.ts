@@ -57,7 +57,10 @@ function actorOf(command: Command, settings: Settings): number {
 function warningOf({ actorId, directory, clusterId, streams }: Survivor, dataDir: string): string {
   const command = `flotilla cluster recover -d ${dataDir} -A ${actorId}`;
   if (streams === undefined)
-    return `The recovery of ${directory} was begun and has not ended. To carry it out to its end:\n\n  ${command} ${CONFIRMATION}\n`;
+    return (
+      `The recovery of ${directory} was begun and has not ended. To carry it out to its end:\n\n  ${command} ` +
+      `${CONFIRMATION}\n`
+    );
   const others = streams[0]?.others ?? [];
   return `Actor ${actorId} of cluster ${clusterId}, stopped, in ${directory}, holds:
 
@@ -102,5 +105,8 @@ What to do next:
 
 function lineOf({ stream, lastCounter, lastTerm, lastIndex, commitIndex }: SurvivingStream): string {
   const events = lastCounter === 0 ? 'no events' : `events up to counter ${lastCounter}`;
-  return `  stream ${stream}: ${events}; last term ${lastTerm}, last index ${lastIndex}, known to be committed up to index ${commitIndex}`;
+  return (
+    `  stream ${stream}: ${events}; last term ${lastTerm}, last index ${lastIndex}, known to be committed up to ` +
+    `index ${commitIndex}`
+  );
 }

@@ -36,8 +36,12 @@ function textOf({ path, actor, identity, groups, bytes }: InspectedNode): string
   const who =
     typeof identity === 'string'
       ? `identity: ${identity}`
-      : `instance ${identity.instance}, started ${identity.bootCounter} times, ${identity.clusterId === undefined ? 'in no cluster yet' : `cluster ${identity.clusterId}`}`;
+      : `instance ${identity.instance}, started ${identity.bootCounter} times, ${clusterText(identity.clusterId)}`;
   return `Actor ${actor} in ${path}, ${sizeText(bytes)}\n  ${who}\n${groups.map(groupText).join('')}`;
+}
+
+function clusterText(clusterId: string | undefined): string {
+  return clusterId === undefined ? 'in no cluster yet' : `cluster ${clusterId}`;
 }
 
 function groupText({ group, incarnation, hardState, marker, membership, segments }: InspectedGroup): string {
@@ -45,7 +49,8 @@ function groupText({ group, incarnation, hardState, marker, membership, segments
   const mark =
     typeof marker === 'string'
       ? marker
-      : `record ${marker.index} of term ${marker.term}, committed through ${marker.commitIndex}, log begins after ${marker.beginIndex}`;
+      : `record ${marker.index} of term ${marker.term}, committed through ${marker.commitIndex}, log begins after ` +
+        `${marker.beginIndex}`;
   const members =
     membership === undefined
       ? 'unknown'

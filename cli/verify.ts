@@ -45,13 +45,18 @@ Examples:
 function textOf({ path, groups, damages, notes }: Verification): string {
   const sum = (figure: (group: VerifiedGroup) => number): number =>
     groups.reduce((total, group) => total + figure(group), 0);
-  const held = `${groups.length} groups, ${sum(({ segments }) => segments)} segments, ${sum(({ records }) => records)} records, ${sum(({ events }) => events)} events`;
+  const held =
+    `${groups.length} groups, ${sum(({ segments }) => segments)} segments, ${sum(({ records }) => records)} ` +
+    `records, ${sum(({ events }) => events)} events`;
   const remarks = notes.map((note) => `  note: ${note}\n`).join('');
   if (damages.length === 0) return `${path}: sound (${held})\n${remarks}`;
   const remedies = [...new Set(damages.map(({ remedy }) => remedy))]
     .map((remedy) => `  ${remedy}: ${REMEDIES[remedy]}\n`)
     .join('');
-  return `${path}: ${damages.length} damages (what could be read: ${held})\n${damages.map(damageText).join('')}${remarks}What to do:\n${remedies}`;
+  return (
+    `${path}: ${damages.length} damages (what could be read: ` +
+    `${held})\n${damages.map(damageText).join('')}${remarks}What to do:\n${remedies}`
+  );
 }
 
 function damageText({ file, records, what, remedy }: Damage): string {
@@ -67,7 +72,9 @@ function damageText({ file, records, what, remedy }: Damage): string {
 const REMEDIES: Readonly<Record<Remedy, string>> = {
   start: 'start the node: it makes this again from what is left.',
   refetch:
-    'start the node: it votes and serves the rest. In a cluster it has what is damaged from another member. A cluster of one refuses it: restore a backup, or go on without these records.',
+    'start the node: it votes and serves the rest. In a cluster it has what is damaged from another member. A ' +
+    'cluster of one refuses it: restore a backup, or go on without these records.',
   replace:
-    'the node must not vote with this. In a cluster: start it, and it begins anew with what the others have. A cluster of one: put back what is missing, or restore a backup.',
+    'the node must not vote with this. In a cluster: start it, and it begins anew with what the others have. A ' +
+    'cluster of one: put back what is missing, or restore a backup.',
 };

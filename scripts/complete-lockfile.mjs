@@ -13,8 +13,8 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 
-const PLATFORM =
-  /-(?<os>aix|android|darwin|freebsd|linux|netbsd|openbsd|sunos|win32)-(?<cpu>arm64|aarch64|armv7|arm|ia32|x64)(?<musl>-musl)?$/;
+const SYSTEMS = 'aix|android|darwin|freebsd|linux|netbsd|openbsd|sunos|win32';
+const PLATFORM = new RegExp(`-(?<os>${SYSTEMS})-(?<cpu>arm64|aarch64|armv7|arm|ia32|x64)(?<musl>-musl)?$`);
 const PROCESSORS = { aarch64: 'arm64', armv7: 'arm' };
 
 const path = fileURLToPath(new URL('../package-lock.json', import.meta.url));

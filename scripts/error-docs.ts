@@ -7,13 +7,14 @@ export const ERROR_DOCS = fileURLToPath(new URL('../docs/errors.md', import.meta
 
 const INTRODUCTION = `# Error codes
 
-Every failure that leaves a node or a client carries one of these codes: over gRPC in the trailer \`flotilla-code\`, in the TypeScript
-client as \`error.code\` of the one class \`FlotillaError\`, on the command line in the message. Codes are a contract: programs may
-compare them, and one changes its meaning only with a breaking-change entry in the changelog. Messages are for people and may change.
+Every failure that leaves a node or a client carries one of these codes: over gRPC in the trailer \`flotilla-code\`,
+in the TypeScript client as \`error.code\` of the one class \`FlotillaError\`, on the command line in the message.
+Codes are a contract: programs may compare them, and one changes its meaning only with a breaking-change entry in the
+changelog. Messages are for people and may change.
 
-*Retryable* means that the same call may succeed later **and** certainly had no effect now. \`UNAVAILABLE\` without one of our codes is
-the transport's: what became of the call is unknown. *Exit* is the exit code of the command line; 2, a wrong command line, has no code
-here.
+*Retryable* means that the same call may succeed later **and** certainly had no effect now. \`UNAVAILABLE\` without one
+of our codes is the transport's: what became of the call is unknown. *Exit* is the exit code of the command line; 2, a
+wrong command line, has no code here.
 
 This page is made from \`src/base/errors.ts\` by \`npm run fix\`.
 `;

@@ -1,14 +1,15 @@
 /**
- * Runs the tests: `node test/run.mjs [all | unit | PATH …]`, where a path is a
- * test file or a folder of them.
+ * Runs the tests: `node test/run.mjs [all | fast | long | unit | PATH …]`, where a
+ * path is a test file or a folder of them; `--list` before it names them instead.
+ * `fast` and `long` are `npm test` and `npm run test:long`: each file is in one of
+ * them (sets.mjs).
  *
  * Files run side by side, except for the long simulation, which takes all
  * processors, and those of test/cluster: they start real nodes and measure real
  * time, so each has the machine to itself, at the end; but those that mostly
- * wait go three at a time. A file has a process of its own; with `all` and
- * `unit` the quick ones of a folder share one, and so do its slow ones, and those
- * of test/cluster that go alone, because loading what they test takes longer than
- * most of them.
+ * wait go three at a time. A file has a process of its own; in a set the quick
+ * ones of a folder share one, and so do its slow ones, and those of test/cluster
+ * that go alone, because loading what they test takes longer than most of them.
  * Ends with 1 where a test failed, where a file holds none, and where there is
  * nothing to run: a test that silently does not run is worse than none.
  */
@@ -20,69 +21,16 @@ import { join, relative, resolve } from 'node:path';
 import { Readable } from 'node:stream';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { onParentGone } from '../scripts/parent.mjs';
+import { BUSY, LONG, PATIENT, SLOW } from './sets.mjs';
 
 const ROOT = resolve(fileURLToPath(new URL('..', import.meta.url)));
-/** What `unit` leaves out: it starts processes or servers, waits for a disk again and again, or searches at random. */
-const SLOW = [
-  'test/cli/',
-  'test/client/log-reader.test.ts',
-  'test/client/produce.test.ts',
-  'test/client/read.test.ts',
-  'test/client/released.test.ts',
-  'test/cluster/',
-  'test/contract/',
-  'test/house/',
-  'test/offline/',
-  'test/package/',
-  'test/peer/formation.test.ts',
-  'test/peer/founding-random.test.ts',
-  'test/peer/links.test.ts',
-  'test/rpc/',
-  'test/sim/',
-  'test/storage/crash.test.ts',
-  'test/storage/directory/node-directory.test.ts',
-  'test/storage/group/group-store.test.ts',
-  'test/storage/level/',
-  'test/storage/log/log-begin.test.ts',
-  'test/storage/log/log-recovery.test.ts',
-  'test/storage/log/overlap.test.ts',
-  'test/storage/log/segment-repairs.test.ts',
-  'test/storage/model.test.ts',
-  'test/storage/namespace-index/',
-  'test/storage/storage.test.ts',
-];
-/**
- * Files of test/cluster that wait for nodes much more than they make them work. Those that take longest come first, so
- * that none is the last one alone.
- */
-const PATIENT = [
-  'power-cut',
-  'recover',
-  'upgrade',
-  'formation',
-  'addresses',
-  'backup',
-  'bad-commands',
-  'bad-requests',
-  'damage',
-  'grpc',
-  'long-pause',
-  'many-groups',
-  'minority',
-  'outsiders',
-  'paused-leader',
-  'producers',
-  'read-your-writes',
-  'replaced-member',
-  'retention',
-  'scrape',
-  'three-nodes-example',
-  'walkthrough',
-  'watchdog',
-].map((name) => `test/cluster/${name}.test.ts`);
-/** Keeps two processors busy for minutes by itself, in processes of its own. */
-const BUSY = 'test/sim/coverage.test.ts';
 const FILE_TIMEOUT_MS = 10 * 60_000;
+const SETS = {
+  all: () => true,
+  fast: (file) => !LONG.includes(file),
+  long: (file) => LONG.includes(file),
+  unit: isQuick,
+};
 const SIGNAL_NUMBERS = { SIGHUP: 1, SIGINT: 2, SIGTERM: 15 };
 
 const invokedFrom = process.cwd();
@@ -104,8 +52,11 @@ setMaxListeners(0, stop.signal);
 stopWithParent();
 await main(process.argv.slice(2));
 
-async function main(args) {
+async function main([first, ...rest]) {
+  const isList = first === '--list';
+  const args = isList || first === undefined ? rest : [first, ...rest];
   const files = chosen(args);
+  if (isList) return process.stdout.write(files.map((file) => `${file}\n`).join(''));
   if (files.length === 0) return fail(`no test file found${args.length > 0 ? ` for ${args.join(' ')}` : ''}`);
   const folder = mkdtempSync(join(tmpdir(), 'flotilla-tests-'));
   try {
@@ -193,17 +144,17 @@ function summaryFigure(event) {
 /** Test files, relative to the root, in a fixed order. */
 function chosen(args) {
   const all = testFiles('test');
-  if (isSelection(args)) return args[0] === 'unit' ? all.filter(isQuick) : all;
+  if (isSelection(args)) return all.filter(SETS[args[0] ?? 'all']);
   const paths = args.map((path) => relative(ROOT, resolve(invokedFrom, path)));
   const unknown = paths.find((path) => !all.some((file) => file === path || file.startsWith(`${path}/`)));
   if (unknown === undefined)
     return all.filter((file) => paths.some((path) => file === path || file.startsWith(`${path}/`)));
-  fail(`${unknown} is no test file and holds none: give 'unit', 'all', or paths of test/**/*.test.ts`);
+  fail(`${unknown} is no test file and holds none: give 'fast', 'long', 'unit', 'all', or paths of test/**/*.test.ts`);
   return [];
 }
 
 function isSelection(args) {
-  return args.length === 0 || (args.length === 1 && (args[0] === 'all' || args[0] === 'unit'));
+  return args.length === 0 || (args.length === 1 && Object.hasOwn(SETS, args[0]));
 }
 
 function isQuick(file) {
@@ -211,13 +162,13 @@ function isQuick(file) {
 }
 
 /**
- * One file for each folder, which imports the folder's; that with the most files first, so that it is not the last one
+ * One file for each folder of tests, which imports the folder's; that with the most files first, so that it is not the last one
  * alone.
  */
 function gather(folder, speed, files) {
   const byFolder = new Map();
   for (const file of files) {
-    const name = file.split('/')[1];
+    const name = file.split('/').slice(1, -1).join('-');
     byFolder.set(name, [...(byFolder.get(name) ?? []), file]);
   }
   const byLength = [...byFolder].sort(([, a], [, b]) => b.length - a.length);

@@ -179,7 +179,8 @@ export class Questions {
         event.data !== expected.data
       )
         throw new WrongAnswer(
-          `${this.address}: ${what}: event ${event.id} comes ${at}th, in place of ${expected?.id ?? 'the end'}, or is another`,
+          `${this.address}: ${what}: event ${event.id} comes ${at}th, in place of ` +
+            `${expected?.id ?? 'the end'}, or is another`,
         );
     }
     if (failure !== undefined) return requireDataLoss(what, failure);

@@ -41,7 +41,8 @@ export async function damageOneOfThree(cases: readonly DamageCase[], table: Tabl
       const outcome = await round.run(one, number);
       table.add({ name: one.name, outcome, note: '', durationMs: performance.now() - beginMs });
     } catch (error) {
-      const note = `${error instanceof Error ? error.message : String(error)}\nthe data and the logs are in ${round?.path}`;
+      const reason = error instanceof Error ? error.message : String(error);
+      const note = `${reason}\nthe data and the logs are in ${round?.path}`;
       table.add({ name: one.name, outcome: 'FAILED', note, durationMs: performance.now() - beginMs });
       await round?.abandon();
       round = undefined;

@@ -209,7 +209,8 @@ export class Trial {
       (read.failure === undefined && read.ids.length !== known.length)
     )
       throw new WrongAnswer(
-        `the client was given ${read.ids.length} of ${known.length} events, and ${read.failure?.message ?? 'no failure'}`,
+        `the client was given ${read.ids.length} of ${known.length} events, and ` +
+          `${read.failure?.message ?? 'no failure'}`,
       );
     if (message === undefined) {
       assert.equal(refused.size, 0);
@@ -218,7 +219,8 @@ export class Trial {
     const firstRefused = known.findIndex((event) => refused.has(event));
     if (read.ids.length !== firstRefused)
       throw new WrongAnswer(
-        `the client was given ${read.ids.length} events, and by its id the ${firstRefused}th is the first to be refused`,
+        `the client was given ${read.ids.length} events, and by its id the ${firstRefused}th is the first to ` +
+          'be refused',
       );
     const last = known.findLast((event) => refused.has(event));
     assert.ok(last !== undefined);

@@ -86,7 +86,8 @@ async function acquire(lock, say) {
     } else if (!told) {
       told = true;
       say(
-        `waiting for another setup of this folder (process ${owner.processes[0]?.pid} on ${owner.host}; its lock is ${lock})`,
+        `waiting for another setup of this folder (process ${owner.processes[0]?.pid} on ${owner.host}; its ` +
+          `lock is ${lock})`,
       );
     }
     await sleep(POLL_MS);

@@ -1,6 +1,6 @@
 import { counter, FlotillaError } from '../base/index.js';
 import { DEFAULT_STREAM, formatEventId } from '../event/index.js';
-import { checkSettingsChanges, type SettingsChanges } from '../machine/index.js';
+import { checkSettingsChanges, type SettingsChanges } from '../machine/stream/index.js';
 import type { Handlers } from '../rpc/index.js';
 import type { Stream } from '../stream/index.js';
 import type { proto } from '../wire/index.js';

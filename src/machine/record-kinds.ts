@@ -1,5 +1,4 @@
 import { FlotillaError } from '../base/index.js';
-import { STREAM_KINDS } from './stream/kinds.js';
 
 /** How records of a kind come into the log. */
 export interface RecordKindTraits {
@@ -21,7 +20,16 @@ const GROUP_KINDS = {
   configuration: { code: 1, since: 1 },
 } as const satisfies Readonly<Record<string, RecordKindTraits>>;
 
-/** All kinds of records: those of every group, and those that the state machines register. */
+/** The kinds that a stream's machine knows. */
+const STREAM_KINDS = {
+  events: { code: 2, since: 1, isShared: true, time: 'needed' },
+  settings: { code: 3, since: 1, isTakenUnderPressure: true },
+  'log-begin': { code: 4, since: 1, isTakenUnderPressure: true },
+  producer: { code: 5, since: 1, time: 'where known' },
+  'log-time': { code: 6, since: 1, isTakenUnderPressure: true },
+} as const satisfies Readonly<Record<string, RecordKindTraits>>;
+
+/** All kinds of records: those of every group, and those of each state machine. */
 export const RECORD_KINDS = { ...GROUP_KINDS, ...STREAM_KINDS };
 
 export type RecordKind = keyof typeof RECORD_KINDS;

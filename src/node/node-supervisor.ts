@@ -1,6 +1,5 @@
 import { FlotillaError, LIMITS } from '../base/index.js';
 import { systemClock } from '../group/index.js';
-import { MACHINES } from '../machine/index.js';
 import {
   type BallastFile,
   ballastedDisk,
@@ -11,6 +10,7 @@ import {
   SpaceGuard,
   type StorageOptions,
 } from '../storage/index.js';
+import { MACHINES } from '../stream/index.js';
 import type { Logging } from '../telemetry/index.js';
 import { FlotillaNode, type NodeParts } from './node.js';
 import { observeHealing } from './observe-healing.js';
@@ -161,6 +161,7 @@ export function logNewBeginning(logging: Logging, reason: string, aside: string 
     .logger('storage')
     .error(
       fields,
-      'the data of this node can not be relied on: it takes part no more as it was, and asks the others to be taken in anew',
+      'the data of this node can not be relied on: it takes part no more as it was, and asks the others to be ' +
+        'taken in anew',
     );
 }

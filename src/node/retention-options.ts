@@ -1,5 +1,5 @@
 import type { Logger } from '../group/index.js';
-import { type StreamSettings, settingsAreEqual } from '../machine/index.js';
+import { type StreamSettings, settingsAreEqual } from '../machine/stream/index.js';
 import type { Stream } from '../stream/index.js';
 
 /** The options only make the settings of a new stream: says so where somebody may expect them to do more. */

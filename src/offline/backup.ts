@@ -144,7 +144,9 @@ export function summaryOf(directory: string, manifest: BackupManifest): BackupSu
 /** What a refusal means to whoever holds the backup. */
 function explained(error: FlotillaError, path: string): FlotillaError {
   const why = {
-    POSITION_MISMATCH: `the stream does not continue the backup in ${path}: it was restored or recovered since, or it is another cluster's`,
+    POSITION_MISMATCH:
+      `the stream does not continue the backup in ${path}: it was restored or recovered since, or it is another ` +
+      `cluster's`,
     POSITION_REMOVED: `the stream has given up records that the backup in ${path} lacks`,
   } as const;
   if (error.code !== 'POSITION_MISMATCH' && error.code !== 'POSITION_REMOVED') return error;

@@ -69,7 +69,8 @@ async function hold(path: string, actor: ActorId, scratchPath: string): Promise<
   }
   throw new FlotillaError(
     'INVALID_ARGUMENT',
-    `actor ${actor} is running on ${path}: stop it first, or ask it over the network (flotilla dump -H HOST, flotilla cluster status)`,
+    `actor ${actor} is running on ${path}: stop it first, or ask it over the network (flotilla dump -H HOST, ` +
+      'flotilla cluster status)',
   );
 }
 

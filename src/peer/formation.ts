@@ -108,7 +108,8 @@ export class Formation {
     const { predecessor } = this.options.store.identity;
     if (predecessor === undefined) return 'the cluster is forming';
     return (
-      `the data of this node was damaged and set aside (${predecessor.reason}); it asks to be taken in anew, which a majority of the others must agree to. ` +
+      `the data of this node was damaged and set aside (${predecessor.reason}); it asks to be taken in anew, ` +
+      'which a majority of the others must agree to. ' +
       'Where that is lost for good: flotilla cluster recover, on the member that holds most'
     );
   }
@@ -174,7 +175,8 @@ export class Formation {
     if (promised !== undefined) {
       throw new FlotillaError(
         'QUORUM_AT_RISK',
-        `the founding members ${promised.map(({ actor }) => actor).join(', ')} are agreed on already, and one of them may have formed that cluster: ` +
+        `the founding members ${promised.map(({ actor }) => actor).join(', ')} are agreed on already, and ` +
+          'one of them may have formed that cluster: ' +
           `nothing was changed; it waits because ${this.waiting.join('; ')}`,
       );
     }

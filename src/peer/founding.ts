@@ -120,8 +120,10 @@ export function refusalToForm(
   const founders = foundersOf({ self, nodes });
   if (without.length === 0 || founders.length > without.length) return undefined;
   return (
-    `the actors ${actorsOf(founders)} are no majority against the ${without.length} that don't answer, which might form a cluster of their own: ` +
-    'start one of those; or, where they are lost for good, stop all nodes and start them with --peer-addr lists that do not name them'
+    `the actors ${actorsOf(founders)} are no majority against the ${without.length} that don't answer, which ` +
+    'might form a cluster of their own: ' +
+    'start one of those; or, where they are lost for good, stop all nodes and start them with --peer-addr ' +
+    'lists that do not name them'
   );
 }
 
@@ -180,7 +182,8 @@ function wayOut(round: Round, silent: readonly Silence[]): string {
     round.silent.map(({ address }) => address),
   );
   if (refusal !== undefined) return refusal;
-  return `if that is not to be waited for: flotilla cluster form ${addresses.map((address) => `--without ${address}`).join(' ')}`;
+  const options = addresses.map((address) => `--without ${address}`).join(' ');
+  return `if that is not to be waited for: flotilla cluster form ${options}`;
 }
 
 function refuseImpostors(self: Member, nodes: readonly Introduction[]): void {
@@ -189,7 +192,8 @@ function refuseImpostors(self: Member, nodes: readonly Introduction[]): void {
     const other = byActor.get(member.actor);
     if (other !== undefined && other.instance !== member.instance) {
       throw foreign(
-        `actor id ${member.actor} is taken: ${other.address} and ${member.address} both use it; give each node of the cluster an --actor-id of its own`,
+        `actor id ${member.actor} is taken: ${other.address} and ${member.address} both use it; give each ` +
+          'node of the cluster an --actor-id of its own',
       );
     }
     byActor.set(member.actor, member);
@@ -201,8 +205,10 @@ function refuseReplaced(self: Member, node: Introduction): void {
   const seat = node.promised.find(({ actor }) => actor === self.actor);
   if (seat === undefined || seat.instance === self.instance) return;
   throw foreign(
-    `${node.self.address} has promised to found a cluster with actor ${self.actor} on another data directory: start this node on that directory; ` +
-      `if it is lost, stop the actors ${actorsOf(node.promised)}, remove their data directories, which hold no events yet, and start again`,
+    `${node.self.address} has promised to found a cluster with actor ${self.actor} on another data ` +
+      'directory: start this node on that directory; ' +
+      `if it is lost, stop the actors ${actorsOf(node.promised)}, remove their data directories, which hold ` +
+      'no events yet, and start again',
   );
 }
 
@@ -214,12 +220,14 @@ function ownCluster({ self, promised, predecessor, nodes }: Round): Step | undef
   const other = clusters.find(({ clusterId }) => clusterId !== first.clusterId);
   if (other !== undefined) {
     throw foreign(
-      `${first.self.address} and ${other.self.address} belong to different clusters (${first.clusterId} and ${other.clusterId}): name peers of one cluster only`,
+      `${first.self.address} and ${other.self.address} belong to different clusters (${first.clusterId} and ` +
+        `${other.clusterId}): name peers of one cluster only`,
     );
   }
   if (predecessor !== undefined && predecessor.clusterId !== first.clusterId) {
     throw foreign(
-      `${first.self.address} belongs to cluster ${first.clusterId}, and the data of this node that was damaged to cluster ${predecessor.clusterId}: name peers of that one`,
+      `${first.self.address} belongs to cluster ${first.clusterId}, and the data of this node that was ` +
+        `damaged to cluster ${predecessor.clusterId}: name peers of that one`,
     );
   }
   const seat = first.clusterMembers.find(({ actor }) => actor === self.actor);
@@ -235,7 +243,8 @@ function ownCluster({ self, promised, predecessor, nodes }: Round): Step | undef
 export function actorIsTaken({ actor }: Member, where: string): string {
   return (
     `actor id ${actor} is taken: in the cluster of ${where} it belongs to another data directory. ` +
-    'Start this node on that directory, or give it another --actor-id; a node that lost its data must not come back under the same name ' +
+    'Start this node on that directory, or give it another --actor-id; a node that lost its data must not ' +
+    'come back under the same name ' +
     `before the cluster has let it go (flotilla cluster remove ${actor})`
   );
 }
@@ -253,7 +262,8 @@ function whyNotPromised(member: Member, nodes: readonly Introduction[], promised
   if (sameNodes(node.promised, promised)) return [];
   return [
     `${name} has agreed to the founding members ${actorsOf(node.promised)}, not to ${actorsOf(promised)}: ` +
-      'stop all of them, give all the same --peer-addr list, remove their data directories, which hold no events yet, and start again',
+      'stop all of them, give all the same --peer-addr list, remove their data directories, which hold no ' +
+      'events yet, and start again',
   ];
 }
 

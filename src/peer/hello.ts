@@ -100,7 +100,8 @@ export function checkAddressee(hello: Hello, { clusterId, self, versions }: Addr
   if (hello.wanted.actor !== self.actor || hello.wanted.instance !== self.instance) {
     throw foreign(
       `actor ${hello.actor} looks for actor ${hello.wanted.actor} here, and this is actor ${self.actor}` +
-        `${hello.wanted.actor === self.actor ? ' on another data directory' : ''}: that address leads to another node than the caller believes`,
+        `${hello.wanted.actor === self.actor ? ' on another data directory' : ''}: that address leads to ` +
+        'another node than the caller believes',
     );
   }
   requireCommonVersion(`actor ${hello.actor}`, hello.versions, versions);
@@ -117,7 +118,8 @@ export function requireLaterBoot({ actor, bootCounter, boots }: Hello, lastBoot:
   if (isLater) return;
   throw new FlotillaError(
     'ROLLED_BACK',
-    `actor ${actor} says it is at start ${bootCounter}, and start ${lastBoot.bootCounter} of it was seen here, which its data knows nothing of: its disk was rolled back, ` +
+    `actor ${actor} says it is at start ${bootCounter}, and start ${lastBoot.bootCounter} of it was seen ` +
+      'here, which its data knows nothing of: its disk was rolled back, ' +
       'and it may have forgotten what it promised; it must not take part again on this data',
   );
 }
@@ -127,7 +129,8 @@ export function requireCommonVersion(who: string, theirs: VersionRange, ours: Ve
   if (theirs.highest < ours.lowest) {
     throw new FlotillaError(
       'UPGRADE_NEEDED',
-      `${who} speaks protocol ${formatVersions(theirs)}, and version ${ours.lowest} is active in this cluster: upgrade ${who}`,
+      `${who} speaks protocol ${formatVersions(theirs)}, and version ${ours.lowest} is active in this ` +
+        `cluster: upgrade ${who}`,
     );
   }
   if (ours.highest < theirs.lowest) {

@@ -64,7 +64,8 @@ export async function requireReachable(joiner: Member, self: Member): Promise<vo
   } catch (cause) {
     throw new FlotillaError(
       'NOT_READY',
-      `actor ${joiner.actor} can't be reached at ${joiner.address} from ${self.address} (${messageOf(cause)}), so it was not taken in: ` +
+      `actor ${joiner.actor} can't be reached at ${joiner.address} from ${self.address} ` +
+        `(${messageOf(cause)}), so it was not taken in: ` +
         'look at its --advertise, and at what lies between',
       { cause },
     );

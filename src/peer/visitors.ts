@@ -237,7 +237,10 @@ export class Visitors {
 }
 
 function noMember(actor: ActorId, clusterId: string): string {
-  return `actor ${actor} is no member of cluster ${clusterId}, as far as this node's log tells, and nobody that this node knows vouches for it`;
+  return (
+    `actor ${actor} is no member of cluster ${clusterId}, as far as this node's log tells, and nobody ` +
+    'that this node knows vouches for it'
+  );
 }
 
 function anotherHolds({ actor, instance }: Member, theirs: string): string {

@@ -1,9 +1,9 @@
-import { type ActorId, assert, type LogIndex, logIndex, type Random, type Term, unreachable } from '../base/index.js';
+import { type ActorId, assert, type LogIndex, logIndex, type Random, type Term } from '../base/index.js';
 import { ConfigurationHistory, type IndexedConfiguration, isOnlyVoter } from './configuration.js';
 import { diskPressureChanged, type EventRefusal, refusalOfEvents } from './disk-pressure.js';
 import type { PersistStep } from './durability.js';
-import { countOwnVote, handleVoteRequest, handleVoteResponse, startElection, startPreVote } from './election.js';
-import { acknowledgeDurable, handleAppend, handleHeartbeat } from './follower.js';
+import { countOwnVote, startPreVote } from './election.js';
+import { acknowledgeDurable } from './follower.js';
 import {
   type AppendPlan,
   addRead,
@@ -11,8 +11,6 @@ import {
   appendConfiguration,
   type ChangeRefusal,
   fillAppend,
-  handleAppendResult,
-  handleHeartbeatResult,
   matchIndexOf,
   owesCommitNotices,
   planAppend,
@@ -22,19 +20,13 @@ import {
 } from './leader.js';
 import { LogShape } from './log-shape.js';
 import { changeConfiguration, type MemberChange } from './membership-change.js';
-import { type Append, isPreVote, leaderOf, type Message } from './messages.js';
-import { type LinkChange, linkChanged, peerPresenceChanged, wakeByMessage } from './peers.js';
+import type { Append, Message } from './messages.js';
+import { type LinkChange, linkChanged, peerPresenceChanged } from './peers.js';
 import { isQuiesced, wakeFollower, wakeLeader, watchedPeers } from './quiescence.js';
 import { requirePlausible } from './refusal.js';
 import { emptyOutput, type Output, type Role, ServerState, type Settings } from './server-state.js';
-import {
-  cutThrough,
-  handleSnapshotChunk,
-  handleSnapshotResult,
-  installSnapshot,
-  type SnapshotPlan,
-  takeSnapshotPlan,
-} from './snapshot.js';
+import { cutThrough, installSnapshot, type SnapshotPlan, takeSnapshotPlan } from './snapshot.js';
+import { step } from './step.js';
 import { startTransfer } from './transfer.js';
 import type { Configuration, DiskPressure, EntryInfo, HardState, TermStart } from './types.js';
 
@@ -174,75 +166,10 @@ export class RaftCore {
     else if (this.server.mayCampaign && nowMs >= this.server.electionDeadlineMs) startPreVote(this.server);
   }
 
-  /** Takes in a message of another member; which {@link requirePlausible} has let through. */
+  /** Takes in a message of another member; {@link requirePlausible} has let it through before. */
   step(from: ActorId, message: Message, nowMs: number): void {
     this.observe(nowMs);
-    const { server } = this;
-    wakeByMessage(server, from, message);
-    if (message.type === 'vote-request' && !message.preVote && !message.leadershipTransfer && server.hearsLeader()) {
-      // A server that was removed or cut off must not depose a leader that the others hear (section 4.2.3).
-      return;
-    }
-    if (message.term > server.term && !isPreVote(message)) server.becomeFollower(message.term, leaderOf(from, message));
-    if (message.term < server.term) this.answerStale(from, message);
-    else this.dispatch(from, message);
-  }
-
-  /**
-   * A server of an older term learns of the newer one; without this, one that
-   * pre-votes in vain would never come back. An append is not refused: by the
-   * time of the answer its sender may lead this term, and would take the refusal
-   * for one of what it sends now.
-   */
-  private answerStale(from: ActorId, message: Message): void {
-    const { server } = this;
-    if (message.type === 'append' || message.type === 'heartbeat' || message.type === 'snapshot') {
-      server.send(from, { type: 'heartbeat-result', term: server.term, round: 0, quiesced: false });
-    } else if (message.type === 'vote-request') {
-      server.send(from, { type: 'vote-response', term: server.term, granted: false, preVote: message.preVote });
-    }
-  }
-
-  private dispatch(from: ActorId, message: Message): void {
-    const { server } = this;
-    const { role } = server;
-    switch (message.type) {
-      case 'vote-request':
-        handleVoteRequest(server, from, message);
-        break;
-      case 'vote-response':
-        handleVoteResponse(server, from, message);
-        break;
-      case 'append':
-        handleAppend(server, from, message);
-        break;
-      case 'heartbeat':
-        handleHeartbeat(server, from, message);
-        break;
-      case 'append-result':
-        if (role.name === 'leader') handleAppendResult(server, role, from, message);
-        break;
-      case 'heartbeat-result':
-        if (role.name === 'leader') handleHeartbeatResult(server, role, from, message);
-        break;
-      case 'timeout-now':
-        if (server.mayCampaign && role.name === 'follower') startElection(server, true);
-        break;
-      case 'read-index-request':
-        if (role.name === 'leader') addRead(server, role, from, message.requestId);
-        break;
-      case 'read-index-response':
-        server.output.reads.push({ requestId: message.requestId, index: message.index });
-        break;
-      case 'snapshot':
-        handleSnapshotChunk(server, from, message);
-        break;
-      case 'snapshot-result':
-        if (role.name === 'leader') handleSnapshotResult(server, role, from, message);
-        break;
-      default:
-        unreachable(message);
-    }
+    step(this.server, from, message);
   }
 
   /** While this is so, nothing is proposed. */

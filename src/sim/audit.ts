@@ -2,8 +2,8 @@ import type { LogIndex } from '../base/index.js';
 import type { SimulatedDisk } from './disk.js';
 import { SimulatedDatabase } from './disk-database.js';
 import { type Inode, SimulatedDirectory, SimulatedFile } from './disk-tree.js';
+import type { ObservedNode } from './observed-node.js';
 import { Violation } from './violation.js';
-import type { Witness } from './witness.js';
 
 /**
  * A node that takes part has its open segment whole. Where a record is missing
@@ -13,7 +13,7 @@ import type { Witness } from './witness.js';
 export function requireOpenSegmentWhole(
   disk: SimulatedDisk,
   segmentsPath: string,
-  node: Witness,
+  node: ObservedNode,
   lastIndex: LogIndex,
 ): void {
   const segments = disk.find(segmentsPath);
@@ -31,7 +31,8 @@ export function requireOpenSegmentWhole(
     if (bytes !== undefined && record !== undefined && Buffer.compare(bytes, record.bytes) === 0) continue;
     throw new Violation(
       'a node refuses a log with a hole',
-      `${node.actor} has started, and record ${index} in its open segment is ${bytes === undefined ? 'missing' : 'damaged'}`,
+      `${node.actor} has started, and record ${index} in its open segment is ` +
+        `${bytes === undefined ? 'missing' : 'damaged'}`,
     );
   }
 }

@@ -1,9 +1,9 @@
 import { FlotillaError, type LogIndex, logIndex } from '../base/index.js';
 import type { Stream } from '../stream/index.js';
 import { type LogRecord, type PackedBody, packBody } from '../wire/index.js';
+import { requireFresh } from './acknowledgement-checker.js';
 import type { Cluster } from './cluster.js';
-import { requireFresh } from './ledger.js';
-import type { Machine } from './machine.js';
+import type { Host } from './host.js';
 import type { Process } from './process.js';
 import { SequencedClient } from './sequenced-client.js';
 import { Violation } from './violation.js';
@@ -13,7 +13,7 @@ const NAMES = ['first', 'second'];
 /** The last letters of the namespaces; a batch has one of them. */
 const NAMESPACES = 'abcdefgh';
 
-/** Producers and consumers, at whichever node they like. What they are told is held to the ledger. */
+/** Producers and consumers, at whichever node they like. What they are told is checked. */
 export class Clients {
   private readonly cluster: Cluster;
   private readonly sequenced: readonly SequencedClient[];
@@ -32,12 +32,12 @@ export class Clients {
    * A consistent read, and then the records up to it. A paused node takes the request when it wakes up, before it
    * notices how late it is.
    */
-  read(machine: Machine): void {
-    this.cluster.inputAfter(0, machine, (process) => void this.readFrom(machine, process));
+  read(host: Host): void {
+    this.cluster.turns.inputAfter(0, host, (process) => void this.readFrom(host, process));
   }
 
-  produce(machine: Machine): void {
-    this.cluster.inputAfter(0, machine, ({ replica }) => {
+  produce(host: Host): void {
+    this.cluster.turns.inputAfter(0, host, ({ replica }) => {
       if (replica !== undefined) void this.produceAt(replica);
     });
   }
@@ -47,28 +47,28 @@ export class Clients {
     if (cluster.calm) return;
     // Now and then nobody wants anything for a while.
     cluster.after(cluster.random() < 0.005 ? cluster.between(300, 2000) : cluster.between(2, 40), () => this.act());
-    const machine = cluster.random() < 0.7 ? cluster.anyLeader() : cluster.any();
-    if (cluster.random() < 0.25) this.read(machine);
-    else if (cluster.random() < 0.5) this.produce(machine);
-    else this.produceInSequence(machine);
+    const host = cluster.random() < 0.7 ? cluster.anyLeader() : cluster.any();
+    if (cluster.random() < 0.25) this.read(host);
+    else if (cluster.random() < 0.5) this.produce(host);
+    else this.produceInSequence(host);
   }
 
-  private produceInSequence(machine: Machine): void {
+  private produceInSequence(host: Host): void {
     const client = this.sequenced[this.cluster.between(0, this.sequenced.length - 1)];
-    this.cluster.inputAfter(0, machine, ({ replica }) => {
+    this.cluster.turns.inputAfter(0, host, ({ replica }) => {
       if (replica !== undefined) client?.act(replica);
     });
   }
 
   private async produceAt(replica: Stream): Promise<void> {
-    const { ledger } = this.cluster;
+    const { acknowledgements } = this.cluster;
     const body = this.newBody();
-    ledger.sent(body);
+    acknowledgements.sent(body);
     try {
       const proposed = await replica.submit(body);
-      this.cluster.defer(() => ledger.acknowledged(body, proposed));
+      this.cluster.defer(() => acknowledgements.acknowledged(body, proposed));
     } catch (error) {
-      this.cluster.defer(() => ledger.rejected(body, error));
+      this.cluster.defer(() => acknowledgements.rejected(body, error));
     }
   }
 
@@ -78,11 +78,11 @@ export class Clients {
       const data = Buffer.alloc(text.length + this.cluster.between(0, 40), text);
       const namespace = `/w/plain/${NAMESPACES[this.nonce % NAMESPACES.length]}`;
       const body = packBody(Array.from({ length: this.cluster.between(1, 3) }, () => ({ namespace, data })));
-      if (this.cluster.ledger.isNew(body)) return body;
+      if (this.cluster.acknowledgements.isNew(body)) return body;
     }
   }
 
-  private async readFrom(machine: Machine, { replica }: Process): Promise<void> {
+  private async readFrom(host: Host, { replica }: Process): Promise<void> {
     if (replica === undefined) return;
     const { cluster } = this;
     const asked = cluster.history.records.length;
@@ -95,16 +95,16 @@ export class Clients {
         cluster.random() < 0.5 ? cluster.between(1, index) : Math.max(1, index - cluster.between(0, 20)),
       );
       const records = await replica.group.read(from, index, READ_BYTES);
-      cluster.defer(() => this.compare(machine, from, records));
+      cluster.defer(() => this.compare(host, from, records));
     } catch (error) {
-      if (error instanceof FlotillaError && (error.code !== 'DATA_LOSS' || machine.condition !== 'whole')) return;
+      if (error instanceof FlotillaError && (error.code !== 'DATA_LOSS' || host.condition !== 'whole')) return;
       cluster.defer(() => {
         throw error;
       });
     }
   }
 
-  private compare({ actor }: Machine, from: LogIndex, records: readonly LogRecord[]): void {
+  private compare({ actor }: Host, from: LogIndex, records: readonly LogRecord[]): void {
     const property = 'consumers see what is committed';
     if (records.length === 0) throw new Violation(property, `${actor} gave out nothing from record ${from} on`);
     this.cluster.figures.recordsRead += records.length;

@@ -9,12 +9,12 @@ const DAY_MS = 24 * 60 * 60 * 1000;
 /** So far a clock is off that counts as right. */
 const JITTER_MS = 20;
 
-/** The monotonic clocks of two machines part by up to a quarter, which readings have to allow for. */
+/** The monotonic clocks of two hosts part by up to a quarter, which readings have to allow for. */
 export const SIMULATED_CLOCK_CHECKS: ClockChecks = { askMs: 600, readingMs: 3000, driftRate: 0.25, toleranceMs: 500 };
 
 /**
  * Times of day: right, but those of a minority of the founders, which are set to
- * days ahead or behind and back again while processes run. A machine with a wrong
+ * days ahead or behind and back again while processes run. A host with a wrong
  * clock stays one for the whole run, right as it may be in between: so what was
  * measured of it shortly before says nothing of a right one. Draws from a random
  * stream of its own.
@@ -62,7 +62,7 @@ export class ClockFaults implements TrueTime {
     this.figures.agedOut++;
   }
 
-  /** By how much a machine's time of day is ahead of the true one. */
+  /** By how much a host's time of day is ahead of the true one. */
   offsetMs(actor: ActorId): number {
     const jitterMs = ((actor * 7919) % (2 * JITTER_MS)) - JITTER_MS;
     return jitterMs + (this.wrong.get(actor) ?? 0);

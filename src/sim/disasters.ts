@@ -2,7 +2,7 @@ import type { ActorId } from '../base/index.js';
 import type { Clients } from './clients.js';
 import type { Cluster } from './cluster.js';
 import { damage } from './damage.js';
-import type { Machine } from './machine.js';
+import type { Host } from './host.js';
 import type { Operators } from './operators.js';
 
 /** What strikes, and how often compared with the others. */
@@ -56,7 +56,7 @@ export class Disasters {
       { weight: 8, strike: () => this.cut(isolationOf(new Set([cluster.any().actor]))) },
       { weight: 6, strike: () => this.cut(isolationOf(this.half())) },
       { weight: 6, strike: () => this.cut(() => cluster.random() < 0.3) },
-      { weight: 3, strike: () => this.cut(ringOf([...cluster.machines.keys()])) },
+      { weight: 3, strike: () => this.cut(ringOf([...cluster.hosts.keys()])) },
       { weight: 3, strike: () => this.cut(bridgeOf(this.half(), cluster.any().actor)) },
       { weight: 14, strike: () => this.operators.changeSettings() },
       { weight: 4, strike: () => this.failSync(cluster.any()) },
@@ -69,9 +69,9 @@ export class Disasters {
 
   begin(): void {
     this.cluster.after(this.cluster.between(50, 200), () => this.act());
-    this.cluster.onElected = (machine) => {
-      this.limitReign(machine);
-      this.hunt(machine);
+    this.cluster.onElected = (host) => {
+      this.limitReign(host);
+      this.hunt(host);
     };
   }
 
@@ -87,66 +87,66 @@ export class Disasters {
     disaster?.strike();
   }
 
-  private crash(machine: Machine, power: boolean): void {
-    this.cluster.crash(machine, power);
-    this.cluster.restartAfter(this.cluster.between(10, 600), machine);
+  private crash(host: Host, power: boolean): void {
+    this.cluster.crash(host, power);
+    this.cluster.restartAfter(this.cluster.between(10, 600), host);
   }
 
   private crashAll(power: boolean): void {
-    for (const machine of this.cluster.machines.values()) this.crash(machine, power);
+    for (const host of this.cluster.hosts.values()) this.crash(host, power);
   }
 
   /** It falls again while it is starting. */
-  private restartStorm(machine: Machine): void {
+  private restartStorm(host: Host): void {
     for (let atMs = 0; atMs < 60; atMs += this.cluster.between(3, 20)) {
       this.cluster.after(atMs, () => {
         if (this.cluster.calm) return;
-        this.cluster.crash(machine, this.cluster.random() < 0.5);
-        this.cluster.start(machine);
+        this.cluster.crash(host, this.cluster.random() < 0.5);
+        this.cluster.start(host);
       });
     }
   }
 
   /** As an operator does it: everything is written and closed before. */
-  private restart(machine: Machine): void {
+  private restart(host: Host): void {
     const { cluster } = this;
-    cluster.inputAfter(0, machine, (process) => {
+    cluster.turns.inputAfter(0, host, (process) => {
       const end = (): void => {
-        if (machine.process !== process) return;
-        cluster.crash(machine, false);
-        cluster.restartAfter(cluster.between(5, 100), machine);
+        if (host.process !== process) return;
+        cluster.crash(host, false);
+        cluster.restartAfter(cluster.between(5, 100), host);
       };
       process.stop().then(end, end);
     });
   }
 
   /** When it wakes up, a client is quicker than its clock. */
-  private pause(machine: Machine): void {
-    machine.pausedUntilMs = this.cluster.queue.nowMs + this.cluster.between(20, 600);
-    this.clients.read(machine);
+  private pause(host: Host): void {
+    host.pausedUntilMs = this.cluster.queue.nowMs + this.cluster.between(20, 600);
+    this.clients.read(host);
   }
 
   private cut(cuts: (from: ActorId, to: ActorId) => boolean): void {
-    this.cluster.cutWhere(cuts);
-    this.cluster.after(this.cluster.between(20, 500), () => this.cluster.healLinks());
+    this.cluster.links.cutWhere(cuts);
+    this.cluster.after(this.cluster.between(20, 500), () => this.cluster.links.heal());
   }
 
   private half(): Set<ActorId> {
-    return new Set([...this.cluster.machines.keys()].filter(() => this.cluster.random() < 0.5));
+    return new Set([...this.cluster.hosts.keys()].filter(() => this.cluster.random() < 0.5));
   }
 
-  private failSync({ disk }: Machine): void {
+  private failSync({ disk }: Host): void {
     disk.troubles.syncFails = true;
   }
 
-  private fillDisk({ disk }: Machine): void {
+  private fillDisk({ disk }: Host): void {
     disk.troubles.full = true;
     this.cluster.after(this.cluster.between(50, 800), () => {
       disk.troubles.full = false;
     });
   }
 
-  private slowDisk({ disk }: Machine): void {
+  private slowDisk({ disk }: Host): void {
     const { cluster } = this;
     if (cluster.random() < 0.1) disk.troubles.stallMs = cluster.between(1000, 10_000);
     else disk.troubles.slowRate = 0.3;
@@ -158,59 +158,59 @@ export class Disasters {
 
   /**
    * Only one at a time, and only where the others are a quorum without it in all
-   * memberships that may be in force: what is on a majority is then on a machine
+   * memberships that may be in force: what is on a majority is then on a host
    * that has not forgotten it.
    */
-  private damageDisk(machine: Machine): void {
+  private damageDisk(host: Host): void {
     const { cluster } = this;
-    if (this.operators.broken !== undefined || !this.canSpare(machine)) return;
-    cluster.crash(machine, false);
-    if (damage(machine.disk, cluster.random) !== undefined) {
+    if (this.operators.broken !== undefined || !this.canSpare(host)) return;
+    cluster.crash(host, false);
+    if (damage(host.disk, cluster.random) !== undefined) {
       cluster.figures.damages++;
-      machine.condition = 'damaged';
+      host.condition = 'damaged';
     }
-    cluster.restartAfter(cluster.between(10, 200), machine);
+    cluster.restartAfter(cluster.between(10, 200), host);
     // What it still gives out has to be right.
-    for (let reads = 0; reads < 8; reads++) cluster.after(cluster.between(100, 1500), () => this.clients.read(machine));
+    for (let reads = 0; reads < 8; reads++) cluster.after(cluster.between(100, 1500), () => this.clients.read(host));
   }
 
-  private canSpare(machine: Machine): boolean {
-    const { history, machines } = this.cluster;
+  private canSpare(host: Host): boolean {
+    const { history, hosts } = this.cluster;
     const committed = history.records.findLast(({ kind }) => kind === 'configuration')?.index ?? 0;
-    return [...machines.values()].every(({ witness }) => {
-      const { replica, records } = witness;
+    return [...hosts.values()].every(({ observed }) => {
+      const { replica, records } = observed;
       if (replica === undefined) return false;
       const latest = records.findLast(({ kind }) => kind === 'configuration')?.index ?? 0;
       const { voters, outgoing } = replica.group.membership;
-      const spares = (half: readonly ActorId[]): boolean => half.length >= 3 || !half.includes(machine.actor);
+      const spares = (half: readonly ActorId[]): boolean => half.length >= 3 || !half.includes(host.actor);
       return latest < committed || (spares(voters) && spares(outgoing));
     });
   }
 
   /** Luck may spare a leader for a whole run, which then shows nothing of elections. */
-  private limitReign(machine: Machine): void {
+  private limitReign(host: Host): void {
     const { cluster } = this;
-    const { replica } = machine.witness;
+    const { replica } = host.observed;
     const term = replica?.group.term;
     cluster.after(REIGN_MS_MAX, () => {
-      if (cluster.calm || replica === undefined || machine.witness.replica !== replica) return;
+      if (cluster.calm || replica === undefined || host.observed.replica !== replica) return;
       if (replica.group.role !== 'leader' || replica.group.term !== term) return;
-      this.topple(machine);
-      this.limitReign(machine);
+      this.topple(host);
+      this.limitReign(host);
     });
   }
 
-  private hunt(machine: Machine): void {
+  private hunt(host: Host): void {
     const { cluster } = this;
     if (cluster.calm || cluster.random() > this.options.huntRate) return;
     cluster.after(cluster.between(1, this.options.huntMsMax), () => {
-      if (!cluster.calm && cluster.machines.has(machine.actor)) this.topple(machine);
+      if (!cluster.calm && cluster.hosts.has(host.actor)) this.topple(host);
     });
   }
 
-  private topple(machine: Machine): void {
-    if (this.cluster.random() < 0.5) this.crash(machine, this.cluster.random() < 0.5);
-    else this.cut(isolationOf(new Set([machine.actor])));
+  private topple(host: Host): void {
+    if (this.cluster.random() < 0.5) this.crash(host, this.cluster.random() < 0.5);
+    else this.cut(isolationOf(new Set([host.actor])));
   }
 }
 
@@ -226,7 +226,7 @@ function ringOf(actors: readonly ActorId[]): (from: ActorId, to: ActorId) => boo
   };
 }
 
-/** Two halves that only one machine reaches both of. */
+/** Two halves that only one host reaches both of. */
 function bridgeOf(half: ReadonlySet<ActorId>, bridge: ActorId): (from: ActorId, to: ActorId) => boolean {
   return (from, to) => from !== bridge && to !== bridge && half.has(from) !== half.has(to);
 }

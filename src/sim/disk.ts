@@ -36,7 +36,7 @@ interface Underway {
 }
 
 /**
- * One machine's disk. It outlives the processes that use it one after another:
+ * One host's disk. It outlives the processes that use it one after another:
  * each begins with {@link attach}, and {@link crash} ends what it had under way.
  */
 export class SimulatedDisk implements Disk {

@@ -15,7 +15,7 @@ export interface Figures {
   memberChanges: number;
   transfers: number;
   /** Nodes of a group in which nothing happened that fell quiet. */
-  rests: number;
+  quiesced: number;
   /** Processes that stopped by themselves: a failed fsync, a full disk, damage found while running. */
   failStops: number;
   damages: number;
@@ -60,7 +60,7 @@ export function noFigures(): Figures {
     snapshots: 0,
     memberChanges: 0,
     transfers: 0,
-    rests: 0,
+    quiesced: 0,
     failStops: 0,
     damages: 0,
     damagesRefused: 0,

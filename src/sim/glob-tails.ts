@@ -3,7 +3,7 @@ import { compileGlob, type Event, type Glob } from '../event/index.js';
 import type { LogMatches, Stream } from '../stream/index.js';
 import { batchesOf, eventsOf, type LogRecord, selectEvents } from '../wire/index.js';
 import type { Cluster } from './cluster.js';
-import type { Machine } from './machine.js';
+import type { Host } from './host.js';
 import type { Process } from './process.js';
 import { Violation } from './violation.js';
 
@@ -93,22 +93,22 @@ class GlobTail {
     this.session = new AbortController();
     const { signal } = this.session;
     const { cluster } = this;
-    const running = [...cluster.machines.values()].filter(({ process }) => process !== undefined);
+    const running = [...cluster.hosts.values()].filter(({ process }) => process !== undefined);
     // What a node is told to be committed before its own disk has it is seen by those that read there.
     const slow = running.filter(({ disk }) => disk.troubles.syncDelayMs !== undefined);
-    const machines = slow.length > 0 && this.random() < 0.5 ? slow : running;
-    const machine = machines[this.below(machines.length)];
+    const hosts = slow.length > 0 && this.random() < 0.5 ? slow : running;
+    const host = hosts[this.below(hosts.length)];
     if (this.beginsAnew && !cluster.calm) this.next = logIndex(1);
-    if (machine !== undefined) cluster.inputAfter(0, machine, (process) => void this.follow(machine, process, signal));
+    if (host !== undefined) cluster.turns.inputAfter(0, host, (process) => void this.follow(host, process, signal));
   }
 
   /** Never rejects. */
-  private async follow(machine: Machine, { replica }: Process, signal: AbortSignal): Promise<void> {
+  private async follow(host: Host, { replica }: Process, signal: AbortSignal): Promise<void> {
     if (replica === undefined) return;
     try {
-      await this.followAt(replica, machine, signal);
+      await this.followAt(replica, host, signal);
     } catch (error) {
-      const isOver = error instanceof FlotillaError && (error.code !== 'DATA_LOSS' || machine.condition !== 'whole');
+      const isOver = error instanceof FlotillaError && (error.code !== 'DATA_LOSS' || host.condition !== 'whole');
       if (isOver) return;
       this.cluster.defer(() => {
         throw error;
@@ -116,7 +116,7 @@ class GlobTail {
     }
   }
 
-  private async followAt(replica: Stream, machine: Machine, signal: AbortSignal): Promise<void> {
+  private async followAt(replica: Stream, host: Host, signal: AbortSignal): Promise<void> {
     const reads = replica.byNamespace().matching(this.glob);
     while (!signal.aborted) {
       await replica.group.waitCommitted(this.next, signal);
@@ -127,11 +127,11 @@ class GlobTail {
       const found = await reads.next(from, replica.group.commitIndex);
       if (signal.aborted) return;
       this.next = advanced(from, logIndex(found.through + 1), 'a tail with a glob');
-      this.compare(machine, from, found);
+      this.compare(host, from, found);
     }
   }
 
-  private compare({ actor }: Machine, from: LogIndex, found: LogMatches): void {
+  private compare({ actor }: Host, from: LogIndex, found: LogMatches): void {
     const { figures } = this.cluster;
     const given = this.eventsIn(found).map(textOf);
     figures.globEvents += given.length;
@@ -141,7 +141,8 @@ class GlobTail {
       if (given.length === expected.length && given.every((text, at) => text === expected[at])) return;
       throw new Violation(
         PROPERTY,
-        `${actor} gave out for ${this.glob.pattern}, of the records ${from} to ${found.through}: [${given.join(', ')}] and not [${expected.join(', ')}]`,
+        `${actor} gave out for ${this.glob.pattern}, of the records ${from} to ${found.through}: ` +
+          `[${given.join(', ')}] and not [${expected.join(', ')}]`,
       );
     });
   }

@@ -1,6 +1,6 @@
 import type { ActorId, Random } from '../base/index.js';
 import type { EventQueue } from './event-queue.js';
-import type { Letter } from './witness.js';
+import type { Letter } from './observed-node.js';
 
 /** So many packets are remembered, to be delivered once more when they are of another time. */
 const REMEMBERED_PACKETS = 64;

@@ -1,8 +1,9 @@
 import { type ActorId, FlotillaError } from '../base/index.js';
-import { NO_BOUND, type SettingsChanges } from '../machine/index.js';
+import { NO_BOUND, type SettingsChanges } from '../machine/stream/index.js';
 import { isJoint, type MemberChange, membersOf } from '../raft/index.js';
 import type { Cluster } from './cluster.js';
-import { type Machine, memberOf } from './machine.js';
+import type { Host } from './host.js';
+import { memberOf } from './node-folder.js';
 
 /** Those who change the members and hand leadership over, now and then two of them at once. */
 export class Operators {
@@ -21,25 +22,25 @@ export class Operators {
     this.cluster.after(this.cluster.between(50, 400), () => this.act());
   }
 
-  /** The machine that is not what it was and has to be replaced, if there is one. */
-  get broken(): Machine | undefined {
-    return [...this.cluster.machines.values()].find(({ condition }) => condition !== 'whole');
+  /** The host that is not what it was and has to be replaced, if there is one. */
+  get broken(): Host | undefined {
+    return [...this.cluster.hosts.values()].find(({ condition }) => condition !== 'whole');
   }
 
   /** A member that was carried away: a change that was under way when that happened has taken it in again. */
   private get missing(): ActorId | undefined {
-    const { machines } = this.cluster;
-    const replicas = [...machines.values()].map(({ witness }) => witness.replica);
+    const { hosts } = this.cluster;
+    const replicas = [...hosts.values()].map(({ observed }) => observed.replica);
     const members = replicas.flatMap((replica) =>
       replica?.group.role === 'leader' ? membersOf(replica.group.membership) : [],
     );
-    return members.find((actor) => !machines.has(actor));
+    return members.find((actor) => !hosts.has(actor));
   }
 
   transfer(): void {
     const { cluster } = this;
     const to = cluster.random() < 0.5 ? undefined : cluster.any().actor;
-    cluster.inputAfter(0, cluster.anyLeader(), ({ replica }) => {
+    cluster.turns.inputAfter(0, cluster.anyLeader(), ({ replica }) => {
       if (replica?.group.role !== 'leader') return;
       cluster.figures.transfers++;
       void replica.group.handOver(cluster.between(100, 400), to);
@@ -54,7 +55,7 @@ export class Operators {
       maxBytes: cluster.random() < 0.3 ? cluster.between(1, 10_000) : NO_BOUND,
       maxAgeMs: cluster.random() < 0.3 ? cluster.between(50, 3000) : NO_BOUND,
     };
-    cluster.inputAfter(0, cluster.anyLeader(), ({ replica }) => {
+    cluster.turns.inputAfter(0, cluster.anyLeader(), ({ replica }) => {
       replica?.changeSettings(changes).catch((error: unknown) => {
         if (error instanceof FlotillaError) return;
         cluster.defer(() => {
@@ -88,15 +89,15 @@ export class Operators {
   }
 
   /** One that still runs, whatever is wrong with its disk, is left alone for a while. */
-  private attend(broken: Machine): void {
+  private attend(broken: Host): void {
     if (broken.condition === 'lost' || this.cluster.calm || this.cluster.random() < 0.2) this.replace(broken);
   }
 
-  /** Takes a machine out of the cluster and a new one in; once that is committed it is carried away. */
-  private replace(broken: Machine): void {
+  /** Takes a host out of the cluster and a new one in; once that is committed it is carried away. */
+  private replace(broken: Host): void {
     const { cluster } = this;
     const leader = cluster.anyLeader();
-    const replica = leader.witness.replica;
+    const replica = leader.observed.replica;
     if (replica?.group.role !== 'leader') return;
     const { membership: configuration } = replica.group;
     const settled = !isJoint(configuration) && replica.group.matchIndexes() !== undefined && this.isCommitted(leader);
@@ -107,15 +108,15 @@ export class Operators {
       return;
     }
     const changes: MemberChange[] = [{ actor: broken.actor, to: 'removed' }];
-    if (cluster.machines.size < 7) changes.push({ actor: cluster.addMachine().actor, to: 'voter' });
+    if (cluster.hosts.size < 7) changes.push({ actor: cluster.addHost().actor, to: 'voter' });
     else
-      for (const { actor, condition } of cluster.machines.values())
+      for (const { actor, condition } of cluster.hosts.values())
         if (condition === 'whole') changes.push({ actor, to: 'voter' });
     this.change(changes);
   }
 
   /** Whether the members that this leader knows are those that a quorum has agreed on, in its term. */
-  private isCommitted({ witness: { replica, records } }: Machine): boolean {
+  private isCommitted({ observed: { replica, records } }: Host): boolean {
     const latest = records.findLast(({ kind }) => kind === 'configuration');
     if (replica === undefined) return false;
     return (
@@ -125,7 +126,7 @@ export class Operators {
   }
 
   private change(changes: readonly MemberChange[]): void {
-    this.cluster.inputAfter(0, this.cluster.anyLeader(), ({ replica }) => {
+    this.cluster.turns.inputAfter(0, this.cluster.anyLeader(), ({ replica }) => {
       if (replica === undefined) return;
       const introduced = changes.map(({ actor }) => memberOf(actor));
       replica.group.changeMembers(changes, introduced).catch((error: unknown) => {

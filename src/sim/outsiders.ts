@@ -4,7 +4,8 @@ import type { Message } from '../raft/index.js';
 import type { CallContext } from '../rpc/index.js';
 import { NodeKey, SPOKEN_VERSIONS } from '../wire/index.js';
 import type { Cluster } from './cluster.js';
-import { type Machine, memberOf } from './machine.js';
+import type { Host } from './host.js';
+import { memberOf } from './node-folder.js';
 import type { PlantedBug, Process } from './process.js';
 
 const CLUSTER = 'c'.repeat(32);
@@ -42,13 +43,13 @@ export class Outsiders {
     const isLetIn = this.bug?.letsOutsidersIn === true || (await this.isLetIn(target, victim));
     if (!isLetIn) cluster.figures.outsidersRefused++;
     else
-      cluster.inputAfter(1, target, (process: Process) =>
+      cluster.turns.inputAfter(1, target, (process: Process) =>
         process.receive({ from: victim.actor, to: target.actor, message, records: [] }),
       );
   }
 
   /** What the server makes of the outsider's handshake. */
-  private async isLetIn(target: Machine, victim: Machine): Promise<boolean> {
+  private async isLetIn(target: Host, victim: Host): Promise<boolean> {
     const key = NodeKey.generate();
     const self = { ...memberOf(target.actor), instance: key.instance };
     const door = new Visitors({
@@ -60,7 +61,7 @@ export class Outsiders {
       former: [],
       memory: { lastBoot: () => undefined, saw: async () => undefined },
     });
-    door.setMembers([...this.cluster.machines.keys()].map(memberOf));
+    door.setMembers([...this.cluster.hosts.keys()].map(memberOf));
     const hello = {
       ...memberOf(victim.actor),
       clusterId: CLUSTER,
@@ -81,7 +82,7 @@ export class Outsiders {
   }
 
   /** Undefined where nothing runs that could be harmed. */
-  private forged({ process }: Machine): Message | undefined {
+  private forged({ process }: Host): Message | undefined {
     const replica = process?.replica;
     if (replica === undefined) return undefined;
     const ahead = term(replica.group.term + this.between(0, 3));
@@ -102,9 +103,9 @@ export class Outsiders {
     };
   }
 
-  private any(): Machine {
-    const machines = [...this.cluster.machines.values()];
-    return machines[this.between(0, machines.length - 1)] ?? this.cluster.any();
+  private any(): Host {
+    const hosts = [...this.cluster.hosts.values()];
+    return hosts[this.between(0, hosts.length - 1)] ?? this.cluster.any();
   }
 
   private between(low: number, high: number): number {

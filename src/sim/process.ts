@@ -9,15 +9,15 @@ import {
 } from '../base/index.js';
 import type { ProducerStamp } from '../event/index.js';
 import { type Clock, GroupHost, type GroupObserver, type LinkState, type PersistRequest } from '../group/index.js';
-import { MACHINES, type Proposed } from '../machine/index.js';
+import type { Proposed } from '../machine/index.js';
 import type { Settings } from '../raft/index.js';
 import { type LevelStorage, openStorage } from '../storage/index.js';
-import { type NodeTransport, type Stream, StreamHost, type StreamStorage } from '../stream/index.js';
+import { MACHINES, type NodeTransport, type Stream, StreamHost, type StreamStorage } from '../stream/index.js';
 import type { ClockMessage, Membership, PackedBody } from '../wire/index.js';
 import { SIMULATED_CLOCK_CHECKS } from './clock-faults.js';
 import type { Schedule, SimulatedDisk } from './disk.js';
-import { memberOf, type NodeFolder } from './machine.js';
-import type { Letter, Packet, Witness } from './witness.js';
+import { memberOf, type NodeFolder } from './node-folder.js';
+import type { Letter, ObservedNode, Packet } from './observed-node.js';
 
 export const GROUP: GroupId = groupId(1);
 const INCARNATION = '5'.repeat(32);
@@ -43,33 +43,44 @@ export interface PlantedBug {
   readonly letsOutsidersIn?: boolean;
 }
 
+/** What a process has to do with others by. Whatever it says may get lost. */
+export interface ProcessLinks {
+  send(letter: Letter): void;
+  tellClock(to: ActorId, message: ClockMessage): void;
+  forward(to: ActorId, batch: StampedBody): Promise<Proposed>;
+}
+
+/** What whoever started a process hears of it. */
+export interface ProcessEvents {
+  /** It has begun; `lost`: its disk had not kept all that was handed to it. */
+  takesPart(lost: boolean): void;
+  /** It must stop, or could not begin. Called once. */
+  failed(error: unknown): void;
+}
+
 export interface ProcessOptions {
   readonly self: ActorId;
   readonly folder: NodeFolder;
   readonly disk: SimulatedDisk;
   readonly clock: Clock;
-  readonly witness: Witness;
+  readonly observed: ObservedNode;
   readonly random: Random;
   readonly settings: Settings;
   readonly segmentBytes: number;
   readonly cacheBytes: number;
-  /** With which a group begins that is not there yet. */
+  /** A group that is not there yet begins with it. */
   readonly firstMembership: Membership;
   readonly bug: PlantedBug | undefined;
   readonly schedule: Schedule;
-  readonly send: (letter: Letter) => void;
-  readonly tellClock: (to: ActorId, message: ClockMessage) => void;
-  readonly forward: (from: Process, to: ActorId, batch: StampedBody) => Promise<Proposed>;
-  readonly onTakesPart: (process: Process, lost: boolean) => void;
-  /** It must stop, or could not begin. Called once. */
-  readonly onFailed: (process: Process, error: unknown) => void;
+  readonly links: ProcessLinks;
+  readonly events: ProcessEvents;
 }
 
-/** One run of the server's code on a machine: the real storage and the real replica, from start to crash. */
+/** One run of the server's code on a host: the real storage and the real replica, from start to crash. */
 export class Process {
   alive = true;
   replica: Stream | undefined;
-  private host: GroupHost | undefined;
+  private groups: GroupHost | undefined;
   readonly clock: Clock;
   private storage: LevelStorage | undefined;
   /** As this process was told. */
@@ -86,7 +97,7 @@ export class Process {
     return this.options.self;
   }
 
-  /** Never rejects: a failure goes to `onFailed`. */
+  /** Never rejects: a failure is one of its events. */
   async begin(): Promise<void> {
     try {
       const { folder, disk, segmentBytes } = this.options;
@@ -115,26 +126,26 @@ export class Process {
   }
 
   receive(packet: Packet): void {
-    const { replica, host } = this;
+    const { replica, groups } = this;
     if (replica === undefined) return;
-    host?.onHeard(packet.from);
+    replicas?.onHeard(packet.from);
     this.options.bug?.beforeStep?.(replica, packet);
-    host?.onMessage(packet.from, GROUP, packet.message, packet.records);
+    replicas?.onMessage(packet.from, GROUP, packet.message, packet.records);
     this.options.bug?.afterInput?.(replica);
   }
 
   /** The peer's node lives. */
   hear(peer: ActorId): void {
-    this.host?.onHeard(peer);
+    this.groups?.onHeard(peer);
   }
 
   hearClock(peer: ActorId, message: ClockMessage): void {
-    this.host?.onClock(peer, message);
+    this.groups?.onClock(peer, message);
   }
 
   linkChanged(peer: ActorId, state: LinkState): void {
     this.links.set(peer, state);
-    this.host?.onLink(peer, state);
+    this.groups?.onLink(peer, state);
   }
 
   isLinkedTo(peer: ActorId): boolean {
@@ -144,18 +155,18 @@ export class Process {
   /** It ends as by SIGKILL: nobody who waits in it hears of anything. */
   kill(): void {
     this.alive = false;
-    this.options.witness.replica = undefined;
+    this.options.observed.replica = undefined;
   }
 
   /** It ends in order: everything is written, and closed. */
   async stop(): Promise<void> {
-    this.host?.stop();
+    this.groups?.stop();
     await this.storage?.close();
   }
 
   private takePart(storage: LevelStorage): void {
-    const { self, witness, settings, cacheBytes, random, bug } = this.options;
-    const lost = witness.recovered(storage.group(GROUP).recovered);
+    const { self, observed, settings, cacheBytes, random, bug } = this.options;
+    const lost = observed.recovered(storage.group(GROUP).recovered);
     const shared = {
       storage: this.watched(storage),
       transport: this.transport(),
@@ -163,7 +174,7 @@ export class Process {
       random: seededRandom(Math.floor(random() * 2 ** 31)),
       onFatal: (error: unknown) => this.fail(error),
     };
-    const host = new GroupHost({
+    const groups = new GroupHost({
       ...shared,
       self,
       instance: memberOf(self).instance,
@@ -172,61 +183,61 @@ export class Process {
       clockChecks: SIMULATED_CLOCK_CHECKS,
       onUnknownGroup: (group) => assert(false, `nobody speaks of group ${group}`),
     });
-    const streams = new StreamHost({ ...shared, groups: host });
+    const streams = new StreamHost({ ...shared, groups });
     const replica = streams.add({
       group: GROUP,
       observer: this.observer(),
       onMembership: () => undefined,
       retentionCheckMs: RETENTION_CHECK_MS,
     });
-    this.host = host;
+    this.groups = groups;
     this.replica = replica;
-    witness.replica = replica;
-    witness.configurationBefore = replica.group.membership;
+    observed.replica = replica;
+    observed.configurationBefore = replica.group.membership;
     bug?.started?.(replica, storage);
-    this.options.onTakesPart(this, lost);
-    host.start();
+    this.options.events.takesPart(lost);
+    groups.start();
   }
 
   private fail(error: unknown): void {
     if (this.failed || !this.alive) return;
     this.failed = true;
-    this.host?.stop();
-    this.options.onFailed(this, error);
+    this.groups?.stop();
+    this.options.events.failed(error);
   }
 
   private transport(): NodeTransport {
-    const { self, bug } = this.options;
+    const { self, bug, links } = this.options;
     return {
       send: (to, _group, message, records) => {
         if (!this.alive || !this.isLinkedTo(to)) return false;
         const packet = { from: self, to, message, records };
-        this.options.send(this.replica === undefined ? packet : (bug?.sending?.(this.replica, packet) ?? packet));
+        links.send(this.replica === undefined ? packet : (bug?.sending?.(this.replica, packet) ?? packet));
         return true;
       },
       forward: (to, _group, body, stamp) => {
-        if (this.isLinkedTo(to)) return this.options.forward(this, to, { body, stamp });
+        if (this.isLinkedTo(to)) return links.forward(to, { body, stamp });
         return Promise.reject(
           new FlotillaError('NO_LEADER', 'the link to the leader is down; the batch was not proposed'),
         );
       },
       heartbeat: (to) => {
-        if (this.alive && this.isLinkedTo(to)) this.options.send({ from: self, to, message: undefined });
+        if (this.alive && this.isLinkedTo(to)) links.send({ from: self, to, message: undefined });
       },
       tellClock: (to, message) => {
-        if (this.alive && this.isLinkedTo(to)) this.options.tellClock(to, message);
+        if (this.alive && this.isLinkedTo(to)) links.tellClock(to, message);
       },
     };
   }
 
-  /** Tells the witness what is asked of the storage, and what it has answered. */
+  /** Tells the observed node what is asked of the storage, and what it has answered. */
   private watched(storage: LevelStorage): StreamStorage {
-    const { witness, bug } = this.options;
+    const { observed, bug } = this.options;
     return {
       persist: (requests) => {
-        witness.asked(requests);
+        observed.asked(requests);
         return storage.persist(bug?.storing?.(requests) ?? requests).then(() => {
-          if (this.alive) witness.persisted(requests);
+          if (this.alive) observed.persisted(requests);
         });
       },
       group: (id) => storage.group(id),
@@ -235,11 +246,11 @@ export class Process {
   }
 
   private observer(): GroupObserver {
-    const { witness } = this.options;
+    const { observed } = this.options;
     const ignored = (): void => undefined;
     return {
-      appended: (record) => witness.appended(record),
-      replaced: (before) => witness.replaced(before),
+      appended: (record) => observed.appended(record),
+      replaced: (before) => observed.replaced(before),
       roleChanged: ignored,
       campaigned: ignored,
       persisted: ignored,

@@ -1,6 +1,6 @@
 import type { ErrorCode, FlotillaError } from '../base/index.js';
 import type { BatchHeader, ProducerStamp } from '../event/index.js';
-import { decodeOpenProducer } from '../machine/index.js';
+import { decodeOpenProducer } from '../machine/stream/index.js';
 import type { OpenedProducer } from '../stream/index.js';
 import type { LogRecord, PackedBody } from '../wire/index.js';
 import { Violation } from './violation.js';
@@ -70,7 +70,8 @@ export class ProducerHistory {
     if (epoch > producer.epoch || sequence > producer.batches.length || sequence < before)
       throw new Violation(
         'a producer is told what is committed',
-        `of ${id} epoch ${producer.epoch} and ${producer.batches.length} batches are committed; it was told ${epoch} and ${sequence}, and had asked when ${before} were`,
+        `of ${id} epoch ${producer.epoch} and ${producer.batches.length} batches are committed; it was told ` +
+          `${epoch} and ${sequence}, and had asked when ${before} were`,
       );
   }
 

@@ -38,12 +38,12 @@ export class SequencedClient {
   }
 
   private async openAt(replica: Stream): Promise<void> {
-    const { ledger } = this.cluster;
-    const before = this.opened === undefined ? 0 : ledger.batchesOf(this.opened.id);
+    const { acknowledgements } = this.cluster;
+    const before = this.opened === undefined ? 0 : acknowledgements.batchesOf(this.opened.id);
     try {
       const opened = await replica.openProducer(this.name);
       this.cluster.defer(() => {
-        ledger.opened(opened, before);
+        acknowledgements.opened(opened, before);
         if (opened.epoch > this.acknowledged.epoch && opened.sequence < this.acknowledged.sequence)
           throw new Violation(
             'a producer is remembered',
@@ -79,15 +79,15 @@ export class SequencedClient {
   }
 
   private async sendTo(replica: Stream, stamp: ProducerStamp, body: PackedBody): Promise<void> {
-    const { ledger } = this.cluster;
-    const before = ledger.batchesOf(stamp.producer);
-    ledger.sent(body);
+    const { acknowledgements } = this.cluster;
+    const before = acknowledgements.batchesOf(stamp.producer);
+    acknowledgements.sent(body);
     try {
       const proposed = await replica.submit(body, stamp);
-      this.cluster.defer(() => ledger.acknowledged(body, proposed));
+      this.cluster.defer(() => acknowledgements.acknowledged(body, proposed));
       this.settled(stamp);
     } catch (error) {
-      this.cluster.defer(() => ledger.rejected(body, error, stamp, before));
+      this.cluster.defer(() => acknowledgements.rejected(body, error, stamp, before));
       // Other events of its own are there: they were not given up in time.
       if (error instanceof FlotillaError && error.code === 'SEQUENCE_REUSED') this.settled(stamp);
     }

@@ -7,7 +7,7 @@ import { Cluster, NOBODY, SETTINGS } from './cluster.js';
 import { Disasters } from './disasters.js';
 import { noFigures } from './figures.js';
 import { GlobTails } from './glob-tails.js';
-import type { Machine } from './machine.js';
+import type { Host } from './host.js';
 import { Operators } from './operators.js';
 import { Outsiders } from './outsiders.js';
 import type { PlantedBug } from './process.js';
@@ -81,7 +81,7 @@ export class Simulation {
   }
 
   get steps(): number {
-    return this.cluster.steps;
+    return this.cluster.turns.steps;
   }
 
   get traceHash(): number {
@@ -90,25 +90,25 @@ export class Simulation {
 
   /** Runs until so many inputs were taken. Rejects with the first violation. */
   async runSteps(steps: number): Promise<void> {
-    const end = this.cluster.steps + steps;
-    await this.runWhile(() => this.cluster.steps < end);
+    const end = this.cluster.turns.steps + steps;
+    await this.runWhile(() => this.cluster.turns.steps < end);
   }
 
   /** Ends all faults; then a leader must come, and afterwards all logs must become equal. */
   async heal(): Promise<void> {
     const { cluster } = this;
     cluster.calm = true;
-    cluster.network.calm = true;
+    cluster.links.network.calm = true;
     cluster.clocks.end();
-    for (const machine of cluster.machines.values()) {
-      machine.pausedUntilMs = 0;
-      machine.disk.heal();
+    for (const host of cluster.hosts.values()) {
+      host.pausedUntilMs = 0;
+      host.disk.heal();
     }
-    cluster.healLinks();
-    const slowUntilMs = Math.max(...[...cluster.machines.values()].map(({ disk }) => disk.busyUntilMs));
+    cluster.links.heal();
+    const slowUntilMs = Math.max(...[...cluster.hosts.values()].map(({ disk }) => disk.busyUntilMs));
     await this.runWhile(() => cluster.queue.nextMs <= slowUntilMs);
-    for (const machine of cluster.machines.values()) cluster.start(machine);
-    cluster.healLinks();
+    for (const host of cluster.hosts.values()) cluster.start(host);
+    cluster.links.heal();
     await this.within(10, 'a leader after the faults have ended', () => this.leader !== undefined);
     await this.within(50, 'equal logs after the faults have ended', () => this.logsAreEqual());
     await this.readEverything();
@@ -118,17 +118,16 @@ export class Simulation {
     if (this.quiescence) await this.restAndWake();
   }
 
-  /** A group in which nothing happens rests, and is led again when its leader vanishes. */
+  /** A group in which nothing happens quiesces, and is led again when its leader vanishes. */
   private async restAndWake(): Promise<void> {
     const { cluster, members } = this;
-    const whole = members.every((actor) => cluster.machines.get(actor)?.condition === 'whole');
+    const whole = members.every((actor) => cluster.hosts.get(actor)?.condition === 'whole');
     if (!whole || members.length < 3) return;
-    const isQuiet = (actor: ActorId): boolean =>
-      cluster.machines.get(actor)?.witness.replica?.group.isQuiesced === true;
+    const isQuiet = (actor: ActorId): boolean => cluster.hosts.get(actor)?.observed.replica?.group.isQuiesced === true;
     // What an operator began before the faults ended may still change who is a member.
     await this.within(
       20,
-      'a group in which nothing happens rests',
+      'a group in which nothing happens quiesces',
       () => this.members.length > 0 && this.members.every(isQuiet),
     );
     const { leader } = this;
@@ -152,26 +151,26 @@ export class Simulation {
   }
 
   /** One that has committed a record of its own term. */
-  private get leader(): Machine | undefined {
-    return [...this.cluster.machines.values()].find(({ witness: { replica, records } }) => {
+  private get leader(): Host | undefined {
+    return [...this.cluster.hosts.values()].find(({ observed: { replica, records } }) => {
       return replica?.group.role === 'leader' && records[replica.group.commitIndex - 1]?.term === replica.group.term;
     });
   }
 
   /** As the leader has them; none where nobody leads. */
   private get members(): ActorId[] {
-    return membersOf(this.leader?.witness.replica?.group.membership ?? NOBODY);
+    return membersOf(this.leader?.observed.replica?.group.membership ?? NOBODY);
   }
 
   /** All members that are whole hold the same log, all of it committed, and no change of the members is under way. */
   private logsAreEqual(): boolean {
-    const replica = this.leader?.witness.replica;
+    const replica = this.leader?.observed.replica;
     if (replica === undefined || isJoint(replica.group.membership)) return false;
     const { index, checksum } = replica.group.tail;
     return membersOf(replica.group.membership).every((actor) => {
-      const machine = this.cluster.machines.get(actor);
-      const other = machine?.witness.replica;
-      if (machine?.condition === 'lost') return true;
+      const host = this.cluster.hosts.get(actor);
+      const other = host?.observed.replica;
+      if (host?.condition === 'lost') return true;
       return (
         other !== undefined &&
         other.group.tail.index === index &&
@@ -184,13 +183,13 @@ export class Simulation {
   /** What is kept by the leader of a stream whose events may have an age, and whatever wrong clocks have said of it. */
   private nothingIsTooOld(): boolean {
     const { cluster, leader } = this;
-    const replica = leader?.witness.replica;
+    const replica = leader?.observed.replica;
     if (leader === undefined || replica === undefined) return false;
     const { settings, first } = replica.state;
     if (settings?.maxAgeMs === undefined) return true;
     const isKept = (record: LogRecord): boolean =>
       record.kind === 'events' && record.firstCounter + record.eventCount > first.firstCounter;
-    const oldest = leader.witness.records.find(isKept);
+    const oldest = leader.observed.records.find(isKept);
     return (
       oldest === undefined ||
       (cluster.clocks.births.ageMs(oldest, cluster.queue.nowMs) ?? 0) <= settings.maxAgeMs + LATE_MS
@@ -201,8 +200,8 @@ export class Simulation {
   private async readEverything(): Promise<void> {
     const { cluster } = this;
     const checks = this.members.flatMap((actor) => {
-      const machine = cluster.machines.get(actor);
-      return machine?.condition === 'whole' ? [this.readAll(machine)] : [];
+      const host = cluster.hosts.get(actor);
+      return host?.condition === 'whole' ? [this.readAll(host)] : [];
     });
     let reading = true;
     const read = Promise.all(checks).finally(() => {
@@ -212,7 +211,7 @@ export class Simulation {
     await read;
   }
 
-  private async readAll({ actor, witness: { replica } }: Machine): Promise<void> {
+  private async readAll({ actor, observed: { replica } }: Host): Promise<void> {
     const { records } = this.cluster.history;
     for (
       let next = (replica?.group.begin.index ?? 0) + 1;

@@ -1,6 +1,6 @@
 import type { Random } from '../base/index.js';
 import type { Cluster } from './cluster.js';
-import type { Machine } from './machine.js';
+import type { Host } from './host.js';
 
 const DELAY_MS_LEAST = 50;
 const DELAY_MS_MAX = 1000;
@@ -13,7 +13,7 @@ const EVERY_MOST = 13;
  * what is committed is then known to a node before it is on its own disk, and
  * what a node does in several syncs stands half done for as long.
  *
- * In some runs no disk is like that, in some one machine's is all the time, and
+ * In some runs no disk is like that, in some one host's is all the time, and
  * in the others each one's may be for a while. The numbers come from a source of
  * their own, so that a run without them is what it would be if there were none.
  */
@@ -48,21 +48,21 @@ export class SlowDisks {
   }
 
   /** Every so many of its syncs take long from now on. */
-  private slow(machine: Machine): Machine {
+  private slow(host: Host): Host {
     const { figures } = this.cluster;
     const every = this.between(EVERY_LEAST, EVERY_MOST);
     let syncs = 0;
-    machine.disk.troubles.syncDelayMs = () => {
+    host.disk.troubles.syncDelayMs = () => {
       if (++syncs % every !== 0) return 0;
       figures.slowSyncs++;
       return this.between(DELAY_MS_LEAST, DELAY_MS_MAX);
     };
-    return machine;
+    return host;
   }
 
-  private any(): Machine {
-    const machines = [...this.cluster.machines.values()];
-    return machines[this.between(0, machines.length - 1)] ?? this.cluster.any();
+  private any(): Host {
+    const hosts = [...this.cluster.hosts.values()];
+    return hosts[this.between(0, hosts.length - 1)] ?? this.cluster.any();
   }
 
   private between(low: number, high: number): number {

@@ -115,7 +115,8 @@ export class LevelStorage implements StreamStorage {
       if (this.directory.identity.clusterId !== undefined || store.untouched) continue;
       throw new FlotillaError(
         'FOREIGN_NODE',
-        `${this.pathOf(id)} holds records and ${this.directory.path} belongs to no cluster: its identity file was replaced; put the right one back`,
+        `${this.pathOf(id)} holds records and ${this.directory.path} belongs to no cluster: its identity file ` +
+          'was replaced; put the right one back',
       );
     }
   }

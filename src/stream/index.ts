@@ -1,8 +1,8 @@
 export { DEFAULT_GROUP } from './default-group.js';
 export type { GlobReads } from './glob-reads.js';
 export { incarnationOf } from './incarnation.js';
+export { MACHINES } from './machines.js';
 export { listNamespaces, type NamespaceListing } from './namespace-list.js';
-export type { NamespaceCount, NamespaceCursor } from './namespace-tally.js';
 export * from './ports.js';
 export { inTurns, ReadTurns } from './read-turns.js';
 export { type OpenedProducer, Stream, type StreamObserver } from './stream.js';

@@ -1,6 +1,6 @@
 import { FlotillaError } from '../base/index.js';
 import { type Clock, trustMs } from '../group/index.js';
-import { logTimeCommand } from '../machine/index.js';
+import { logTimeCommand } from '../machine/stream/index.js';
 import type { StreamGroup } from './stream-group.js';
 import type { StreamState } from './stream-state.js';
 

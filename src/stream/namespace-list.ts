@@ -1,9 +1,9 @@
 import { advanced, counter, LIMITS, type LogIndex, logIndex, MinHeap, present } from '../base/index.js';
 import type { Glob } from '../event/index.js';
-import type { LogBegin } from '../machine/index.js';
+import type { LogBegin } from '../machine/stream/index.js';
 import type { LogRecord } from '../wire/index.js';
-import { type NamespaceCount, type NamespaceCursor, type RecordRange, RecordTally } from './namespace-tally.js';
-import { type StreamLog, type Turns, UNDIVIDED } from './ports.js';
+import { type RecordRange, RecordTally } from './namespace-tally.js';
+import { type NamespaceCount, type NamespaceCursor, type StreamLog, type Turns, UNDIVIDED } from './ports.js';
 
 /** What is listed of: the committed records of a stream. */
 export interface ListedLog {

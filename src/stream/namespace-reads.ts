@@ -1,8 +1,7 @@
 import type { Glob } from '../event/index.js';
 import { GlobReads } from './glob-reads.js';
 import { type ListedLog, listNamespaces, type NamespaceListing } from './namespace-list.js';
-import type { NamespaceCount } from './namespace-tally.js';
-import { type StreamLog, type Turns, UNDIVIDED } from './ports.js';
+import { type NamespaceCount, type StreamLog, type Turns, UNDIVIDED } from './ports.js';
 
 /** What a stream's committed records hold, by namespace. */
 export class NamespaceReads {

@@ -1,22 +1,8 @@
 import { advanced, type Counter, counter, LIMITS, type LogIndex, logIndex, MinHeap, type Work } from '../base/index.js';
-import type { EventId, Glob, StoredBatch } from '../event/index.js';
+import type { Glob, StoredBatch } from '../event/index.js';
 import { batchesOf, type LogRecord, openingStoredBatch } from '../wire/index.js';
-import { type Turns, UNDIVIDED } from './ports.js';
+import { type NamespaceCount, type NamespaceCursor, type Turns, UNDIVIDED } from './ports.js';
 import { inTurns } from './read-turns.js';
-
-/** What a part of a log holds of one namespace. */
-export interface NamespaceCount {
-  /** UTF-8. */
-  readonly name: Uint8Array;
-  readonly count: number;
-  readonly first: EventId;
-  readonly last: EventId;
-}
-
-/** Namespaces of a part of a log, ascending by bytes; some at a time, none behind the last. */
-export interface NamespaceCursor {
-  next(): Promise<readonly NamespaceCount[]>;
-}
 
 /** Records `from`..`to`, both included. */
 export interface RecordRange {

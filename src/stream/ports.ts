@@ -1,9 +1,8 @@
 import type { ActorId, GroupId, LogIndex } from '../base/index.js';
-import type { Glob, ProducerStamp } from '../event/index.js';
+import type { EventId, Glob, ProducerStamp } from '../event/index.js';
 import type { GroupLog, GroupsEvents, GroupsTransport, Storage } from '../group/index.js';
 import type { Proposed } from '../machine/index.js';
 import type { GatheredEvents, LogRecord, PackedBody } from '../wire/index.js';
-import type { NamespaceCursor } from './namespace-tally.js';
 
 /** The log of a stream, for reading by namespace. */
 export interface StreamLog extends GroupLog {
@@ -25,6 +24,20 @@ export interface StreamStorage extends Storage {
 export interface NamespaceRange {
   readonly prefix: string;
   readonly after: string;
+}
+
+/** What a part of a log holds of one namespace. */
+export interface NamespaceCount {
+  /** UTF-8. */
+  readonly name: Uint8Array;
+  readonly count: number;
+  readonly first: EventId;
+  readonly last: EventId;
+}
+
+/** Namespaces of a part of a log, ascending by bytes; some at a time, none behind the last. */
+export interface NamespaceCursor {
+  next(): Promise<readonly NamespaceCount[]>;
 }
 
 /** What is known of the namespaces of some records, the last of them `through`. */

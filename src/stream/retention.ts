@@ -1,6 +1,6 @@
 import { counter, FlotillaError, LIMITS, type LogIndex, logIndex } from '../base/index.js';
 import type { Clock, Deadline, Deadlines, GroupLog } from '../group/index.js';
-import { logBeginCommand, type StreamSettings, settingsCommand } from '../machine/index.js';
+import { logBeginCommand, type StreamSettings, settingsCommand } from '../machine/stream/index.js';
 import type { LogRecord } from '../wire/index.js';
 import { LogTimeKeeper } from './log-time-keeper.js';
 import type { StreamGroup } from './stream-group.js';

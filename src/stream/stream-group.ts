@@ -1,7 +1,7 @@
 import type { GroupId } from '../base/index.js';
 import { FlotillaError } from '../base/index.js';
 import type { Group, MachineOptions } from '../group/index.js';
-import { STREAM_KIND, type StreamCommand, type StreamMachine } from '../machine/index.js';
+import { STREAM_KIND, type StreamCommand, type StreamMachine } from '../machine/stream/index.js';
 import type { BatchTransport } from './ports.js';
 
 /** A Raft group on which a stream runs. */

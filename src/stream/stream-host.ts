@@ -1,7 +1,8 @@
 import { type ActorId, FlotillaError, type GroupId, type Random } from '../base/index.js';
 import type { ProducerStamp } from '../event/index.js';
 import type { Clock, GroupHost, OwnOptions } from '../group/index.js';
-import type { Proposed, StreamSettings } from '../machine/index.js';
+import type { Proposed } from '../machine/index.js';
+import type { StreamSettings } from '../machine/stream/index.js';
 import type { PackedBody } from '../wire/index.js';
 import type { BatchTransport, StreamStorage } from './ports.js';
 import { Stream, type StreamObserver } from './stream.js';

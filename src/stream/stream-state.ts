@@ -1,5 +1,5 @@
 import { type Counter, type LogIndex, logIndex, type TimeBound, type TimedPlace } from '../base/index.js';
-import type { LogBegin, ProducerState, StreamMachine, StreamSettings } from '../machine/index.js';
+import type { LogBegin, ProducerState, StreamMachine, StreamSettings } from '../machine/stream/index.js';
 import type { StreamGroup } from './stream-group.js';
 
 /** What a stream's log has led to, as far as it has taken effect on this node. */

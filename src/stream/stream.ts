@@ -1,15 +1,15 @@
 import { type ActorId, FlotillaError, type Random } from '../base/index.js';
 import { NO_PRODUCER, type ProducerStamp } from '../event/index.js';
 import type { Clock, Deadlines } from '../group/index.js';
+import type { Proposed } from '../machine/index.js';
 import {
   appendCommand,
   checkSettingsChanges,
   openCommand,
-  type Proposed,
   type SettingsChanges,
   type StreamSettings,
   settingsCommand,
-} from '../machine/index.js';
+} from '../machine/stream/index.js';
 import type { PackedBody } from '../wire/index.js';
 import { NamespaceReads } from './namespace-reads.js';
 import type { StreamLog, Turns } from './ports.js';

@@ -5,7 +5,7 @@ import { groupId, logIndex, term } from '../../src/base/index.js';
 import { CacheBudget } from '../../src/group/cache-budget.js';
 import { HotLog } from '../../src/group/hot-log.js';
 import type { GroupObserver } from '../../src/group/observer.js';
-import { timeBound } from '../../src/machine/index.js';
+import { timeBound } from '../../src/machine/stream/index.js';
 import { emptyGroupDisk, MemoryStorage } from '../support/memory-storage.js';
 
 const GROUP = groupId(1);

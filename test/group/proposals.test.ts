@@ -2,7 +2,8 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { actorId, counter, type LogIndex, logIndex, type Term, term } from '../../src/base/index.js';
 import { PendingProposals, type Proposal as Proposing } from '../../src/group/proposals.js';
-import { appendCommand, type Proposed, type StreamCommand } from '../../src/machine/index.js';
+import type { Proposed } from '../../src/machine/index.js';
+import { appendCommand, type StreamCommand } from '../../src/machine/stream/index.js';
 import { batch, fateOf } from '../support/replica-cluster.js';
 
 type Proposal = Proposing<StreamCommand>;

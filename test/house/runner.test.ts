@@ -104,7 +104,8 @@ function plant(context: TestContext, files: Readonly<Record<string, string>>): s
   writeFileSync(join(house, 'package.json'), '{"type":"module"}');
   mkdirSync(join(house, 'test'));
   mkdirSync(join(house, 'scripts'));
-  for (const script of ['test/run.mjs', 'scripts/parent.mjs']) copyFileSync(join(ROOT, script), join(house, script));
+  for (const script of ['test/run.mjs', 'test/sets.mjs', 'scripts/parent.mjs'])
+    copyFileSync(join(ROOT, script), join(house, script));
   for (const [path, content] of Object.entries(files)) {
     mkdirSync(join(house, dirname(path)), { recursive: true });
     writeFileSync(join(house, path), content);

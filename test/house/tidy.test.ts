@@ -4,17 +4,20 @@ import { join, resolve } from 'node:path';
 import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import * as v from 'valibot';
+import { callbacksIntoDecisions, impurities } from './pure-rules.js';
+import { COLLABORATORS, LATE_FIELDS } from './ratchets.js';
 import {
   type Finding,
   foldersWithoutEntry,
-  impurities,
   longFiles,
   postponedWork,
   shellSyntax,
   tracesOfWorkplace,
   unrunTests,
   vagueNames,
+  wideLines,
 } from './tidy-rules.js';
+import { collaborators, lateFields, programOf } from './wiring-rules.js';
 
 const ROOT = resolve(fileURLToPath(new URL('../..', import.meta.url)));
 const versions = v.record(v.string(), v.string());
@@ -44,12 +47,20 @@ const FLOORS = { '@grpc/grpc-js': '1.14.4', protobufjs: '7.6.1' };
 const none = (findings: readonly Finding[]): void => assert.deepEqual(findings, []);
 
 test('no file holds two rooms', () => none(longFiles(ROOT)));
+test('no line is wider than a screen', () => none(wideLines(ROOT)));
 test('no file or folder is named for nothing', () => none(vagueNames(ROOT)));
 test('every folder of src has its index.ts', () => none(foldersWithoutEntry(ROOT)));
 test('every test runs', () => none(unrunTests(ROOT)));
 test('no work is postponed in a comment, no compiler error silenced', () => none(postponedWork(ROOT)));
 test('no file names the machine it was written on', () => none(tracesOfWorkplace(ROOT)));
 test('pure folders know no clock, no entropy, no waiting, no process', () => none(impurities(ROOT)));
+test('pure folders pull nothing from outside while they decide', () => none(callbacksIntoDecisions(ROOT)));
+
+test('no class is given more than it can be about, or hands out functions before what they need is there', () => {
+  const program = programOf(ROOT);
+  none([...collaborators(ROOT, program, COLLABORATORS), ...lateFields(ROOT, program, LATE_FIELDS)]);
+});
+
 test('npm scripts use no shell syntax beyond &&', () => none(shellSyntax(manifest.scripts)));
 
 test('dependencies are pinned exactly', () => {
@@ -62,7 +73,8 @@ test('the lockfile belongs to package.json', () => {
   assert.deepEqual(lockfile.packages['']?.devDependencies, manifest.devDependencies);
 });
 
-test('the lockfile has an entry for every platform (node scripts/complete-lockfile.mjs adds them), or npm ci refuses it', () => {
+test('the lockfile has an entry for every platform, or npm ci refuses it', () => {
+  // Where this fails, `node scripts/complete-lockfile.mjs` adds them.
   const listed = Object.entries(lockfile.packages).flatMap(([path, { optionalDependencies = {} }]) =>
     Object.keys(optionalDependencies).map((name) => [`node_modules/${name}`, `${path}/node_modules/${name}`] as const),
   );

@@ -4,50 +4,31 @@
  */
 import assert from 'node:assert/strict';
 import { type ExecFileException, execFile } from 'node:child_process';
-import { copyFileSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { dirname, join, resolve } from 'node:path';
-import { after, before, test } from 'node:test';
-import { fileURLToPath } from 'node:url';
+import { existsSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { dirname, join, relative } from 'node:path';
+import { test } from 'node:test';
+import * as v from 'valibot';
+import { plantedTree } from './planted-tree.js';
+import { callbacksIntoDecisions, impurities } from './pure-rules.js';
 import * as rules from './tidy-rules.js';
 
-const ROOT = resolve(fileURLToPath(new URL('../..', import.meta.url)));
-const SETTINGS = ['package.json', 'tsconfig.json', 'tsconfig.pure.json', 'biome.json', '.dependency-cruiser.cjs'];
-
-/** A house in good order. */
-const CLEAN: Readonly<Record<string, string>> = {
-  'src/base/index.ts': "export * from './limits.js';\n",
-  'src/base/limits.ts': 'export const LIMITS = { queueLength: 10 };\n',
-  'src/event/index.ts': "import { LIMITS } from '../base/index.js';\n\nexport const capacity = LIMITS.queueLength;\n",
-  'src/raft/index.ts':
-    "export { capacity } from '../event/index.js';\nexport const birth = (timestampMs: number): Date => new Date(timestampMs);\n",
-  'src/machine/index.ts': 'export const applied = 0;\n',
-  'src/wire/index.ts': "import { Packr } from 'msgpackr';\n\nexport const packr = new Packr();\n",
-  'src/rpc/index.ts': "export { Server } from '@grpc/grpc-js';\n",
-  'src/replica/index.ts': "export { capacity } from '../raft/index.js';\n",
-  'src/storage/index.ts':
-    "import { readFile } from 'node:fs/promises';\nimport { capacity } from '../replica/index.js';\n\n" +
-    'export async function load(path: string): Promise<number> {\n  return (await readFile(path)).byteLength + capacity;\n}\n',
-  'src/client/index.ts': "export { packr } from '../wire/index.js';\n",
-  'src/offline/index.ts': "export { load as inspect } from '../storage/index.js';\n",
-  'src/node/index.ts': "export { load } from '../storage/index.js';\n",
-  'cli/main.ts': "import { load } from '../src/node/index.js';\n\nexport const bytes = await load('/dev/null');\n",
-};
-
-const tree = mkdtempSync(join(tmpdir(), 'flotilla-violations-'));
-
-before(() => {
-  for (const file of SETTINGS) copyFileSync(join(ROOT, file), join(tree, file));
-  symlinkSync(join(ROOT, 'node_modules'), join(tree, 'node_modules'));
-  for (const [path, content] of Object.entries(CLEAN)) plant(path, content);
-});
-after(() => rmSync(tree, { recursive: true, force: true }));
+const { root: ROOT, tree, plant, remove } = plantedTree();
 
 test('the clean tree passes every check', async () => {
+  plant('test/fixture.ts', 'export const fixture = 1;\n');
   assert.equal(await pureCompiler(), '');
   assert.match(await imports(), /no dependency violations found/);
   assert.match(await lint(), /No fixes applied/);
-  for (const rule of [rules.impurities, rules.longFiles, rules.vagueNames, rules.foldersWithoutEntry])
+  remove('test/fixture.ts');
+  for (const rule of [
+    impurities,
+    callbacksIntoDecisions,
+    rules.longFiles,
+    rules.wideLines,
+    rules.vagueNames,
+    rules.foldersWithoutEntry,
+  ])
     assert.deepEqual(rule(tree), []);
   assert.deepEqual([...rules.unrunTests(tree), ...rules.postponedWork(tree), ...rules.tracesOfWorkplace(tree)], []);
 });
@@ -102,6 +83,12 @@ const IMPORTS: Readonly<Record<string, readonly [content: string, rule: string]>
     "import { hen } from './hen.js';\nexport const egg = (): unknown => hen;\n",
     'no-circular-import',
   ],
+  'src/wire/tail.ts': [
+    "import type { Head } from './head.js';\nexport interface Tail {\n  readonly head: Head | undefined;\n}\n",
+    'no-circular-import',
+  ],
+  'src/group/index.ts': ["export { lag } from './storage.js';\n", 'group-stands-alone'],
+  'test/group/lag.test.ts': ["export { lag } from '../../src/group/index.js';\n", 'group-stands-alone'],
   'src/wire/asks-nobody.ts': ["export { nothing } from './nowhere.js';\n", 'no-unresolvable-import'],
 };
 test('the import rules see each planted import', async () => {
@@ -109,21 +96,88 @@ test('the import rules see each planted import', async () => {
     'src/wire/hen.ts': "export { egg as hen } from './egg.js';\n",
     'src/storage/segment/sealed.ts': 'export const sealed = true;\n',
     'cli/inspect.ts': "export { inspect } from '../src/offline/index.js';\n",
+    'src/wire/head.ts': "import type { Tail } from './tail.js';\nexport interface Head {\n  readonly tail: Tail;\n}\n",
+    'src/group/storage.ts': "export { lag } from '../storage/lag.js';\n",
+    'src/storage/lag.ts': "export { lag } from '../stream/index.js';\n",
+    'src/stream/index.ts': 'export const lag = 1;\n',
     'test/fixture.ts': 'export const fixture = 1;\n',
   };
   for (const [path, content] of Object.entries(companions)) plant(path, content);
   for (const [path, [content]] of Object.entries(IMPORTS)) plant(path, content);
   const output = await imports();
   for (const [path, [, rule]] of Object.entries(IMPORTS)) {
-    assert.ok(
-      output.split('\n').some((line) => line.includes(`${rule}: ${path}`)) || rule === 'no-circular-import',
-      `${rule} missed ${path}:\n${output}`,
-    );
+    const isSeen = output.split('\n').some((line) => line.includes(`${rule}: ${path}`));
+    // A cycle is told of once, from whichever of its modules comes first.
+    assert.ok(isSeen || rule === 'no-circular-import', `${rule} missed ${path}:\n${output}`);
     remove(path);
   }
   assert.match(output, /no-circular-import: src\/wire\/(egg|hen)\.ts/);
+  assert.match(output, /no-circular-import: src\/wire\/(head|tail)\.ts/);
   for (const path of Object.keys(companions)) remove(path);
 });
+
+/** The rules that the settings make of their lists, as far as a planted import needs them. */
+const RULES = v.parse(
+  v.object({
+    forbidden: v.array(
+      v.object({
+        name: v.string(),
+        from: v.object({ path: v.optional(v.union([v.string(), v.array(v.string())])) }),
+        to: v.object({ path: v.optional(v.union([v.string(), v.array(v.string())])) }),
+      }),
+    ),
+  }),
+  createRequire(import.meta.url)('../../.dependency-cruiser.cjs'),
+).forbidden;
+
+test('each floor sees an import from each floor above it, and from each of its neighbours', async () => {
+  const layers = RULES.filter(({ name }) => /^no-(upward|sideways)-import-from-/.test(name)).map(
+    ({ name, from, to }) => {
+      const [floor = ''] = foldersOf(from.path);
+      return { name, floor, others: foldersOf(to.path) };
+    },
+  );
+  assert.ok(layers.length > 20, 'the rules are found by their names');
+  const entries = [...new Set(layers.flatMap(({ others }) => others))].map((folder) => `${folder}/index.ts`);
+  const missing = entries.filter((path) => !existsSync(join(tree, path)));
+  for (const path of missing) plant(path, 'export const here = 1;\n');
+  const planted = layers.flatMap(({ name, floor, others }) =>
+    others.map((other, number) => ({ name, path: `${floor}/${name}-${number}.ts`, other })),
+  );
+  for (const { path, other } of planted)
+    plant(path, `import '${relative(dirname(path), `${other}/index.js`).replace(/^(?=[^.])/, './')}';\n`);
+  const output = await imports();
+  for (const { name, path, other } of planted) {
+    assert.ok(output.includes(`${name}: ${path}`), `${name} missed an import of ${other}:\n${output.slice(0, 2000)}`);
+    remove(path);
+  }
+  for (const path of missing) remove(path);
+});
+
+test('a package is named only by its owner', async () => {
+  const owners = RULES.filter(({ name }) => /^only-.*-names-/.test(name)).map(({ name, to }) => ({
+    name,
+    path: `src/machine/${name}.ts`,
+    package: /node_modules\/(.*)\/$/.exec(String(to.path))?.[1] ?? '',
+  }));
+  assert.ok(owners.length > 10, 'the rules are found by their names');
+  plant('src/machine/index.ts', '');
+  for (const owner of owners) plant(owner.path, `import '${owner.package}';\n`);
+  const output = await imports();
+  for (const { name, path } of owners) {
+    assert.ok(output.includes(`${name}: ${path}`), `${name} missed it:\n${output.slice(0, 2000)}`);
+    remove(path);
+  }
+  remove('src/machine/index.ts');
+});
+
+/** `^src/api/` and `^(src/http|src/client)/` as folders. */
+function foldersOf(path: string | readonly string[] | undefined): string[] {
+  return [path ?? []]
+    .flat()
+    .flatMap((pattern) => pattern.replaceAll(/[\^()]|\/$/g, '').split('|'))
+    .map((each) => each.replace(/\/$/, ''));
+}
 
 const LINT: Readonly<Record<string, string>> = {
   noFloatingPromises:
@@ -150,40 +204,11 @@ test('the linter sees what the house forbids', async () => {
   remove('src/storage/badly-formatted.ts');
 });
 
-const IMPURE: Readonly<Record<string, string>> = {
-  'Date.now': 'export const now = Date.now();\n',
-  'the present time by Date': 'export const now = new Date();\n',
-  'Math.random': 'export const dice = Math.random();\n',
-  setTimeout: 'export const later = setTimeout;\n',
-  async: 'export const wait = async (): Promise<void> => undefined;\n',
-  await: 'export const x = await 1;\n',
-  process: 'export const { pid } = process;\n',
-  Buffer: 'export const bytes = Buffer.from([1]);\n',
-  localeCompare: "export const order = 'a'.localeCompare('b');\n",
-};
-for (const [what, content] of Object.entries(IMPURE)) {
-  test(`the tidy rules see ${what} in a pure folder`, () => {
-    plant('src/raft/impure.ts', content);
-    assert.ok(
-      rules.impurities(tree).some((finding) => finding.startsWith('src/raft/impure.ts:1') && finding.endsWith(what)),
-      rules.impurities(tree).join('\n'),
-    );
-    remove('src/raft/impure.ts');
-  });
-}
-
-test('the tidy rules take no comment, string or field name for a violation', () => {
-  plant(
-    'src/raft/pure.ts',
-    "// Date.now() and await are for others.\nexport const text = 'process.exit';\nexport const state = { process: 1 }.process;\n",
-  );
-  assert.deepEqual(rules.impurities(tree), []);
-  remove('src/raft/pure.ts');
-});
-
-test('the tidy rules see long files, vague names, missing entries, tests that do not run and this machine', () => {
+test('the tidy rules see long files, wide lines, vague names, missing entries, idle tests and this machine', () => {
   const planted: readonly (readonly [path: string, content: string, rule: (root: string) => string[]])[] = [
     ['src/node/long.ts', 'export {};\n'.repeat(401), rules.longFiles],
+    ['src/raft/wide.ts', `// ${'x'.repeat(118)}\n`, rules.wideLines],
+    ['src/raft/wide-text.ts', `export const text = '${'x'.repeat(100)}';\n`, rules.wideLines],
     ['src/node/string-utils.ts', '', rules.vagueNames],
     ['src/helpers/index.ts', '', rules.vagueNames],
     ['src/api/service.ts', '', rules.foldersWithoutEntry],
@@ -204,17 +229,8 @@ test('the tidy rules see long files, vague names, missing entries, tests that do
   }
 });
 
-function plant(path: string, content: string): void {
-  mkdirSync(join(tree, dirname(path)), { recursive: true });
-  writeFileSync(join(tree, path), content);
-}
-
-function remove(path: string): void {
-  rmSync(join(tree, path));
-}
-
 const pureCompiler = (): Promise<string> => output('tsc', '-p', 'tsconfig.pure.json', '--noEmit');
-const imports = (): Promise<string> => output('depcruise', '--config', '.dependency-cruiser.cjs', 'src', 'cli');
+const imports = (): Promise<string> => output('depcruise', '--config', '.dependency-cruiser.cjs', 'src', 'cli', 'test');
 const lint = (): Promise<string> => output('biome', 'check', '--max-diagnostics=none', '--colors=off', 'src', 'cli');
 
 /** Everything a tool says; that it complains is what is asked for. */

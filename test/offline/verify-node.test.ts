@@ -196,7 +196,7 @@ test('damage in the middle is named with its records, and what stands behind it 
   assert.equal(groups[0]?.records, chain.records.length - (lost[0] ?? 0) - (lost[1] ?? 0));
 });
 
-test('a sealed segment whose database can not be opened is another member’s to give, and no reason to begin anew', async (t) => {
+test('a sealed segment whose database can not be opened is fetched again, and no reason to begin anew', async (t) => {
   const { dir } = await written(t);
   const [first = ''] = readdirSync(segmentsPath(dir)).sort();
   rmSync(join(segmentsPath(dir), first, 'db', 'CURRENT'));

@@ -177,7 +177,8 @@ test(`random_${SCENARIOS}Histories_neverTwoClustersWithACommonMember`, async () 
       );
       assert.ok(
         outcomes.every((outcome) => outcome === nodes.length),
-        `seed ${seed}: lists that reach everybody ended as ${JSON.stringify(outcomes)}; promised ${JSON.stringify(nodes.map(({ promised }) => promised?.map(({ actor }) => actor)))}`,
+        `seed ${seed}: lists that reach everybody ended as ${JSON.stringify(outcomes)}; promised ` +
+          `${JSON.stringify(nodes.map(({ promised }) => promised?.map(({ actor }) => actor)))}`,
       );
     }),
   );

@@ -1,10 +1,9 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { crc32 } from 'node:zlib';
-import { AssertionFailure, actorId, counter, FlotillaError, LIMITS, logIndex, term } from '../../src/base/index.js';
-import { NO_PRODUCER } from '../../src/event/index.js';
+import { AssertionFailure, FlotillaError, LIMITS, logIndex, term } from '../../src/base/index.js';
 import type { Logger } from '../../src/group/index.js';
-import { checkPackedBody, type Member, type PackedBody, packBody } from '../../src/wire/index.js';
+import type { Member } from '../../src/wire/index.js';
 import {
   CLUSTER,
   GROUP,
@@ -13,6 +12,7 @@ import {
   makeAppend,
   makeMembers,
   newInstance,
+  pair,
   silentLogger,
   startNode,
   type TestNode,
@@ -20,21 +20,7 @@ import {
   until,
 } from './peer-fixture.js';
 
-const bodyOf = (text: string): PackedBody => ({ body: Buffer.from(text), count: 1, checksum: crc32(text) });
-
 const isOpen = (node: TestNode, peer: Member): boolean => node.links.states().get(peer.actor) === 'open';
-
-async function pair(context: Parameters<typeof startNode>[0], second: Partial<Parameters<typeof startNode>[1]> = {}) {
-  const members = await makeMembers(2);
-  const [one, two] = members;
-  assert.ok(one !== undefined && two !== undefined);
-  const a = await startNode(context, { members, self: one });
-  const b = await startNode(context, { members, self: two, ...second });
-  await linked(a, two);
-  await linked(b, one);
-  b.received.length = 0;
-  return { members, one, two, a, b };
-}
 
 test('messages_keepTheirOrder_andAnswersTravelOnTheOtherNodesOwnLink', async (context) => {
   const { a, b, one, two } = await pair(context);
@@ -99,21 +85,19 @@ test('damagedRecord_endsTheStreamAndReachesNobody_andTheLinkRecovers', async (co
   assert.deepEqual(b.internalErrors, []);
 });
 
-test('killedPeer_isRefusedWithin200Ms_andFoundAgainWhenItIsBack', async (context) => {
+test('killedPeer_isRefusedBeforeAnElectionTimeOut_andFoundAgainWhenItIsBack', async (context) => {
   const { a, b, members, two } = await pair(context);
   const killedAtMs = performance.now();
   await b.kill();
   await until(() => a.links.states().get(two.actor) === 'refused', 'the refusal is noticed');
   const noticed = a.linkStates.find(({ state, atMs }) => state === 'refused' && atMs > killedAtMs);
   assert.ok(
-    noticed !== undefined && noticed.atMs - killedAtMs < 200,
+    noticed !== undefined && noticed.atMs - killedAtMs < LIMITS.electionTimeoutMs,
     `noticed after ${(noticed?.atMs ?? 0) - killedAtMs} ms`,
   );
   assert.equal(a.links.send(two.actor, GROUP, heartbeat(1), []), false);
-  const backAtMs = performance.now();
   const again = await startNode(context, { members, self: two, bootCounter: 2 });
   await linked(a, two);
-  assert.ok(performance.now() - backAtMs < 1000, `linked again after ${performance.now() - backAtMs} ms`);
   assert.ok(a.links.send(two.actor, GROUP, heartbeat(7), []));
   await until(
     () => again.received.some(({ message }) => message.type === 'heartbeat' && message.round === 7),
@@ -220,116 +204,6 @@ test('addressThatLeadsBackToTheCaller_isRefused', async (context) => {
     'it is refused',
   );
   assert.ok(!a.linkStates.some(({ state }) => state === 'open'));
-});
-
-test('forward_carriesTheBatchThereAndItsPlaceBack', async (context) => {
-  const { a, two } = await pair(context, {
-    onForward: async (from, _group, body, { producer, epoch, sequence }) => ({
-      firstCounter: counter(body.body.byteLength),
-      actor: actorId(from + producer),
-      index: logIndex(1 + epoch),
-      term: term(body.count + sequence),
-    }),
-  });
-  const stamp = { producer: 40, epoch: 50, sequence: 60 };
-  assert.deepEqual(await a.links.forward(two.actor, GROUP, bodyOf('seven b'), stamp), {
-    firstCounter: 7,
-    actor: 41,
-    index: 51,
-    term: 61,
-  });
-  assert.deepEqual(await a.links.forward(two.actor, GROUP, bodyOf('x'), NO_PRODUCER), {
-    firstCounter: 1,
-    actor: 1,
-    index: 1,
-    term: 1,
-  });
-  const many = await Promise.all(
-    Array.from({ length: 200 }, (_, n) => a.links.forward(two.actor, GROUP, bodyOf('x'.repeat(n + 1)), NO_PRODUCER)),
-  );
-  assert.deepEqual(
-    many.map(({ firstCounter }) => firstCounter),
-    Array.from({ length: 200 }, (_, n) => n + 1),
-  );
-});
-
-test('forward_refusalComesBackWithItsCodeAndMessage', async (context) => {
-  const { a, two } = await pair(context, {
-    onForward: async () => {
-      throw new FlotillaError('NOT_LEADER', 'actor 3 leads');
-    },
-  });
-  await assert.rejects(a.links.forward(two.actor, GROUP, bodyOf('x'), NO_PRODUCER), {
-    code: 'NOT_LEADER',
-    message: 'actor 3 leads',
-  });
-});
-
-test('forward_bodyThatAClientCouldNotSendIsRefused', async (context) => {
-  let forwarded = 0;
-  const { a, two } = await pair(context, {
-    checkBody: (body) => checkPackedBody(body, { eventDataBytes: 1024 }),
-    onForward: async () => {
-      forwarded++;
-      return { firstCounter: counter(1), actor: actorId(1), index: logIndex(1), term: term(1) };
-    },
-  });
-  const event = {
-    parentId: undefined,
-    namespace: '/a',
-    type: '',
-    contentType: '',
-    metadata: new Map(),
-    data: Buffer.from('x'),
-  };
-  const sound = packBody([event]);
-  const large = packBody([{ ...event, data: Buffer.alloc(1025) }]);
-  for (const body of [{ ...sound, checksum: 1 }, { ...sound, count: 4_000_000 }, bodyOf('no batch'), large]) {
-    const refused = a.links.forward(two.actor, GROUP, body, NO_PRODUCER);
-    await assert.rejects(refused, { code: body === large ? 'MESSAGE_TOO_LARGE' : 'INVALID_ARGUMENT' });
-  }
-  assert.equal(forwarded, 0);
-  await a.links.forward(two.actor, GROUP, sound, NO_PRODUCER);
-  assert.equal(forwarded, 1);
-});
-
-test('forward_withoutALink_isCertainlyNotProposed', async (context) => {
-  const [one, two] = await makeMembers(2);
-  assert.ok(one !== undefined && two !== undefined);
-  const a = await startNode(context, { members: [one, two], self: one });
-  await assert.rejects(a.links.forward(two.actor, GROUP, bodyOf('x'), NO_PRODUCER), { code: 'NO_LEADER' });
-  await assert.rejects(a.links.forward(one.actor, GROUP, bodyOf('x'), NO_PRODUCER), { code: 'NO_LEADER' });
-});
-
-test('forward_linkLostBeforeTheAnswer_leavesTheOutcomeUnknown', async (context) => {
-  let arrived = 0;
-  const { a, b, two } = await pair(context, {
-    onForward: () => {
-      arrived++;
-      return new Promise(() => undefined);
-    },
-  });
-  const outcomes = Promise.allSettled([
-    a.links.forward(two.actor, GROUP, bodyOf('x'), NO_PRODUCER),
-    a.links.forward(two.actor, GROUP, bodyOf('y'), NO_PRODUCER),
-  ]);
-  await until(() => arrived === 2, 'both have arrived');
-  await b.kill();
-  for (const outcome of await outcomes) {
-    assert.equal(outcome.status, 'rejected');
-    assert.equal(outcome.reason.code, 'OUTCOME_UNKNOWN');
-  }
-});
-
-test('forward_defectOnTheLeader_isReportedThereAndUnknownHere', async (context) => {
-  const { a, b, two } = await pair(context, {
-    onForward: async () => {
-      throw new AssertionFailure('an invariant is broken');
-    },
-  });
-  await assert.rejects(a.links.forward(two.actor, GROUP, bodyOf('x'), NO_PRODUCER), { code: 'OUTCOME_UNKNOWN' });
-  await until(() => b.internalErrors.length === 1, 'the defect is reported');
-  assert.ok(b.internalErrors[0] instanceof AssertionFailure);
 });
 
 test('brokenInvariantOfAReceiver_isReportedThere', async (context) => {

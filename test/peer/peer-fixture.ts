@@ -261,3 +261,16 @@ export function makeAppend(
     records,
   };
 }
+
+/** Two nodes that have linked to each other; what the second has received so far is forgotten. */
+export async function pair(context: TestContext, second: Partial<TestNodeOptions> = {}) {
+  const members = await makeMembers(2);
+  const [one, two] = members;
+  assert.ok(one !== undefined && two !== undefined);
+  const a = await startNode(context, { members, self: one });
+  const b = await startNode(context, { members, self: two, ...second });
+  await linked(a, two);
+  await linked(b, one);
+  b.received.length = 0;
+  return { members, one, two, a, b };
+}

@@ -103,7 +103,7 @@ test('§3.3 a server of an older term is told so, and a leader of an older term 
   assert.equal(cluster.node(1).core.term, 2);
 });
 
-test('§3.6.1 election restriction: no vote for a log that ends in an earlier term, or in the same one but sooner', () => {
+test('§3.6.1 election restriction: no vote for a log that ends in an earlier term, or sooner in the same one', () => {
   const table: [lastTerm: number, lastIndex: number, granted: boolean][] = [
     [1, 9, false],
     [2, 2, false],

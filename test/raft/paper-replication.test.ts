@@ -156,7 +156,7 @@ test('§3.5 figure 3.6: followers whose logs lack entries, have foreign ones, or
   for (const actor of [2, 3, 4, 5, 6, 7]) assert.deepEqual(cluster.node(actor).entries, cluster.node(1).entries);
 });
 
-test('§3.6.2 figure 3.7: an entry of an old term is not committed by counting, but by one of the own term above it', () => {
+test('§3.6.2 figure 3.7: an entry of an old term is committed by one of the own term above it, not by counting', () => {
   // (c) of the figure: server 1 leads again in term 4 and has replicated entry 2 of term 2 to a majority.
   const disks = {
     1: { terms: [1, 2], term: 3 },
@@ -245,7 +245,7 @@ test('§3.8 what was acknowledged is found again after a crash, what was not may
   }
 });
 
-test('§3.8 an acknowledgement that waits for its term to be durable does not leave when a later leader has cut off the entry', () => {
+test('§3.8 an acknowledgement that waits for its term to be durable dies with an entry that is cut off', () => {
   const cluster = new Cluster([1, 2, 3], { disks: { 1: { terms: [1, 1, 1] } } });
   cluster.inject(2, 1, ...append(2, [1, 1, 1], 4, 3));
   cluster.inject(3, 1, ...append(3, [1, 3], 2, 2));

@@ -7,7 +7,7 @@ import { quiescedCluster, quiescedNodes, terms } from './quiesced-cluster.js';
 
 // Lost nodes
 
-test('the node of the leader falls silent: its followers campaign at random times within an election time-out, and elect', () => {
+test('the leader falls silent: its followers campaign at random times within an election time-out, and elect', () => {
   const cluster = quiescedCluster();
   cluster.tick(60_000);
   cluster.crash(1);

@@ -44,7 +44,7 @@ test('without the setting no server quiesces', () => {
   assert.deepEqual(quiescedNodes(cluster), []);
 });
 
-test('no follower is asked to quiesce while an entry is not everywhere, a link is down, a node is silent or a learner catches up', () => {
+test('followers are asked to quiesce only once entries are everywhere, links up, nodes heard, learners voters', () => {
   const busy: readonly [string, (cluster: Cluster) => void][] = [
     ['an entry is on its way', (cluster) => void cluster.propose(1, 'a')],
     [

@@ -13,7 +13,7 @@ const vote = (preVote: boolean): Message => ({
   leadershipTransfer: false,
 });
 
-test('a message of a term that no elections can have led to is refused, and so is the acknowledgement of what is not there', () => {
+test('a message of an impossible term is refused, and so is the acknowledgement of what is not there', () => {
   const cluster = new Cluster([1, 2, 3]);
   cluster.elect(1);
   const { core } = cluster.node(1);

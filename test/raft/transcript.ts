@@ -167,7 +167,10 @@ function describeNode({ self, core, entries }: CoreNode): string {
   const kept = entries.slice(core.beginIndex).map((entry) => `${entry.term}:${entry.data}`);
   const log = [...(core.beginIndex > 0 ? [`after ${core.beginIndex}:`] : []), ...kept].join(' ');
   const following = core.role === 'follower' ? ` of ${core.leader ?? 'none'}` : '';
-  return `${self}: ${core.isQuiesced ? 'quiesced ' : ''}${core.role}${following} term=${core.term} commit=${core.commitIndex} durable=${core.durableIndex} log=[${log}]`;
+  return (
+    `${self}: ${core.isQuiesced ? 'quiesced ' : ''}${core.role}${following} term=${core.term} ` +
+    `commit=${core.commitIndex} durable=${core.durableIndex} log=[${log}]`
+  );
 }
 
 function describeWrite({ self, writeUnderWay }: CoreNode): string {
@@ -183,13 +186,18 @@ function describeWrite({ self, writeUnderWay }: CoreNode): string {
 
 function describePacket({ from, to, message, entries }: Packet): string {
   const carried = entries.map((entry) => `${entry.term}:${entry.data}`).join(' ');
-  return `${from}->${to} ${message.type} term=${message.term} ${describeMessage(message)}${carried === '' ? '' : ` [${carried}]`}`.trimEnd();
+  const body = `${describeMessage(message)}${carried === '' ? '' : ` [${carried}]`}`;
+  return `${from}->${to} ${message.type} term=${message.term} ${body}`.trimEnd();
 }
 
 function describeMessage(message: Message): string {
   switch (message.type) {
     case 'vote-request':
-      return `last=${message.lastIndex}/${message.lastTerm}${message.preVote ? ' pre-vote' : ''}${message.leadershipTransfer ? ' transfer' : ''}`;
+      return [
+        `last=${message.lastIndex}/${message.lastTerm}`,
+        ...(message.preVote ? ['pre-vote'] : []),
+        ...(message.leadershipTransfer ? ['transfer'] : []),
+      ].join(' ');
     case 'vote-response':
       return `${message.granted ? 'granted' : 'refused'}${message.preVote ? ' pre-vote' : ''}`;
     case 'append':
@@ -209,7 +217,10 @@ function describeMessage(message: Message): string {
     case 'timeout-now':
       return '';
     case 'snapshot':
-      return `of=${message.index}/${message.indexTerm} bytes=${message.offset}+${message.data.byteLength}/${message.totalBytes}`;
+      return (
+        `of=${message.index}/${message.indexTerm} ` +
+        `bytes=${message.offset}+${message.data.byteLength}/${message.totalBytes}`
+      );
     case 'snapshot-result':
       return `of=${message.index} received=${message.receivedBytes}`;
   }

@@ -26,7 +26,7 @@ const SHARES: Partial<Record<keyof Figures, number>> = {
   retentions: 0.6,
   cuts: 0.6,
   snapshots: 0.25,
-  rests: 0.3,
+  quiesced: 0.3,
   slowSyncs: 0.5,
   globEvents: 0.9,
   indexAnswers: 0.5,
@@ -54,7 +54,7 @@ async function simulate(first: number, last: number): Promise<Outcome[]> {
   return outcomes;
 }
 
-test(`${SEEDS} seeds of ${STEPS_DEFAULT} steps keep every promise, and meet enough to have shown it`, async (context) => {
+test(`${SEEDS} seeds of ${STEPS_DEFAULT} steps keep every promise, and meet enough to show it`, async (context) => {
   const beginMs = performance.now();
   const share = SEEDS / PROCESSES;
   const ranges = Array.from({ length: PROCESSES }, (_, process) =>

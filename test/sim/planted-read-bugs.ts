@@ -4,7 +4,7 @@ import { GroupStore } from '../../src/storage/group/group-store.js';
 import type { LevelStorage } from '../../src/storage/index.js';
 import { SegmentList } from '../../src/storage/log/segment-list.js';
 import { SegmentedLog } from '../../src/storage/log/segmented-log.js';
-import type { Planted } from './planted-bugs.js';
+import type { Planted } from './planted-bug.js';
 
 /** Mistakes in how consumers find what a glob matches. */
 export const PLANTED_READ_BUGS: Readonly<Record<string, Planted>> = {

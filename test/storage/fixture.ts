@@ -6,9 +6,10 @@ import { actorId, type GroupId, groupId, type LogIndex, logIndex, seededRandom, 
 import type { PersistRequest } from '../../src/group/index.js';
 import { systemClock } from '../../src/group/system-clock.js';
 import type { RecordKind } from '../../src/machine/index.js';
-import { MACHINES, StreamMachine } from '../../src/machine/index.js';
+import { StreamMachine } from '../../src/machine/stream/index.js';
 import type { Disk } from '../../src/storage/disk/disk.js';
 import { type LevelStorage, type NodeDirectory, openNodeDirectory, openStorage } from '../../src/storage/index.js';
+import { MACHINES } from '../../src/stream/index.js';
 import {
   EMPTY_LOG_TAIL,
   encodeMembership,

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { SettingsChanges } from '../../src/machine/index.js';
+import type { SettingsChanges } from '../../src/machine/stream/index.js';
 import { batch, fateOf, ReplicaCluster } from '../support/replica-cluster.js';
 
 /** Node 1 leads, and all have ten events, one a record. */

@@ -202,7 +202,8 @@ export class ClusterNode {
   /** The end of its log, for whoever looks into a failure. */
   lastLogLines(): string {
     const lines = readFileSync(this.logPath, 'utf8').trimEnd().split('\n');
-    return `node ${this.actor}, ${this.running ? 'running' : `ended: ${JSON.stringify(this.exit)}`}\n${lines.slice(-SHOWN_LOG_LINES).join('\n')}`;
+    const state = this.running ? 'running' : `ended: ${JSON.stringify(this.exit)}`;
+    return `node ${this.actor}, ${state}\n${lines.slice(-SHOWN_LOG_LINES).join('\n')}`;
   }
 }
 

@@ -9,7 +9,8 @@ import {
   type TimeBound,
 } from '../../src/base/index.js';
 import type { PersistRequest, RecoveredGroup } from '../../src/group/index.js';
-import { type MachineKind, STREAM_KIND, type StateMachine } from '../../src/machine/index.js';
+import type { MachineKind, StateMachine } from '../../src/machine/index.js';
+import { STREAM_KIND } from '../../src/machine/stream/index.js';
 import type { HardState } from '../../src/raft/index.js';
 import type { GlobSearch, StreamLog, StreamStorage } from '../../src/stream/index.js';
 import {

@@ -1,6 +1,5 @@
 export * from './admission.js';
 export * from './commands.js';
-export * from './kinds.js';
 export * from './log-time.js';
 export * from './producers.js';
 export * from './stream-commands.js';

@@ -1,10 +1,10 @@
 import { resolve } from 'node:path';
 import * as v from 'valibot';
 import { actorId, defaultSegmentBytes, LIMITS } from '../../base/index.js';
-import { plainSettings } from '../../machine/index.js';
+import { plainSettings } from '../../machine/stream/index.js';
 import { type Address, formatAddress, isLoopback, isWildcard, parseAddress } from './addresses.js';
-import type { ConfigInput, Resolution, ServerConfig } from './index.js';
 import { OPTION_NAMES, type OptionName } from './options.js';
+import type { ConfigInput, Resolution, ServerConfig } from './server-config.js';
 import { type Settings, settingsOfEnvironment, settingsOfFlags, strayVariables, type Written } from './sources.js';
 import {
   actor,

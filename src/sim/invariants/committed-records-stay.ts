@@ -1,8 +1,8 @@
 import type { ActorId, Term } from '../../base/index.js';
 import { isQuorum } from '../../raft/index.js';
 import type { LogRecord } from '../../wire/index.js';
+import type { ObservedNode } from '../observed-node.js';
 import { Violation } from '../violation.js';
-import type { Witness } from '../witness.js';
 import type { Invariant } from './invariant.js';
 
 /** The one history of all committed records, as it comes about. The record of index i stands at i - 1. */
@@ -33,7 +33,7 @@ export function committedRecordsStay(history: CommittedHistory): Invariant {
   const property = 'committed records stay';
   const seen = new Map<ActorId, number>();
 
-  const follow = (node: Witness, through: number, nodes: ReadonlyMap<ActorId, Witness> | undefined): void => {
+  const follow = (node: ObservedNode, through: number, nodes: ReadonlyMap<ActorId, ObservedNode> | undefined): void => {
     const before = seen.get(node.actor) ?? 0;
     if (through < before)
       throw new Violation(property, `the commit index of ${node.actor} went from ${before} to ${through}`);
@@ -86,14 +86,15 @@ export function committedRecordsStay(history: CommittedHistory): Invariant {
   };
 }
 
-function requireDurable(node: Witness, record: LogRecord, nodes: ReadonlyMap<ActorId, Witness>): void {
+function requireDurable(node: ObservedNode, record: LogRecord, nodes: ReadonlyMap<ActorId, ObservedNode>): void {
   const holds = (actor: ActorId): boolean => nodes.get(actor)?.stored[record.index - 1]?.checksum === record.checksum;
   if (isQuorum(node.configurationBefore, holds)) return;
   const holders = [...nodes.keys()].filter(holds);
   const { voters, outgoing } = node.configurationBefore;
   throw new Violation(
     'committed is durable on a majority',
-    `${node.actor} has committed ${describe(record)}, which is on the disks of [${holders}] of [${voters}] and [${outgoing}]`,
+    `${node.actor} has committed ${describe(record)}, which is on the disks of [${holders}] of [${voters}] ` +
+      `and [${outgoing}]`,
   );
 }
 

@@ -1,14 +1,14 @@
 import type { ActorId } from '../../base/index.js';
-import type { Packet, Witness } from '../witness.js';
+import type { ObservedNode, Packet } from '../observed-node.js';
 
 /** Something that must hold at every step. It is told what happens, and throws a Violation. */
 export interface Invariant {
   readonly property: string;
   /** A process takes part, with what it found on its disk. */
-  readonly started?: (node: Witness) => void;
+  readonly started?: (node: ObservedNode) => void;
   /** A node has taken an input. `node.changedFrom` is the lowest index that this step wrote. */
-  readonly stepped?: (node: Witness, nodes: ReadonlyMap<ActorId, Witness>) => void;
-  readonly sent?: (packet: Packet, sender: Witness, localMs: number) => void;
+  readonly stepped?: (node: ObservedNode, nodes: ReadonlyMap<ActorId, ObservedNode>) => void;
+  readonly sent?: (packet: Packet, sender: ObservedNode, localMs: number) => void;
   /** Right before the node takes it in. */
-  readonly received?: (packet: Packet, receiver: Witness, localMs: number) => void;
+  readonly received?: (packet: Packet, receiver: ObservedNode, localMs: number) => void;
 }

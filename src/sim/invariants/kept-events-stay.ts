@@ -1,7 +1,7 @@
 import type { ActorId } from '../../base/index.js';
-import { decodeLogBegin, type LogBegin, StreamMachine } from '../../machine/index.js';
+import { decodeLogBegin, type LogBegin, StreamMachine } from '../../machine/stream/index.js';
+import type { ObservedNode } from '../observed-node.js';
 import { Violation } from '../violation.js';
-import type { Witness } from '../witness.js';
 import type { CommittedHistory } from './committed-records-stay.js';
 import type { Invariant } from './invariant.js';
 
@@ -25,7 +25,7 @@ export function keptEventsStay(history: CommittedHistory): Invariant {
     }
   };
 
-  const check = ({ actor, replica }: Witness): void => {
+  const check = ({ actor, replica }: ObservedNode): void => {
     if (replica === undefined) return;
     follow();
     const {
@@ -39,7 +39,8 @@ export function keptEventsStay(history: CommittedHistory): Invariant {
     )
       throw new Violation(
         property,
-        `the log of ${actor} begins after record ${begin.index}, for readers with event ${state.first.firstCounter}; by what is committed it begins with event ${latest.firstCounter}`,
+        `the log of ${actor} begins after record ${begin.index}, for readers with event ` +
+          `${state.first.firstCounter}; by what is committed it begins with event ${latest.firstCounter}`,
       );
     const before = firsts.get(actor) ?? 0;
     if (state.first.firstCounter < before)

@@ -1,5 +1,5 @@
+import type { ObservedNode } from '../observed-node.js';
 import { Violation } from '../violation.js';
-import type { Witness } from '../witness.js';
 import type { Invariant } from './invariant.js';
 
 /**
@@ -10,7 +10,7 @@ import type { Invariant } from './invariant.js';
 export function logMatching(): Invariant {
   const property = 'log matching';
   const known = new Map<number, number>();
-  const check = ({ actor, records, changedFrom }: Witness): void => {
+  const check = ({ actor, records, changedFrom }: ObservedNode): void => {
     for (let position = changedFrom - 1; position < records.length; position++) {
       const record = records[position];
       if (record === undefined) continue;

@@ -1,7 +1,7 @@
 import type { ActorId } from '../../base/index.js';
 import { decodeMembership } from '../../wire/index.js';
+import type { ObservedNode } from '../observed-node.js';
 import { Violation } from '../violation.js';
-import type { Witness } from '../witness.js';
 import type { Invariant } from './invariant.js';
 
 /**
@@ -13,7 +13,7 @@ export function membershipIsTheLogs(): Invariant {
   /** Where the last configuration stands, by node; 0 where there is none. */
   const lastAt = new Map<ActorId, number>();
 
-  const check = ({ actor, records, changedFrom, replica }: Witness): void => {
+  const check = ({ actor, records, changedFrom, replica }: ObservedNode): void => {
     if (replica === undefined || changedFrom === Number.POSITIVE_INFINITY) return;
     const before = lastAt.get(actor) ?? 0;
     const from = before >= changedFrom ? 0 : changedFrom - 1;

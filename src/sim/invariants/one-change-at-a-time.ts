@@ -19,7 +19,8 @@ export function oneChangeAtATime(): Invariant {
         if (before !== undefined && before.index > replica.group.commitIndex)
           throw new Violation(
             property,
-            `${actor} changes the members in record ${record.index}, and record ${before.index} with the change before is not committed`,
+            `${actor} changes the members in record ${record.index}, and record ${before.index} with the ` +
+              'change before is not committed',
           );
         if (records[replica.group.commitIndex - 1]?.term !== replica.group.term)
           throw new Violation(

@@ -1,7 +1,7 @@
 import type { ActorId } from '../../base/index.js';
-import { StreamMachine } from '../../machine/index.js';
+import { StreamMachine } from '../../machine/stream/index.js';
+import type { ObservedNode } from '../observed-node.js';
 import { Violation } from '../violation.js';
-import type { Witness } from '../witness.js';
 import type { CommittedHistory } from './committed-records-stay.js';
 import type { Invariant } from './invariant.js';
 
@@ -19,7 +19,7 @@ export function statesAreEqual(history: CommittedHistory): Invariant {
   /** Of whose state what was looked at last. */
   const seen = new Map<ActorId, number>();
 
-  const check = ({ actor, replica }: Witness): void => {
+  const check = ({ actor, replica }: ObservedNode): void => {
     if (replica === undefined) return;
     const { appliedIndex } = replica.state;
     if (seen.get(actor) === appliedIndex) return;

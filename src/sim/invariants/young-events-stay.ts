@@ -1,8 +1,8 @@
-import { decodeLogBegin, type StreamSettings, settingsAreEqual } from '../../machine/index.js';
+import { decodeLogBegin, type StreamSettings, settingsAreEqual } from '../../machine/stream/index.js';
 import type { Configuration } from '../../raft/index.js';
 import type { LogRecord } from '../../wire/index.js';
+import type { ObservedNode } from '../observed-node.js';
 import { Violation } from '../violation.js';
-import type { Witness } from '../witness.js';
 import type { Invariant } from './invariant.js';
 
 /**
@@ -70,7 +70,7 @@ export function youngEventsStay(time: TrueTime): Invariant {
     else known.untilMs = nowMs;
   };
 
-  const judge = (node: Witness, record: LogRecord): void => {
+  const judge = (node: ObservedNode, record: LogRecord): void => {
     const { firstCounter } = decodeLogBegin(record.payload);
     const youngest = node.records.findLast((each) => each.kind === 'events' && each.firstCounter < firstCounter);
     const appendedMs = youngest === undefined ? undefined : births.appendedMs(youngest);
@@ -87,7 +87,8 @@ export function youngEventsStay(time: TrueTime): Invariant {
     if (!isOld && !isTooMuch)
       throw new Violation(
         property,
-        `${node.actor} gives up all before ${firstCounter} though record ${youngest.index} is ${ageMs} ms old: ${JSON.stringify(inForce)}`,
+        `${node.actor} gives up all before ${firstCounter} though record ${youngest.index} is ${ageMs} ms ` +
+          `old: ${JSON.stringify(inForce)}`,
       );
     if (!isTooMuch) time.agedOut();
   };

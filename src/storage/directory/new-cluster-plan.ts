@@ -20,7 +20,8 @@ export async function readPlan(disk: Disk, nodePath: string): Promise<RecoveryPl
     if (!(error instanceof FlotillaError) || error.code !== 'DATA_LOSS') throw error;
     throw new FlotillaError(
       'DATA_LOSS',
-      `${error.message}: what a forced recovery was to make of this node is lost; put the file back, recover another survivor, or restore a backup with "flotilla restore"`,
+      `${error.message}: what a forced recovery was to make of this node is lost; put the file back, recover ` +
+        'another survivor, or restore a backup with "flotilla restore"',
       { cause: error },
     );
   }
@@ -47,7 +48,8 @@ export async function requireNoPlan(disk: Disk, nodePath: string): Promise<void>
   if ((await readPlan(disk, nodePath)) === undefined) return;
   throw new FlotillaError(
     'INVALID_ARGUMENT',
-    `the recovery of ${nodePath} was begun and has not ended: run the same flotilla cluster recover again, and then start the node`,
+    `the recovery of ${nodePath} was begun and has not ended: run the same flotilla cluster recover again, and ` +
+      'then start the node',
   );
 }
 

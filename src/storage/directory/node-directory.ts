@@ -54,7 +54,8 @@ export async function openNodeDirectory({ dataDir, actor, hasPeers }: NodeDirect
   if (lock === undefined) {
     throw new FlotillaError(
       'INVALID_ARGUMENT',
-      `actor ${actor} is already running on ${dataDir}: stop that process, or give this one another --actor-id or --data-dir`,
+      `actor ${actor} is already running on ${dataDir}: stop that process, or give this one another --actor-id ` +
+        'or --data-dir',
     );
   }
   try {
@@ -238,7 +239,8 @@ async function readSoundIdentity(path: string): Promise<NodeIdentity | undefined
   } catch (error) {
     if (!(error instanceof FlotillaError) || error.code !== 'DATA_LOSS') throw error;
     throw new LostPart(
-      `${error.message}: put back a copy of this very file, without which the node can't say who it is, or restore a backup with "flotilla restore"`,
+      `${error.message}: put back a copy of this very file, without which the node can't say who it is, or ` +
+        'restore a backup with "flotilla restore"',
       undefined,
       error,
     );
@@ -249,19 +251,22 @@ function requireSameNode(path: string, actor: ActorId, found: NodeIdentity | und
   if (found === undefined) {
     if (groups === 0) return;
     throw new LostPart(
-      `${path} holds data, but its identity file is missing: put the file back, or restore a backup with "flotilla restore"; or, to begin anew as an empty node, move the folder away`,
+      `${path} holds data, but its identity file is missing: put the file back, or restore a backup with ` +
+        '"flotilla restore"; or, to begin anew as an empty node, move the folder away',
       undefined,
     );
   }
   if (found.actor !== actor) {
     throw new FlotillaError(
       'FOREIGN_NODE',
-      `${path} is the folder of actor ${found.actor}, not of actor ${actor}: was it copied or renamed? Start with --actor-id ${found.actor} under its own name, or move the folder away`,
+      `${path} is the folder of actor ${found.actor}, not of actor ${actor}: was it copied or renamed? Start ` +
+        `with --actor-id ${found.actor} under its own name, or move the folder away`,
     );
   }
   if (found.clusterId !== undefined && groups === 0) {
     throw new LostPart(
-      `${path} belongs to cluster ${found.clusterId}, but its data is missing: restore the folder "groups", or a backup with "flotilla restore"; a node that forgot its votes must not come back under the same name`,
+      `${path} belongs to cluster ${found.clusterId}, but its data is missing: restore the folder "groups", or a ` +
+        'backup with "flotilla restore"; a node that forgot its votes must not come back under the same name',
       found,
     );
   }
@@ -281,7 +286,8 @@ function notMeant(dataDir: string, actor: ActorId, others: readonly number[]): F
   const there = others.length === 1 ? `actor ${others[0]}` : `actors ${others.join(', ')}`;
   return new FlotillaError(
     'INVALID_ARGUMENT',
-    `${dataDir} holds the data of ${there} and none of actor ${actor}: start with --actor-id ${present(others[0], 'others are there')}, ` +
+    `${dataDir} holds the data of ${there} and none of actor ${actor}: start with --actor-id ` +
+      `${present(others[0], 'others are there')}, ` +
       'or with --peer-addr to form a cluster, or with another --data-dir for a new one',
   );
 }
@@ -322,7 +328,8 @@ async function writing(path: string, action: () => Promise<void>): Promise<void>
     if (error instanceof FlotillaError) throw error;
     throw new FlotillaError(
       'INVALID_ARGUMENT',
-      `${path} can't be written: ${messageOf(error)}; choose another --data-dir, or give this user the right to write there`,
+      `${path} can't be written: ${messageOf(error)}; choose another --data-dir, or give this user the right to ` +
+        'write there',
       {
         cause: error,
       },

@@ -93,7 +93,8 @@ async function hasEntries(path: string): Promise<boolean> {
 export function aloneWithDamage(error: FlotillaError, nodePath: string): FlotillaError {
   return new FlotillaError(
     error.code,
-    `${error.message}. Nobody else has this data: nothing was changed. "flotilla verify" names each damage in ${nodePath}; ` +
+    `${error.message}. Nobody else has this data: nothing was changed. "flotilla verify" names each damage in ` +
+      `${nodePath}; ` +
       'restore it from a backup with "flotilla restore", or put back the damaged files; see docs/operating.md',
     { cause: error },
   );

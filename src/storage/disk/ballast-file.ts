@@ -156,7 +156,8 @@ export class BallastFile {
     const needed = `${(bytes / 2 ** 20).toFixed(1)} MiB`;
     return new FlotillaError(
       'DISK_NEARLY_FULL',
-      `the disk that ${this.nodePath} is on is full, and the ballast is used up: make room for ${needed} there, or enlarge the disk, and try again (${messageOf(cause)})`,
+      `the disk that ${this.nodePath} is on is full, and the ballast is used up: make room for ${needed} there, ` +
+        `or enlarge the disk, and try again (${messageOf(cause)})`,
       { cause },
     );
   }

@@ -56,7 +56,8 @@ export async function readCheckedFileAndRest<Content extends CheckedContent>(
   if (content.format !== format) {
     throw new FlotillaError(
       'FOREIGN_NODE',
-      `${path} has format ${content.format}; this version reads format ${format}: use the Flotilla that wrote it, or a newer one`,
+      `${path} has format ${content.format}; this version reads format ${format}: use the Flotilla that wrote ` +
+        'it, or a newer one',
     );
   }
   return { content, rest: bytes.subarray(restAt) };

@@ -87,7 +87,8 @@ export class SpaceGuard {
     if (this.pressure === 'ok') return [];
     const mebibytes = (bytes: number): string => `${(Math.max(0, bytes) / 2 ** 20).toFixed(1)} MiB`;
     return [
-      `the disk is nearly full: ${mebibytes(this.freeBytes)} are free, and no new events are taken below ${mebibytes(this.threshold)}`,
+      `the disk is nearly full: ${mebibytes(this.freeBytes)} are free, and no new events are taken below ` +
+        `${mebibytes(this.threshold)}`,
     ];
   }
 

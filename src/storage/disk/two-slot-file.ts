@@ -174,7 +174,8 @@ function decodeSlot(bytes: Uint8Array): Slot | undefined {
   if (format !== SLOT_FORMAT) {
     throw new FlotillaError(
       'FOREIGN_NODE',
-      `a two-slot file has format ${format}; this version reads format ${SLOT_FORMAT}: use the Flotilla that wrote it, or a newer one`,
+      `a two-slot file has format ${format}; this version reads format ${SLOT_FORMAT}: use the Flotilla that ` +
+        'wrote it, or a newer one',
     );
   }
   return { sequence: readUint64(view, 8), payload: bytes.subarray(SLOT_HEADER_BYTES, end) };

@@ -96,5 +96,8 @@ export function decodeHardState(payload: Uint8Array): { state: HardState; boot: 
 /** What is wrong with a hard state that start `boot` opened last, where a later one is known to have opened it. */
 export function olderCopyOf(boot: number, stampedBoot = 0): string | undefined {
   if (boot >= stampedBoot) return undefined;
-  return `an older copy: it was written before start ${boot + 1} of this node, and start ${stampedBoot} has written to it`;
+  return (
+    `an older copy: it was written before start ${boot + 1} of this node, and start ${stampedBoot} has written to ` +
+    'it'
+  );
 }

@@ -58,7 +58,8 @@ export async function recoverLog(
   if (begin.index !== marker.beginIndex) {
     throw new FlotillaError(
       'DATA_LOSS',
-      `group ${group}: the log begins after record ${begin.index} and should after record ${marker.beginIndex}: ${oldest.directory} is not its first segment`,
+      `group ${group}: the log begins after record ${begin.index} and should after record ${marker.beginIndex}: ` +
+        `${oldest.directory} is not its first segment`,
     );
   }
   const segments: Segment[] = [];
@@ -150,7 +151,8 @@ function requireContinuation(tail: LogTail, directory: string, header: SegmentHe
   if (continues && header.incarnation === oldest.incarnation && header.machine === oldest.machine) return;
   throw new FlotillaError(
     'DATA_LOSS',
-    `group ${header.group}: ${directory} begins after record ${before.index} and the segment before it ends with record ${tail.index}, or they are of different histories: a segment is missing or was changed`,
+    `group ${header.group}: ${directory} begins after record ${before.index} and the segment before it ends with ` +
+      `record ${tail.index}, or they are of different histories: a segment is missing or was changed`,
   );
 }
 
@@ -246,7 +248,8 @@ function lost(group: GroupId, directory: string, tail: LogTail, place: Place, wi
   const what = tail.index < place.index ? `ends with record ${tail.index}` : `holds another record ${place.index}`;
   return new FlotillaError(
     'DATA_LOSS',
-    `group ${group}: the log in ${directory} ${what}, but ${witness} says that it held record ${place.index} of term ${place.term}`,
+    `group ${group}: the log in ${directory} ${what}, but ${witness} says that it held record ${place.index} of ` +
+      `term ${place.term}`,
   );
 }
 
@@ -264,6 +267,7 @@ export function requireNotAhead(group: GroupId, log: RecoveredLog, hardStateTerm
   if (log.tail.term <= hardStateTerm) return;
   throw new FlotillaError(
     'DATA_LOSS',
-    `group ${group}: the log has records of term ${log.tail.term} and the hard state only term ${hardStateTerm}: it was rolled back, and this node may have voted since`,
+    `group ${group}: the log has records of term ${log.tail.term} and the hard state only term ${hardStateTerm}: ` +
+      'it was rolled back, and this node may have voted since',
   );
 }

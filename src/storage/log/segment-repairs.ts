@@ -126,7 +126,8 @@ function beyondRepair(damage: SegmentDamage): FlotillaError {
     'DATA_LOSS',
     `${damage.message}. It lies among the records ${before.index + 1} to ${tail.index} of ${directory}` +
       `${eventsIn(damage.segment)}, and no other node could give it; what stands before and after it is served. ` +
-      'With the node stopped, "flotilla verify" names each damage; a backup is put back with "flotilla restore": see docs/operating.md',
+      'With the node stopped, "flotilla verify" names each damage; a backup is put back with "flotilla restore": ' +
+      'see docs/operating.md',
     { cause: damage },
   );
 }

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import { LIMITS, logIndex, type TimedPlace } from '../../../src/base/index.js';
-import { corrected, type LogTimeCorrection, timeBound } from '../../../src/machine/index.js';
+import { corrected, type LogTimeCorrection, timeBound } from '../../../src/machine/stream/index.js';
 
 /** A log whose time rises, but where it is set back; and the corrections as the machine keeps them. */
 function logOf(times: readonly { timeMs: number; setBack: boolean }[]): {

@@ -4,7 +4,12 @@ import { test } from 'node:test';
 import fc from 'fast-check';
 import { actorId, asciiBytes, counter, FlotillaError, LIMITS, logIndex, term } from '../../../src/base/index.js';
 import { BATCH_HEADER_BYTES, type ProducerStamp, writeBatchHeader } from '../../../src/event/index.js';
-import { decodeOpenProducer, encodeOpenProducer, knownBatch, StreamMachine } from '../../../src/machine/index.js';
+import {
+  decodeOpenProducer,
+  encodeOpenProducer,
+  knownBatch,
+  StreamMachine,
+} from '../../../src/machine/stream/index.js';
 
 const ANNA = { id: 101, name: 'anna' };
 const BERT = { id: 202, name: '' };

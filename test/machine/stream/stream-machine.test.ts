@@ -2,8 +2,8 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import { asciiBytes, type Counter, counter, FlotillaError, logIndex, term } from '../../../src/base/index.js';
+import type { CommittedRecord } from '../../../src/machine/index.js';
 import {
-  type CommittedRecord,
   checkSettingsChanges,
   decodeLogBegin,
   decodeSettings,
@@ -11,7 +11,7 @@ import {
   encodeSettings,
   type SettingsChanges,
   StreamMachine,
-} from '../../../src/machine/index.js';
+} from '../../../src/machine/stream/index.js';
 
 type Step = Pick<CommittedRecord, 'kind' | 'eventCount' | 'payload'>;
 

@@ -31,7 +31,7 @@ function opening({ disk, free }: Awaited<ReturnType<typeof onDisk>>, logBytes: n
   };
 }
 
-test('the ballast covers the largest write-ahead log before it is written, is ahead of it, and never shrinks by itself', async (t) => {
+test('the ballast covers the largest write-ahead log before it is written, and never shrinks by itself', async (t) => {
   const { ballast, size, find } = await onDisk(t, 100 * MiB);
   await ballast.refill();
   assert.equal(size(), LIMITS.runningSpareBytes + bytesToOpen(MiB / 2));
@@ -53,7 +53,7 @@ test('it leaves a running node the little that it needs', async (t) => {
   assert.ok(ballast.missingBytes > 4 * MiB, 'what it lacks is known');
 });
 
-test('who opens a database on a full disk is lent what is lacking, and the ballast has it again afterwards, over and over', async (t) => {
+test('opening a database on a full disk is lent what is lacking, and the ballast takes it back', async (t) => {
   const place = await onDisk(t, 100 * MiB);
   await place.ballast.cover(4 * MiB);
   const whole = place.size();
@@ -83,7 +83,7 @@ test('loans come one after another: together they may ask for more than there is
   await Promise.all([loan(), loan(), loan()]);
 });
 
-test('where it takes more than was thought, twice as much is given; where that does not do, the message says how much to make', async (t) => {
+test('an opening that takes more than was thought is given twice as much, or told how much to make free', async (t) => {
   const place = await onDisk(t, 100 * MiB);
   await place.ballast.cover(4 * MiB);
   place.disk.others = 100 * MiB - place.size();

@@ -2,7 +2,6 @@ import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { FlotillaError, LIMITS, logIndex } from '../../../src/base/index.js';
-import { MACHINES } from '../../../src/machine/index.js';
 import { bytesToOpen } from '../../../src/storage/disk/ballast-file.js';
 import type { Disk } from '../../../src/storage/disk/disk.js';
 import { BallastFile, ballastedDisk } from '../../../src/storage/index.js';
@@ -10,6 +9,7 @@ import { nodeDisk } from '../../../src/storage/level/node-disk.js';
 import { UNOBSERVED } from '../../../src/storage/segment/healing.js';
 import { OpenDatabaseCache } from '../../../src/storage/segment/open-database-cache.js';
 import { SegmentDatabase } from '../../../src/storage/segment/segment-database.js';
+import { MACHINES } from '../../../src/stream/index.js';
 import { ManualClock } from '../../support/manual-clock.js';
 import { scratchDirectory } from '../fixture.js';
 
@@ -40,7 +40,7 @@ test('before records are written the ballast covers what opening their database 
   await database.close();
 });
 
-test('opening a database on a full disk takes as much of the ballast as its write-ahead log needs; once that is a table, next to nothing', async (t) => {
+test('opening a database on a full disk takes as much of the ballast as its write-ahead log needs', async (t) => {
   const { ballast, room, disk, path } = await newDisk(t);
   const database = await disk.createDatabase(path, OPTIONS);
   await database.write(entries(3, MiB), 1, 0);
@@ -71,7 +71,7 @@ test('what is written where there was next to no room at the last look is given 
   await database.close();
 });
 
-test('a sealed segment that can not be opened for lack of room is refused to its reader, and the node goes on; the open one ends it', async (t) => {
+test('on a full disk a sealed segment is refused to its reader, and the open one ends the node', async (t) => {
   const { disk } = await newDisk(t);
   const full: Disk = { ...disk, openDatabase: () => Promise.reject(new FlotillaError('DISK_NEARLY_FULL', 'no room')) };
   const failures: unknown[] = [];

@@ -39,7 +39,7 @@ async function guarded(t: TestContext, freeBytes: number, option: number | 'none
   return { guard, disk, look, told, ballast };
 }
 
-test('below the threshold the disk is low, below half of it full, and it takes a quarter more to rise again', async (t) => {
+test('below the threshold the disk is low, below half of it full; it takes a quarter more to rise again', async (t) => {
   const { guard, disk, look, told } = await guarded(t, 100 * MiB);
   const pressures: string[] = [];
   const changes: string[] = [];
@@ -79,7 +79,7 @@ test('a change is told as soon as what was taken in makes it', async (t) => {
   assert.deepEqual(changes, ['low', 'full']);
 });
 
-test('without an option the threshold is what two segments take, also where the open one has grown over its size', async (t) => {
+test('without an option the threshold is what two segments take, also where one is over its size', async (t) => {
   const { guard, look, ballast } = await guarded(t, 100 * MiB, 'none');
   assert.equal(guard.thresholdBytes, 3 * MiB);
   await ballast.cover(5 * MiB);

@@ -211,7 +211,7 @@ test('what LevelDB would make several tables of, beside a damaged one, is taken 
   assert.ok(lost > 0 && lost <= before.length, `${lost} refused`);
 });
 
-test('what LevelDB would merge as soon as it is open is not opened: four tables with write-ahead logs, or too much over what overlaps', () => {
+test('what LevelDB would merge at once is not opened: four tables with logs, or too much that overlaps', () => {
   const table = (level: number, megabytes: number, first: number, last: number): LiveTable => ({
     path: '',
     level,

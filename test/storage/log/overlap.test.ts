@@ -9,9 +9,9 @@ import { actorId, FlotillaError, LIMITS, logIndex, term } from '../../../src/bas
 import { compileGlob } from '../../../src/event/index.js';
 import type { PersistRequest } from '../../../src/group/index.js';
 import { systemClock } from '../../../src/group/system-clock.js';
-import { MACHINES } from '../../../src/machine/index.js';
 import { type LevelStorage, openStorage } from '../../../src/storage/index.js';
 import { segmentName } from '../../../src/storage/segment/segment-files.js';
+import { MACHINES } from '../../../src/stream/index.js';
 import { type LogRecord, tailAfter } from '../../../src/wire/index.js';
 import { simulatedDisk } from '../../contract/implementations.js';
 import {

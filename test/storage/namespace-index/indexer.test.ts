@@ -86,7 +86,7 @@ test('an indexer that waits for room can be stopped', async (t) => {
   assert.equal(segment.begun, 0);
 });
 
-test('while records are read or written for others, an index is made slowly: it rests longer than it works', async (t) => {
+test('while records are read or written, an index is made slowly: it rests longer than it works', async (t) => {
   for (const used of [false, true]) {
     let rested = false;
     const { indexer, disk, segment, settled, later } = indexing(t, async (pace) => {

@@ -5,10 +5,10 @@ import type { EventQueue } from './event-queue.js';
 const EPOCH_MS = 1_700_000_000_000;
 
 /**
- * A machine's clocks: a monotonic one, which goes faster or slower than the others', and a time of day, which may be
+ * A host's clocks: a monotonic one, which goes faster or slower than the others', and a time of day, which may be
  * off.
  */
-export class MachineClock implements Clock {
+export class HostClock implements Clock {
   private readonly queue: EventQueue;
   private readonly rate: number;
   private readonly schedule: Schedule;

@@ -35,7 +35,7 @@ interface Batch {
  * sent after another's acknowledgement comes after it; what was refused is not
  * there (an unknown outcome is never called a failure).
  */
-export class Ledger {
+export class AcknowledgementChecker {
   /** By the checksum of their bodies, which is unlike for all of them. */
   private readonly batches = new Map<number, Batch>();
   private readonly figures: Figures;
@@ -115,7 +115,8 @@ export class Ledger {
     if (batch.place === undefined || placeText(batch.place) !== placeText(told))
       throw new Violation(
         'every acknowledged event is present at its id',
-        `a batch was acknowledged at ${placeText(told)}, and is committed at ${batch.place === undefined ? 'no place' : placeText(batch.place)}`,
+        `a batch was acknowledged at ${placeText(told)}, and is committed at ` +
+          `${batch.place === undefined ? 'no place' : placeText(batch.place)}`,
       );
     if (firstCounter <= batch.after)
       throw new Violation(

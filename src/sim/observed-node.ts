@@ -48,7 +48,7 @@ export class KnownRecords {
  * what its storage has said to be durable. The invariants are held to this.
  * A record of index i stands at i - 1.
  */
-export class Witness {
+export class ObservedNode {
   readonly actor: ActorId;
   /** Of the process that runs; the last one's where none does. */
   records: LogRecord[] = [];
@@ -68,7 +68,7 @@ export class Witness {
   /** Where its log began after the last step. */
   beginIndex = 0;
   /** Whether it rested after the last step. */
-  rests = false;
+  quiesced = false;
   private readonly known: KnownRecords;
 
   constructor(actor: ActorId, known: KnownRecords) {
@@ -121,7 +121,8 @@ export class Witness {
     ) {
       throw new Violation(
         property,
-        `${this.actor} had stored term ${this.storedHardState.term} with vote ${this.storedHardState.vote}; it found ${hardState.term} with ${hardState.vote}`,
+        `${this.actor} had stored term ${this.storedHardState.term} with vote ${this.storedHardState.vote}; ` +
+          `it found ${hardState.term} with ${hardState.vote}`,
       );
     }
     const found = this.historyOf(tail);

@@ -1,31 +1,24 @@
 import type { ActorId, Random } from '../base/index.js';
 import type { NodeIdentity } from '../storage/index.js';
-import type { Member } from '../wire/index.js';
 import { SimulatedDisk } from './disk.js';
 import { SimulatedDirectory } from './disk-tree.js';
 import type { EventQueue } from './event-queue.js';
+import { memberOf, type NodeFolder } from './node-folder.js';
+import type { ObservedNode } from './observed-node.js';
 import type { Process } from './process.js';
-import type { Witness } from './witness.js';
-
-/** What the storage wants to know of its node. */
-export interface NodeFolder {
-  readonly path: string;
-  readonly groupsPath: string;
-  identity: NodeIdentity;
-}
 
 /**
- * How much is left of what a machine had promised: `whole`, `damaged` (something
+ * How much is left of what a host had promised: `whole`, `damaged` (something
  * was changed on its disk) or `lost` (it has said so, and does not come back).
  */
 export type Condition = 'whole' | 'damaged' | 'lost';
 
-/** A machine: its disk, its clock, and the process on it, if one runs. */
-export class Machine {
+/** A host: its disk, its clock, and the process on it, if one runs. */
+export class Host {
   readonly actor: ActorId;
   readonly disk: SimulatedDisk;
   readonly folder: NodeFolder;
-  readonly witness: Witness;
+  readonly observed: ObservedNode;
   /** How fast its clock goes. */
   readonly clockRate: number;
   condition: Condition = 'whole';
@@ -33,9 +26,9 @@ export class Machine {
   /** Time stands still for the process until then: it was stopped, or its event loop is busy. */
   pausedUntilMs = 0;
 
-  constructor(actor: ActorId, witness: Witness, queue: EventQueue, random: Random) {
+  constructor(actor: ActorId, observed: ObservedNode, queue: EventQueue, random: Random) {
     this.actor = actor;
-    this.witness = witness;
+    this.observed = observed;
     this.disk = new SimulatedDisk(queue, random);
     this.clockRate = 0.8 + 0.4 * random();
     const node = new SimulatedDirectory();
@@ -53,8 +46,4 @@ export class Machine {
     };
     this.folder = { path: '/node', groupsPath: '/node/groups', identity };
   }
-}
-
-export function memberOf(actor: ActorId): Member {
-  return { actor, instance: String(actor).padStart(32, '0'), address: `node${actor}:3000` };
 }
