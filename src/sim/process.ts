@@ -128,9 +128,9 @@ export class Process {
   receive(packet: Packet): void {
     const { replica, groups } = this;
     if (replica === undefined) return;
-    replicas?.onHeard(packet.from);
+    groups?.onHeard(packet.from);
     this.options.bug?.beforeStep?.(replica, packet);
-    replicas?.onMessage(packet.from, GROUP, packet.message, packet.records);
+    groups?.onMessage(packet.from, GROUP, packet.message, packet.records);
     this.options.bug?.afterInput?.(replica);
   }
 

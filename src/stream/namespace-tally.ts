@@ -1,5 +1,5 @@
 import { advanced, type Counter, counter, LIMITS, type LogIndex, logIndex, MinHeap, type Work } from '../base/index.js';
-import type { Glob, StoredBatch } from '../event/index.js';
+import type { EventId, Glob, StoredBatch } from '../event/index.js';
 import { batchesOf, type LogRecord, openingStoredBatch } from '../wire/index.js';
 import { type NamespaceCount, type NamespaceCursor, type Turns, UNDIVIDED } from './ports.js';
 import { inTurns } from './read-turns.js';
