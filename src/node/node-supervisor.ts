@@ -18,10 +18,10 @@ import { observeHealing } from './observe-healing.js';
 /** A node as whoever started it sees it. */
 export type RunningNode = Pick<FlotillaNode, 'actor' | 'address' | 'httpPort' | 'stop' | 'stopped' | 'streams'>;
 
-/** What is made anew with each life. */
+/** What is made anew with each run of the node. */
 type Made = 'storage' | 'space';
 
-interface Life extends Pick<NodeParts, Made> {
+interface NodeRun extends Pick<NodeParts, Made> {
   readonly node: FlotillaNode;
 }
 
@@ -36,7 +36,7 @@ export class NodeSupervisor implements RunningNode {
   private readonly segmentBytes: number;
   private readonly ballast: BallastFile;
   private settle: (outcome: { readonly error?: unknown }) => void = () => undefined;
-  private current: Life | undefined;
+  private current: NodeRun | undefined;
   private beginning: Promise<void> = Promise.resolve();
   private stopping = false;
 

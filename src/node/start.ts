@@ -48,7 +48,7 @@ async function startWatched(
   const logger = logging.logger('storage');
   const nodePath = nodePathOf(config.dataDirectory, config.actor);
   const onUsed = (): void =>
-    logger.warn({}, 'the disk is full: what opens files is given room of the ballast; make room');
+    logger.warn({}, 'the disk is full: what opens files is given space of the ballast; make some free');
   const ballast = await BallastFile.find({ nodePath, onUsed });
   const { dataDirectory: dataDir, actor, peerAddresses } = config;
   const directory = await ballast.lend(LIMITS.runningSpareBytes / 2, () =>
@@ -58,9 +58,9 @@ async function startWatched(
   if (predecessor !== undefined) logNewBeginning(logging, predecessor.reason, undefined);
   try {
     const segmentBytes = await segmentBytesFor(directory.path, config.segmentBytes);
-    const lives = new NodeSupervisor({ ...internals, config, logging, metrics, directory }, segmentBytes, ballast);
-    await lives.begin();
-    return lives;
+    const supervisor = new NodeSupervisor({ ...internals, config, logging, metrics, directory }, segmentBytes, ballast);
+    await supervisor.begin();
+    return supervisor;
   } catch (error) {
     await directory.close();
     throw error;

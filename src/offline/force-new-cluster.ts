@@ -4,9 +4,9 @@ import type { Clock, RecoveredGroup } from '../group/index.js';
 import { isOnlyVoter } from '../raft/index.js';
 import {
   groupsPathOf,
+  type NewClusterPlan,
   type NodeIdentity,
   nodePathOf,
-  type RecoveryPlan,
   readIdentity,
   readPlan,
   removePlan,
@@ -103,7 +103,7 @@ async function begin(
   identity: NodeIdentity,
   disk: Disk,
   options: RecoveryOptions,
-): Promise<RecoveryPlan> {
+): Promise<NewClusterPlan> {
   const logs = await heldLogs(path, identity, options);
   for (const { membership } of logs) {
     if (seatOf(membership, identity) === undefined)
@@ -164,7 +164,7 @@ async function renewIncarnation(disk: Disk, directory: string, group: GroupId, i
   }
 }
 
-function recoveredIdentity({ promised: _, ...identity }: NodeIdentity, { clusterId }: RecoveryPlan): NodeIdentity {
+function recoveredIdentity({ promised: _, ...identity }: NodeIdentity, { clusterId }: NewClusterPlan): NodeIdentity {
   return { ...identity, clusterId };
 }
 

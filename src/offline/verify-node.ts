@@ -92,7 +92,9 @@ async function verifyIdentity(path: string, actor: ActorId, damages: Damage[]): 
 async function notePlan(path: string, damages: Damage[], notes: string[]): Promise<void> {
   try {
     if ((await readPlan(nodeDisk, path)) !== undefined)
-      notes.push('a forced recovery was begun and has not ended: run it again');
+      notes.push(
+        'a new cluster was begun with this node by force, and that has not ended: run flotilla cluster recover again',
+      );
   } catch (error) {
     damages.push({ file: join(path, 'recovery'), what: messageOf(error), remedy: 'replace' });
   }

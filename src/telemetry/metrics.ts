@@ -171,7 +171,7 @@ function storageMetrics({ counter, gauge, histogram, state }: Instruments) {
     diskMinFreeBytes: gauge('flotilla_disk_min_free_bytes', 'Below this no new events are taken.'),
     diskBallastBytes: gauge(
       'flotilla_disk_ballast_bytes',
-      'Room that the node keeps so that it can start on a full disk.',
+      'Size of the ballast file, which lets the node start on a full disk.',
     ),
     diskPressure: state(
       'flotilla_disk_pressure',

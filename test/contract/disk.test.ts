@@ -1,5 +1,5 @@
 /**
- * What src/storage/disk.ts promises of `Disk`, of the machine's and of the simulated one. What a crash leaves is in
+ * What src/storage/disk/disk.ts promises of `Disk`, of the node's and of the simulated one. What a crash leaves is in
  * test/sim/disk.test.ts.
  */
 import assert from 'node:assert/strict';

@@ -8,7 +8,7 @@ export {
   writeIdentity,
 } from './identity-file.js';
 export { readKnownMembers } from './known-members.js';
-export { type RecoveryPlan, readPlan, removePlan, writePlan } from './new-cluster-plan.js';
+export { type NewClusterPlan, readPlan, removePlan, writePlan } from './new-cluster-plan.js';
 export {
   actorsIn,
   makeDirectories,

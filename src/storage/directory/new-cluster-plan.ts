@@ -4,36 +4,36 @@ import { type Disk, readCheckedFile, replaceCheckedFile } from '../disk/index.js
 
 const PLAN_FORMAT = 1;
 
-/** What a forced recovery makes of a node: decided once, and carried out however often it is interrupted. */
-export interface RecoveryPlan {
+/** How a node becomes the only member of a new cluster: decided once, and carried out however often it is interrupted. */
+export interface NewClusterPlan {
   readonly format: typeof PLAN_FORMAT;
   /** The new cluster, 32 hexadecimal digits. */
   readonly clusterId: string;
   readonly groups: readonly { readonly group: GroupId; readonly incarnation: string }[];
 }
 
-/** Undefined where no recovery is under way. */
-export async function readPlan(disk: Disk, nodePath: string): Promise<RecoveryPlan | undefined> {
+/** Undefined where nothing of the kind is under way. */
+export async function readPlan(disk: Disk, nodePath: string): Promise<NewClusterPlan | undefined> {
   try {
-    return await readCheckedFile<RecoveryPlan>(disk, planPath(nodePath), PLAN_FORMAT);
+    return await readCheckedFile<NewClusterPlan>(disk, planPath(nodePath), PLAN_FORMAT);
   } catch (error) {
     if (!(error instanceof FlotillaError) || error.code !== 'DATA_LOSS') throw error;
     throw new FlotillaError(
       'DATA_LOSS',
-      `${error.message}: what a forced recovery was to make of this node is lost; put the file back, recover ` +
-        'another survivor, or restore a backup with "flotilla restore"',
+      `${error.message}: it said how this node becomes the only member of a new cluster; put the file back, ` +
+        'recover another survivor, or restore a backup with "flotilla restore"',
       { cause: error },
     );
   }
 }
 
-/** Durable when it resolves: from here on the recovery must be carried out to its end. */
+/** Durable when it resolves: from here on the plan must be carried out to its end. */
 export async function writePlan(
   disk: Disk,
   nodePath: string,
-  plan: Omit<RecoveryPlan, 'format'>,
-): Promise<RecoveryPlan> {
-  const written: RecoveryPlan = { format: PLAN_FORMAT, ...plan };
+  plan: Omit<NewClusterPlan, 'format'>,
+): Promise<NewClusterPlan> {
+  const written: NewClusterPlan = { format: PLAN_FORMAT, ...plan };
   await replaceCheckedFile(disk, planPath(nodePath), written);
   return written;
 }

@@ -19,7 +19,7 @@ import { requireNoPlan } from './new-cluster-plan.js';
 import { aloneWithDamage, identityAfter, predecessorOf, setGroupsAside } from './predecessor.js';
 
 export interface NodeDirectoryOptions {
-  /** Holds one folder per node, so that nodes of one machine may share it; made where it is missing. */
+  /** Holds one folder per node, so that nodes of one host may share it; made where it is missing. */
   readonly dataDir: string;
   readonly actor: ActorId;
   /** Whether peers were named: without any, the first start forms a cluster of one. */

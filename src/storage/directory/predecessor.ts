@@ -23,7 +23,7 @@ import type { KnownCluster } from './known-members.js';
 
 const ASIDE_PREFIX = 'damaged-';
 
-/** What this node was; undefined where it has, or knows, nobody who could take it in again. */
+/** What this node was; undefined where it knows of no other member that could take it in again. */
 export function predecessorOf(
   actor: ActorId,
   found: NodeIdentity | undefined,
@@ -32,7 +32,7 @@ export function predecessorOf(
   reason: string,
 ): Predecessor | undefined {
   if (found?.predecessor !== undefined && found.clusterId === undefined) return found.predecessor;
-  // Of another cluster is what was noted before a forced recovery, or in another folder.
+  // What was noted before a new cluster was forced, or in another folder, speaks of another cluster.
   const noted = known !== undefined && isOf(known, actor, found) ? known : undefined;
   const clusterId = found?.clusterId ?? noted?.clusterId;
   const instance = found?.instance ?? noted?.self.instance;
@@ -57,7 +57,7 @@ function isOf(known: KnownCluster, actor: ActorId, found: NodeIdentity | undefin
   );
 }
 
-/** Who the node is from now on. */
+/** The identity of the node from now on. */
 export function identityAfter(actor: ActorId, predecessor: Predecessor): NodeIdentity {
   return { ...newIdentity(actor), predecessor };
 }

@@ -7,14 +7,14 @@ import { systemCodeOf } from './system-code.js';
 /*
  * Opening a LevelDB writes: it makes a table of the write-ahead log, as large as
  * that, before it deletes it. So a node whose disk is full could not even start
- * to be read. The file `ballast` in its folder holds as much room as that takes
- * for the largest write-ahead log that there is, and a little for what a running
+ * to be read. The ballast file in its folder is as large as that takes for the
+ * largest write-ahead log that there is, and a little larger for what a running
  * node can't do without.
  *
  * Before a record is written, the ballast covers what opening its database again
- * will take. Who opens one on a full disk is lent what is lacking, one at a time:
- * the write-ahead log that goes gives the room back, and the ballast takes it at
- * once, so that the next database, and the next start, has it again.
+ * will take. Opening one on a full disk is lent what is lacking, one at a time: the
+ * write-ahead log that is deleted gives the space back, and the ballast takes it at
+ * once, so that the next database, and the next start, have it again.
  */
 
 /**
@@ -34,7 +34,7 @@ export interface BallastFileOptions {
   readonly measure?: ((path: string) => Promise<DiskSpace>) | undefined;
 }
 
-/** Room that a node keeps for its next start, and for reading on a full disk. */
+/** Disk space that a node keeps for its next start, and for reading on a full disk. */
 export class BallastFile {
   private readonly nodePath: string;
   private readonly measure: (path: string) => Promise<DiskSpace>;
@@ -75,7 +75,7 @@ export class BallastFile {
     return Math.max(0, this.wanted - this.size);
   }
 
-  /** There was next to no room when it was last looked for. */
+  /** Next to nothing was free when the disk was last measured. */
   get isTight(): boolean {
     return this.isScarce;
   }

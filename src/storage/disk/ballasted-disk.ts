@@ -5,7 +5,7 @@ import { type BallastFile, bytesToOpen } from './ballast-file.js';
 import type { DatabaseEntry, Disk, DiskDatabase } from './disk.js';
 import { systemCodeOf } from './system-code.js';
 
-/** The machine's disk, with a node's ballast for what must go on where it is full. */
+/** A disk with a node's ballast for what must go on where it is full. */
 export function ballastedDisk(disk: Disk, ballast: BallastFile): Disk {
   return {
     ...disk,

@@ -1,9 +1,9 @@
 /**
  * What the log, the hard state and the marker need of a disk. The server's is
- * {@link nodeDisk}; the simulator has another, which loses and damages what
+ * `nodeDisk`; the simulator has another, which loses and damages what
  * real ones lose and damage.
  *
- * Paths are separated by `/` or as the machine does it; nothing here makes
+ * Paths are separated by `/` or as the host does it; nothing here makes
  * parents. Where the operating system refuses, calls reject with its error; the
  * node stops then, because nothing is known of what was written.
  */

@@ -1,3 +1,3 @@
 export { type DirectoryLock, lockDirectory } from './directory-lock.js';
-export { createLevelDatabase, levelDatabaseIsEmpty, openLevelDatabase } from './level-database.js';
+export { openLevelDatabase } from './level-database.js';
 export { nodeDisk } from './node-disk.js';

@@ -3,7 +3,7 @@ import { type FileHandle, mkdir, open, readdir, readFile, rename, rm } from 'nod
 import { type Disk, type DiskFile, systemCodeOf } from '../disk/index.js';
 import { createLevelDatabase, levelDatabaseIsEmpty, openLevelDatabase } from './level-database.js';
 
-/** The machine's file system, with LevelDB for databases. */
+/** The node's file system, with LevelDB for databases. */
 export const nodeDisk: Disk = {
   readFile: (path) => orUndefined(readFile(path)),
   async writeFile(path, content) {

@@ -6,8 +6,8 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { FlotillaError } from '../../../src/base/index.js';
 import type { DiskDatabase } from '../../../src/storage/index.js';
-import { createLevelDatabase, openLevelDatabase } from '../../../src/storage/level/index.js';
 import { wouldMerge } from '../../../src/storage/level/inspection.js';
+import { createLevelDatabase, openLevelDatabase } from '../../../src/storage/level/level-database.js';
 import type { LiveTable } from '../../../src/storage/level/manifest.js';
 import { scratchDirectory } from '../fixture.js';
 
