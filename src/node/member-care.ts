@@ -1,4 +1,4 @@
-import { MemberSearch, type PeerLinks } from '../peer/index.js';
+import { PeerDiscovery, type PeerLinks } from '../peer/index.js';
 import { MemberUpkeep, type Replica, type Speaker } from '../replica/index.js';
 import type { Logging } from '../telemetry/index.js';
 import { systemClock } from './clock.js';
@@ -15,12 +15,12 @@ export interface MemberCareOptions {
 /** What a node does so that members which were started at other addresses are found, and stay found. */
 export class MemberCare {
   private readonly upkeep: MemberUpkeep;
-  private readonly search: MemberSearch;
+  private readonly search: PeerDiscovery;
 
   constructor({ self, clusterId, replica, links, peerAddresses, logging }: MemberCareOptions) {
     const logger = logging.logger('peer');
     this.upkeep = new MemberUpkeep({ replica, self, others: () => links.callers(), clock: systemClock, logger });
-    this.search = new MemberSearch({
+    this.search = new PeerDiscovery({
       self,
       clusterId,
       missing: () => links.missing(),
