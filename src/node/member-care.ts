@@ -1,6 +1,6 @@
 import { type MembersGroup, MemberUpkeep, type Speaker } from '../cluster/index.js';
 import { systemClock } from '../group/index.js';
-import { MemberSearch, type PeerLinks } from '../peer/index.js';
+import { PeerDiscovery, type PeerLinks } from '../peer/index.js';
 import type { Logging } from '../telemetry/index.js';
 
 export interface MemberCareOptions {
@@ -15,12 +15,12 @@ export interface MemberCareOptions {
 /** What a node does so that members which were started at other addresses are found, and stay found. */
 export class MemberCare {
   private readonly upkeep: MemberUpkeep;
-  private readonly search: MemberSearch;
+  private readonly search: PeerDiscovery;
 
   constructor({ self, clusterId, group, links, peerAddresses, logging }: MemberCareOptions) {
     const logger = logging.logger('peer');
     this.upkeep = new MemberUpkeep({ group, self, others: () => links.callers(), clock: systemClock, logger });
-    this.search = new MemberSearch({
+    this.search = new PeerDiscovery({
       self,
       clusterId,
       missing: () => links.missing(),

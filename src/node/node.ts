@@ -267,7 +267,6 @@ export class FlotillaNode {
       clusterId,
       self: this.self,
       key: NodeKey.fromSecret(directory.identity.secret),
-      vouchers: () => this.vouchers,
       bootCounter: directory.identity.bootCounter,
       boots: directory.identity.boots,
       memory: directory.known,
@@ -275,7 +274,7 @@ export class FlotillaNode {
       former,
       onMembership: (membership) => this.followMembership(membership),
       onCaller: () => this.noticeCaller(),
-      versions: () => this.versions.range,
+      membership: { versions: () => this.versions.range, vouchers: () => this.vouchers },
       onFatal: (error) => this.fail(error),
     });
     this.links = links;

@@ -62,7 +62,7 @@ export class ClockFaults implements TrueTime {
     this.figures.agedOut++;
   }
 
-  /** By how much a host's time of day is ahead of the true one. */
+  /** How far a host's time of day is ahead of the true one. */
   offsetMs(actor: ActorId): number {
     const jitterMs = ((actor * 7919) % (2 * JITTER_MS)) - JITTER_MS;
     return jitterMs + (this.wrong.get(actor) ?? 0);

@@ -53,7 +53,7 @@ export class Cluster {
   readonly clocks: ClockFaults;
   /** No faults any more. */
   calm = false;
-  /** Of everything that happened, in order. */
+  /** Made of everything that happened, in order. */
   traceHash = 0;
   /** Called when a node has become leader. */
   onElected: (host: Host) => void = () => undefined;
@@ -189,7 +189,7 @@ export class Cluster {
     this.after(delayMs, () => this.start(host));
   }
 
-  /** Of those that think they lead; there may be more than one. Anybody where there is none. */
+  /** One of those that think they lead; there may be several. Any host where there is none. */
   anyLeader(): Host {
     const leaders = [...this.hosts.values()].filter(({ observed }) => observed.replica?.group.role === 'leader');
     return leaders.length > 0 ? this.pick(leaders) : this.any();

@@ -218,7 +218,7 @@ function isolationOf(inside: ReadonlySet<ActorId>): (from: ActorId, to: ActorId)
   return (from, to) => inside.has(from) !== inside.has(to);
 }
 
-/** Everybody reaches its two neighbours and nobody else. */
+/** Every host reaches its two neighbours and no other. */
 function ringOf(actors: readonly ActorId[]): (from: ActorId, to: ActorId) => boolean {
   return (from, to) => {
     const distance = Math.abs(actors.indexOf(from) - actors.indexOf(to));

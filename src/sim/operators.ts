@@ -5,7 +5,7 @@ import type { Cluster } from './cluster.js';
 import type { Host } from './host.js';
 import { memberOf } from './node-folder.js';
 
-/** Those who change the members and hand leadership over, now and then two of them at once. */
+/** Operators change the members and hand leadership over, now and then two of them at once. */
 export class Operators {
   private readonly cluster: Cluster;
   /** Change the members for no reason, too. */
@@ -47,7 +47,7 @@ export class Operators {
     });
   }
 
-  /** Less is kept, or more. Who lacks what is given up needs a snapshot. */
+  /** Less is kept, or more. A node that lacks what is given up needs a snapshot. */
   changeSettings(): void {
     const { cluster } = this;
     const changes: SettingsChanges = {
@@ -77,7 +77,7 @@ export class Operators {
     }
   }
 
-  /** Wants anybody to become anything, several at once, whatever is going on. */
+  /** Wants any host to become anything, several at once, whatever is going on. */
   private changeAtRandom(): void {
     const { cluster } = this;
     this.change(

@@ -39,7 +39,7 @@ export interface PlantedBug {
   readonly afterInput?: (replica: Stream) => void;
   readonly sending?: (replica: Stream, packet: Packet) => Packet;
   readonly storing?: (requests: readonly PersistRequest[]) => readonly PersistRequest[];
-  /** Whoever names a member's ids passes for that member. */
+  /** A stranger that names a member's ids passes for that member. */
   readonly letsOutsidersIn?: boolean;
 }
 
@@ -50,7 +50,7 @@ export interface ProcessLinks {
   forward(to: ActorId, batch: StampedBody): Promise<Proposed>;
 }
 
-/** What whoever started a process hears of it. */
+/** What the cluster hears of a process that it has started. */
 export interface ProcessEvents {
   /** It has begun; `lost`: its disk had not kept all that was handed to it. */
   takesPart(lost: boolean): void;
@@ -152,7 +152,7 @@ export class Process {
     return this.links.get(peer) === 'open';
   }
 
-  /** It ends as by SIGKILL: nobody who waits in it hears of anything. */
+  /** It ends as by SIGKILL: nothing that waits in it hears of anything. */
   kill(): void {
     this.alive = false;
     this.options.observed.replica = undefined;

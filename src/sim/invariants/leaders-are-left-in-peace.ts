@@ -3,7 +3,7 @@ import { Violation } from '../violation.js';
 import type { Invariant } from './invariant.js';
 
 /**
- * Whoever hears its leader grants no pre-vote: a server that was cut off or
+ * A server that hears its leader grants no pre-vote: a server that was cut off or
  * removed would depose a leader that all others hear (sections 4.2.3 and 9.6).
  * What counts is when the request came: the answer may wait for the disk.
  */

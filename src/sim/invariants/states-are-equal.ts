@@ -13,10 +13,10 @@ import type { Invariant } from './invariant.js';
 export function statesAreEqual(history: CommittedHistory): Invariant {
   const property = 'state reached through a snapshot is that of replay';
   const truth = StreamMachine.initial();
-  /** By applied index. */
+  /** The state by applied index. */
   const states: string[] = [textOf(truth.encode())];
 
-  /** Of whose state what was looked at last. */
+  /** The index at which each node's state was looked at last. */
   const seen = new Map<ActorId, number>();
 
   const check = ({ actor, replica }: ObservedNode): void => {

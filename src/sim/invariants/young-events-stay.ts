@@ -39,7 +39,7 @@ export class Births {
   }
 }
 
-/** True time, and whose clocks are right. */
+/** True time, and which clocks are right. */
 export interface TrueTime {
   readonly births: Births;
   /** What the age of an event may be misjudged by. */

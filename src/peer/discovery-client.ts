@@ -11,12 +11,12 @@ const INTRODUCE_TIMEOUT_MS = 1000;
 /** A leader answers when the change of its members is committed. */
 const JOIN_TIMEOUT_MS = LIMITS.memberChangeMs + 1000;
 
-/** Asks addresses who listens there. */
-export interface Introducer {
-  /** Rejects where nobody answers. */
+/** Asks addresses which node listens there. */
+export interface DiscoveryClient {
+  /** Rejects where no node answers. */
   introduce(address: string, request: proto.IntroduceRequest): Promise<proto.IntroduceResponse>;
   /**
-   * Asks `member`, who is at `address`, to be taken into its cluster. Rejects with NOT_LEADER and the leader's address
+   * Asks `member`, which is at `address`, to take this node in. Rejects with NOT_LEADER and the leader's address
    * where another is to be asked.
    */
   join(address: string, member: Member, application: Application): Promise<proto.JoinResponse>;
@@ -25,7 +25,7 @@ export interface Introducer {
 }
 
 /** Over gRPC, with a connection for each address while it is asked again and again. */
-export class RpcIntroducer implements Introducer {
+export class RpcDiscoveryClient implements DiscoveryClient {
   private readonly clients = new Map<string, RpcClient<typeof proto.PeerServiceDefinition>>();
 
   async introduce(address: string, request: proto.IntroduceRequest): Promise<proto.IntroduceResponse> {
@@ -56,9 +56,9 @@ export class RpcIntroducer implements Introducer {
 
 /** Throws NOT_READY unless this node reaches `joiner` where it says that it is. */
 export async function requireReachable(joiner: Member, self: Member): Promise<void> {
-  const introducer = new RpcIntroducer();
+  const discovery = new RpcDiscoveryClient();
   try {
-    const response = await introducer.introduce(joiner.address, { self: memberToProto(self), clusterId: '' });
+    const response = await discovery.introduce(joiner.address, { self: memberToProto(self), clusterId: '' });
     if (response.self?.instanceId === joiner.instance) return;
     throw new FlotillaError('UNREACHABLE', 'another node listens there');
   } catch (cause) {
@@ -70,7 +70,7 @@ export async function requireReachable(joiner: Member, self: Member): Promise<vo
       { cause },
     );
   } finally {
-    introducer.keep(new Set());
+    discovery.keep(new Set());
   }
 }
 
@@ -102,7 +102,7 @@ export function memberToProto({ actor, instance, address }: Member): proto.Membe
 
 /** Throws INVALID_ARGUMENT where it names no node. */
 export function memberFromProto(member: proto.Member | undefined): Member {
-  if (member === undefined) throw new FlotillaError('INVALID_ARGUMENT', 'it does not say who it is');
+  if (member === undefined) throw new FlotillaError('INVALID_ARGUMENT', 'it does not name its node');
   const { actorId: actor, instanceId: instance, address } = member;
   const valid = actor >= 1 && actor <= LIMITS.actorIdMax && /^[0-9a-f]{32}$/.test(instance) && isAddress(address);
   if (!valid)

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { setImmediate as turn } from 'node:timers/promises';
 import { actorId, FlotillaError, LIMITS } from '../../src/base/index.js';
-import { type Introducer, MemberSearch } from '../../src/peer/index.js';
+import { type DiscoveryClient, PeerDiscovery } from '../../src/peer/index.js';
 import type { Member, proto } from '../../src/wire/index.js';
 import { ManualClock } from '../support/manual-clock.js';
 import { CLUSTER, silentLogger } from './peer-fixture.js';
@@ -34,7 +34,7 @@ interface Searching {
   readonly asked: string[];
   readonly found: string[];
   missing: readonly Member[];
-  readonly search: MemberSearch;
+  readonly search: PeerDiscovery;
   /** Lets one pause between two rounds pass. */
   round(): Promise<void>;
 }
@@ -43,7 +43,7 @@ function searching(answers: Readonly<Record<string, proto.IntroduceResponse>>, m
   const clock = new ManualClock();
   const asked: string[] = [];
   const found: string[] = [];
-  const introducer: Introducer = {
+  const discovery: DiscoveryClient = {
     introduce: async (address) => {
       asked.push(address);
       const said = answers[address];
@@ -53,7 +53,7 @@ function searching(answers: Readonly<Record<string, proto.IntroduceResponse>>, m
     join: () => Promise.reject(new Error('nobody joins')),
     keep: () => undefined,
   };
-  const search = new MemberSearch({
+  const search = new PeerDiscovery({
     self: member(1, 'here:1'),
     clusterId: CLUSTER,
     missing: () => state.missing,
@@ -61,7 +61,7 @@ function searching(answers: Readonly<Record<string, proto.IntroduceResponse>>, m
     onFound: ({ actor, address }) => void found.push(`${actor} ${address}`),
     clock,
     logger: silentLogger,
-    introducer,
+    discovery,
   });
   const state: Searching = {
     asked,

@@ -14,23 +14,28 @@ import { CalleeHandshake } from './handshake.js';
 import { type Boot, checkAddressee, foreign, type Hello, readHello, requireLaterBoot } from './hello.js';
 
 /** A stream that a peer has opened here. */
-export class Visit {
+export class InboundStream {
   readonly from: ActorId;
-  /** Who it says it is; to be believed once it is let in. */
-  readonly visitor: Hello;
+  /** What the caller says that it is; to be believed once the stream is let in. */
+  readonly caller: Hello;
   readonly handshake: CalleeHandshake;
+  /** The address that the call came from. */
+  readonly origin: string;
+  private readonly method: string;
   private readonly interrupted: Promise<never>;
   private interrupt: (error: unknown) => void = () => undefined;
   private state: 'greeted' | 'let in' | 'over' = 'greeted';
 
-  constructor(handshake: CalleeHandshake) {
+  constructor(handshake: CalleeHandshake, origin: string, method: string) {
     this.from = handshake.hello.actor;
-    this.visitor = handshake.hello;
+    this.caller = handshake.hello;
     this.handshake = handshake;
+    this.origin = origin;
+    this.method = method;
     this.interrupted = new Promise((_resolve, reject) => {
       this.interrupt = reject;
     });
-    // Whoever ends a visit before it is waited for must not end the process.
+    // A stream that is ended before anything waits for it must not end the process.
     this.interrupted.catch(() => undefined);
   }
 
@@ -39,15 +44,20 @@ export class Visit {
     return this.state === 'let in';
   }
 
+  /** One stream of a kind stands for each link of a peer. */
+  get key(): string {
+    return `${this.from}/${this.caller.link}/${this.method}`;
+  }
+
   letIn(): void {
     if (this.state === 'greeted') this.state = 'let in';
   }
 
-  /** Waits for the stream's end, or for {@link end}. Who proves nothing in time is not waited for. */
+  /** Waits for the stream's end, or for {@link end}. A caller that proves nothing in time is not waited for. */
   async lasting(received: Promise<void>): Promise<void> {
     const timer = setTimeout(() => {
       if (this.state === 'greeted')
-        this.end(foreign(`${this.visitor.address} did not prove in time that it is actor ${this.from}`));
+        this.end(foreign(`${this.caller.address} did not prove in time that it is actor ${this.from}`));
     }, LIMITS.peerDialTimeoutMs);
     try {
       await Promise.race([received, this.interrupted]);
@@ -72,13 +82,17 @@ export interface BootMemory {
   saw(instance: string, boot: Boot): Promise<void>;
 }
 
-export interface VisitorsOptions {
+/** What the latest membership in this node's log says of peers. */
+export interface MembershipView {
+  versions(): VersionRange;
+  vouchers(): readonly Voucher[];
+}
+
+export interface InboundStreamsOptions {
   readonly clusterId: string;
   readonly self: Member;
   readonly key: NodeKey;
-  readonly versions: () => VersionRange;
-  /** Of the latest membership in this node's log. */
-  readonly vouchers: () => readonly Voucher[];
+  readonly membership: MembershipView;
   /** Instances that were members once, as far as this node's log tells. */
   readonly former: Iterable<string>;
   readonly memory: BootMemory;
@@ -105,19 +119,20 @@ interface Newcomer extends Member {
 }
 
 /**
- * Lets peers in, each stream of a peer once: a newer one takes the place of the
- * older. The log says who the members are. A node that was away while others
- * were taken in believes the vouchers of those it knows, until its log tells.
+ * The streams that peers have opened here, each stream of a peer once: a newer one
+ * takes the place of the older. The log names the members. A node that was away
+ * while others were taken in believes the vouchers of those it knows, until its log
+ * tells.
  */
-export class Visitors {
-  private readonly options: VisitorsOptions;
-  private readonly visits = new Map<string, Visit>();
+export class InboundStreams {
+  private readonly options: InboundStreamsOptions;
+  private readonly streams = new Map<string, InboundStream>();
   private members = new Map<ActorId, Member>();
   private readonly newcomers = new Map<ActorId, Newcomer>();
   /** Instances that were members once. */
   private readonly former: Set<string>;
 
-  constructor(options: VisitorsOptions) {
+  constructor(options: InboundStreamsOptions) {
     this.options = options;
     this.former = new Set(options.former);
   }
@@ -129,12 +144,12 @@ export class Visitors {
     // The log has come to where they were taken in: from here on it tells of them.
     for (const { actor, index } of this.newcomers.values())
       if (index <= this.vouchedThrough) this.newcomers.delete(actor);
-    for (const visit of this.visits.values()) {
-      if (this.former.has(visit.visitor.instance)) visit.end(foreign(`actor ${visit.from} is no longer a member`));
+    for (const stream of this.streams.values()) {
+      if (this.former.has(stream.caller.instance)) stream.end(foreign(`actor ${stream.from} is no longer a member`));
     }
   }
 
-  /** The members by this node's log, and those in whose place or beside whom others have come since. */
+  /** The members by this node's log, with those that were taken in since, some in the place of a member. */
   get peers(): Member[] {
     return [...new Map([...this.members, ...this.newcomers]).values()];
   }
@@ -152,21 +167,21 @@ export class Visitors {
     return this.members.has(actor) && this.newcomers.has(actor);
   }
 
-  /** Ends the visits of those that are too old for the version that is active now. */
+  /** Ends the streams of peers that are too old for the version that is active now. */
   endOutdated(): void {
-    const ours = this.options.versions();
-    for (const visit of this.visits.values()) {
-      if (visit.visitor.versions.highest < ours.lowest)
-        visit.end(new FlotillaError('UPGRADE_NEEDED', `version ${ours.lowest} is active now`));
+    const ours = this.options.membership.versions();
+    for (const stream of this.streams.values()) {
+      if (stream.caller.versions.highest < ours.lowest)
+        stream.end(new FlotillaError('UPGRADE_NEEDED', `version ${ours.lowest} is active now`));
     }
   }
 
-  /** Proves to a caller who this node is. Throws FOREIGN_NODE or UPGRADE_NEEDED where it looks for somebody else. */
-  greet(call: CallContext, method: string): Visit {
+  /** Proves this node's identity to a caller. Throws FOREIGN_NODE or UPGRADE_NEEDED where it looks for another node. */
+  greet(call: CallContext, method: string): InboundStream {
     const hello = readHello(call);
-    const { clusterId, self, versions, key } = this.options;
-    checkAddressee(hello, { clusterId, self, versions: versions() });
-    return new Visit(new CalleeHandshake(call, hello, key, method));
+    const { clusterId, self, membership, key } = this.options;
+    checkAddressee(hello, { clusterId, self, versions: membership.versions() });
+    return new InboundStream(new CalleeHandshake(call, hello, key, method), call.peer, method);
   }
 
   /**
@@ -175,23 +190,23 @@ export class Visitors {
    * was not seen before is noted durably before the caller is let in: whatever it
    * promises from then on, it will be known to have promised.
    */
-  async recognise({ handshake }: Visit, proof: proto.Proof): Promise<void> {
+  async recognise({ handshake }: InboundStream, proof: proto.Proof): Promise<void> {
     const { hello } = handshake;
     handshake.requireProof(proof.signature);
     this.check(hello, proof);
     const { instance, bootCounter, boots } = hello;
     await this.options.memory.saw(instance, { bootCounter, bootId: boots.at(-1) ?? '' });
-    // Who the members are may have changed, or a later start have called meanwhile.
+    // Meanwhile the members may have changed, or a later start of the caller may have called.
     this.check(hello, proof);
   }
 
   /** As {@link recognise}, for a stream that lasts. */
-  async admit(visit: Visit, method: string, proof: proto.Proof): Promise<void> {
-    await this.recognise(visit, proof);
-    const key = `${visit.from}/${visit.visitor.link}/${method}`;
-    this.visits.get(key)?.end(new FlotillaError('CANCELLED', 'the same node has opened a newer stream'));
-    this.visits.set(key, visit);
-    visit.letIn();
+  async admit(stream: InboundStream, proof: proto.Proof): Promise<void> {
+    await this.recognise(stream, proof);
+    const { key } = stream;
+    this.streams.get(key)?.end(new FlotillaError('CANCELLED', 'the same node has opened a newer stream'));
+    this.streams.set(key, stream);
+    stream.letIn();
   }
 
   private check(hello: Hello, { vouchers }: proto.Proof): void {
@@ -218,21 +233,21 @@ export class Visitors {
     this.newcomers.set(actor, { actor, instance, address, index: voucher.index });
   }
 
-  /** This node's log tells of everybody that was taken in up to here. */
+  /** This node's log tells of all nodes that were taken in up to here. */
   private get vouchedThrough(): number {
-    return this.options.vouchers().at(-1)?.index ?? 0;
+    return this.options.membership.vouchers().at(-1)?.index ?? 0;
   }
 
-  /** Those whose visit lasts, each once, as they were last started. */
+  /** The callers whose streams stand, each once, as it was last started. */
   callers(): Hello[] {
-    const visitors = [...this.visits.values()].filter(({ current }) => current).map(({ visitor }) => visitor);
-    visitors.sort((a, b) => a.bootCounter - b.bootCounter);
-    return [...new Map(visitors.map((visitor) => [visitor.actor, visitor])).values()];
+    const callers = [...this.streams.values()].filter(({ current }) => current).map(({ caller }) => caller);
+    callers.sort((a, b) => a.bootCounter - b.bootCounter);
+    return [...new Map(callers.map((caller) => [caller.actor, caller])).values()];
   }
 
   endAll(error: FlotillaError): void {
-    for (const visit of this.visits.values()) visit.end(error);
-    this.visits.clear();
+    for (const stream of this.streams.values()) stream.end(error);
+    this.streams.clear();
   }
 }
 
