@@ -51,19 +51,24 @@ export const LIMITS = {
   /** One append message between nodes carries records up to this size (or one larger record). */
   appendMessageBytes: 1 * MiB,
 
-  // Producers with memory: these four are part of a stream's replicated state, so another value needs another version
-  // of it
+  // Producers: these four are part of a stream's replicated state, so another value needs another version of it.
   /**
    * A stream remembers so many of them; beyond it the one that has been silent longest is forgotten, one without a name
    * first …
    */
-  producers: 512,
+  producers: 65_536,
   /** … or one that has been silent for so long, by log time. */
   producerIdleMs: 7 * 24 * 60 * 60 * 1000,
   /** … of which one record brings at most so much, however far log time leaps. */
   producerIdleStepMs: 60 * 60 * 1000,
-  /** Of each, the last batches: more than this one may not have under way. */
+  /** The last batches of each are remembered; a producer may not have more than these under way. */
   producerBatches: 16,
+  /**
+   * A node remembers how far the log reached at so many times gone by, which lie at least so far apart: the first batch
+   * of a producer that is sent again is held to that.
+   */
+  logPositions: 64,
+  logPositionMs: 100,
 
   /** Places of a stream's log where its time was set back that are remembered; part of its replicated state, too. */
   logTimeCorrections: 32,

@@ -123,12 +123,12 @@ export class FlotillaClient implements AsyncDisposable {
 
   /**
    * Opens a producer whose batches are in the stream once, however often they
-   * had to be sent. Without a name it is a new one. Under a name it goes on where
-   * the last holder left off, who may append nothing from then on:
-   * `lastSequence` says how many batches of that name are in the stream. Close it
-   * where many are opened; otherwise it ends with the client.
+   * had to be sent. It goes on where the last holder of its name left off, who
+   * may append nothing from then on: `lastSequence` says how many batches of that
+   * name are in the stream. Close it where many are opened; otherwise it ends
+   * with the client.
    */
-  async openProducer(name = ''): Promise<IdempotentProducer> {
+  async openProducer(name: string): Promise<IdempotentProducer> {
     if (this.closing.signal.aborted) throw new FlotillaError('CANCELLED', 'the client is closed');
     const context = this.readerContext();
     const onClosed = (closed: IdempotentProducer): void => void this.idempotent.delete(closed);

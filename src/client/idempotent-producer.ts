@@ -191,7 +191,7 @@ export class IdempotentProducer {
       stream: this.context.stream,
       events: [],
       packed,
-      producer: { producerId, epoch, sequence, incarnation },
+      producer: { producerId, epoch, sequence, incarnation, firstSentMsAgo: 0, bornAfter: 0 },
     };
     const isAgain = unsettled?.sequence === sequence && isSame(unsettled.body, body);
     try {

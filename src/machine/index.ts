@@ -1,4 +1,6 @@
 export * from './commands.js';
+export type { KnownBatch } from './known-batches.js';
 export * from './log-time.js';
+export * from './producer-admission.js';
 export * from './producers.js';
 export * from './stream-machine.js';

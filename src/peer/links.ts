@@ -28,7 +28,7 @@ import {
   peerMessageToProto,
   proto,
   requestsOf,
-  stampFromProto,
+  stampFromPeer,
   voucherToProto,
 } from '../wire/index.js';
 
@@ -269,7 +269,7 @@ export class PeerLinks implements NodeTransport {
       if (packed === undefined) throw new FlotillaError('INVALID_ARGUMENT', 'packed: is missing');
       // The node that took it in has done so, too; but what enters the log here stays there, whatever that node is.
       this.options.checkBody(packed);
-      const stamp = stampFromProto(producer);
+      const stamp = stampFromPeer(producer);
       const { firstCounter, actor, index, term } = await this.options.events.onForward(
         visit.from,
         groupId(group),

@@ -5,21 +5,21 @@ import type { GroupTime } from './group-time.js';
 import { refusalForRoom } from './refusals.js';
 import type { StreamState } from './stream-state.js';
 
-/** What a producer with memory stamps its batches with. */
+/** What a named producer stamps its batches with. */
 export interface OpenedProducer {
   readonly id: number;
   readonly epoch: number;
-  /** Of the last batch that the stream has of it; 0 where there is none. */
+  /** That of the last batch that the stream has of it; 0 where there is none. */
   readonly sequence: number;
 }
 
-/** Opens producers with memory, on the leader, and knows whose next epoch is on its way. */
+/** Opens named producers, on the leader, and knows which of them have their next epoch on its way. */
 export class ProducerOpenings {
   private readonly core: RaftCore;
   private readonly stream: StreamState;
   private readonly time: GroupTime;
   private readonly random: Random;
-  /** Per name the last opening that this leader has appended in its term. */
+  /** For each name the last opening that this leader has appended in its term. */
   private readonly underWay = new Map<string, LogIndex>();
   private term: Term | undefined;
   private pending = 0;
@@ -37,9 +37,8 @@ export class ProducerOpenings {
   }
 
   /**
-   * Whoever holds an earlier epoch of the name is refused from then on; the
-   * empty name is shared by none. Rejects as {@link StreamState.propose} does, with PRODUCER_FENCED where another
-   * has opened the name meanwhile, and with DISK_NEARLY_FULL and TOO_MANY_REQUESTS.
+   * The holder of an earlier epoch of the name is refused from then on. Rejects as {@link StreamState.propose} does,
+   * with PRODUCER_FENCED where another has opened the name meanwhile, and with DISK_NEARLY_FULL and TOO_MANY_REQUESTS.
    */
   async open(name: string): Promise<OpenedProducer> {
     const refusal = refusalForRoom(this.core, 'the producer');
@@ -52,7 +51,7 @@ export class ProducerOpenings {
     const proposed = this.newId();
     this.pending++;
     try {
-      // One that is opened in a stream where nothing has happened for long would be one that was silent for as long.
+      // In a stream where nothing has happened for long, it would otherwise count as silent for as long.
       const { appendedMs } = this.time.stamp() ?? {};
       await this.stream.propose('producer', encodeOpenProducer({ id: proposed, name }), {
         ...(appendedMs === undefined ? {} : { appendedMs }),
@@ -61,10 +60,8 @@ export class ProducerOpenings {
     } finally {
       this.pending--;
     }
-    const producer = name === '' ? this.stream.producer(proposed) : this.stream.producerNamed(name);
+    const producer = this.stream.producerNamed(name);
     if (producer?.openedAs === proposed) return { id: producer.id, epoch: producer.epoch, sequence: producer.sequence };
-    if (name === '')
-      throw new FlotillaError('PRODUCER_EXPIRED', 'too many others were opened at the same time: open another one');
     throw new FlotillaError(
       'PRODUCER_FENCED',
       `name: another has opened producer "${name}" at the same time, and later`,
@@ -81,13 +78,13 @@ export class ProducerOpenings {
     if (this.term !== this.core.term) this.underWay.clear();
     this.term = this.core.term;
     for (const [other, before] of this.underWay) if (before <= this.stream.appliedIndex) this.underWay.delete(other);
-    if (name !== '') this.underWay.set(name, index);
+    this.underWay.set(name, index);
   }
 
-  /** 53 bits: no later producer gets it again, not even in a stream that was restored to an earlier state. */
+  /** With 53 random bits no later producer gets it again, not even in a stream that was restored to an earlier state. */
   private newId(): number {
     let id = Math.floor(this.random() * 2 ** 21) * 2 ** 32 + Math.floor(this.random() * 2 ** 32);
-    while (id === 0 || this.stream.producer(id) !== undefined) id = (id + 1) % 2 ** 53;
+    while (id === 0 || this.stream.producers.get(id) !== undefined) id = (id + 1) % 2 ** 53;
     return id;
   }
 }

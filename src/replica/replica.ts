@@ -21,7 +21,7 @@ import { Members } from './members.js';
 import { NamespaceReads } from './namespace-reads.js';
 import { Persister } from './persister.js';
 import type { Clock, GroupLog, LinkState, Proposed, Turns } from './ports.js';
-import { ProducerDesk, requireStamps } from './producer-desk.js';
+import { ProducerDesk } from './producer-desk.js';
 import { ProducerOpenings } from './producer-openings.js';
 import { Proposer } from './proposer.js';
 import { ReadIndexes } from './read-indexes.js';
@@ -206,7 +206,6 @@ export class Replica {
    */
   async submit(body: PackedBody, stamp = NO_PRODUCER): Promise<Proposed> {
     if (this.stopped) throw new FlotillaError('SHUTTING_DOWN', 'the node is stopping; the batch was not proposed');
-    requireStamps(stamp, this.members.activeVersion);
     return await (this.core.role === 'leader' || this.proposer.awaitsSuccessor
       ? this.proposer.propose(this.self, body, stamp)
       : this.forwarder.forward(body, stamp));

@@ -2,6 +2,7 @@ import { advanced, FlotillaError, LIMITS, type LogIndex, logIndex } from '../bas
 import {
   checkSettingsChanges,
   encodeSettings,
+  type KnownProducers,
   type LogBegin,
   type ProducerState,
   type SettingsChanges,
@@ -14,6 +15,7 @@ import type { RaftCore } from '../raft/index.js';
 import type { Checkpoint, LogRecord, RecordKind } from '../wire/index.js';
 import { CommitWaiters } from './commit-waiters.js';
 import type { HotLog } from './hot-log.js';
+import { LogPositions } from './log-positions.js';
 import type { Members } from './members.js';
 import type { ReplicaObserver } from './observer.js';
 import type { Clock, GroupLog, PlacedState } from './ports.js';
@@ -43,6 +45,7 @@ export class StreamState {
   private readonly options: StreamStateOptions;
   private machine: StreamMachine;
   private readonly waiters: CommitWaiters;
+  private readonly positions: LogPositions;
   private settledIndex: LogIndex;
   /** What a restarted node had not known to be committed is on disk only. */
   private isReading = false;
@@ -54,6 +57,7 @@ export class StreamState {
     this.machine = StreamMachine.decode(options.stored.recovered.state);
     const { appliedIndex } = this.machine;
     this.waiters = new CommitWaiters(appliedIndex);
+    this.positions = new LogPositions(options.clock.nowMs(), appliedIndex);
     this.settledIndex = appliedIndex;
     this.checkpointIndex = appliedIndex;
   }
@@ -93,9 +97,14 @@ export class StreamState {
     return this.machine.settings;
   }
 
-  /** What is remembered of a producer, as far as the log has taken effect here. */
-  producer(id: number): ProducerState | undefined {
-    return this.machine.producer(id);
+  /** What is remembered of producers, as far as the log has taken effect here. */
+  get producers(): KnownProducers {
+    return this.machine.producers;
+  }
+
+  /** How far the log certainly reached at a time of the monotonic clock; 0 where this node does not know. */
+  indexAt(ms: number): LogIndex {
+    return this.positions.at(ms);
   }
 
   producerNamed(name: string): ProducerState | undefined {
@@ -251,6 +260,7 @@ export class StreamState {
   private noticeEffects(firstCounterBefore: number): void {
     const { appliedIndex, begin } = this.machine;
     this.waiters.advance(appliedIndex);
+    this.positions.note(this.options.clock.nowMs(), appliedIndex);
     if (begin.firstCounter === firstCounterBefore) return;
     this.options.observer.removed?.(begin.firstCounter - firstCounterBefore);
     this.options.onBegin();

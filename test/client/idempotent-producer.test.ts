@@ -137,5 +137,5 @@ test('closing waits for what was appended; the client closes those that are open
   await Promise.all(calls);
   assert.deepEqual(came, ['5:1', '5:1', '6:2']);
   await assert.rejects(producer.append(events(1)), { code: 'CANCELLED' });
-  await assert.rejects(client.openProducer(), { code: 'CANCELLED' });
+  await assert.rejects(client.openProducer('m'), { code: 'CANCELLED' });
 });

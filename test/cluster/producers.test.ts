@@ -14,7 +14,7 @@ test(
   withReadyCluster({}, async (cluster) => {
     const client = cluster.client();
     const idle: IdempotentProducer[] = [];
-    for (let made = 0; made < WORKERS; made++) idle.push(await client.openProducer());
+    for (let made = 0; made < WORKERS; made++) idle.push(await client.openProducer(`worker-${made}`));
     const producers = new RecordedProducers((event) => appendBy(idle, event), { workers: WORKERS });
     await producers.progress(40);
     for (let kill = 0; kill < 2; kill++) {
@@ -64,7 +64,7 @@ test(
       const events = [
         { namespace: '/n', data: Buffer.from(data), parentId: '', type: '', contentType: '', metadata: new Map() },
       ];
-      const stamp = { ...opened, sequence: 1, ...producer };
+      const stamp = { ...opened, sequence: 1, firstSentMsAgo: 0, bornAfter: 0, ...producer };
       const { receipt } = await client.unary('append', { stream: '', events, packed: undefined, producer: stamp });
       return receipt?.firstId ?? '';
     };
@@ -74,10 +74,10 @@ test(
       [{ producerId: 0 }, 'INVALID_ARGUMENT', /producer\.producer_id: is missing/],
       [{ epoch: 0 }, 'INVALID_ARGUMENT', /producer\.epoch: is missing/],
       [{ sequence: 0 }, 'INVALID_ARGUMENT', /producer\.sequence: is missing/],
-      [{ epoch: 2 }, 'INVALID_ARGUMENT', /producer\.epoch: .* was opened with epoch 1, not 2/],
+      [{ epoch: 3 }, 'INVALID_ARGUMENT', /producer\.epoch: .* has epoch 2, not 3/],
       [{ sequence: 3 }, 'SEQUENCE_GAP', /3 does not follow 1/],
       [{ sequence: Number.MAX_SAFE_INTEGER }, 'SEQUENCE_GAP', /does not follow 1/],
-      [{ producerId: 7 }, 'PRODUCER_EXPIRED', /7 is not known/],
+      [{ producerId: 7 }, 'PRODUCER_EXPIRED', /does not know producer 7/],
       [{ incarnation: 'f'.repeat(32) }, 'POSITION_MISMATCH', /producer\.incarnation: the stream's is/],
     ] as const)
       await assert.rejects(append(stamp), { code, message }, JSON.stringify(stamp));
@@ -135,7 +135,7 @@ function clientOf(cluster: Cluster, actor: number): FlotillaClient {
 async function openAtLeader(cluster: Cluster): Promise<Stamp> {
   await cluster.upgraded();
   const client = (await cluster.leader()).connect();
-  const { producerId, epoch, incarnation } = await client.unary('openProducer', { stream: '', name: '' });
+  const { producerId, epoch, incarnation } = await client.unary('openProducer', { stream: '', name: 'over-grpc' });
   client.close();
   return { producerId, epoch, incarnation, sequence: 0 };
 }

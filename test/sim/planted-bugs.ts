@@ -22,6 +22,9 @@ import { GroupStore, type GroupWrite } from '../../src/storage/group-store.js';
 import { MarkerFile } from '../../src/storage/marker-file.js';
 import { PLANTED_READ_BUGS } from './planted-read-bugs.js';
 
+/** Between the two parts of an encoded state. */
+const LINE_END = 0x0a;
+
 /** A bug, and the seed that found it last: it is tried first, and a change of the code may make another one find it. */
 export interface Planted {
   readonly foundWith: number;
@@ -224,11 +227,12 @@ export const PLANTED_BUGS: Readonly<Record<string, Planted>> = {
         const whole = log.checkpointAt.bind(log);
         log.checkpointAt = async (index) => {
           const checkpoint = await whole(index);
-          const { settings: _settings, ...state } = JSON.parse(Buffer.from(checkpoint.state).toString());
-          return {
-            ...checkpoint,
-            state: Buffer.from(JSON.stringify({ ...state, begin: { firstCounter: 1, index: 0 } })),
-          };
+          const lineEnd = checkpoint.state.indexOf(LINE_END);
+          const { settings: _settings, ...state } = JSON.parse(
+            Buffer.from(checkpoint.state.subarray(0, lineEnd)).toString(),
+          );
+          const line = JSON.stringify({ ...state, begin: { firstCounter: 1, index: 0 } });
+          return { ...checkpoint, state: Buffer.concat([Buffer.from(line), checkpoint.state.subarray(lineEnd)]) };
         };
       },
     },
@@ -257,8 +261,7 @@ export const PLANTED_BUGS: Readonly<Record<string, Planted>> = {
         const whole = log.checkpointAt.bind(log);
         log.checkpointAt = async (index) => {
           const checkpoint = await whole(index);
-          const { producers: _producers, ...state } = JSON.parse(Buffer.from(checkpoint.state).toString());
-          return { ...checkpoint, state: Buffer.from(JSON.stringify(state)) };
+          return { ...checkpoint, state: checkpoint.state.subarray(0, checkpoint.state.indexOf(LINE_END) + 1) };
         };
       },
     },
