@@ -117,10 +117,11 @@ export const LIMITS = {
   readResponseBytes: 128 * KiB,
 
   // What may wait in a client
-  /** Batches of a producer with memory that wait for the one before them. */
-  producerCallsWaiting: 1024,
-  /** Batches of one client that were sent and not yet answered; what is produced meanwhile goes into the next one. */
-  clientBatchesInFlight: 8,
+  /**
+   * Batches of one producer that were sent and not yet answered, at most as many as the stream remembers of it; what is
+   * produced meanwhile goes into the next one.
+   */
+  clientBatchesInFlight: 16,
   /** A client says "not writable" above these; see FlotillaClient.drained(). */
   clientBufferBytes: 16 * MiB,
   clientBufferCalls: 65536,
@@ -386,8 +387,10 @@ export const LIMITS = {
   clientListenMs: 250,
   /** What is left of a call's time when a client makes no further attempt at it: a node that answers does so sooner. */
   clientAnswerMs: 200,
-  /** How long an idempotent producer waits for an answer before it asks again, maybe elsewhere. */
-  producerAttemptMs: 3000,
+  /** How long a client waits for a producer to be opened before it asks again … */
+  clientOpenAttemptMs: 3000,
+  /** … and how long, where the cluster's version is too old, for it to be raised. */
+  clientUpgradeMs: 3000,
   /** A client pings a silent connection so often, and leaves it where no answer comes: its node may be paused. */
   clientKeepaliveTimeMs: 3000,
   clientKeepaliveTimeoutMs: 3000,

@@ -3,7 +3,7 @@ import { execFile } from 'node:child_process';
 import { readFile } from 'node:fs/promises';
 import { test } from 'node:test';
 import { promisify } from 'node:util';
-import type { FlotillaClient, IdempotentProducer } from '../../src/client/index.js';
+import type { FlotillaClient, Producer } from '../../src/client/index.js';
 import { type Cluster, withReadyCluster } from '../support/cluster.js';
 import { RecordedProducers } from '../support/recorded-producers.js';
 
@@ -13,7 +13,7 @@ test(
   'producers with memory: the leader is killed, and then all nodes are, and every event is there once, at the id that was told',
   withReadyCluster({}, async (cluster) => {
     const client = cluster.client();
-    const idle: IdempotentProducer[] = [];
+    const idle: Producer[] = [];
     for (let made = 0; made < WORKERS; made++) idle.push(await client.openProducer(`worker-${made}`));
     const producers = new RecordedProducers((event) => appendBy(idle, event), { workers: WORKERS });
     await producers.progress(40);
@@ -116,7 +116,7 @@ interface Stamp {
 
 /** By whichever producer has nothing under way; there is one for each worker. */
 async function appendBy(
-  idle: IdempotentProducer[],
+  idle: Producer[],
   event: Parameters<FlotillaClient['produce']>[0],
 ): ReturnType<FlotillaClient['produce']> {
   const producer = idle.pop();
