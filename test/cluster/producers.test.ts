@@ -65,7 +65,7 @@ test(
 );
 
 test(
-  'producers with memory: the leader is killed, and then all nodes are, and every event is there once, at the id that was told',
+  'named producers: the leader is killed, and then all nodes are, and every event is there once, at the id that was told',
   withReadyCluster({}, async (cluster) => {
     const client = cluster.client();
     const idle: Producer[] = [];
