@@ -52,10 +52,7 @@ export const LIMITS = {
   appendMessageBytes: 1 * MiB,
 
   // Producers: these four are part of a stream's replicated state, so another value needs another version of it.
-  /**
-   * A stream remembers so many of them; beyond it the one that has been silent longest is forgotten, one without a name
-   * first …
-   */
+  /** A stream remembers so many; beyond it the one silent longest is forgotten, one without a name first … */
   producers: 65_536,
   /** … or one that has been silent for so long, by log time. */
   producerIdleMs: 7 * 24 * 60 * 60 * 1000,
@@ -63,10 +60,7 @@ export const LIMITS = {
   producerIdleStepMs: 60 * 60 * 1000,
   /** The last batches of each are remembered; a producer may not have more than these under way. */
   producerBatches: 16,
-  /**
-   * A node remembers how far the log reached at so many times gone by, which lie at least so far apart: the first batch
-   * of a producer that is sent again is held to that.
-   */
+  /** Times gone by of which a node remembers how far the log reached, at least so far apart: see LogPositions. */
   logPositions: 64,
   logPositionMs: 100,
 
@@ -117,10 +111,7 @@ export const LIMITS = {
   readResponseBytes: 128 * KiB,
 
   // What may wait in a client
-  /**
-   * Batches of one producer that were sent and not yet answered, at most as many as the stream remembers of it; what is
-   * produced meanwhile goes into the next one.
-   */
+  /** Batches of one producer that were sent and not answered, at most as many as the stream remembers of it. */
   clientBatchesInFlight: 16,
   /** A client says "not writable" above these; see FlotillaClient.drained(). */
   clientBufferBytes: 16 * MiB,

@@ -22,9 +22,6 @@ import { GroupStore, type GroupWrite } from '../../src/storage/group-store.js';
 import { MarkerFile } from '../../src/storage/marker-file.js';
 import { PLANTED_READ_BUGS } from './planted-read-bugs.js';
 
-/** Between the two parts of an encoded state. */
-const LINE_END = 0x0a;
-
 /** A bug, and the seed that found it last: it is tried first, and a change of the code may make another one find it. */
 export interface Planted {
   readonly foundWith: number;
@@ -227,10 +224,9 @@ export const PLANTED_BUGS: Readonly<Record<string, Planted>> = {
         const whole = log.checkpointAt.bind(log);
         log.checkpointAt = async (index) => {
           const checkpoint = await whole(index);
-          const lineEnd = checkpoint.state.indexOf(LINE_END);
-          const { settings: _settings, ...state } = JSON.parse(
-            Buffer.from(checkpoint.state.subarray(0, lineEnd)).toString(),
-          );
+          const lineEnd = checkpoint.state.indexOf('\n'.charCodeAt(0));
+          const before = Buffer.from(checkpoint.state.subarray(0, lineEnd)).toString();
+          const { settings: _settings, ...state } = JSON.parse(before);
           const line = JSON.stringify({ ...state, begin: { firstCounter: 1, index: 0 } });
           return { ...checkpoint, state: Buffer.concat([Buffer.from(line), checkpoint.state.subarray(lineEnd)]) };
         };
@@ -261,7 +257,10 @@ export const PLANTED_BUGS: Readonly<Record<string, Planted>> = {
         const whole = log.checkpointAt.bind(log);
         log.checkpointAt = async (index) => {
           const checkpoint = await whole(index);
-          return { ...checkpoint, state: checkpoint.state.subarray(0, checkpoint.state.indexOf(LINE_END) + 1) };
+          return {
+            ...checkpoint,
+            state: checkpoint.state.subarray(0, checkpoint.state.indexOf('\n'.charCodeAt(0)) + 1),
+          };
         };
       },
     },
