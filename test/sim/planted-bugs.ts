@@ -224,7 +224,7 @@ export const PLANTED_BUGS: Readonly<Record<string, Planted>> = {
         const whole = log.checkpointAt.bind(log);
         log.checkpointAt = async (index) => {
           const checkpoint = await whole(index);
-          const lineEnd = checkpoint.state.indexOf('\n'.charCodeAt(0));
+          const lineEnd = checkpoint.state.indexOf(0x0a);
           const before = Buffer.from(checkpoint.state.subarray(0, lineEnd)).toString();
           const { settings: _settings, ...state } = JSON.parse(before);
           const line = JSON.stringify({ ...state, begin: { firstCounter: 1, index: 0 } });
@@ -257,10 +257,7 @@ export const PLANTED_BUGS: Readonly<Record<string, Planted>> = {
         const whole = log.checkpointAt.bind(log);
         log.checkpointAt = async (index) => {
           const checkpoint = await whole(index);
-          return {
-            ...checkpoint,
-            state: checkpoint.state.subarray(0, checkpoint.state.indexOf('\n'.charCodeAt(0)) + 1),
-          };
+          return { ...checkpoint, state: checkpoint.state.subarray(0, checkpoint.state.indexOf(0x0a) + 1) };
         };
       },
     },

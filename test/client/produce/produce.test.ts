@@ -190,7 +190,7 @@ test('a stream that is refused as a whole rejects its calls with that code', asy
 test('the deadline is UNREACHABLE or NO_LEADER where nothing can have been appended, and OUTCOME_UNKNOWN else', async () => {
   const { nodes } = await cluster(1);
   const node = only(nodes);
-  const client = clientOf(nodes, { timeoutMs: 300 });
+  const client = clientOf(nodes, { timeoutMs: 1000 });
   node.onBatch = () => ({ failure: { code: 'NO_LEADER', message: 'no majority' } });
   await assert.rejects(client.produce({ namespace: '/a' }), code('NO_LEADER'));
   node.onBatch = () => 'ignore';
