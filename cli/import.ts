@@ -39,12 +39,11 @@ Examples:
     const { hosts, stream } = connectionOf(settings, parseHost);
     const client = settings.flag('dry-run')
       ? undefined
-      : // Sent twice an event would be there twice; and like a producer it stays with the node that it was pointed at.
+      : // Like produce it stays with the node that it was pointed at.
         new FlotillaClient({
           hosts,
           stream,
           followLeader: false,
-          onUnknown: 'fail',
           maxEventBytes: LIMITS.eventDataBytesMax,
         });
     const run = new ImportRun(client, { file, glob, keepParents: settings.flag('keep-parents') });

@@ -2,7 +2,7 @@ import type { EventInput, FlotillaClient, Receipt } from '../src/client/index.js
 import { formatEventId } from '../src/event/index.js';
 import { newEventFromJson } from '../src/wire/index.js';
 import { bytesUntil, EVENT_LINE_BYTES, jsonLines, linesOf } from './lines.js';
-import { EXIT, note, Output, reportError, warn } from './output.js';
+import { EXIT, note, Output, reportError } from './output.js';
 
 /** What `flotilla produce` was asked for. */
 export interface ProduceJob {
@@ -29,14 +29,9 @@ const FORWARDED_SIGNAL_MS = 250;
 /** A chunk of stdin as calls, in order; each becomes one atomic batch. */
 type Calls = AsyncIterable<EventInput[][]>;
 
-/** Runs a job and resolves to the exit code. `duplicates` tells how many events may be there twice. */
-export async function runProduce(client: FlotillaClient, job: ProduceJob, duplicates: () => number): Promise<number> {
-  const run = new ProduceRun(client, job);
-  const exitCode = await run.run();
-  const twice = duplicates();
-  if (twice > 0)
-    warn(`${twice} events were sent again after their outcome had become unknown: they may be there twice`);
-  return exitCode;
+/** Runs a job and resolves to the exit code. */
+export async function runProduce(client: FlotillaClient, job: ProduceJob): Promise<number> {
+  return await new ProduceRun(client, job).run();
 }
 
 class ProduceRun {

@@ -34,7 +34,6 @@ export function produceCommand(): Command {
     const { FlotillaClient, parseHost } = await import('../src/client/index.js');
     const { runProduce } = await import('./produce-job.js');
     const connection = connectionOf(new Settings(command), parseHost);
-    let duplicates = 0;
     const client = new FlotillaClient({
       hosts: connection.hosts,
       stream: connection.stream,
@@ -44,11 +43,8 @@ export function produceCommand(): Command {
       timeoutMs: job.source === 'arguments' ? PROMPT_TIMEOUT_MS : LIMITS.clientTimeoutMs,
       // What a node takes is the node's to say.
       maxEventBytes: LIMITS.eventDataBytesMax,
-      onRetry: (retry) => {
-        duplicates += retry.events;
-      },
     });
-    process.exitCode = await runProduce(client, job, () => duplicates);
+    process.exitCode = await runProduce(client, job);
   });
 }
 

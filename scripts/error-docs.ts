@@ -12,9 +12,10 @@ in the TypeScript client as \`error.code\` of the one class \`FlotillaError\`, o
 Codes are a contract: programs may compare them, and one changes its meaning only with a breaking-change entry in the
 changelog. Messages are for people and may change.
 
-*Retryable* means that the same call may succeed later **and** certainly had no effect now. \`UNAVAILABLE\` without one
-of our codes is the transport's: what became of the call is unknown. *Exit* is the exit code of the command line; 2, a
-wrong command line, has no code here.
+*Retryable* means that the same call may succeed later **and** certainly had no effect now. With *reads* the failure
+leaves open whether the call had its effect: a read may be made again, at another node, and a batch with a stamp
+([producing](producing.md)). \`UNAVAILABLE\` without one of our codes is the transport's: what became of the call is
+unknown. *Exit* is the exit code of the command line; 2, a wrong command line, has no code here.
 
 This page is made from \`src/base/errors.ts\` by \`npm run fix\`.
 `;
@@ -22,13 +23,18 @@ This page is made from \`src/base/errors.ts\` by \`npm run fix\`.
 export function errorDocs(): string {
   const rows = Object.entries(ERRORS).map(
     ([code, row]) =>
-      `| \`${code}\` | ${row.grpc} | ${row.http} | ${row.exit} | ${row.retryable ? 'yes' : 'no'} | ${row.meaning} |`,
+      `| \`${code}\` | ${row.grpc} | ${row.http} | ${row.exit} | ${retryableText(row)} | ${row.meaning} |`,
   );
   return `${INTRODUCTION}
 | code | gRPC | HTTP | exit | retryable | meaning |
 |---|---|---|---|---|---|
 ${rows.join('\n')}
 `;
+}
+
+function retryableText(row: (typeof ERRORS)[keyof typeof ERRORS]): string {
+  if (row.retryable) return 'yes';
+  return 'uncertain' in row ? 'reads' : 'no';
 }
 
 if (process.argv.includes('--write')) writeFileSync(ERROR_DOCS, errorDocs());

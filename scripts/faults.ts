@@ -87,7 +87,7 @@ function folderOf(node: ClusterNode): string {
 }
 
 function produce(extraBytes: number, pauseMs = 0): RecordedProducers {
-  const client = cluster.client({ onUnknown: 'fail', timeoutMs: 5_000 });
+  const client = cluster.client({ timeoutMs: 5_000 });
   const metadata = extraBytes === 0 ? {} : { metadata: { filler: 'x'.repeat(extraBytes) } };
   return new RecordedProducers(
     async (event) => {

@@ -60,7 +60,6 @@ class Round {
     this.cluster = cluster;
     this.client = new FlotillaClient({
       hosts: cluster.nodes.map(({ address }) => address),
-      onUnknown: 'fail',
       timeoutMs: 60_000,
     });
     this.ledger = new Ledger(this.client);

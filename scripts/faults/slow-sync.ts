@@ -110,7 +110,7 @@ class GlobTail {
 export async function slowSync(cluster: Cluster, rounds: number, print: Print): Promise<void> {
   await cluster.start();
   await receiptsAwaitTheSecondSync(cluster, print);
-  const client = cluster.client({ onUnknown: 'fail', timeoutMs: 30_000 });
+  const client = cluster.client({ timeoutMs: 30_000 });
   const producers = NAMES.map(
     (name) =>
       new RecordedProducers((event) => client.append([event, FILLER]), {

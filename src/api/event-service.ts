@@ -33,8 +33,8 @@ export class EventService {
     this.metrics = options.metrics;
     this.batches = new BatchThread({ event: options.limits, messageBytesMax: MESSAGE_BYTES_MAX });
     this.handlers = {
-      append: (request) => this.track(this.append(request)),
-      produce: (stream) => this.track(this.produce(new ProduceSession({ ...options, stream }))),
+      append: (request, call) => this.track(this.append(request, call)),
+      produce: (stream, call) => this.track(this.produce(new ProduceSession({ ...options, stream, call }))),
       read: (request, stream, call) => this.read(request, stream, call),
       get: (request, call) => this.get(request, call),
       openProducer: (request) => this.openProducer(request),
@@ -67,10 +67,10 @@ export class EventService {
     }
   }
 
-  private async append(request: proto.AppendRequest): Promise<proto.AppendResponse> {
+  private async append(request: proto.AppendRequest, call: CallContext): Promise<proto.AppendResponse> {
     if (this.stopping !== undefined) throw this.stopping;
     const replica = findStream(this.streams, request.stream);
-    const { body, stamp } = takeIn(request, this.limits, replica);
+    const { body, stamp } = takeIn(request, this.limits, replica, call);
     try {
       const proposed = await replica.submit(body, stamp);
       this.metrics.eventsIn.inc(body.count);

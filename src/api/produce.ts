@@ -1,6 +1,6 @@
 import { FlotillaError, LIMITS, messageOf } from '../base/index.js';
 import type { EventLimits } from '../event/index.js';
-import type { DuplexStream } from '../rpc/index.js';
+import type { CallContext, DuplexStream } from '../rpc/index.js';
 import type { Stream } from '../stream/index.js';
 import type { Metrics } from '../telemetry/index.js';
 import type { proto } from '../wire/index.js';
@@ -24,6 +24,7 @@ export class ProduceSession {
   private readonly limits: EventLimits;
   private readonly metrics: Metrics;
   private readonly stream: ProduceStream;
+  private readonly call: Pick<CallContext, 'sentAfterMs'>;
   private openBatches = 0;
   private openBytes = 0;
   private room: (() => void) | undefined;
@@ -36,11 +37,18 @@ export class ProduceSession {
   private readonly ending = new AbortController();
   private readonly stopped = rejection();
 
-  constructor(options: { streams: Streams; limits: EventLimits; metrics: Metrics; stream: ProduceStream }) {
+  constructor(options: {
+    streams: Streams;
+    limits: EventLimits;
+    metrics: Metrics;
+    stream: ProduceStream;
+    call: Pick<CallContext, 'sentAfterMs'>;
+  }) {
     this.streams = options.streams;
     this.limits = options.limits;
     this.metrics = options.metrics;
     this.stream = options.stream;
+    this.call = options.call;
   }
 
   /** Ends when the producer has sent its last and every batch is answered, or after {@link stop}. */
@@ -81,7 +89,7 @@ export class ProduceSession {
       const route = `${replica.group.term} ${replica.group.leader}`;
       if (route !== this.route && this.openBatches > 0) return this.allSettled().then(() => this.onRequest(request));
       this.route = route;
-      void this.append(replica, requestId, takeIn(request, this.limits, replica));
+      void this.append(replica, requestId, takeIn(request, this.limits, replica, this.call));
     } catch (error) {
       return this.fail(requestId, error);
     }

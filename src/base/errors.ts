@@ -131,6 +131,7 @@ export const ERRORS = {
     http: 504,
     exit: 4,
     retryable: false,
+    uncertain: true,
     meaning:
       'The batch was proposed, or sent, and what became of it is not known: it may have been appended, or may still be.',
   },
@@ -139,6 +140,7 @@ export const ERRORS = {
     http: 504,
     exit: 4,
     retryable: false,
+    uncertain: true,
     meaning: 'The deadline passed; a batch that was under way has an unknown outcome.',
   },
   DATA_LOSS: {
@@ -146,6 +148,7 @@ export const ERRORS = {
     http: 500,
     exit: 1,
     retryable: false,
+    uncertain: true,
     meaning: "A stored record is damaged; this node's copy is not served.",
   },
   FOREIGN_NODE: {
@@ -170,12 +173,20 @@ export const ERRORS = {
     meaning:
       'A node runs a version of Flotilla that is too old for this; the message says which. No state was changed.',
   },
-  CANCELLED: { grpc: 'CANCELLED', http: 499, exit: 1, retryable: false, meaning: 'The caller went away.' },
+  CANCELLED: {
+    grpc: 'CANCELLED',
+    http: 499,
+    exit: 1,
+    retryable: false,
+    uncertain: true,
+    meaning: 'The caller went away.',
+  },
   INTERNAL: {
     grpc: 'INTERNAL',
     http: 500,
     exit: 1,
     retryable: false,
+    uncertain: true,
     meaning: "A defect of Flotilla's own; the node's log has the details.",
   },
 } as const satisfies Record<string, ErrorRow>;
@@ -188,6 +199,8 @@ interface ErrorRow {
   readonly exit: number;
   /** Whether the same call may succeed later and can't have had an effect now. */
   readonly retryable: boolean;
+  /** It does not say whether the call had an effect: a read is made again elsewhere, a batch that is sent again may be there. */
+  readonly uncertain?: true;
   readonly meaning: string;
 }
 
@@ -214,6 +227,17 @@ export class FlotillaError extends Error {
   get retryable(): boolean {
     return ERRORS[this.code].retryable;
   }
+
+  /** Whether it leaves open that the call had its effect; one without effects may be made again. */
+  get uncertain(): boolean {
+    const row: ErrorRow = ERRORS[this.code];
+    return row.uncertain === true;
+  }
+}
+
+/** Whatever was thrown, as one of our errors; what is none of them is a defect. */
+export function toFlotillaError(error: unknown): FlotillaError {
+  return error instanceof FlotillaError ? error : new FlotillaError('INTERNAL', messageOf(error), { cause: error });
 }
 
 /** The message of whatever was thrown. */

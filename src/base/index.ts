@@ -2,6 +2,7 @@ export * from './assert.js';
 export * from './bounded-queue.js';
 export * from './brand.js';
 export * from './byte-budget.js';
+export * from './byte-sink.js';
 export * from './bytes.js';
 export * from './errors.js';
 export * from './limits.js';

@@ -51,19 +51,18 @@ export const LIMITS = {
   /** One append message between nodes carries records up to this size (or one larger record). */
   appendMessageBytes: 1 * MiB,
 
-  // Producers with memory: these four are part of a stream's replicated state, so another value needs another version
-  // of it
-  /**
-   * A stream remembers so many of them; beyond it the one that has been silent longest is forgotten, one without a name
-   * first …
-   */
-  producers: 512,
+  // Producers: these four are part of a stream's replicated state, so another value needs another version of it.
+  /** A stream remembers so many; beyond it the one silent longest is forgotten, one without a name first … */
+  producers: 65_536,
   /** … or one that has been silent for so long, by log time. */
   producerIdleMs: 7 * 24 * 60 * 60 * 1000,
   /** … of which one record brings at most so much, however far log time leaps. */
   producerIdleStepMs: 60 * 60 * 1000,
-  /** Of each, the last batches: more than this one may not have under way. */
+  /** The last batches of each are remembered; a producer may not have more than these under way. */
   producerBatches: 16,
+  /** Times gone by of which a node remembers how far the log reached, at least so far apart: see LogPositions. */
+  logPositions: 64,
+  logPositionMs: 100,
 
   /** Places of a stream's log where its time was set back that are remembered; part of its replicated state, too. */
   logTimeCorrections: 32,
@@ -110,10 +109,8 @@ export const LIMITS = {
   readResponseBytes: 128 * KiB,
 
   // What may wait in a client
-  /** Batches of a producer with memory that wait for the one before them. */
-  producerCallsWaiting: 1024,
-  /** Batches of one client that were sent and not yet answered; what is produced meanwhile goes into the next one. */
-  clientBatchesInFlight: 8,
+  /** Batches of one producer that were sent and not answered, at most as many as the stream remembers of it. */
+  clientBatchesInFlight: 16,
   /** A client says "not writable" above these; see FlotillaClient.drained(). */
   clientBufferBytes: 16 * MiB,
   clientBufferCalls: 65536,
@@ -379,8 +376,10 @@ export const LIMITS = {
   clientListenMs: 250,
   /** What is left of a call's time when a client makes no further attempt at it: a node that answers does so sooner. */
   clientAnswerMs: 200,
-  /** How long an idempotent producer waits for an answer before it asks again, maybe elsewhere. */
-  producerAttemptMs: 3000,
+  /** How long a client waits for a producer to be opened before it asks again … */
+  clientOpenAttemptMs: 3000,
+  /** … and how long, where the cluster's version is too old, for it to be raised. */
+  clientUpgradeMs: 3000,
   /** A client pings a silent connection so often, and leaves it where no answer comes: its node may be paused. */
   clientKeepaliveTimeMs: 3000,
   clientKeepaliveTimeoutMs: 3000,

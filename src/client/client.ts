@@ -1,27 +1,25 @@
 import { setMaxListeners } from 'node:events';
 import { FlotillaError, LIMITS } from '../base/index.js';
-import { checkStreamName, DEFAULT_STREAM, type EventLimits, type NewEvent } from '../event/index.js';
-import { RpcClient, type RpcService } from '../rpc/index.js';
+import { checkStreamName, DEFAULT_STREAM, type EventLimits } from '../event/index.js';
+import { type CallOptions, RpcClient, type RpcService } from '../rpc/index.js';
 import { proto } from '../wire/index.js';
-import { BackOff } from './back-off.js';
-import { sleep } from './connect.js';
-import type { Event } from './event.js';
-import { checkCallSize, type EventInput, encodedBytes, toNewEvent, toNewEvents } from './event-input.js';
-import { EventIterator } from './event-iterator.js';
-import { getEvent } from './get-event.js';
-import { Hosts } from './hosts.js';
-import { IdempotentProducer } from './idempotent-producer.js';
-import { unreachableError } from './link-keeper.js';
-import { withSignals } from './linked-signal.js';
-import { listNamespaces, type NamespaceSummary, type NamespacesOptions } from './list-namespaces.js';
-import { type LogOptions, type LogPart, readLog } from './log-reader.js';
-import { type NodeStatus, nodeStatusFrom } from './node-status.js';
-import { Producer, type Retry } from './producer.js';
-import type { ReadOptions } from './read-options.js';
-import { type ReaderContext, readBatches } from './reader.js';
-import type { Receipt } from './receipt.js';
-import { RpcProduceLink } from './rpc-produce-link.js';
-import { type StreamChanges, type StreamInfo, streamChangesToProto, streamInfoFrom } from './stream-info.js';
+import { type NodeStatus, nodeStatusFrom } from './admin/node-status.js';
+import { type StreamChanges, type StreamInfo, streamChangesToProto, streamInfoFrom } from './admin/stream-info.js';
+import { askInTurn, type ClientContext } from './connection/attempts.js';
+import { Hosts } from './connection/hosts.js';
+import { withSignals } from './connection/linked-signal.js';
+import type { EventInput } from './produce/event-input.js';
+import { Producer } from './produce/producer.js';
+import { ProducerIdentity } from './produce/producer-identity.js';
+import type { Receipt } from './produce/receipt.js';
+import { RpcProduceLink } from './produce/rpc-produce-link.js';
+import type { Event } from './read/event.js';
+import { EventIterator } from './read/event-iterator.js';
+import { getEvent } from './read/get-event.js';
+import { listNamespaces, type NamespaceSummary, type NamespacesOptions } from './read/list-namespaces.js';
+import { type LogOptions, type LogPart, readLog } from './read/log-reader.js';
+import type { ReadOptions } from './read/read-options.js';
+import { readBatches } from './read/reader.js';
 
 export interface ClientOptions {
   /**
@@ -36,15 +34,6 @@ export interface ClientOptions {
    * stay with the node at hand while it answers, so that events bear its actor.
    */
   readonly followLeader?: boolean | undefined;
-  /**
-   * What to do with events that were sent when their outcome became unknown
-   * (a lost connection, a lost leadership). `retry` (default): send them again,
-   * at least once; they may then be there twice, and the receipt says so.
-   * `fail`: reject with OUTCOME_UNKNOWN.
-   */
-  readonly onUnknown?: 'retry' | 'fail' | undefined;
-  /** Hears of events that are sent again after an unknown outcome. */
-  readonly onRetry?: ((retry: Retry) => void) | undefined;
   /** How long a call may take, retries included. Default: 30 s. */
   readonly timeoutMs?: number | undefined;
   /** How long to look for a first node that answers. Default: 5 s, at most `timeoutMs`. */
@@ -63,78 +52,54 @@ export interface ClientOptions {
  * process alive.
  */
 export class FlotillaClient implements AsyncDisposable {
-  private readonly hosts: Hosts;
-  private readonly streamName: string;
-  private readonly timeoutMs: number;
-  private readonly connectTimeoutMs: number;
+  private readonly context: ClientContext;
+  private readonly followLeader: boolean;
   private readonly limits: EventLimits;
   private readonly producer: Producer;
   /** Those that are open. */
-  private readonly idempotent = new Set<IdempotentProducer>();
+  private readonly producers = new Set<Producer>();
   private readonly closing = new AbortController();
   private learnAgainMs = 0;
 
   constructor(options: ClientOptions = {}) {
-    const { hosts = 'localhost', stream = DEFAULT_STREAM, followLeader = true, onUnknown = 'retry' } = options;
+    const { hosts = 'localhost', stream = DEFAULT_STREAM, followLeader = true } = options;
     checkStreamName(stream, 'stream');
     // Each call that is under way listens.
     setMaxListeners(0, this.closing.signal);
-    this.hosts = new Hosts(hosts);
-    this.streamName = stream;
-    this.timeoutMs = positive(options.timeoutMs ?? LIMITS.clientTimeoutMs, 'timeoutMs');
-    this.connectTimeoutMs = Math.min(
-      positive(options.connectTimeoutMs ?? LIMITS.clientConnectTimeoutMs, 'connectTimeoutMs'),
-      this.timeoutMs,
-    );
-    this.limits = { eventDataBytes: positive(options.maxEventBytes ?? LIMITS.eventDataBytes, 'maxEventBytes') };
-    this.producer = new Producer({
-      hosts: this.hosts,
-      openLink: (address, events) => RpcProduceLink.open(address, stream, events),
-      followLeader,
-      onUnknown,
-      timeoutMs: this.timeoutMs,
-      connectTimeoutMs: this.connectTimeoutMs,
-      // In a turn of its own: what it throws is the application's, and no failure of the events.
-      onRetry: (retry) => queueMicrotask(() => options.onRetry?.(retry)),
+    const timeoutMs = positive(options.timeoutMs ?? LIMITS.clientTimeoutMs, 'timeoutMs');
+    const connectTimeoutMs = positive(options.connectTimeoutMs ?? LIMITS.clientConnectTimeoutMs, 'connectTimeoutMs');
+    this.context = {
+      hosts: new Hosts(hosts),
+      stream,
+      timeoutMs,
+      connectTimeoutMs: Math.min(connectTimeoutMs, timeoutMs),
       onConnected: (address) => void this.learnMembers(address),
-    });
+    };
+    this.followLeader = followLeader;
+    this.limits = { eventDataBytes: positive(options.maxEventBytes ?? LIMITS.eventDataBytes, 'maxEventBytes') };
+    this.producer = this.startProducer('', ProducerIdentity.unnamed());
   }
 
-  /**
-   * Appends one event. Resolves when it is fsynced on a majority.
-   *
-   * Many calls may wait at once: those made in one turn of the event loop, and
-   * those that wait while batches are under way, travel together. A loop that
-   * does not await each call awaits {@link drained} instead, or runs into
-   * TOO_MANY_REQUESTS when too much waits.
-   *
-   * Rejects with INVALID_ARGUMENT or MESSAGE_TOO_LARGE; with UNREACHABLE,
-   * NO_LEADER or another retryable code where the event was certainly not
-   * appended in time; with OUTCOME_UNKNOWN where it may have been.
-   */
+  /** Appends one event, once, however often it had to be sent: see {@link Producer.produce}. */
   produce(event: EventInput): Promise<Receipt> {
-    return this.submit(() => [toNewEvent(event, this.limits, 'event')]);
+    return this.producer.produce(event);
   }
 
   /** Appends events as one batch: all of them, next to each other, or none. Otherwise like {@link produce}. */
   append(events: readonly EventInput[]): Promise<Receipt> {
-    return this.submit(() => toNewEvents(events, this.limits));
+    return this.producer.append(events);
   }
 
   /**
-   * Opens a producer whose batches are in the stream once, however often they
-   * had to be sent. Without a name it is a new one. Under a name it goes on where
-   * the last holder left off, who may append nothing from then on:
-   * `lastSequence` says how many batches of that name are in the stream. Close it
-   * where many are opened; otherwise it ends with the client.
+   * Opens a producer that outlives its process. It goes on where the last holder of its name left off, who may append
+   * nothing from then on: `lastSequence` says how many batches of that name are in the stream. Close it where many are
+   * opened; otherwise it ends with the client.
    */
-  async openProducer(name = ''): Promise<IdempotentProducer> {
-    if (this.closing.signal.aborted) throw new FlotillaError('CANCELLED', 'the client is closed');
-    const context = this.readerContext();
-    const onClosed = (closed: IdempotentProducer): void => void this.idempotent.delete(closed);
-    const producer = await IdempotentProducer.open({ name, context, limits: this.limits, onClosed });
-    this.idempotent.add(producer);
-    return producer;
+  async openProducer(name: string): Promise<Producer> {
+    if (this.closing.signal.aborted) throw closed();
+    const identity = await ProducerIdentity.open(this.context, name, this.closing.signal);
+    if (this.closing.signal.aborted) throw closed();
+    return this.startProducer(name, identity);
   }
 
   /** Whether as much waits for receipts as should. */
@@ -174,14 +139,12 @@ export class FlotillaClient implements AsyncDisposable {
    * One event by its id (25 digits, or `counter.actor`). Rejects with NOT_FOUND where the stream has none of that id.
    */
   async get(id: string): Promise<Event> {
-    return await getEvent(this.readerContext(), id, this.closing.signal);
+    return await getEvent(this.context, id, this.closing.signal);
   }
 
   /** Copies the log as it is stored, up to what is committed: what a backup consists of. Fails like {@link read}. */
   readLog(options: LogOptions = {}): AsyncGenerator<LogPart, void, undefined> {
-    return withSignals([this.closing.signal, options.signal], (signal) =>
-      readLog(this.readerContext(), options, signal),
-    );
+    return withSignals([this.closing.signal, options.signal], (signal) => readLog(this.context, options, signal));
   }
 
   /**
@@ -189,25 +152,20 @@ export class FlotillaClient implements AsyncDisposable {
    */
   namespaces(glob?: string, options: NamespacesOptions = {}): AsyncGenerator<NamespaceSummary, void, undefined> {
     return withSignals([this.closing.signal, options.signal], (signal) =>
-      listNamespaces(this.readerContext(), glob, { ...options, signal }),
+      listNamespaces(this.context, glob, { ...options, signal }),
     );
   }
 
   /** The cluster's members as one of them sees them. */
   async status(): Promise<NodeStatus[]> {
-    const backOff = new BackOff();
-    const giveUpMs = performance.now() + this.connectTimeoutMs;
-    for (let address = this.hosts.preferred; ; address = this.hosts.after(address)) {
-      try {
-        const status = await this.getStatus(address, { localOnly: false });
-        return status.nodes.map(nodeStatusFrom);
-      } catch (error) {
-        if (!(error instanceof FlotillaError) || !GOES_ON.has(error.code)) throw error;
-        if (this.closing.signal.aborted) throw new FlotillaError('CANCELLED', 'the client is closed', { cause: error });
-        if (performance.now() >= giveUpMs) throw unreachableError(this.hosts, error);
-      }
-      await sleep(backOff.nextMs(), this.closing.signal);
-    }
+    const options = { isRead: true, attemptMs: LIMITS.clientConnectAttemptMs, signal: this.closing.signal };
+    const status = await askInTurn(
+      this.context,
+      proto.ClusterServiceDefinition,
+      (client, call) => client.unary('getStatus', { localOnly: false }, call),
+      options,
+    );
+    return status.nodes.map(nodeStatusFrom);
   }
 
   /**
@@ -217,7 +175,7 @@ export class FlotillaClient implements AsyncDisposable {
    * two clusters could come of it.
    */
   async formCluster(without: readonly string[]): Promise<number[]> {
-    return await this.askInTurn(
+    return await this.ask(
       proto.ClusterServiceDefinition,
       async (client, call) => (await client.unary('formCluster', { withoutAddresses: [...without] }, call)).voters,
     );
@@ -228,7 +186,7 @@ export class FlotillaClient implements AsyncDisposable {
    * are left. Rejects with QUORUM_AT_RISK where they could not go on.
    */
   async removeMember(actor: number): Promise<number[]> {
-    return await this.askInTurn(
+    return await this.ask(
       proto.ClusterServiceDefinition,
       async (client, call) => (await client.unary('removeMember', { actorId: actor }, call)).voters,
     );
@@ -236,7 +194,7 @@ export class FlotillaClient implements AsyncDisposable {
 
   /** Hands leadership to `actor`, or to whoever can take it best. Resolves with who leads then, where that is known. */
   async transferLeadership(actor?: number): Promise<number | undefined> {
-    return await this.askInTurn(proto.ClusterServiceDefinition, async (client, call) => {
+    return await this.ask(proto.ClusterServiceDefinition, async (client, call) => {
       const { leaderActorId } = await client.unary('transferLeadership', { actorId: actor ?? 0 }, call);
       return leaderActorId === 0 ? undefined : leaderActorId;
     });
@@ -244,8 +202,10 @@ export class FlotillaClient implements AsyncDisposable {
 
   /** The stream, as one of the nodes knows it. */
   async stream(): Promise<StreamInfo> {
-    return await this.askInTurn(proto.StreamServiceDefinition, async (client, call) =>
-      streamInfoFrom(await client.unary('getStream', { stream: this.streamName }, call)),
+    return await this.ask(
+      proto.StreamServiceDefinition,
+      async (client, call) => streamInfoFrom(await client.unary('getStream', { stream: this.context.stream }, call)),
+      { isRead: true },
     );
   }
 
@@ -256,8 +216,8 @@ export class FlotillaClient implements AsyncDisposable {
    */
   async setStream(changes: StreamChanges): Promise<StreamInfo> {
     const settings = streamChangesToProto(changes);
-    return await this.askInTurn(proto.StreamServiceDefinition, async (client, call) =>
-      streamInfoFrom(await client.unary('setStream', { stream: this.streamName, settings }, call)),
+    return await this.ask(proto.StreamServiceDefinition, async (client, call) =>
+      streamInfoFrom(await client.unary('setStream', { stream: this.context.stream, settings }, call)),
     );
   }
 
@@ -267,40 +227,32 @@ export class FlotillaClient implements AsyncDisposable {
    */
   async close(): Promise<void> {
     this.closing.abort();
-    await Promise.all([this.producer, ...this.idempotent].map((producer) => producer.close()));
+    await Promise.all([...this.producers].map((producer) => producer.close()));
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.close();
   }
 
-  /** What is wrong with the events is a rejection, like every other failure of the call. */
-  private submit(makeEvents: () => readonly NewEvent[]): Promise<Receipt> {
-    try {
-      const events = makeEvents();
-      let bytes = 0;
-      for (const event of events) bytes += encodedBytes(event);
-      checkCallSize(events.length, bytes);
-      return this.producer.submit(events, bytes);
-    } catch (error) {
-      return Promise.reject(error);
-    }
+  private startProducer(name: string, identity: ProducerIdentity): Producer {
+    const { stream } = this.context;
+    const producer = new Producer({
+      ...this.context,
+      name,
+      identity,
+      openLink: (address, events) => RpcProduceLink.open(address, stream, events),
+      followLeader: this.followLeader,
+      limits: this.limits,
+      onClosed: (ended) => void this.producers.delete(ended),
+    });
+    this.producers.add(producer);
+    return producer;
   }
 
   private batches(options: ReadOptions, stop?: AbortSignal): AsyncGenerator<Event[], void, undefined> {
     return withSignals([this.closing.signal, options.signal, stop], (signal) =>
-      readBatches(this.readerContext(), options, signal),
+      readBatches(this.context, options, signal),
     );
-  }
-
-  private readerContext(): ReaderContext {
-    return {
-      hosts: this.hosts,
-      stream: this.streamName,
-      timeoutMs: this.timeoutMs,
-      connectTimeoutMs: this.connectTimeoutMs,
-      onConnected: (address: string) => void this.learnMembers(address),
-    };
   }
 
   /** Hears of the other members, for when this one goes away. */
@@ -308,8 +260,8 @@ export class FlotillaClient implements AsyncDisposable {
     if (performance.now() < this.learnAgainMs) return;
     this.learnAgainMs = performance.now() + LEARN_PERIOD_MS;
     try {
-      const status = await this.getStatus(address, { localOnly: false });
-      for (const node of status.nodes) this.hosts.learn(node.address);
+      const status = await this.statusOf(address);
+      for (const node of status.nodes) this.context.hosts.learn(node.address);
     } catch {
       // The addresses that are known must do; the next connection asks again.
       this.learnAgainMs = 0;
@@ -317,39 +269,19 @@ export class FlotillaClient implements AsyncDisposable {
   }
 
   /** Asks one node after another until one can do it and answers: a change that was begun is never asked for twice. */
-  private async askInTurn<Service extends RpcService, Result>(
+  private async ask<Service extends RpcService, Result>(
     service: Service,
-    ask: (client: RpcClient<Service>, call: { timeoutMs: number; signal: AbortSignal }) => Promise<Result>,
+    ask: (client: RpcClient<Service>, call: CallOptions) => Promise<Result>,
+    { isRead = false } = {},
   ): Promise<Result> {
-    const backOff = new BackOff();
-    const giveUpMs = performance.now() + this.timeoutMs;
-    for (let address = this.hosts.preferred; ; ) {
-      const client = new RpcClient(service, address);
-      try {
-        const timeoutMs = Math.max(1, giveUpMs - performance.now());
-        return await ask(client, { timeoutMs, signal: this.closing.signal });
-      } catch (error) {
-        const again =
-          error instanceof FlotillaError &&
-          error.retryable &&
-          performance.now() < giveUpMs &&
-          !this.closing.signal.aborted;
-        if (!again) throw error;
-        address = error.leader ?? this.hosts.after(address);
-      } finally {
-        client.close();
-      }
-      await sleep(backOff.nextMs(), this.closing.signal);
-    }
+    return await askInTurn(this.context, service, ask, { isRead, signal: this.closing.signal });
   }
 
-  private async getStatus(address: string, request: proto.GetStatusRequest): Promise<proto.GetStatusResponse> {
+  private async statusOf(address: string): Promise<proto.GetStatusResponse> {
     const client = new RpcClient(proto.ClusterServiceDefinition, address);
     try {
-      return await client.unary('getStatus', request, {
-        timeoutMs: LIMITS.clientConnectAttemptMs,
-        signal: this.closing.signal,
-      });
+      const call = { timeoutMs: LIMITS.clientConnectAttemptMs, signal: this.closing.signal };
+      return await client.unary('getStatus', { localOnly: false }, call);
     } finally {
       client.close();
     }
@@ -359,15 +291,9 @@ export class FlotillaClient implements AsyncDisposable {
 /** New members are heard of with a connection that is made this long after the last. */
 const LEARN_PERIOD_MS = 10_000;
 
-/** Failures after which another node may answer. */
-const GOES_ON: ReadonlySet<string> = new Set([
-  'UNREACHABLE',
-  'OUTCOME_UNKNOWN',
-  'DEADLINE_EXCEEDED',
-  'SHUTTING_DOWN',
-  'CANCELLED',
-  'INTERNAL',
-]);
+function closed(): FlotillaError {
+  return new FlotillaError('CANCELLED', 'the client is closed');
+}
 
 function positive(value: number, option: string): number {
   if (Number.isSafeInteger(value) && value > 0) return value;

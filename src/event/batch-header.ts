@@ -1,4 +1,13 @@
-import { type ActorId, actorId, type Counter, counter, readUint64, viewOf, writeUint64 } from '../base/index.js';
+import {
+  type ActorId,
+  actorId,
+  type Counter,
+  counter,
+  type LogIndex,
+  readUint64,
+  viewOf,
+  writeUint64,
+} from '../base/index.js';
 
 /**
  * A batch is a header and a body. The body is encoded once, where the events
@@ -14,7 +23,7 @@ import { type ActorId, actorId, type Counter, counter, readUint64, viewOf, write
  *          4     4  number of events
  *          8     8  counter of the first event; the others follow without gaps
  *         16     8  timestamp, UTC milliseconds, set by the leader
- *         24     8  producer id, 0 for a producer without memory
+ *         24     8  producer id, 0 for a batch without a stamp
  *         32     4  producer epoch
  *         36     8  sequence of the batch at its producer
  *         44     4  length of the body
@@ -24,19 +33,24 @@ import { type ActorId, actorId, type Counter, counter, readUint64, viewOf, write
 export const BATCH_HEADER_BYTES = 52;
 export const BATCH_FORMAT = 1;
 
-/** By which a stream knows a batch again that a producer with memory sends a second time. */
+/** What tells a stream that it has a batch already that a producer sends a second time. */
 export interface ProducerStamp {
-  /** 1 to 2^53 - 1; 0: a producer without memory. */
+  /** 1 to 2^53 - 1; 0: the batch has no stamp. */
   readonly producer: number;
-  /** Raised whenever a producer is opened anew under its name. */
+  /** 1 for a producer without a name; a named one's epoch is raised whenever it is opened anew. */
   readonly epoch: number;
-  /** Of the batch at its producer: 1, 2, 3 … */
+  /** The number of the batch at its producer: 1, 2, 3 … */
   readonly sequence: number;
+  /**
+   * Every batch of this producer stands behind this record. It goes with the first batch of a producer without a name
+   * to the leader, and is not stored. Absent: not known.
+   */
+  readonly bornAfter?: LogIndex;
 }
 
 export const NO_PRODUCER: ProducerStamp = { producer: 0, epoch: 0, sequence: 0 };
 
-export interface BatchHeader extends ProducerStamp {
+export interface BatchHeader extends Omit<ProducerStamp, 'bornAfter'> {
   readonly flags: number;
   readonly actor: ActorId;
   readonly count: number;
@@ -91,7 +105,7 @@ export function readBatch(bytes: Uint8Array, offset: number): StoredBatch | unde
   return { header, body: bytes.subarray(offset + BATCH_HEADER_BYTES, end), bytes: bytes.subarray(offset, end) };
 }
 
-/** The headers of those batches of an events record that have a producer with memory. */
+/** The headers of those batches of an events record that have a stamp. */
 export function stampedBatches(payload: Uint8Array): BatchHeader[] {
   const view = viewOf(payload);
   const found: BatchHeader[] = [];

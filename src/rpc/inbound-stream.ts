@@ -43,6 +43,8 @@ export interface InboundStreamOptions {
   readonly standard: boolean;
   readonly messageBytesMax: number;
   readonly budget: ByteBudget;
+  /** Monotonic: the caller began the stream later than this. */
+  readonly sentAfterMs: number;
 }
 
 /**
@@ -92,6 +94,10 @@ export class InboundStream extends EventEmitter implements Evictable {
 
   get session(): ServerHttp2Session | undefined {
     return this.stream.session as ServerHttp2Session | undefined;
+  }
+
+  get sentAfterMs(): number {
+    return this.options.sentAfterMs;
   }
 
   get destroyed(): boolean {

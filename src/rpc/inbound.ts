@@ -3,6 +3,7 @@ import { status as GrpcStatus, type Metadata } from '@grpc/grpc-js';
 import { assert, ByteBudget, FlotillaError, LIMITS, present } from '../base/index.js';
 import { isCompression } from '../wire/index.js';
 import { InboundStream, type TakenMessage } from './inbound-stream.js';
+import { SessionTimes } from './session-times.js';
 import { refuseStream } from './status.js';
 
 const COMPRESSION_HEADER = 'grpc-encoding';
@@ -28,6 +29,7 @@ interface StreamSource {
   listeners(event: 'stream'): unknown[];
   removeAllListeners(event: 'stream'): unknown;
   on(event: 'stream', listener: (stream: ServerHttp2Stream, headers: IncomingHttpHeaders) => void): unknown;
+  on(event: 'session', listener: (session: ServerHttp2Session) => void): unknown;
 }
 
 /**
@@ -40,6 +42,7 @@ export class Inbound {
   private readonly node = new ByteBudget(LIMITS.inboundBytes);
   private readonly addresses = new Map<string, { readonly budget: ByteBudget; connections: number }>();
   private readonly connections = new WeakMap<ServerHttp2Session, ByteBudget>();
+  private readonly times = new SessionTimes();
   private lastStream = 0;
 
   /** What requests hold now. */
@@ -64,6 +67,14 @@ export class Inbound {
     const handle = listener as StreamListener;
     server.removeAllListeners('stream');
     server.on('stream', (stream, headers) => this.onStream(stream, headers, handle));
+    server.on('session', (session) => this.times.begun(session));
+  }
+
+  /** Everything that comes on this call was sent after this time; see {@link SessionTimes}. */
+  sentAfterMs(metadata: Metadata): number {
+    const stream = this.streams.get(String(metadata.get(STREAM_HEADER)[0]));
+    if (stream?.session !== undefined) this.times.refresh(stream.session);
+    return stream?.sentAfterMs ?? Number.NEGATIVE_INFINITY;
   }
 
   /** About the message that the handler's side of a call has just been handed. */
@@ -108,8 +119,9 @@ export class Inbound {
       );
     } else {
       const compression = encoding === 'identity' ? undefined : encoding;
-      const budget = this.budgetOf(present(stream.session, 'a stream that begins has a session') as ServerHttp2Session);
-      const inbound = new InboundStream({ stream, compression, budget, ...method });
+      const session = present(stream.session, 'a stream that begins has a session') as ServerHttp2Session;
+      const [budget, sentAfterMs] = [this.budgetOf(session), this.times.sentAfterMs(session)];
+      const inbound = new InboundStream({ stream, compression, budget, sentAfterMs, ...method });
       const id = String(++this.lastStream);
       this.streams.set(id, inbound);
       stream.once('close', () => this.streams.delete(id));

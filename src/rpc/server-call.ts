@@ -24,6 +24,8 @@ export interface CallContext {
   readonly signal: AbortSignal;
   /** IP:PORT of the caller. */
   readonly peer: string;
+  /** Everything that comes on this call was sent after this time, of `performance.now()`. */
+  readonly sentAfterMs: number;
   /** Adds to the headers; before the first message. */
   setHeader(key: string, value: string): void;
   /** Sends the headers now instead of with the first message: the caller sees that it was let in. */
@@ -77,6 +79,7 @@ export type OnInternalError = (error: unknown, method: string) => void;
 
 class Call implements CallContext {
   private readonly surface: ServerSurfaceCall;
+  private readonly inbound: Inbound;
   private readonly onInternalError: OnInternalError;
   private readonly listeners: ((error: Error) => void)[] = [];
   private controller: AbortController | undefined;
@@ -84,8 +87,9 @@ class Call implements CallContext {
   /** `gone`: the caller is no longer there. `ended`: answered. */
   private state: 'open' | 'gone' | 'ended' = 'open';
 
-  constructor(surface: ServerSurfaceCall, onInternalError: OnInternalError) {
+  constructor(surface: ServerSurfaceCall, { inbound, onInternalError }: CallSupport) {
     this.surface = surface;
+    this.inbound = inbound;
     this.onInternalError = onInternalError;
     // grpc-js also emits this after a regular end.
     surface.once('cancelled', () => this.leave());
@@ -94,6 +98,10 @@ class Call implements CallContext {
 
   get peer(): string {
     return this.surface.getPeer();
+  }
+
+  get sentAfterMs(): number {
+    return this.inbound.sentAfterMs(this.surface.metadata);
   }
 
   get signal(): AbortSignal {
@@ -165,7 +173,7 @@ export function unaryCall(
   support: CallSupport,
 ): handleUnaryCall<Buffer, unknown> {
   return (surface, callback) => {
-    const call = new Call(surface, support.onInternalError);
+    const call = new Call(surface, support);
     withRequest(surface, support, (request) => handler(request, call)).then(
       (response) => {
         if (!call.end()) return;
@@ -201,7 +209,7 @@ export function serverStreamCall(
   encoding: { readonly encode: (response: unknown) => Uint8Array; readonly unsent: UnsentResponses },
 ): handleServerStreamingCall<Buffer, unknown> {
   return (surface) => {
-    const call = new Call(surface, support.onInternalError);
+    const call = new Call(surface, support);
     const responses = new ResponseSender<unknown>({
       ...encoding,
       sink: surface,
@@ -221,7 +229,7 @@ export function duplexCall(
   support: CallSupport,
 ): handleBidiStreamingCall<Buffer, unknown> {
   return (surface) => {
-    const call = new Call(surface, support.onInternalError);
+    const call = new Call(surface, support);
     const outgoing = new Outgoing<unknown>(surface);
     call.onGone((error) => outgoing.break(error));
     const ending = { onBroken: (listener: (error: Error) => void) => call.onGone(listener), failure: () => undefined };

@@ -127,7 +127,7 @@ export class AcknowledgementChecker {
   }
 
   /**
-   * A producer with memory was told what the stream has of it. `before`: how many batches of it were committed when it
+   * A named producer was told what the stream has of it. `before`: how many batches of it were committed when it
    * asked.
    */
   opened(producer: OpenedProducer, before: number): void {

@@ -9,7 +9,8 @@ import { SequencedClient } from './sequenced-client.js';
 import { Violation } from './violation.js';
 
 const READ_BYTES = 2048;
-const NAMES = ['first', 'second'];
+/** The last producer has none. */
+const NAMES = ['first', 'second', ''];
 /** The last letters of the namespaces; a batch has one of them. */
 const NAMESPACES = 'abcdefgh';
 

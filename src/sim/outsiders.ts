@@ -117,6 +117,7 @@ function callOf(metadata: Readonly<Record<string, string>>, headers: Map<string,
     metadata: (name) => metadata[name],
     signal: new AbortController().signal,
     peer: 'outside:1',
+    sentAfterMs: 0,
     setHeader: (name, value) => void headers.set(name, value),
     sendHeaders: () => undefined,
   };

@@ -1,6 +1,6 @@
 import type { ErrorCode, FlotillaError } from '../base/index.js';
 import type { BatchHeader, ProducerStamp } from '../event/index.js';
-import { decodeOpenProducer } from '../machine/stream/index.js';
+import { decodeOpenProducer, FIRST_NAMED_EPOCH, isFirstOfUnnamed, UNNAMED_EPOCH } from '../machine/stream/index.js';
 import type { OpenedProducer } from '../stream/index.js';
 import type { LogRecord, PackedBody } from '../wire/index.js';
 import { Violation } from './violation.js';
@@ -22,7 +22,7 @@ interface Producer {
 }
 
 /**
- * What the committed records say of producers with memory, from the records
+ * What the committed records say of producers, from the records
  * alone: the batches of each are numbered without gaps, none is there twice, and
  * none of an earlier epoch comes after the next was opened. What producers are
  * told is held to it.
@@ -33,16 +33,19 @@ export class ProducerHistory {
 
   opened({ payload }: LogRecord): void {
     const { id, name } = decodeOpenProducer(payload);
-    const known = name === '' ? undefined : this.producers.get(this.ids.get(name) ?? 0);
+    const known = this.producers.get(this.ids.get(name) ?? 0);
     if (known !== undefined) {
       known.epoch++;
       return;
     }
-    this.producers.set(id, { epoch: 1, held: new Set(), batches: [] });
+    this.producers.set(id, { epoch: FIRST_NAMED_EPOCH, held: new Set(), batches: [] });
     this.ids.set(name, id);
   }
 
-  appended({ producer: id, epoch, sequence, bodyChecksum }: BatchHeader): void {
+  appended(header: BatchHeader): void {
+    const { producer: id, epoch, sequence, bodyChecksum } = header;
+    if (isFirstOfUnnamed(header) && !this.producers.has(id))
+      this.producers.set(id, { epoch: UNNAMED_EPOCH, held: new Set(), batches: [] });
     const producer = this.of(id);
     if (epoch !== producer.epoch)
       throw new Violation(
@@ -82,8 +85,11 @@ export class ProducerHistory {
     { code }: FlotillaError,
     before: number,
   ): void {
-    const producer = this.of(id);
     const what = `${id} was told ${code} for batch ${sequence} of epoch ${epoch}`;
+    // A producer without a name is known from its first batch on: before that none of its others goes in.
+    const isEarly = epoch === UNNAMED_EPOCH && sequence > 1 && before === 0;
+    if (isEarly && (code === 'PRODUCER_EXPIRED' || code === 'SEQUENCE_GAP')) return;
+    const producer = this.of(id);
     if (code === 'PRODUCER_EXPIRED') throw new Violation('a producer is remembered', what);
     if (code === 'PRODUCER_FENCED' && epoch >= producer.epoch)
       throw new Violation('a refusal rests on what is committed', `${what}; its epoch is ${producer.epoch}`);

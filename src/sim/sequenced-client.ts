@@ -1,5 +1,6 @@
-import { FlotillaError } from '../base/index.js';
+import { FlotillaError, logIndex } from '../base/index.js';
 import type { ProducerStamp } from '../event/index.js';
+import { UNNAMED_EPOCH } from '../machine/stream/index.js';
 import type { OpenedProducer, Stream } from '../stream/index.js';
 import type { PackedBody } from '../wire/index.js';
 import type { Cluster } from './cluster.js';
@@ -9,10 +10,10 @@ import { Violation } from './violation.js';
 const OPEN_MAX = 3;
 
 /**
- * A producer with memory: it sends what it has begun again and again, at
- * whichever node, until it is told the ids. Now and then it begins anew under
- * its name, or gives up on events whose outcome it does not know and uses their
- * sequence for others.
+ * A producer whose batches have stamps. It sends what it has begun again and
+ * again, at whichever node, until it is told the ids. Now and then it begins
+ * anew, under its name or without one, or gives up on events whose outcome it
+ * does not know and uses their sequence for others.
  */
 export class SequencedClient {
   private readonly cluster: Cluster;
@@ -23,7 +24,10 @@ export class SequencedClient {
   private nextSequence = 1;
   /** The last of its batches that it knows to be there. */
   private acknowledged = { epoch: 0, sequence: 0 };
+  /** Where the log was when a producer without a name began. */
+  private bornAfter = logIndex(0);
 
+  /** The empty name: it has none. */
   constructor(cluster: Cluster, name: string, newBody: () => PackedBody) {
     this.cluster = cluster;
     this.name = name;
@@ -32,9 +36,21 @@ export class SequencedClient {
 
   act(replica: Stream): void {
     const { cluster, opened } = this;
-    if (opened === undefined || cluster.random() < 0.02) void this.openAt(replica);
+    if (opened === undefined || cluster.random() < 0.02) this.beginAt(replica);
     else if (this.open.size < OPEN_MAX && cluster.random() < 0.5) this.sendNew(replica, opened);
     else this.sendAgain(replica, opened);
+  }
+
+  private beginAt(replica: Stream): void {
+    if (this.name !== '') {
+      void this.openAt(replica);
+      return;
+    }
+    this.opened = { id: this.cluster.between(1, 2 ** 40), epoch: UNNAMED_EPOCH, sequence: 0 };
+    this.open.clear();
+    this.nextSequence = 1;
+    this.acknowledged = { epoch: UNNAMED_EPOCH, sequence: 0 };
+    this.bornAfter = replica.state.appliedIndex;
   }
 
   private async openAt(replica: Stream): Promise<void> {
@@ -83,7 +99,7 @@ export class SequencedClient {
     const before = acknowledgements.batchesOf(stamp.producer);
     acknowledgements.sent(body);
     try {
-      const proposed = await replica.submit(body, stamp);
+      const proposed = await replica.submit(body, { ...stamp, bornAfter: this.bornAfter });
       this.cluster.defer(() => acknowledgements.acknowledged(body, proposed));
       this.settled(stamp);
     } catch (error) {
@@ -93,7 +109,8 @@ export class SequencedClient {
     }
   }
 
-  private settled({ epoch, sequence }: ProducerStamp): void {
+  private settled({ producer, epoch, sequence }: ProducerStamp): void {
+    if (producer !== this.opened?.id) return;
     this.open.delete(sequence);
     if (sequence > this.acknowledged.sequence) this.acknowledged = { epoch, sequence };
   }

@@ -1,13 +1,27 @@
 import { type Counter, type LogIndex, logIndex, type TimeBound, type TimedPlace } from '../base/index.js';
-import type { LogBegin, ProducerState, StreamMachine, StreamSettings } from '../machine/stream/index.js';
+import type { Clock } from '../group/index.js';
+import type {
+  KnownProducers,
+  LogBegin,
+  ProducerState,
+  StreamMachine,
+  StreamSettings,
+} from '../machine/stream/index.js';
+import { LogPositions } from './log-positions.js';
 import type { StreamGroup } from './stream-group.js';
 
 /** What a stream's log has led to, as far as it has taken effect on this node. */
 export class StreamState {
   private readonly group: StreamGroup;
+  private readonly clock: Clock;
+  private readonly positions: LogPositions;
+  private notedIndex: LogIndex;
 
-  constructor(group: StreamGroup) {
+  constructor(group: StreamGroup, clock: Clock) {
     this.group = group;
+    this.clock = clock;
+    this.notedIndex = this.appliedIndex;
+    this.positions = new LogPositions(clock.nowMs(), this.notedIndex);
   }
 
   get appliedIndex(): LogIndex {
@@ -39,9 +53,22 @@ export class StreamState {
     return this.machine.settings;
   }
 
-  /** What is remembered of a producer. */
-  producer(id: number): ProducerState | undefined {
-    return this.machine.producer(id);
+  /** What is remembered of producers. */
+  get producers(): KnownProducers {
+    return this.machine.producers;
+  }
+
+  /** How far the log certainly reached at a time of the monotonic clock; 0 where this node does not know. */
+  indexAt(ms: number): LogIndex {
+    return this.positions.at(ms);
+  }
+
+  /** A turn of the group has ended. */
+  notePosition(): void {
+    const { appliedIndex } = this;
+    if (appliedIndex === this.notedIndex) return;
+    this.notedIndex = appliedIndex;
+    this.positions.note(this.clock.nowMs(), appliedIndex);
   }
 
   producerNamed(name: string): ProducerState | undefined {

@@ -60,7 +60,7 @@ export class Stream {
     this.group = group;
     this.stored = stored;
     this.random = options.random;
-    const state = new StreamState(group);
+    const state = new StreamState(group, options.clock);
     this.state = state;
     const retention = new Retention({
       ...options,
@@ -70,6 +70,7 @@ export class Stream {
     let { firstCounter } = state.logBegin;
     group.listen({
       turned: () => {
+        state.notePosition();
         retention.notice();
         const { firstCounter: first } = state.logBegin;
         if (first > firstCounter) observer?.removed(first - firstCounter);
@@ -100,16 +101,14 @@ export class Stream {
   }
 
   /**
-   * Opens a producer, on the leader. The holder of an earlier epoch of the name is refused from then on; producers
-   * without a name share nothing. Rejects with PRODUCER_FENCED where another has opened the name meanwhile.
+   * Opens a named producer, on the leader. The holder of an earlier epoch of the name is refused from then on. Rejects
+   * with PRODUCER_FENCED where another has opened the name meanwhile.
    */
   async openProducer(name: string): Promise<OpenedProducer> {
     const id = this.newProducerId();
     await this.group.execute(openCommand(this.group.self, { id, name }));
-    const producer = name === '' ? this.state.producer(id) : this.state.producerNamed(name);
+    const producer = this.state.producerNamed(name);
     if (producer?.openedAs === id) return { id: producer.id, epoch: producer.epoch, sequence: producer.sequence };
-    if (name === '')
-      throw new FlotillaError('PRODUCER_EXPIRED', 'too many others were opened at the same time: open another one');
     throw new FlotillaError(
       'PRODUCER_FENCED',
       `name: another has opened producer "${name}" at the same time, and later`,
@@ -124,7 +123,7 @@ export class Stream {
   /** 53 bits: no later producer gets it again, not even in a stream that was restored to an earlier state. */
   private newProducerId(): number {
     let id = Math.floor(this.random() * 2 ** 21) * 2 ** 32 + Math.floor(this.random() * 2 ** 32);
-    while (id === 0 || this.state.producer(id) !== undefined) id = (id + 1) % 2 ** 53;
+    while (id === 0 || this.state.producers.get(id) !== undefined) id = (id + 1) % 2 ** 53;
     return id;
   }
 }

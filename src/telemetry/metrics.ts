@@ -144,7 +144,7 @@ function trafficMetrics({ counter, counterBy, gauge, histogram }: Instruments) {
     ),
     knownAgain: counter(
       'flotilla_duplicate_batches_total',
-      'Batches that a producer with memory sent again, and that were answered with the ids they had.',
+      'Batches that a producer sent again, and that were answered with the ids they had.',
     ),
     outcomesUnknown: counter(
       'flotilla_outcomes_unknown_total',

@@ -11,6 +11,7 @@ const CALL: CallContext = {
   metadata: () => undefined,
   signal: new AbortController().signal,
   peer: 'test',
+  sentAfterMs: 0,
   setHeader: () => undefined,
   sendHeaders: () => undefined,
 };

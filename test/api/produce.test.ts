@@ -52,6 +52,7 @@ async function withProducer(context: TestContext, code: string, play: (scene: Sc
     limits: { eventDataBytes: LIMITS.eventDataBytes },
     metrics,
     stream,
+    call: { sentAfterMs: 0 },
   });
   const ended = assert.rejects(session.run(), { code });
   await play({

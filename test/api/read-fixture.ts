@@ -81,6 +81,7 @@ export async function readWith(
       metadata: () => undefined,
       signal: stop.signal,
       peer: '',
+      sentAfterMs: 0,
       setHeader: () => undefined,
       sendHeaders: () => undefined,
     },

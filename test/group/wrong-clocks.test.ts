@@ -138,5 +138,5 @@ test('one time that lies weeks ahead makes no producer forgotten', async () => {
   const { id } = await opened;
   setClock(cluster, 1, 30 * DAY_MS);
   await produce(cluster);
-  assert.equal(cluster.replica(1).state.producer(id)?.name, 'anna');
+  assert.equal(cluster.replica(1).state.producers.get(id)?.name, 'anna');
 });

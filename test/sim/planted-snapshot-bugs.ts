@@ -36,11 +36,11 @@ export const PLANTED_SNAPSHOT_BUGS: Readonly<Record<string, Planted>> = {
         const whole = log.checkpointAt.bind(log);
         log.checkpointAt = async (index) => {
           const checkpoint = await whole(index);
-          const { settings: _settings, ...state } = JSON.parse(Buffer.from(checkpoint.state).toString());
-          return {
-            ...checkpoint,
-            state: Buffer.from(JSON.stringify({ ...state, begin: { firstCounter: 1, index: 0 } })),
-          };
+          const lineEnd = checkpoint.state.indexOf(0x0a);
+          const before = Buffer.from(checkpoint.state.subarray(0, lineEnd)).toString();
+          const { settings: _settings, ...state } = JSON.parse(before);
+          const line = JSON.stringify({ ...state, begin: { firstCounter: 1, index: 0 } });
+          return { ...checkpoint, state: Buffer.concat([Buffer.from(line), checkpoint.state.subarray(lineEnd)]) };
         };
       },
     },
@@ -54,8 +54,7 @@ export const PLANTED_SNAPSHOT_BUGS: Readonly<Record<string, Planted>> = {
         const whole = log.checkpointAt.bind(log);
         log.checkpointAt = async (index) => {
           const checkpoint = await whole(index);
-          const { producers: _producers, ...state } = JSON.parse(Buffer.from(checkpoint.state).toString());
-          return { ...checkpoint, state: Buffer.from(JSON.stringify(state)) };
+          return { ...checkpoint, state: checkpoint.state.subarray(0, checkpoint.state.indexOf(0x0a) + 1) };
         };
       },
     },

@@ -1,10 +1,7 @@
-/**
- * Producers with memory: what they are told rests on committed records only, on whichever leader, and no batch goes in
- * twice.
- */
+/** What producers are told rests on committed records only, on whichever leader, and no batch goes in twice. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { LIMITS } from '../../src/base/index.js';
+import { LIMITS, logIndex } from '../../src/base/index.js';
 import type { ProducerStamp } from '../../src/event/index.js';
 import type { OpenedProducer } from '../../src/stream/index.js';
 import { batch, type Fate, fateOf, ReplicaCluster } from '../support/replica-cluster.js';
@@ -15,7 +12,7 @@ async function elected(leader = 1): Promise<ReplicaCluster> {
   return cluster;
 }
 
-async function opened(cluster: ReplicaCluster, at = 1, name = ''): Promise<OpenedProducer> {
+async function opened(cluster: ReplicaCluster, at = 1, name = 'n'): Promise<OpenedProducer> {
   const fate = fateOf(cluster.replica(at).openProducer(name));
   await cluster.commitIsKnown();
   assert.ok(fate.value !== undefined, fate.code);
@@ -50,6 +47,21 @@ test('a batch that is sent again has the ids of the first time, whoever takes it
   assert.deepEqual(await cluster.eventsOf(3), ['1.2', '2.1', '3.1']);
 });
 
+test('a producer without a name begins with its first batch, at any node and in any version, and has many under way', async () => {
+  const cluster = new ReplicaCluster([1, 2, 3]);
+  await cluster.elect(1);
+  const stamp = (sequence: number): ProducerStamp => ({ producer: 77, epoch: 1, sequence, bornAfter: logIndex(0) });
+  const first = [1, 2, 3].map((sequence) => fateOf(cluster.replica(2).submit(batch(sequence), stamp(sequence))));
+  await cluster.commitIsKnown();
+  assert.deepEqual(first.map(place), ['1.2', '2.2', '4.2']);
+  for (const at of [1, 2, 3]) assert.equal(place(await submitted(cluster, at, stamp(2))), '2.2', `at ${at}`);
+  cluster.cut(1);
+  await cluster.elect(3);
+  assert.equal(place(await submitted(cluster, 2, stamp(1))), '1.2');
+  assert.equal(place(await submitted(cluster, 3, stamp(4), batch(1))), '7.3');
+  assert.equal(place(await submitted(cluster, 3, { ...stamp(2), producer: 78 })), 'PRODUCER_EXPIRED');
+});
+
 test('under another leader, and after a restart of all, it is the same', async () => {
   const cluster = await elected();
   const producer = await opened(cluster);
@@ -77,7 +89,7 @@ test('other events, a gap, an unknown producer and an epoch that was never are r
     place(await submitted(cluster, 2, { ...stampOf(producer, 2), producer: producer.id + 1 })),
     'PRODUCER_EXPIRED',
   );
-  assert.equal(place(await submitted(cluster, 2, { ...stampOf(producer, 2), epoch: 2 })), 'INVALID_ARGUMENT');
+  assert.equal(place(await submitted(cluster, 2, { ...stampOf(producer, 2), epoch: 3 })), 'INVALID_ARGUMENT');
   assert.deepEqual(await cluster.eventsOf(1), ['1.1']);
   assert.equal(place(await submitted(cluster, 2, stampOf(producer, 2))), '2.2');
 });
@@ -89,7 +101,7 @@ test('a leader that was replaced, and does not know it, calls nothing unknown th
   // No time passes for the first.
   for (let passed = 0; passed < 3000 && cluster.replica(2).group.role !== 'leader'; passed += 10)
     await cluster.advance(10, 2, 3);
-  const opening = fateOf(cluster.replica(2).openProducer(''));
+  const opening = fateOf(cluster.replica(2).openProducer('other'));
   const committed = fateOf(cluster.replica(2).submit(batch(), stampOf(before, 1)));
   await cluster.advance(20, 2, 3);
   assert.deepEqual([place(committed), cluster.replica(1).group.role], ['1.2', 'leader']);
@@ -191,7 +203,7 @@ test('who opens a name again learns where it stands, and fences off the one befo
   const opening = fateOf(cluster.replica(1).openProducer('importer'));
   const late = fateOf(cluster.replica(1).submit(batch(2), stampOf(before, 2)));
   await cluster.settle();
-  assert.deepEqual(opening.value, { id: before.id, epoch: 2, sequence: 1 });
+  assert.deepEqual(opening.value, { id: before.id, epoch: 3, sequence: 1 });
   assert.equal(place(late), 'PRODUCER_FENCED');
   assert.equal(place(await submitted(cluster, 3, stampOf(before, 1))), 'PRODUCER_FENCED');
   assert.ok(opening.value !== undefined);
@@ -204,7 +216,7 @@ test('of two who open a name at once, the later has it', async () => {
   const [one, other] = [fateOf(cluster.replica(1).openProducer('x')), fateOf(cluster.replica(1).openProducer('x'))];
   await cluster.settle();
   assert.equal(one.code, 'PRODUCER_FENCED');
-  assert.deepEqual([other.value?.epoch, other.value?.sequence], [2, 0]);
+  assert.deepEqual([other.value?.epoch, other.value?.sequence], [3, 0]);
 });
 
 test('producers are opened only where there is room', async () => {
@@ -212,14 +224,14 @@ test('producers are opened only where there is room', async () => {
   for (const actor of [2, 3]) cluster.replica(actor).group.onDiskPressure('full');
   await cluster.advance(500);
   const before = cluster.replica(1).group.tail.index;
-  const late = fateOf(cluster.replica(1).openProducer(''));
+  const late = fateOf(cluster.replica(1).openProducer('other'));
   await cluster.settle();
   assert.deepEqual([late.code, cluster.replica(1).group.tail.index], ['DISK_NEARLY_FULL', before]);
 });
 
 test('only a leader opens producers', async () => {
   const cluster = await elected();
-  const misled = fateOf(cluster.replica(2).openProducer(''));
+  const misled = fateOf(cluster.replica(2).openProducer('other'));
   await cluster.settle();
   assert.equal(misled.code, 'NOT_LEADER');
 });
@@ -230,5 +242,5 @@ test('opening a producer makes log time pass: in a stream that was silent for lo
   const beginMs = cluster.server(1).clock.utcMs();
   const { id } = await opened(cluster);
   assert.equal(cluster.replica(1).state.timeMs, beginMs);
-  assert.equal(cluster.replica(1).state.producer(id)?.usedMs, beginMs);
+  assert.equal(cluster.replica(1).state.producers.get(id)?.usedMs, beginMs);
 });

@@ -19,6 +19,8 @@ export class FakeLog {
   readonly batches: StoredBatch[] = [];
   incarnation = 'f'.repeat(32);
   private readonly listeners = new Set<() => void>();
+  /** The receipts of each producer, by sequence. */
+  private readonly producers = new Map<number, proto.Receipt[]>();
 
   get lastId(): string {
     const last = this.batches.at(-1)?.header;
@@ -30,6 +32,26 @@ export class FakeLog {
   get nextCounter(): number {
     const last = this.batches.at(-1)?.header;
     return last === undefined ? 1 : last.baseCounter + last.count;
+  }
+
+  /** As a stream does it: once, and only as the next batch of its producer. */
+  appendStamped(packed: PackedBody, actor: number, stamp: proto.ProducerStamp): proto.Receipt {
+    const { producerId, sequence } = stamp;
+    const known = this.producers.get(producerId) ?? [];
+    if (sequence > known.length + 1)
+      throw new FlotillaError(
+        known.length === 0 ? 'PRODUCER_EXPIRED' : 'SEQUENCE_GAP',
+        `batch ${sequence} is out of turn`,
+      );
+    const receipt = known[sequence - 1] ?? this.append(packed, actor);
+    known[sequence - 1] = receipt;
+    this.producers.set(producerId, known);
+    return receipt;
+  }
+
+  /** Forgets all producers. */
+  forget(): void {
+    this.producers.clear();
   }
 
   append(packed: PackedBody, actor: number): proto.Receipt {
@@ -99,7 +121,7 @@ export class FakeNode {
   readonly log: FakeLog;
   port = 0;
   /** Every batch that arrived, in order. */
-  readonly received: { count: number; bytes: number }[] = [];
+  readonly received: { count: number; bytes: number; stamp: proto.ProducerStamp }[] = [];
   /** Emits 'batch' for each of them. */
   readonly arrivals = new EventEmitter();
   readonly reads: proto.ReadRequest[] = [];
@@ -185,12 +207,12 @@ export class FakeNode {
     let refusal: Verdict | undefined;
     try {
       await stream.receive((request) => {
-        const { packed } = request;
-        if (packed === undefined)
-          throw new FlotillaError('INVALID_ARGUMENT', 'packed: the fake takes packed bodies only');
+        const { packed, producer: stamp } = request;
+        if (packed === undefined || stamp === undefined)
+          throw new FlotillaError('INVALID_ARGUMENT', 'the fake takes packed bodies with stamps only');
         checkPackedBody(packed, { eventDataBytes: 32 * 1024 * 1024 });
         const position = this.received.length;
-        this.received.push({ count: packed.count, bytes: packed.body.byteLength });
+        this.received.push({ count: packed.count, bytes: packed.body.byteLength, stamp });
         const verdict = refusal ?? this.onBatch(packed, position);
         this.arrivals.emit('batch');
         if (typeof verdict === 'object' && 'failure' in verdict && verdict.failure.code === 'NO_LEADER') {
@@ -198,10 +220,10 @@ export class FakeNode {
           this.refusing.add(stream);
         }
         if (verdict instanceof Promise) {
-          answers.push(verdict.then((later) => this.answer(stream, request.requestId, packed, later)));
+          answers.push(verdict.then((later) => this.answer(stream, request, later)));
           return undefined;
         }
-        return this.answer(stream, request.requestId, packed, verdict);
+        return this.answer(stream, request, verdict);
       });
       await Promise.all(answers);
     } finally {
@@ -212,21 +234,28 @@ export class FakeNode {
 
   private answer(
     stream: ServerStream<proto.ProduceResponse>,
-    requestId: string,
-    packed: PackedBody,
+    { requestId, packed, producer }: proto.ProduceRequest,
     verdict: Verdict,
   ): Promise<void> | undefined {
     if (verdict === 'ignore') return undefined;
     if (verdict === 'kill') return this.kill();
+    const fail = (failure: Partial<proto.Failure>): Promise<void> | undefined => {
+      const value = { code: 'INTERNAL', message: 'told to', leader: '', ...failure };
+      return stream.send({ requestId, outcome: { $case: 'failure', value } });
+    };
     if (typeof verdict === 'object') {
       if ('end' in verdict) throw verdict.end;
-      return stream.send({
-        requestId,
-        outcome: { $case: 'failure', value: { code: 'INTERNAL', message: 'told to', leader: '', ...verdict.failure } },
-      });
+      return fail(verdict.failure);
     }
-    const receipt = this.log.append(packed, this.actor);
-    return verdict === 'append' ? stream.send({ requestId, outcome: { $case: 'receipt', value: receipt } }) : undefined;
+    if (packed === undefined || producer === undefined) return undefined;
+    try {
+      const receipt = this.log.appendStamped(packed, this.actor, producer);
+      if (verdict === 'append-silently') return undefined;
+      return stream.send({ requestId, outcome: { $case: 'receipt', value: receipt } });
+    } catch (error) {
+      if (!(error instanceof FlotillaError)) throw error;
+      return fail({ code: error.code, message: error.message });
+    }
   }
 
   private async get({ id }: proto.GetRequest): Promise<proto.GetResponse> {

@@ -46,6 +46,8 @@ const appendRequest: fc.Arbitrary<proto.AppendRequest> = fc.record({
       epoch: fc.nat(),
       sequence: fc.maxSafeNat(),
       incarnation: fc.string(),
+      firstSentMsAgo: fc.maxSafeNat(),
+      bornAfter: fc.maxSafeNat(),
     }),
     { nil: undefined },
   ),

@@ -1,6 +1,8 @@
 export * from './admission.js';
 export * from './commands.js';
+export type { KnownBatch } from './known-batches.js';
 export * from './log-time.js';
+export * from './producer-admission.js';
 export * from './producers.js';
 export * from './stream-commands.js';
 export * from './stream-kind.js';

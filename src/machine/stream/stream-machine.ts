@@ -23,7 +23,7 @@ import {
   type StreamSettings,
 } from './commands.js';
 import { appendedByMs, corrected, type LogTimeCorrection, timeBound } from './log-time.js';
-import { type EncodedProducer, type ProducerState, ProducerTable } from './producers.js';
+import { type KnownProducers, type ProducerState, ProducerTable } from './producers.js';
 
 interface State {
   readonly format: typeof FORMAT;
@@ -39,11 +39,11 @@ interface State {
   begin: LogBegin;
 }
 
-/** What has nothing to say is left out. */
-type Encoded = Omit<State, 'producersMs' | 'corrections'> &
-  Partial<Pick<State, 'producersMs' | 'corrections'>> & { readonly producers?: EncodedProducer[] };
+/** The line before the producers; what has nothing to say is left out. */
+type EncodedLine = Omit<State, 'producersMs' | 'corrections'> & Partial<Pick<State, 'producersMs' | 'corrections'>>;
 
 const FORMAT = 1;
+const LINE_END = 0x0a;
 
 /**
  * What a stream's committed records mean: one state, reached by applying them in
@@ -56,18 +56,18 @@ const FORMAT = 1;
  */
 export class StreamMachine implements StateMachine {
   private readonly state: State;
-  private readonly producers: ProducerTable;
+  private readonly table: ProducerTable;
 
-  private constructor(state: State, producers: readonly EncodedProducer[] = []) {
+  private constructor(state: State, table: ProducerTable) {
     this.state = state;
-    this.producers = ProducerTable.decode(producers);
+    this.table = table;
   }
 
-  /** Of a stream without a record. */
+  /** The state of a stream without a record. */
   static initial(): StreamMachine {
     const begin = { firstCounter: counter(1), index: logIndex(0) };
     const place = { index: logIndex(0), nextCounter: counter(1), timeMs: 0, producersMs: 0 };
-    return new StreamMachine({ format: FORMAT, ...place, corrections: [], begin });
+    return new StreamMachine({ format: FORMAT, ...place, corrections: [], begin }, new ProducerTable());
   }
 
   /**
@@ -75,31 +75,42 @@ export class StreamMachine implements StateMachine {
    * wrote them.
    */
   static decode(bytes: Uint8Array): StreamMachine {
-    const { producers, ...state } = JSON.parse(asciiText(bytes)) as Encoded;
+    const end = bytes.indexOf(LINE_END);
+    const lineEnd = end === -1 ? bytes.byteLength : end;
+    const [line, producers] = [bytes.subarray(0, lineEnd), bytes.subarray(lineEnd + 1)];
+    const state = JSON.parse(asciiText(line)) as EncodedLine;
     const { producersMs = state.timeMs, corrections = [] } = state;
-    if (state.format === FORMAT) return new StreamMachine({ ...state, producersMs, corrections }, producers);
+    if (state.format === FORMAT)
+      return new StreamMachine({ ...state, producersMs, corrections }, ProducerTable.decode(producers));
     throw new FlotillaError(
       'UPGRADE_NEEDED',
       `the state of a stream has format ${String(state.format)}; this version reads format ${FORMAT}: upgrade this node`,
     );
   }
 
+  /** A line of JSON, and the producers. */
   encode(): Uint8Array {
+    const line = asciiBytes(`${this.encodeLine()}\n`);
+    const producers = this.table.encode();
+    const bytes = new Uint8Array(line.byteLength + producers.byteLength);
+    bytes.set(line);
+    bytes.set(producers, line.byteLength);
+    return bytes;
+  }
+
+  private encodeLine(): string {
     const { format, index, nextCounter, timeMs, producersMs, corrections, settings, begin } = this.state;
     const { firstCounter, index: beginIndex } = begin;
-    return asciiBytes(
-      JSON.stringify({
-        format,
-        index,
-        nextCounter,
-        timeMs,
-        ...(producersMs === timeMs ? {} : { producersMs }),
-        ...(corrections.length === 0 ? {} : { corrections }),
-        ...(settings === undefined ? {} : { settings: plainSettings(settings) }),
-        begin: { firstCounter, index: beginIndex },
-        ...(this.producers.size === 0 ? {} : { producers: this.producers.encode() }),
-      }),
-    );
+    return JSON.stringify({
+      format,
+      index,
+      nextCounter,
+      timeMs,
+      ...(producersMs === timeMs ? {} : { producersMs }),
+      ...(corrections.length === 0 ? {} : { corrections }),
+      ...(settings === undefined ? {} : { settings: plainSettings(settings) }),
+      begin: { firstCounter, index: beginIndex },
+    });
   }
 
   /** Of the last record that was applied; 0 before the first. */
@@ -140,14 +151,13 @@ export class StreamMachine implements StateMachine {
     return this.state.begin.index;
   }
 
-  /** What is remembered of a producer; undefined where it was never opened, or was forgotten. */
-  producer(id: number): ProducerState | undefined {
-    return this.producers.get(id);
+  get producers(): KnownProducers {
+    return this.table;
   }
 
-  /** The same, by its name. */
+  /** What is remembered of a named producer; undefined where it was never opened, or was forgotten. */
   producerNamed(name: string): ProducerState | undefined {
-    return this.producers.named(name);
+    return this.table.withName(name);
   }
 
   /** Takes the next committed record. Throws UPGRADE_NEEDED where it is a command that is not known here. */
@@ -160,7 +170,7 @@ export class StreamMachine implements StateMachine {
     state.nextCounter = counter(record.firstCounter + record.eventCount);
     state.timeMs = record.timeMs;
     state.producersMs = producersMs;
-    this.producers.expire(producersMs);
+    this.table.expire(producersMs);
   }
 
   /**
@@ -169,7 +179,7 @@ export class StreamMachine implements StateMachine {
    */
   private producersMsAfter(timeMs: number): number {
     const { timeMs: beforeMs, producersMs } = this.state;
-    if (this.producers.size === 0) return timeMs;
+    if (this.table.size === 0) return timeMs;
     return producersMs + Math.min(Math.max(0, timeMs - beforeMs), LIMITS.producerIdleStepMs);
   }
 
@@ -180,10 +190,10 @@ export class StreamMachine implements StateMachine {
       case 'configuration':
         return;
       case 'events':
-        for (const header of stampedBatches(payload)) this.producers.appended(header, record, producersMs);
+        for (const header of stampedBatches(payload)) this.table.appended(header, record, producersMs);
         return;
       case 'producer':
-        this.producers.open(decodeOpenProducer(payload), producersMs);
+        this.table.open(decodeOpenProducer(payload), producersMs);
         return;
       case 'settings':
         this.state.settings = changedSettings(this.state.settings, decodeSettings(payload));

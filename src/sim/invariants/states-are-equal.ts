@@ -52,5 +52,5 @@ export function statesAreEqual(history: CommittedHistory): Invariant {
 }
 
 function textOf(state: Uint8Array): string {
-  return Buffer.from(state).toString();
+  return Buffer.from(state).toString('latin1');
 }

@@ -52,6 +52,8 @@ export interface ProducerStamp {
   epoch: number;
   sequence: number;
   incarnation: string;
+  firstSentMsAgo: number;
+  bornAfter: number;
 }
 
 export interface Receipt {
@@ -485,7 +487,7 @@ export const PackedBody: MessageFns<PackedBody> = {
 };
 
 function createBaseProducerStamp(): ProducerStamp {
-  return { producerId: 0, epoch: 0, sequence: 0, incarnation: "" };
+  return { producerId: 0, epoch: 0, sequence: 0, incarnation: "", firstSentMsAgo: 0, bornAfter: 0 };
 }
 
 export const ProducerStamp: MessageFns<ProducerStamp> = {
@@ -501,6 +503,12 @@ export const ProducerStamp: MessageFns<ProducerStamp> = {
     }
     if (message.incarnation !== "") {
       writer.uint32(34).string(message.incarnation);
+    }
+    if (message.firstSentMsAgo !== 0) {
+      writer.uint32(40).uint64(message.firstSentMsAgo);
+    }
+    if (message.bornAfter !== 0) {
+      writer.uint32(48).uint64(message.bornAfter);
     }
     return writer;
   },
@@ -548,6 +556,22 @@ export const ProducerStamp: MessageFns<ProducerStamp> = {
             }
 
             message.incarnation = reader.string();
+            continue;
+          }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.firstSentMsAgo = longToNumber(reader.uint64());
+            continue;
+          }
+          case 6: {
+            if (tag !== 48) {
+              break;
+            }
+
+            message.bornAfter = longToNumber(reader.uint64());
             continue;
           }
         }

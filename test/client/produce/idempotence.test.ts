@@ -1,0 +1,106 @@
+/** A producer that nobody has opened, and that has no name: its stamps, and what it makes of what nodes answer. */
+import assert from 'node:assert/strict';
+import { afterEach, test } from 'node:test';
+import { FlotillaError } from '../../../src/base/index.js';
+import { type ClientOptions, type ErrorCode, FlotillaClient } from '../../../src/client/index.js';
+import { FakeLog, FakeNode, type Verdict } from '../../support/fake-node.js';
+
+const cleanups: (() => Promise<void>)[] = [];
+
+afterEach(async () => {
+  for (const cleanup of cleanups.splice(0).reverse()) await cleanup();
+});
+
+async function cluster(size: number): Promise<{ log: FakeLog; nodes: FakeNode[] }> {
+  const log = new FakeLog();
+  const nodes: FakeNode[] = [];
+  for (let actor = 1; actor <= size; actor++) {
+    const node = await new FakeNode(actor, log).start();
+    cleanups.push(() => node.kill());
+    nodes.push(node);
+  }
+  return { log, nodes };
+}
+
+function clientOf(nodes: readonly FakeNode[], options: ClientOptions = {}): FlotillaClient {
+  const client = new FlotillaClient({ hosts: nodes.map((node) => node.address), timeoutMs: 8000, ...options });
+  cleanups.push(() => client.close());
+  return client;
+}
+
+function only(nodes: readonly FakeNode[]): FakeNode {
+  const [node] = nodes;
+  assert.ok(node !== undefined);
+  return node;
+}
+
+const code = (expected: ErrorCode) => (error: unknown) => error instanceof FlotillaError && error.code === expected;
+
+/** Settles from outside. */
+function gate<T>(): { promise: Promise<T>; open: (value: T) => void } {
+  let open: (value: T) => void = () => undefined;
+  const promise = new Promise<T>((resolve) => {
+    open = resolve;
+  });
+  return { promise, open };
+}
+
+test('a producer makes itself known with its first batch, and says how long ago that was when it is sent again', async () => {
+  const { nodes } = await cluster(1);
+  const node = only(nodes);
+  node.onBatch = (_packed, position) => (position < 2 ? { failure: { code: 'OUTCOME_UNKNOWN' } } : 'append');
+  const client = clientOf(nodes);
+  await client.produce({ namespace: '/a' });
+  await client.produce({ namespace: '/a' });
+  const stamps = node.received.map(({ stamp }) => stamp);
+  assert.equal(new Set(stamps.map(({ producerId }) => producerId)).size, 1);
+  assert.deepEqual(
+    stamps.map(({ epoch, sequence, firstSentMsAgo }) => [epoch, sequence, firstSentMsAgo > 0]),
+    [
+      [1, 1, false],
+      [1, 1, true],
+      [1, 1, true],
+      [1, 2, false],
+    ],
+  );
+  const other = clientOf(nodes);
+  await other.produce({ namespace: '/a' });
+  assert.notEqual(node.received.at(-1)?.stamp.producerId, stamps[0]?.producerId);
+});
+
+test('a batch that came out of turn waits for the one before it', async () => {
+  const { nodes, log } = await cluster(1);
+  const node = only(nodes);
+  const client = clientOf(nodes);
+  // The first is lost on its way to the leader: the node tells it only after the second is refused.
+  const hold = gate<Verdict>();
+  node.onBatch = (_packed, position) => (position === 0 ? hold.promise : 'append');
+  const first = client.produce({ namespace: '/a', data: '1' });
+  while (node.received.length < 1) await new Promise((resolve) => setImmediate(resolve));
+  const second = client.produce({ namespace: '/a', data: '2' });
+  while (node.received.length < 2) await new Promise((resolve) => setImmediate(resolve));
+  hold.open({ failure: { code: 'NOT_LEADER' } });
+  await Promise.all([first, second]);
+  assert.deepEqual(log.texts(), ['1', '2']);
+});
+
+test('where the stream has forgotten it, a producer goes on as another, and only what is in doubt is told to be unknown', async () => {
+  const { nodes, log } = await cluster(1);
+  const node = only(nodes);
+  const client = clientOf(nodes);
+  await client.produce({ namespace: '/a', data: '1' });
+  log.forget();
+  await client.produce({ namespace: '/a', data: '2' });
+  assert.deepEqual(log.texts(), ['1', '2']);
+  node.onBatch = () => 'append-silently';
+  const doubtful = client.produce({ namespace: '/a', data: '3' });
+  while (node.received.length < 4) await new Promise((resolve) => setImmediate(resolve));
+  log.forget();
+  node.onBatch = () => 'append';
+  const { port } = node;
+  await node.kill();
+  await node.start(port);
+  await assert.rejects(doubtful, code('OUTCOME_UNKNOWN'));
+  await client.produce({ namespace: '/a', data: '4' });
+  assert.deepEqual(log.texts(), ['1', '2', '3', '4']);
+});
