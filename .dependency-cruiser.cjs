@@ -14,7 +14,9 @@ const FLOORS = [
   'src/peer',
   'src/storage',
   'src/telemetry',
-  'src/replica',
+  'src/stream',
+  'src/cluster',
+  'src/group',
   'src/rpc',
   'src/wire',
   'src/machine',
@@ -27,6 +29,7 @@ const FLOORS = [
 const NEIGHBOURS = [
   ['src/api', 'src/http', 'src/client'],
   ['src/peer', 'src/storage', 'src/telemetry'],
+  ['src/stream', 'src/cluster'],
 ];
 
 /** Below this line code decides and never waits; above it code waits and never decides. */

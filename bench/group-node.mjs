@@ -24,23 +24,21 @@ const logging = createLogging({
 });
 const node = await startNode(config, logging, createMetrics(), { furtherGroups: groups - 1 });
 
-const replicaOf = (sought) => [...node.replicas.all].find(({ group }) => group === sought);
+const streamOf = (group) => node.streams.get(group);
 
 const answers = {
   status: () =>
-    [...(node.replicas?.all ?? [])].map(({ group, role, leader, term, commitIndex, isQuiesced }) => ({
-      group,
+    [...(node.streams?.all ?? [])].map(({ group: { id, role, leader, term, commitIndex, isQuiesced } }) => ({
+      group: id,
       role,
       leader,
       term,
       commitIndex,
       isQuiesced,
     })),
-  confirm: async ({ group }) => Number(await replicaOf(group).confirmReadIndex()),
+  confirm: async ({ group }) => Number(await streamOf(group).group.confirmReadIndex()),
   append: async ({ group, data }) => {
-    const { firstCounter } = await replicaOf(group).submit(
-      packBody([{ namespace: '/group', data: Buffer.from(data) }]),
-    );
+    const { firstCounter } = await streamOf(group).submit(packBody([{ namespace: '/group', data: Buffer.from(data) }]));
     return Number(firstCounter);
   },
 };

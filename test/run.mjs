@@ -162,8 +162,8 @@ function isQuick(file) {
 }
 
 /**
- * One file for each folder of tests, which imports the folder's; that with the most files first, so that it is not the last one
- * alone.
+ * One file for each folder of tests, which imports its files; that with the most files first, so that it is not
+ * the last one alone.
  */
 function gather(folder, speed, files) {
   const byFolder = new Map();

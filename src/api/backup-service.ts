@@ -1,6 +1,7 @@
 import { advanced, FlotillaError, LIMITS, type LogIndex, logIndex } from '../base/index.js';
-import type { GroupLog, Replica, Storage } from '../replica/index.js';
+import type { GroupLog, Storage } from '../group/index.js';
 import type { Handlers, ServerStream } from '../rpc/index.js';
+import type { Stream } from '../stream/index.js';
 import { encodeCheckpoint, type LogTail, type proto, tailAfter } from '../wire/index.js';
 import { type CommittedEnd, committedEnd } from './committed-end.js';
 import { HeldRecords } from './held-records.js';
@@ -38,10 +39,10 @@ async function readLog(
   const end = await committedEnd(replica);
   if (after !== undefined) await requireRecord(replica, after, end);
   const checkpoint =
-    after === undefined ? await checkpointAtBegin(replica, source.storage.group(replica.group)) : NO_CHECKPOINT;
+    after === undefined ? await checkpointAtBegin(replica, source.storage.group(replica.group.id)) : NO_CHECKPOINT;
   const started: proto.LogStarted = {
     clusterId: source.clusterId(),
-    incarnation: replica.incarnation,
+    incarnation: replica.group.incarnation,
     throughIndex: end.index,
     confirmed: end.confirmed,
     checkpointBytes: checkpoint.bytes.byteLength,
@@ -55,7 +56,7 @@ async function readLog(
 }
 
 async function sendRecords(
-  replica: Replica,
+  replica: Stream,
   range: { after: LogIndex; through: LogIndex },
   sink: LogSink,
   reader: Reader,
@@ -70,7 +71,7 @@ async function sendRecords(
 
 /** They are not held while the reader's pace is waited for. */
 async function sendSomeRecords(
-  replica: Replica,
+  replica: Stream,
   from: LogIndex,
   through: LogIndex,
   sink: LogSink,
@@ -79,7 +80,7 @@ async function sendSomeRecords(
   const held = new HeldRecords(reading.records);
   try {
     await held.reserve(signal);
-    const records = await replica.read(from, through, LIMITS.readChunkBytes);
+    const records = await replica.group.read(from, through, LIMITS.readChunkBytes);
     const taken = sink.send({ content: { $case: 'records', value: { records: records.map(({ bytes }) => bytes) } } });
     taken?.catch(() => undefined);
     return { count: records.length, taken };
@@ -92,7 +93,7 @@ const NO_CHECKPOINT = { index: logIndex(0), bytes: new Uint8Array(0) };
 
 /** What the first record that is served builds on. */
 async function checkpointAtBegin(
-  { begin }: Replica,
+  { group: { begin } }: Stream,
   stored: GroupLog,
 ): Promise<{ index: LogIndex; bytes: Uint8Array }> {
   // While a snapshot takes the place of the log, the disk still has the old one.
@@ -103,11 +104,11 @@ async function checkpointAtBegin(
 
 /** The caller's last record must be one of this stream's: what follows it would be another history's. */
 async function requireRecord(
-  replica: Replica,
+  replica: Stream,
   after: proto.LogPosition,
   { index, confirmed }: CommittedEnd,
 ): Promise<void> {
-  const { begin } = replica;
+  const { begin } = replica.group;
   if (after.index < begin.index) {
     throw new FlotillaError(
       'POSITION_REMOVED',
@@ -127,8 +128,8 @@ async function requireRecord(
   );
 }
 
-async function tailAt(replica: Replica, index: LogIndex): Promise<LogTail | undefined> {
-  if (index === replica.begin.index) return replica.begin;
-  const [record] = await replica.read(index, index, 1);
+async function tailAt(replica: Stream, index: LogIndex): Promise<LogTail | undefined> {
+  if (index === replica.group.begin.index) return replica.group.begin;
+  const [record] = await replica.group.read(index, index, 1);
   return record === undefined ? undefined : tailAfter(record);
 }

@@ -1,7 +1,7 @@
 import type { ActorId } from '../base/index.js';
 import { type Configuration, isVoter } from '../raft/index.js';
-import type { Replica } from '../replica/index.js';
 import { type Handlers, RpcClient } from '../rpc/index.js';
+import type { Stream } from '../stream/index.js';
 import { type Member, proto } from '../wire/index.js';
 import { type MembersView, removeMember, transferLeadership } from './members.js';
 
@@ -30,7 +30,7 @@ export function clusterHandlers(view: () => ClusterView): Handlers<typeof proto.
     getStatus: async (request) => {
       const { clusterId, self, members, replica, version } = view();
       const own = ownStatus(self, replica, version);
-      const activeVersion = replica?.members.activeVersion ?? 0;
+      const activeVersion = replica?.group.members.activeVersion ?? 0;
       if (request.localOnly) return { clusterId, actorId: self.actor, nodes: [own], activeVersion };
       const others = members.filter(({ actor }) => actor !== self.actor);
       const nodes = [own, ...(await Promise.all(others.map(askNode)))];
@@ -53,29 +53,29 @@ export function clusterHandlers(view: () => ClusterView): Handlers<typeof proto.
   };
 }
 
-function ownStatus(self: Member, replica: Replica | undefined, version: string): proto.NodeStatus {
+function ownStatus(self: Member, replica: Stream | undefined, version: string): proto.NodeStatus {
   return {
     actorId: self.actor,
     address: self.address,
     role: replica === undefined ? proto.NodeRole.UNSPECIFIED : roleOf(replica, self.actor),
-    term: replica?.term ?? 0,
-    commitIndex: replica?.commitIndex ?? 0,
-    lastIndex: replica?.tail.index ?? 0,
+    term: replica?.group.term ?? 0,
+    commitIndex: replica?.group.commitIndex ?? 0,
+    lastIndex: replica?.group.tail.index ?? 0,
     lag: 0,
     reachable: true,
     version,
   };
 }
 
-function roleOf(replica: Replica, self: ActorId): proto.NodeRole {
-  switch (replica.role) {
+function roleOf(replica: Stream, self: ActorId): proto.NodeRole {
+  switch (replica.group.role) {
     case 'leader':
       return proto.NodeRole.LEADER;
     case 'candidate':
     case 'pre-candidate':
       return proto.NodeRole.CANDIDATE;
     case 'follower':
-      return isVoter(replica.membership, self) ? proto.NodeRole.FOLLOWER : proto.NodeRole.LEARNER;
+      return isVoter(replica.group.membership, self) ? proto.NodeRole.FOLLOWER : proto.NodeRole.LEARNER;
   }
 }
 

@@ -1,5 +1,5 @@
 import { FlotillaError, type LogIndex } from '../base/index.js';
-import type { Replica } from '../replica/index.js';
+import type { Stream } from '../stream/index.js';
 
 /** Up to where a read goes, and whether a majority confirmed that nothing acknowledged before stands behind it. */
 export interface CommittedEnd {
@@ -11,11 +11,11 @@ export interface CommittedEnd {
  * The end of the stream as of now: confirmed where that can be had, else what this node knows. Throws only what is not
  * for want of a leader.
  */
-export async function committedEnd(replica: Replica): Promise<CommittedEnd> {
+export async function committedEnd(replica: Stream): Promise<CommittedEnd> {
   try {
-    return { index: await replica.confirmReadIndex(), confirmed: true };
+    return { index: await replica.group.confirmReadIndex(), confirmed: true };
   } catch (error) {
     if (!(error instanceof FlotillaError) || error.code !== 'NO_LEADER') throw error;
-    return { index: replica.commitIndex, confirmed: false };
+    return { index: replica.group.commitIndex, confirmed: false };
   }
 }

@@ -99,8 +99,8 @@ export class EventService {
     checkProducerName(name, 'name');
     const replica = findStream(this.streams, stream);
     try {
-      const { id, epoch, sequence } = await replica.producers.open(name);
-      return { producerId: id, epoch, lastSequence: sequence, incarnation: replica.incarnation };
+      const { id, epoch, sequence } = await replica.openProducer(name);
+      return { producerId: id, epoch, lastSequence: sequence, incarnation: replica.group.incarnation };
     } catch (error) {
       throw withLeader(error, this.streams.leaderAddress(replica));
     }

@@ -1,5 +1,5 @@
 import { parseEventId } from '../event/index.js';
-import { inTurns, type Replica } from '../replica/index.js';
+import { inTurns, type Stream } from '../stream/index.js';
 import { eventIn, eventToProto, openingStoredBatch, type proto } from '../wire/index.js';
 import { HeldRecords } from './held-records.js';
 import { eventAt, lastCounterAt } from './read-position.js';
@@ -9,13 +9,13 @@ import { requireIncarnation } from './streams.js';
 /** One event by its id. "There is none" is said only where a majority has confirmed that this node is not behind. */
 export async function getEvent(
   request: proto.GetRequest,
-  replica: Replica,
+  replica: Stream,
   reading: Reading,
   signal: AbortSignal,
 ): Promise<proto.GetResponse> {
   const id = parseEventId(request.id, 'id');
   requireIncarnation(replica, request.incarnation);
-  if (id.counter > (await lastCounterAt(replica, replica.commitIndex))) await replica.confirmReadIndex();
+  if (id.counter > (await lastCounterAt(replica, replica.group.commitIndex))) await replica.group.confirmReadIndex();
   const turns = reading.turnsOf(signal);
   const held = new HeldRecords(reading.records);
   try {

@@ -1,6 +1,7 @@
 import { counter } from '../base/index.js';
 import { type EventId, type EventLimits, formatEventId, type ProducerStamp } from '../event/index.js';
-import type { Proposed, Replica } from '../replica/index.js';
+import type { Proposed } from '../machine/index.js';
+import type { Stream } from '../stream/index.js';
 import { type PackedBody, type proto, stampFromProto } from '../wire/index.js';
 import { requireIncarnation } from './streams.js';
 import { type BatchRequest, takeBody } from './take-body.js';
@@ -16,13 +17,13 @@ export interface IncomingBatch {
  * into it again before a consumer. Throws INVALID_ARGUMENT or MESSAGE_TOO_LARGE,
  * and POSITION_MISMATCH where its stamp is for another incarnation.
  */
-export function takeIn(request: BatchRequest, limits: EventLimits, replica: Replica): IncomingBatch {
+export function takeIn(request: BatchRequest, limits: EventLimits, replica: Stream): IncomingBatch {
   requireIncarnation(replica, request.producer?.incarnation ?? '', 'producer.incarnation');
   return { stamp: stampFromProto(request.producer), body: takeBody(request, limits) };
 }
 
 /** What the producer holds once its batch is durable. */
-export function receiptFor(replica: Replica, body: PackedBody, proposed: Proposed): proto.Receipt {
+export function receiptFor(replica: Stream, body: PackedBody, proposed: Proposed): proto.Receipt {
   const { actor } = proposed;
   const first: EventId = { counter: proposed.firstCounter, actor };
   const last: EventId = { counter: counter(proposed.firstCounter + body.count - 1), actor };
@@ -32,6 +33,6 @@ export function receiptFor(replica: Replica, body: PackedBody, proposed: Propose
     count: body.count,
     term: proposed.term,
     logIndex: proposed.index,
-    incarnation: replica.incarnation,
+    incarnation: replica.group.incarnation,
   };
 }

@@ -1,7 +1,8 @@
 import { type ActorId, actorId, FlotillaError, LIMITS } from '../base/index.js';
+import type { HostedGroup, LinkState } from '../group/index.js';
 import { actorIsTaken } from '../peer/index.js';
 import { type Configuration, changeConfiguration, isQuorum } from '../raft/index.js';
-import type { LinkState, Replica } from '../replica/index.js';
+import type { Stream } from '../stream/index.js';
 import type { Member, Membership } from '../wire/index.js';
 
 /** What is needed to change a cluster's members. */
@@ -10,7 +11,7 @@ export interface MembersView {
   /** 32 hexadecimal digits. */
   readonly clusterId: string;
   /** Undefined while the cluster is still forming. */
-  readonly replica: Replica | undefined;
+  readonly replica: Stream | undefined;
   readonly links: ReadonlyMap<ActorId, LinkState>;
   readonly leaderAddress: string | undefined;
 }
@@ -20,23 +21,23 @@ export interface MembersView {
  * node that is a member already is told so again. One that comes anew because
  * its data was damaged takes the seat of its predecessor, which is removed
  * first: it will never speak again. `predecessor`: that one's instance, where the joiner has proved to be its
- * successor. Rejects as `Replica.changeMembers` does, and with FOREIGN_NODE where its actor id belongs to another data
+ * successor. Rejects as `Stream.changeMembers` does, and with FOREIGN_NODE where its actor id belongs to another data
  * directory.
  */
 export async function takeInMember(view: MembersView, joiner: Member, predecessor?: string): Promise<Membership> {
   const replica = leading(view);
-  const seat = replica.membership.members.find(({ actor }) => actor === joiner.actor);
-  if (seat?.instance === joiner.instance) return replica.membership;
+  const seat = replica.group.membership.members.find(({ actor }) => actor === joiner.actor);
+  if (seat?.instance === joiner.instance) return replica.group.membership;
   if (seat !== undefined) {
     if (seat.instance !== predecessor) throw new FlotillaError('FOREIGN_NODE', actorIsTaken(seat, seat.address));
     await letGo(view, replica, seat);
   }
-  if (replica.membership.learners.length >= LIMITS.learners)
+  if (replica.group.membership.learners.length >= LIMITS.learners)
     throw new FlotillaError(
       'MEMBERSHIP_CHANGING',
       `${LIMITS.learners} nodes that have joined are still catching up; try again`,
     );
-  return await replica.changeMembers([{ actor: joiner.actor, to: 'learner' }], [joiner]);
+  return await replica.group.changeMembers([{ actor: joiner.actor, to: 'learner' }], [joiner]);
 }
 
 /**
@@ -45,18 +46,18 @@ export async function takeInMember(view: MembersView, joiner: Member, predecesso
  * majority of those before the change and of those after it, and any such
  * majority holds whatever was ever committed.
  */
-async function letGo(view: MembersView, replica: Replica, { actor }: Member): Promise<void> {
+async function letGo(view: MembersView, replica: Stream, { actor }: Member): Promise<void> {
   if (view.links.get(actor) === 'open')
     throw new FlotillaError(
       'NOT_READY',
       `actor ${actor} is still linked as it was before; nothing was changed: try again`,
     );
-  const { membership } = replica;
+  const { membership } = replica.group;
   const change = [{ actor, to: 'removed' }] as const;
   const next = changeConfiguration(membership, change);
   requireQuorum(next, view, actor);
   requireQuorum(membership, view, actor);
-  await replica.changeMembers(change);
+  await replica.group.changeMembers(change);
 }
 
 /** Takes a member out. Rejects with QUORUM_AT_RISK where the others could not go on without it. */
@@ -64,8 +65,8 @@ export async function removeMember(view: MembersView, id: number): Promise<Membe
   const actor = asActor(id);
   const replica = leading(view);
   const change = [{ actor, to: 'removed' }] as const;
-  requireQuorum(changeConfiguration(replica.membership, change), view, actor);
-  return await replica.changeMembers(change);
+  requireQuorum(changeConfiguration(replica.group.membership, change), view, actor);
+  return await replica.group.changeMembers(change);
 }
 
 /** Hands leadership to `id`, 0 for anybody; resolves with who leads then, where that is known. */
@@ -73,9 +74,9 @@ export async function transferLeadership(view: MembersView, id: number): Promise
   const replica = leading(view);
   const to = id === 0 ? undefined : asActor(id);
   if (to === view.self.actor) return to;
-  if (to !== undefined && !replica.membership.voters.includes(to))
+  if (to !== undefined && !replica.group.membership.voters.includes(to))
     throw new FlotillaError('INVALID_ARGUMENT', `actor_id: actor ${to} is no voter of this cluster`);
-  if (await handOver(replica, LIMITS.transferMs, to)) return replica.leader;
+  if (await handOver(replica.group, LIMITS.transferMs, to)) return replica.group.leader;
   throw new FlotillaError(
     'QUORUM_AT_RISK',
     to === undefined
@@ -87,15 +88,19 @@ export async function transferLeadership(view: MembersView, id: number): Promise
 /**
  * Resolves when this node has seen its successor stand, so that it can tell its producers; false where it still leads.
  */
-export async function handOver(replica: Replica, timeoutMs: number, to?: ActorId): Promise<boolean> {
-  const isOver = await replica.handOver(timeoutMs, to);
-  if (isOver && replica.leader === undefined) await replica.roleChanged(AbortSignal.timeout(timeoutMs));
+export async function handOver(
+  group: Pick<HostedGroup, 'handOver' | 'leader' | 'roleChanged'>,
+  timeoutMs: number,
+  to?: ActorId,
+): Promise<boolean> {
+  const isOver = await group.handOver(timeoutMs, to);
+  if (isOver && group.leader === undefined) await group.roleChanged(AbortSignal.timeout(timeoutMs));
   return isOver;
 }
 
-function leading({ replica, leaderAddress }: MembersView): Replica {
+function leading({ replica, leaderAddress }: MembersView): Stream {
   if (replica === undefined) throw new FlotillaError('NOT_READY', 'the cluster is still forming; nothing was changed');
-  if (replica.role === 'leader') return replica;
+  if (replica.group.role === 'leader') return replica;
   if (leaderAddress === undefined)
     throw new FlotillaError('NO_LEADER', 'no leader is known; nothing was changed: try again');
   throw new FlotillaError('NOT_LEADER', 'this node does not lead; nothing was changed: ask the leader', {

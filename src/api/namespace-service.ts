@@ -1,7 +1,7 @@
 import { FlotillaError, LIMITS } from '../base/index.js';
 import { compileGlob, DEFAULT_GLOB, formatEventId } from '../event/index.js';
-import type { NamespaceCount } from '../replica/index.js';
 import type { Handlers, ServerStream } from '../rpc/index.js';
+import type { NamespaceCount } from '../stream/index.js';
 import type { proto } from '../wire/index.js';
 import { committedEnd } from './committed-end.js';
 import type { Reading } from './reading.js';

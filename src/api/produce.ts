@@ -1,7 +1,7 @@
 import { FlotillaError, LIMITS, messageOf } from '../base/index.js';
 import type { EventLimits } from '../event/index.js';
-import type { Replica } from '../replica/index.js';
 import type { DuplexStream } from '../rpc/index.js';
+import type { Stream } from '../stream/index.js';
 import type { Metrics } from '../telemetry/index.js';
 import type { proto } from '../wire/index.js';
 import { type IncomingBatch, receiptFor, takeIn } from './ingest.js';
@@ -28,7 +28,7 @@ export class ProduceSession {
   private openBytes = 0;
   private room: (() => void) | undefined;
   private refusal: FlotillaError | undefined;
-  private replica: Replica | undefined;
+  private replica: Stream | undefined;
   /** Who leads, in which term: on another route a batch might overtake those that are open. */
   private route = '';
   /** What the producer was told last of the leader and the members. */
@@ -78,7 +78,7 @@ export class ProduceSession {
       if (this.refusal !== undefined) throw this.refusal;
       const replica = findStream(this.streams, request.stream);
       this.announceLeaderOf(replica);
-      const route = `${replica.term} ${replica.leader}`;
+      const route = `${replica.group.term} ${replica.group.leader}`;
       if (route !== this.route && this.openBatches > 0) return this.allSettled().then(() => this.onRequest(request));
       this.route = route;
       void this.append(replica, requestId, takeIn(request, this.limits, replica));
@@ -88,7 +88,7 @@ export class ProduceSession {
     return this.isFull() ? this.settled() : undefined;
   }
 
-  private async append(replica: Replica, requestId: string, { body, stamp }: IncomingBatch): Promise<void> {
+  private async append(replica: Stream, requestId: string, { body, stamp }: IncomingBatch): Promise<void> {
     this.openBatches++;
     this.openBytes += body.body.byteLength;
     try {
@@ -137,7 +137,7 @@ export class ProduceSession {
   /** Nothing more can come of this stream, and the producer knows of a leader: it can open another. */
   private endBehindRefusal(): void {
     if (this.refusal === undefined || this.openBatches > 0 || this.replica === undefined) return;
-    if (this.replica.leader === undefined || this.newsOf(this.replica) !== this.told) return;
+    if (this.replica.group.leader === undefined || this.newsOf(this.replica) !== this.told) return;
     this.stopped.reject(this.refusal);
   }
 
@@ -145,15 +145,15 @@ export class ProduceSession {
    * Tells where the stream's leader is, and who else could take batches, now and
    * whenever that changes: also when batches were refused because there was none.
    */
-  private announceLeaderOf(replica: Replica): void {
+  private announceLeaderOf(replica: Stream): void {
     if (this.replica === replica) return;
     this.replica = replica;
     void this.announceLeaders(replica);
   }
 
-  private async announceLeaders(replica: Replica): Promise<void> {
+  private async announceLeaders(replica: Stream): Promise<void> {
     while (!this.ending.signal.aborted && this.replica === replica) {
-      const { leader } = replica;
+      const { leader } = replica.group;
       const address = this.streams.leaderAddress(replica);
       const news = this.newsOf(replica);
       if (leader !== undefined && address !== undefined && news !== this.told) {
@@ -162,12 +162,12 @@ export class ProduceSession {
         await this.send({ requestId: '0', outcome: { $case: 'leader', value: { actorId: leader, address, members } } });
         this.endBehindRefusal();
       }
-      await replica.roleChanged(this.ending.signal);
+      await replica.group.roleChanged(this.ending.signal);
     }
   }
 
-  private newsOf(replica: Replica): string {
-    return [replica.leader, this.streams.leaderAddress(replica), ...this.streams.memberAddresses()].join(' ');
+  private newsOf(replica: Stream): string {
+    return [replica.group.leader, this.streams.leaderAddress(replica), ...this.streams.memberAddresses()].join(' ');
   }
 
   /** A producer that is gone needs no answer: its stream has ended by itself. */

@@ -1,7 +1,7 @@
 import { LIMITS } from '../base/index.js';
 import type { Event, StoredBatch } from '../event/index.js';
-import { inTurns, type Turns } from '../replica/index.js';
 import type { ServerStream } from '../rpc/index.js';
+import { inTurns, type Turns } from '../stream/index.js';
 import {
   type BodyReader,
   eventIn,

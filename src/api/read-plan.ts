@@ -1,6 +1,6 @@
 import { FlotillaError } from '../base/index.js';
 import { compileGlob, DEFAULT_GLOB, type Glob, parseEventId } from '../event/index.js';
-import type { Replica } from '../replica/index.js';
+import type { Stream } from '../stream/index.js';
 import { LATEST_TIMESTAMP_MS, proto } from '../wire/index.js';
 import type { EventBound } from './read-position.js';
 import { requireIncarnation } from './streams.js';
@@ -25,7 +25,7 @@ export interface ReadPlan {
 }
 
 /** Checks a request in full before anything is read. */
-export function planRead(request: proto.ReadRequest, replica: Replica): ReadPlan {
+export function planRead(request: proto.ReadRequest, replica: Stream): ReadPlan {
   if (!(request.consistency in proto.Consistency)) {
     throw new FlotillaError(
       'INVALID_ARGUMENT',

@@ -1,6 +1,6 @@
 import { type Counter, counter, FlotillaError, LIMITS, type LogIndex, logIndex } from '../base/index.js';
 import { type EventId, formatEventId, type StoredBatch } from '../event/index.js';
-import type { Replica } from '../replica/index.js';
+import type { Stream } from '../stream/index.js';
 import { batchesOf } from '../wire/index.js';
 
 /** Where a read begins. */
@@ -12,10 +12,10 @@ export interface ReadPosition {
 }
 
 /** The counter of the last event at or before a committed index; 0 where there is none. */
-export async function lastCounterAt(replica: Replica, index: LogIndex): Promise<Counter> {
-  if (index === replica.begin.index) return counter(replica.begin.nextCounter - 1);
-  if (index === replica.tail.index) return counter(replica.tail.nextCounter - 1);
-  const [record] = await replica.read(index, index, LIMITS.readChunkBytes);
+export async function lastCounterAt(replica: Stream, index: LogIndex): Promise<Counter> {
+  if (index === replica.group.begin.index) return counter(replica.group.begin.nextCounter - 1);
+  if (index === replica.group.tail.index) return counter(replica.group.tail.nextCounter - 1);
+  const [record] = await replica.group.read(index, index, LIMITS.readChunkBytes);
   return counter(record === undefined ? 0 : record.firstCounter + record.eventCount - 1);
 }
 
@@ -27,11 +27,11 @@ export interface StoredEvent {
 }
 
 /** The committed event with this counter; undefined where there is none, or none any more. */
-export async function locate(replica: Replica, sought: Counter): Promise<StoredEvent | undefined> {
-  if (sought < replica.stream.first.firstCounter) return undefined;
-  const index = await replica.indexOfCounter(sought);
-  if (index === undefined || index > replica.commitIndex) return undefined;
-  const [record] = await replica.read(index, index, LIMITS.readChunkBytes);
+export async function locate(replica: Stream, sought: Counter): Promise<StoredEvent | undefined> {
+  if (sought < replica.state.first.firstCounter) return undefined;
+  const index = await replica.group.indexOfCounter(sought);
+  if (index === undefined || index > replica.group.commitIndex) return undefined;
+  const [record] = await replica.group.read(index, index, LIMITS.readChunkBytes);
   const batch = record && batchesOf(record).find(({ header }) => sought < header.baseCounter + header.count);
   return batch && { id: { counter: sought, actor: batch.header.actor }, index, batch };
 }
@@ -50,7 +50,7 @@ export interface EventBound {
  * be one of this stream: a position of another history would silently skip or
  * repeat events.
  */
-export async function startPosition(replica: Replica, bound: EventBound): Promise<ReadPosition> {
+export async function startPosition(replica: Stream, bound: EventBound): Promise<ReadPosition> {
   const { id, included, field } = bound;
   const first = firstPosition(replica);
   // The last event that was given up: which actor took it in is not known any more, and nothing after it is missing.
@@ -63,7 +63,7 @@ export async function startPosition(replica: Replica, bound: EventBound): Promis
 
 /** The last record that a read which ends with this bound looks at, and the counter that it stays below. */
 export async function endPosition(
-  replica: Replica,
+  replica: Stream,
   bound: EventBound,
 ): Promise<{ index: LogIndex; beforeCounter: number }> {
   const { id, included, field } = bound;
@@ -73,7 +73,7 @@ export async function endPosition(
 }
 
 /** The committed event with this id, for who asked for it by `field`. */
-export async function eventAt(replica: Replica, id: EventId, field: string): Promise<StoredEvent> {
+export async function eventAt(replica: Stream, id: EventId, field: string): Promise<StoredEvent> {
   if (id.counter <= firstPosition(replica).afterCounter) throw await removed(replica, `${field}: ${formatEventId(id)}`);
   const found = await locate(replica, id.counter);
   if (found === undefined)
@@ -85,7 +85,7 @@ export async function eventAt(replica: Replica, id: EventId, field: string): Pro
 /**
  * That there is no such event is final, so it is said only where a majority has confirmed that this node is not behind.
  */
-async function requireEvent(replica: Replica, bound: EventBound): Promise<StoredEvent> {
+async function requireEvent(replica: Stream, bound: EventBound): Promise<StoredEvent> {
   const { id, field } = bound;
   let found = await locate(replica, id.counter);
   if (found === undefined) {
@@ -104,9 +104,9 @@ async function requireEvent(replica: Replica, bound: EventBound): Promise<Stored
   return found;
 }
 
-async function confirmEnd(replica: Replica, { id, field }: EventBound): Promise<void> {
+async function confirmEnd(replica: Stream, { id, field }: EventBound): Promise<void> {
   try {
-    await replica.confirmReadIndex();
+    await replica.group.confirmReadIndex();
   } catch (cause) {
     if (!(cause instanceof FlotillaError) || cause.code !== 'NO_LEADER') throw cause;
     throw new FlotillaError(
@@ -127,8 +127,8 @@ function requireActor(found: StoredEvent, id: EventId, field: string): void {
 }
 
 /** Where the stream begins: what is older is not delivered, also where its segment still stands. */
-export function firstPosition({ stream }: Replica): ReadPosition {
-  const { index, firstCounter } = stream.first;
+export function firstPosition({ state }: Stream): ReadPosition {
+  const { index, firstCounter } = state.first;
   return { index: logIndex(index + 1), afterCounter: counter(firstCounter - 1) };
 }
 
@@ -138,33 +138,33 @@ export function firstPosition({ stream }: Replica): ReadPosition {
  * stream has overtaken it: to skip what was removed would be a hole that nobody
  * tells of.
  */
-export async function keptFrom(replica: Replica, next: LogIndex, afterCounter: number): Promise<LogIndex> {
-  const { first } = replica.stream;
-  if (next > first.index + 1 || next > replica.commitIndex || afterCounter + 1 >= first.firstCounter)
+export async function keptFrom(replica: Stream, next: LogIndex, afterCounter: number): Promise<LogIndex> {
+  const { first } = replica.state;
+  if (next > first.index + 1 || next > replica.group.commitIndex || afterCounter + 1 >= first.firstCounter)
     return logIndex(Math.max(next, first.index + 1));
-  const [record] = next > replica.begin.index ? await replica.read(next, next, 1) : [];
+  const [record] = next > replica.group.begin.index ? await replica.group.read(next, next, 1) : [];
   if ((record?.firstCounter ?? 0) < first.firstCounter) throw await removed(replica, 'the next event');
   // What is left of the records before the begin holds no events.
   return logIndex(Math.max(next, first.index + 1));
 }
 
 /** Looks for what the stream holds now: again, where its begin has overtaken the search. */
-export async function notOvertaken<Result>({ stream }: Replica, search: () => Promise<Result>): Promise<Result> {
+export async function notOvertaken<Result>({ state }: Stream, search: () => Promise<Result>): Promise<Result> {
   for (;;) {
-    const { firstCounter } = stream.first;
+    const { firstCounter } = state.first;
     try {
       return await search();
     } catch (error) {
       const overtaken =
-        error instanceof FlotillaError && error.code === 'POSITION_REMOVED' && stream.first.firstCounter > firstCounter;
+        error instanceof FlotillaError && error.code === 'POSITION_REMOVED' && state.first.firstCounter > firstCounter;
       if (!overtaken) throw error;
     }
   }
 }
 
 /** `what` lies before the stream's begin. */
-export async function removed(replica: Replica, what: string): Promise<FlotillaError> {
-  const first = await notOvertaken(replica, () => locate(replica, replica.stream.first.firstCounter));
+export async function removed(replica: Stream, what: string): Promise<FlotillaError> {
+  const first = await notOvertaken(replica, () => locate(replica, replica.state.first.firstCounter));
   const there = first === undefined ? 'it has no event now' : `its first event is ${formatEventId(first.id)}`;
   return new FlotillaError('POSITION_REMOVED', `${what} is not kept any more: ${there}`);
 }

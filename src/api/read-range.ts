@@ -1,6 +1,6 @@
 import { type LogIndex, logIndex, type TimeBound, type Work } from '../base/index.js';
 import type { Glob, StoredBatch } from '../event/index.js';
-import { inTurns, type Replica } from '../replica/index.js';
+import { inTurns, type Stream } from '../stream/index.js';
 import { batchesOf, type LogRecord, type Selection, selectEvents, selectingEvents } from '../wire/index.js';
 import { backwardRecords } from './backward-records.js';
 import { HeldRecords } from './held-records.js';
@@ -28,19 +28,14 @@ export interface ReadRange {
  * that are events must be events of this stream: a position of another history
  * would silently skip or repeat some.
  */
-export async function resolveRange(
-  replica: Replica,
-  plan: ReadPlan,
-  end: LogIndex,
-  reader: Reader,
-): Promise<ReadRange> {
+export async function resolveRange(replica: Stream, plan: ReadPlan, end: LogIndex, reader: Reader): Promise<ReadRange> {
   const { glob, sinceMs, untilMs } = plan;
   const start = plan.start === undefined ? firstPosition(replica) : await startPosition(replica, plan.start);
   const stop = plan.end === undefined ? undefined : await endPosition(replica, plan.end);
-  const isSince: TimeBound = sinceMs === 0 ? () => true : replica.stream.timeBound(sinceMs);
-  const isBehind: TimeBound = endsNow(replica, untilMs) ? () => false : replica.stream.timeBound(untilMs);
-  const since = sinceMs === 0 ? undefined : await replica.indexOfTime(isSince);
-  const until = untilMs === Number.POSITIVE_INFINITY ? undefined : await replica.indexOfTime(isBehind);
+  const isSince: TimeBound = sinceMs === 0 ? () => true : replica.state.timeBound(sinceMs);
+  const isBehind: TimeBound = endsNow(replica, untilMs) ? () => false : replica.state.timeBound(untilMs);
+  const since = sinceMs === 0 ? undefined : await replica.group.indexOfTime(isSince);
+  const until = untilMs === Number.POSITIVE_INFINITY ? undefined : await replica.group.indexOfTime(isBehind);
   const range: ReadRange = {
     glob,
     // What is not committed may give way to something else: whether it is late enough is asked of each record again.
@@ -59,7 +54,7 @@ export async function resolveRange(
  * What is there was appended by now, also where log time lies in the future because a clock was wrong: a read that goes
  * on until now, or nearly, has all of it.
  */
-function endsNow({ tail, time }: Replica, untilMs: number): boolean {
+function endsNow({ group: { tail, time } }: Stream, untilMs: number): boolean {
   const { timestampMs } = time.stamp() ?? { timestampMs: Number.POSITIVE_INFINITY };
   return (
     untilMs === Number.POSITIVE_INFINITY ||
@@ -84,13 +79,13 @@ export function selectingOf(range: ReadRange, batch: StoredBatch): Work<Selectio
 }
 
 /** What comes from now on: nothing of what there is has to be looked at for it. */
-async function behindEnd(replica: Replica, range: ReadRange, end: LogIndex): Promise<ReadRange> {
+async function behindEnd(replica: Stream, range: ReadRange, end: LogIndex): Promise<ReadRange> {
   const first = logIndex(Math.max(range.first, end + 1));
   return { ...range, first, afterCounter: Math.max(range.afterCounter, await lastCounterAt(replica, end)) };
 }
 
 /** The end of a range: it begins with the last `count` of its events. */
-async function lastOf(replica: Replica, range: ReadRange, count: number, reader: Reader): Promise<ReadRange> {
+async function lastOf(replica: Stream, range: ReadRange, count: number, reader: Reader): Promise<ReadRange> {
   const held = new HeldRecords(reader.reading.records);
   try {
     await held.reserve(reader.signal);
@@ -101,7 +96,7 @@ async function lastOf(replica: Replica, range: ReadRange, count: number, reader:
 }
 
 async function searchLast(
-  replica: Replica,
+  replica: Stream,
   range: ReadRange,
   count: number,
   { signal, turns }: Reader,

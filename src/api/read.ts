@@ -1,7 +1,7 @@
 import { advanced, FlotillaError, LIMITS, type LogIndex, logIndex, MinHeap } from '../base/index.js';
 import { type Event, formatEventId } from '../event/index.js';
-import { type GlobReads, inTurns, type LogMatches, type Replica, type Turns } from '../replica/index.js';
 import type { CallContext, ServerStream } from '../rpc/index.js';
+import { type GlobReads, inTurns, type LogMatches, type Stream, type Turns } from '../stream/index.js';
 import { type GatheredEvents, type LogRecord, proto } from '../wire/index.js';
 import { backwardRecords } from './backward-records.js';
 import { type CommittedEnd, committedEnd } from './committed-end.js';
@@ -14,7 +14,7 @@ import type { Reading } from './reading.js';
 
 /** Sends what a plan asks for, at the reader's pace; each reader has a cursor of its own. */
 export class ReadSession {
-  private readonly replica: Replica;
+  private readonly replica: Stream;
   private readonly plan: ReadPlan;
   private readonly call: CallContext;
   private readonly chunks: ReadChunks;
@@ -25,7 +25,7 @@ export class ReadSession {
   private worked = 0;
 
   constructor(options: {
-    replica: Replica;
+    replica: Stream;
     plan: ReadPlan;
     stream: ServerStream<proto.ReadResponse>;
     call: CallContext;
@@ -57,7 +57,7 @@ export class ReadSession {
       turns: this.turns,
     });
     await this.chunks.sendStarted({
-      incarnation: replica.incarnation,
+      incarnation: replica.group.incarnation,
       endId: await this.endId(end.index),
       confirmed: end.confirmed,
     });
@@ -82,9 +82,9 @@ export class ReadSession {
   /** The end of the stream as of now, confirmed with a majority where that was asked for or can be had. */
   private async findEnd(): Promise<CommittedEnd> {
     const { plan, replica } = this;
-    if (await this.isLocalEnough()) return { index: replica.commitIndex, confirmed: false };
+    if (await this.isLocalEnough()) return { index: replica.group.commitIndex, confirmed: false };
     if (plan.consistency === proto.Consistency.CONFIRMED)
-      return { index: await replica.confirmReadIndex(), confirmed: true };
+      return { index: await replica.group.confirmReadIndex(), confirmed: true };
     return await committedEnd(replica);
   }
 
@@ -97,7 +97,9 @@ export class ReadSession {
     const { consistency, tail, fromNow, last, start } = this.plan;
     if (consistency !== proto.Consistency.UNSPECIFIED) return consistency === proto.Consistency.LOCAL;
     if (!tail || fromNow || last !== Number.POSITIVE_INFINITY) return false;
-    return start === undefined || start.id.counter <= (await lastCounterAt(this.replica, this.replica.commitIndex));
+    return (
+      start === undefined || start.id.counter <= (await lastCounterAt(this.replica, this.replica.group.commitIndex))
+    );
   }
 
   private async endId(end: LogIndex): Promise<string> {
@@ -173,7 +175,7 @@ export class ReadSession {
         at = record.index;
         held.hold(Math.max(LIMITS.readChunkBytes, record.bytes.byteLength));
         // What retention has removed meanwhile is not there any more: the read ends where the stream begins by now.
-        const { firstCounter } = this.replica.stream.first;
+        const { firstCounter } = this.replica.state.first;
         await this.sendRecord({ ...range, afterCounter: Math.max(range.afterCounter, firstCounter - 1) }, record);
         if (this.chunks.isDone) break;
       }
@@ -191,8 +193,8 @@ export class ReadSession {
   private async follow(range: ReadRange, first: LogIndex): Promise<void> {
     let next = first;
     while (!this.chunks.isDone) {
-      await this.replica.waitCommitted(next, this.call.signal);
-      const behind = await this.sendThrough(range, next, this.replica.commitIndex);
+      await this.replica.group.waitCommitted(next, this.call.signal);
+      const behind = await this.sendThrough(range, next, this.replica.group.commitIndex);
       if (!this.chunks.isDone) next = advanced(next, behind, 'a tail');
     }
   }

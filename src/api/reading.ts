@@ -1,6 +1,6 @@
 import { FlotillaError, LIMITS } from '../base/index.js';
-import { ReadTurns, type Turns } from '../replica/index.js';
 import { Allowance } from '../rpc/index.js';
+import { ReadTurns, type Turns } from '../stream/index.js';
 
 const clock = {
   nowMs: () => performance.now(),

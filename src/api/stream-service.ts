@@ -1,8 +1,8 @@
 import { counter, FlotillaError } from '../base/index.js';
 import { DEFAULT_STREAM, formatEventId } from '../event/index.js';
-import { checkSettingsChanges, type SettingsChanges } from '../machine/index.js';
-import type { Replica } from '../replica/index.js';
+import { checkSettingsChanges, type SettingsChanges } from '../machine/stream/index.js';
 import type { Handlers } from '../rpc/index.js';
+import type { Stream } from '../stream/index.js';
 import type { proto } from '../wire/index.js';
 import { locate, notOvertaken } from './read-position.js';
 import { findStream, type Streams, withLeader } from './streams.js';
@@ -21,7 +21,7 @@ export function streamHandlers(streams: Streams): Handlers<typeof proto.StreamSe
       const replica = findStream(streams, stream);
       if (settings === undefined) throw new FlotillaError('INVALID_ARGUMENT', 'settings: say what to change');
       try {
-        await replica.stream.change(changesOf(settings));
+        await replica.changeSettings(changesOf(settings));
       } catch (error) {
         throw withLeader(error, streams.leaderAddress(replica));
       }
@@ -41,14 +41,14 @@ function changesOf({ maxEvents, maxBytes, maxAgeMs }: proto.StreamSettings): Set
   return changes;
 }
 
-async function infoOf(replica: Replica, name: string): Promise<proto.StreamInfo> {
+async function infoOf(replica: Stream, name: string): Promise<proto.StreamInfo> {
   return await notOvertaken(replica, () => infoNow(replica, name));
 }
 
-async function infoNow(replica: Replica, name: string): Promise<proto.StreamInfo> {
-  const { stream, incarnation, storedBytes, begin } = replica;
-  const { nextCounter, timeMs, settings = {} } = stream;
-  const { firstCounter } = stream.first;
+async function infoNow(replica: Stream, name: string): Promise<proto.StreamInfo> {
+  const { incarnation, storedBytes, begin } = replica.group;
+  const { nextCounter, timeMs, settings = {}, first } = replica.state;
+  const { firstCounter } = first;
   const idOf = async (sought: number): Promise<string> => {
     const event = firstCounter < nextCounter ? await locate(replica, counter(sought)) : undefined;
     return event === undefined ? '' : formatEventId(event.id);

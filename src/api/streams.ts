@@ -1,19 +1,19 @@
 import { FlotillaError } from '../base/index.js';
 import { checkStreamName, DEFAULT_STREAM } from '../event/index.js';
-import type { Replica } from '../replica/index.js';
+import type { Stream } from '../stream/index.js';
 
 /** The streams that this node serves. */
 export interface Streams {
   /** The stream's replica; throws NOT_FOUND, or NOT_READY while the cluster is still forming. */
-  find(name: string): Replica;
+  find(name: string): Stream;
   /** HOST:PORT of the stream's leader, where it is known. */
-  leaderAddress(replica: Replica): string | undefined;
+  leaderAddress(replica: Stream): string | undefined;
   /** HOST:PORT of every member. */
   memberAddresses(): string[];
 }
 
 /** The stream that a request names; the empty name is the default one. */
-export function findStream(streams: Streams, name: string): Replica {
+export function findStream(streams: Streams, name: string): Stream {
   if (name === '') return streams.find(DEFAULT_STREAM);
   checkStreamName(name, 'stream');
   return streams.find(name);
@@ -27,10 +27,10 @@ export function withLeader(error: unknown, leader: string | undefined): unknown 
 }
 
 /** A position of another incarnation is one of another history. The empty one is not asked for. */
-export function requireIncarnation(replica: Replica, incarnation: string, field = 'incarnation'): void {
-  if (incarnation === '' || incarnation === replica.incarnation) return;
+export function requireIncarnation(replica: Stream, incarnation: string, field = 'incarnation'): void {
+  if (incarnation === '' || incarnation === replica.group.incarnation) return;
   throw new FlotillaError(
     'POSITION_MISMATCH',
-    `${field}: the stream's is ${replica.incarnation}, not ${incarnation}: it was created anew or restored`,
+    `${field}: the stream's is ${replica.group.incarnation}, not ${incarnation}: it was created anew or restored`,
   );
 }

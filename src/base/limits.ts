@@ -74,8 +74,6 @@ export const LIMITS = {
   /** Batches that wait for their commit, per group. */
   pendingProposals: 65536,
   pendingProposalBytes: 64 * MiB,
-  /** Producers that are being opened at once, per group. */
-  pendingOpenings: 256,
   /** Appends on their way to one follower, unacknowledged. */
   replicationWindowBytes: 16 * MiB,
   replicationWindowMessages: 256,

@@ -1,7 +1,7 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import { type AddressInfo, isIPv6, type Socket } from 'node:net';
 import { FlotillaError, LIMITS, messageOf } from '../base/index.js';
-import type { Logger } from '../replica/index.js';
+import type { Logger } from '../group/index.js';
 
 /** Whether the node serves; if not, why: one sentence a reason. */
 export interface Readiness {

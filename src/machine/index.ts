@@ -1,5 +1,2 @@
-export * from './commands.js';
-export * from './kinds.js';
-export * from './log-time.js';
-export * from './producers.js';
-export * from './stream-machine.js';
+export * from './record-kinds.js';
+export * from './state-machine.js';

@@ -1,11 +1,12 @@
-import { MemberSearch, type PeerLinks } from '../peer/index.js';
-import { MemberUpkeep, type Replica, type Speaker, systemClock } from '../replica/index.js';
+import { type MembersGroup, MemberUpkeep, type Speaker } from '../cluster/index.js';
+import { systemClock } from '../group/index.js';
+import { PeerDiscovery, type PeerLinks } from '../peer/index.js';
 import type { Logging } from '../telemetry/index.js';
 
 export interface MemberCareOptions {
   readonly self: Speaker;
   readonly clusterId: string;
-  readonly replica: Replica;
+  readonly group: MembersGroup;
   readonly links: PeerLinks;
   readonly peerAddresses: readonly string[];
   readonly logging: Logging;
@@ -14,12 +15,12 @@ export interface MemberCareOptions {
 /** What a node does so that members which were started at other addresses are found, and stay found. */
 export class MemberCare {
   private readonly upkeep: MemberUpkeep;
-  private readonly search: MemberSearch;
+  private readonly search: PeerDiscovery;
 
-  constructor({ self, clusterId, replica, links, peerAddresses, logging }: MemberCareOptions) {
+  constructor({ self, clusterId, group, links, peerAddresses, logging }: MemberCareOptions) {
     const logger = logging.logger('peer');
-    this.upkeep = new MemberUpkeep({ replica, self, others: () => links.callers(), clock: systemClock, logger });
-    this.search = new MemberSearch({
+    this.upkeep = new MemberUpkeep({ group, self, others: () => links.callers(), clock: systemClock, logger });
+    this.search = new PeerDiscovery({
       self,
       clusterId,
       missing: () => links.missing(),

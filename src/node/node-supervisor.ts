@@ -1,6 +1,5 @@
 import { FlotillaError, LIMITS } from '../base/index.js';
-import { MACHINES } from '../machine/index.js';
-import { systemClock } from '../replica/index.js';
+import { systemClock } from '../group/index.js';
 import {
   type BallastFile,
   ballastedDisk,
@@ -11,12 +10,13 @@ import {
   SpaceGuard,
   type StorageOptions,
 } from '../storage/index.js';
+import { MACHINES } from '../stream/index.js';
 import type { Logging } from '../telemetry/index.js';
 import { FlotillaNode, type NodeParts } from './node.js';
 import { observeHealing } from './observe-healing.js';
 
 /** A node as whoever started it sees it. */
-export type RunningNode = Pick<FlotillaNode, 'actor' | 'address' | 'httpPort' | 'stop' | 'stopped' | 'replicas'>;
+export type RunningNode = Pick<FlotillaNode, 'actor' | 'address' | 'httpPort' | 'stop' | 'stopped' | 'streams'>;
 
 /** What is made anew with each run of the node. */
 type Made = 'storage' | 'space';
@@ -61,8 +61,8 @@ export class NodeSupervisor implements RunningNode {
     return this.current?.node.httpPort;
   }
 
-  get replicas(): FlotillaNode['replicas'] {
-    return this.current?.node.replicas;
+  get streams(): FlotillaNode['streams'] {
+    return this.current?.node.streams;
   }
 
   /** Resolves once the node listens. */

@@ -1,11 +1,13 @@
 import { type ClusterView, EventService, handOver, type Streams } from '../api/index.js';
 import { type ActorId, AssertionFailure, FlotillaError, groupId, LIMITS } from '../base/index.js';
 import { DEFAULT_STREAM } from '../event/index.js';
+import type { GroupHost, LinkState } from '../group/index.js';
 import { HttpServer, type Readiness } from '../http/index.js';
 import { Formation, type PeerLinks, PeerRecords } from '../peer/index.js';
-import { DEFAULT_GROUP, incarnationOf, type LinkState, type Replica, type ReplicaHost } from '../replica/index.js';
 import { RpcServer } from '../rpc/index.js';
 import type { LevelStorage, NodeDirectory, SpaceGuard } from '../storage/index.js';
+import type { Stream, StreamHost } from '../stream/index.js';
+import { DEFAULT_GROUP, incarnationOf } from '../stream/index.js';
 import type { Logging, Metrics } from '../telemetry/index.js';
 import {
   type Member,
@@ -58,9 +60,9 @@ export class FlotillaNode {
   private readonly server: RpcServer;
   private readonly events: EventService;
   private readonly http: HttpServer;
-  private readonly streams: Streams = {
+  private readonly lookup: Streams = {
     find: (name) => this.findStream(name),
-    leaderAddress: (replica) => this.addressOf(replica.leader),
+    leaderAddress: (replica) => this.addressOf(replica.group.leader),
     memberAddresses: () => this.members.map(({ address }) => address),
   };
   private readonly forming = new AbortController();
@@ -69,7 +71,8 @@ export class FlotillaNode {
   private formation: Formation | undefined;
   private links: PeerLinks | undefined;
   private care: MemberCare | undefined;
-  private host: ReplicaHost | undefined;
+  private host: GroupHost | undefined;
+  private streamHost: StreamHost | undefined;
   private leaderWatch: NodeJS.Timeout | undefined;
   private farewell: NodeJS.Timeout | undefined;
   private members: readonly Member[] = [];
@@ -91,7 +94,7 @@ export class FlotillaNode {
     this.versions = new SpokenVersions(parts.versions ?? SPOKEN_VERSIONS, logging.logger('node'));
     const logger = logging.logger('api');
     this.events = new EventService({
-      streams: this.streams,
+      streams: this.lookup,
       limits: { eventDataBytes: config.eventDataBytes },
       metrics,
     });
@@ -123,16 +126,16 @@ export class FlotillaNode {
     return this.boundHttpPort;
   }
 
-  /** The node's replicas, of all groups; undefined until it takes part in its cluster. */
-  get replicas(): ReplicaHost | undefined {
-    return this.host;
+  /** The streams that the node has; undefined until it takes part in its cluster. */
+  get streams(): StreamHost | undefined {
+    return this.streamHost;
   }
 
   /** Binds the ports and begins to form, or to take part in, the cluster. */
   async listen(): Promise<void> {
     const { config, logging } = this.parts;
     const view = (): ClusterView => this.view();
-    addClientServices(this.server, { ...this.parts, events: this.events, streams: this.streams, view });
+    addClientServices(this.server, { ...this.parts, events: this.events, streams: this.lookup, view });
     addPeerService(this.server, { formation: () => this.requireFormation(), links: () => this.requireLinks(), view });
     const port = await this.server.listen(config.host, config.port);
     if (config.advertise.port === 0)
@@ -162,11 +165,9 @@ export class FlotillaNode {
     this.phase = 'leaving';
     this.forming.abort();
     this.server.setServing(false);
-    const replicas = [...(this.host?.all ?? [])];
-    for (const replica of replicas) replica.leave();
-    const handedOver = await Promise.all(
-      replicas.map((replica) => handOver(replica, this.parts.config.electionTimeoutMs)),
-    );
+    const groups = [...(this.host?.all ?? [])];
+    for (const group of groups) group.leave();
+    const handedOver = await Promise.all(groups.map((group) => handOver(group, this.parts.config.electionTimeoutMs)));
     // Producers have just heard who leads, and go there by themselves.
     if (handedOver.includes(true)) await within(LIMITS.changeOverMs, this.events.settled());
     if (this.phase === 'leaving') this.phase = 'stopping';
@@ -261,12 +262,11 @@ export class FlotillaNode {
     const former = memberships
       .flatMap(({ membership }) => membership.members.map(({ instance }) => instance))
       .filter((instance) => !this.members.some((member) => member.instance === instance));
-    const { links, host } = createReplication({
+    const { links, host, streams } = createReplication({
       ...this.parts,
       clusterId,
       self: this.self,
       key: NodeKey.fromSecret(directory.identity.secret),
-      vouchers: () => this.vouchers,
       bootCounter: directory.identity.bootCounter,
       boots: directory.identity.boots,
       memory: directory.known,
@@ -274,11 +274,12 @@ export class FlotillaNode {
       former,
       onMembership: (membership) => this.followMembership(membership),
       onCaller: () => this.noticeCaller(),
-      versions: () => this.versions.range,
+      membership: { versions: () => this.versions.range, vouchers: () => this.vouchers },
       onFatal: (error) => this.fail(error),
     });
     this.links = links;
     this.host = host;
+    this.streamHost = streams;
     mirrorGroups(host, metrics);
     mirrorSpace(this.parts.space, metrics);
     const replica = this.defaultStream();
@@ -287,7 +288,7 @@ export class FlotillaNode {
     this.care = new MemberCare({
       self: { ...this.self, versions: this.versions.range },
       clusterId,
-      replica,
+      group: replica.group,
       links,
       peerAddresses: config.peerAddresses,
       logging,
@@ -302,8 +303,8 @@ export class FlotillaNode {
     void this.announceReady(replica);
   }
 
-  private async announceReady(replica: Replica): Promise<void> {
-    while (this.phase === 'serving' && replica.leader === undefined) await replica.roleChanged();
+  private async announceReady(replica: Stream): Promise<void> {
+    while (this.phase === 'serving' && replica.group.leader === undefined) await replica.group.roleChanged();
     if (this.phase === 'serving')
       this.parts.logging.logger('node').info({ address: this.address, httpPort: this.httpPort }, 'ready');
   }
@@ -351,8 +352,8 @@ export class FlotillaNode {
       case 'forming':
         return [this.formation?.purpose ?? 'the node is starting', ...(this.formation?.waitingFor ?? [])];
       case 'serving':
-        if (this.replica?.members.hasLeft === true) return [REMOVED];
-        return this.replica?.leader === undefined ? this.reasonsLeaderless() : [];
+        if (this.replica?.group.members.hasLeft === true) return [REMOVED];
+        return this.replica?.group.leader === undefined ? this.reasonsLeaderless() : [];
       case 'leaving':
       case 'stopping':
       case 'ended':
@@ -373,12 +374,12 @@ export class FlotillaNode {
   }
 
   /** Of the stream `default`. */
-  private get replica(): Replica | undefined {
-    return this.host?.replica(DEFAULT_GROUP);
+  private get replica(): Stream | undefined {
+    return this.streamHost?.get(DEFAULT_GROUP);
   }
 
   private get isMember(): boolean {
-    return this.replica?.membership.members.some(({ instance }) => instance === this.self.instance) === true;
+    return this.replica?.group.membership.members.some(({ instance }) => instance === this.self.instance) === true;
   }
 
   /** Says why the cluster has no leader, where that lasts; again when the reasons have changed. */
@@ -404,12 +405,12 @@ export class FlotillaNode {
       members,
       replica,
       links,
-      leaderAddress: this.addressOf(replica?.leader),
+      leaderAddress: this.addressOf(replica?.group.leader),
       formWithout,
     };
   }
 
-  private findStream(name: string): Replica {
+  private findStream(name: string): Stream {
     const replica = this.defaultStream();
     if (name === DEFAULT_STREAM) return replica;
     throw new FlotillaError(
@@ -418,7 +419,7 @@ export class FlotillaNode {
     );
   }
 
-  private defaultStream(): Replica {
+  private defaultStream(): Stream {
     if (this.phase === 'stopping' || this.phase === 'ended')
       throw new FlotillaError('SHUTTING_DOWN', 'the node is stopping; use another one');
     const { replica } = this;

@@ -1,4 +1,4 @@
-import type { Logger } from '../replica/index.js';
+import type { Logger } from '../group/index.js';
 import type { HealingObserver } from '../storage/index.js';
 import type { Metrics } from '../telemetry/index.js';
 

@@ -16,9 +16,9 @@ export function addPeerService(server: RpcServer, { formation, links, view }: Pe
   server.add(proto.PeerServiceDefinition, {
     introduce: (request) => formation().introduce(request),
     join: (stream, call) =>
-      links().joining(stream, call, (joiner, predecessor) => takeInMember(view(), joiner, predecessor)),
-    deliver: (stream, call) => links().deliver(stream, call),
-    forward: (stream, call) => links().forwarded(stream, call),
-    fetchRecords: (stream, call) => links().fetched(stream, call),
+      links().server.join(stream, call, (joiner, predecessor) => takeInMember(view(), joiner, predecessor)),
+    deliver: (stream, call) => links().server.deliver(stream, call),
+    forward: (stream, call) => links().server.forward(stream, call),
+    fetchRecords: (stream, call) => links().server.fetchRecords(stream, call),
   });
 }

@@ -1,11 +1,12 @@
 import type { ActorId, GroupId } from '../base/index.js';
+import type { GroupHost, GroupObserver, LinkState, Logger } from '../group/index.js';
 import { isVoter } from '../raft/index.js';
-import type { LinkState, Logger, Replica, ReplicaHost, ReplicaObserver } from '../replica/index.js';
 import type { SpaceGuard } from '../storage/index.js';
+import type { Stream, StreamObserver } from '../stream/index.js';
 import type { Metrics, RaftRole } from '../telemetry/index.js';
 
-/** Counts what a replica tells, over all groups of the node, and logs what an operator wants to know of it. */
-export function observeReplica(self: ActorId, metrics: Metrics, logger: Logger, group: GroupId): ReplicaObserver {
+/** Counts what a group tells, over all groups of the node, and logs what an operator wants to know of it. */
+export function observeGroup(self: ActorId, metrics: Metrics, logger: Logger, group: GroupId): GroupObserver {
   let lastLeader: ActorId | undefined;
   return {
     roleChanged: (role, term, leader) => {
@@ -26,6 +27,14 @@ export function observeReplica(self: ActorId, metrics: Metrics, logger: Logger, 
     committed: (seconds) => metrics.appendSeconds.observe(seconds),
     knownAgain: () => metrics.knownAgain.inc(),
     outcomeUnknown: (batches) => metrics.outcomesUnknown.inc(batches),
+    cutFailed: ({ code, message }) =>
+      logger.warn({ group, code, reason: message }, 'the front of the log could not be given up; it is tried again'),
+  };
+}
+
+/** Counts what a stream tells, and logs what an operator wants to know of it. */
+export function observeStream(metrics: Metrics, logger: Logger, group: GroupId): StreamObserver {
+  return {
     removed: (events) => metrics.eventsRemoved.inc(events),
     retentionFailed: ({ code, message }) =>
       logger.warn(
@@ -36,12 +45,12 @@ export function observeReplica(self: ActorId, metrics: Metrics, logger: Logger, 
 }
 
 /** Counts a node's groups at each scrape. */
-export function mirrorGroups(host: ReplicaHost, metrics: Metrics): void {
+export function mirrorGroups(host: GroupHost, metrics: Metrics): void {
   metrics.onCollect(() => {
-    const replicas = [...host.all];
-    metrics.raftGroups.set(replicas.length);
+    const groups = [...host.all];
+    metrics.raftGroups.set(groups.length);
     metrics.cacheBytes.set(host.cachedBytes);
-    metrics.quiescedGroups.set(replicas.filter(({ isQuiesced }) => isQuiesced).length);
+    metrics.quiescedGroups.set(groups.filter(({ isQuiesced }) => isQuiesced).length);
     metrics.clockSkew.reset();
     for (const [peer, skewMs] of host.clocks.skewsMs()) metrics.clockSkew.set({ peer }, skewMs / 1000);
   });
@@ -59,39 +68,39 @@ export function mirrorSpace(space: SpaceGuard, metrics: Metrics): void {
 
 /** Copies a replica's state into the gauges at each scrape. */
 export function mirrorReplica(
-  replica: Replica,
+  replica: Stream,
   metrics: Metrics,
   linkStates: () => ReadonlyMap<ActorId, LinkState>,
 ): void {
   metrics.onCollect(() => {
-    metrics.raftTerm.set(replica.term);
+    metrics.raftTerm.set(replica.group.term);
     metrics.raftRole.set(roleLabel(replica));
-    metrics.leaderKnown.set(replica.leader === undefined ? 0 : 1);
-    metrics.commitIndex.set(replica.commitIndex);
-    metrics.appliedIndex.set(replica.stream.appliedIndex);
-    metrics.lastIndex.set(replica.tail.index);
-    metrics.logBytes.set(replica.storedBytes);
-    metrics.logBeginIndex.set(replica.begin.index);
-    metrics.firstCounter.set(replica.stream.first.firstCounter);
+    metrics.leaderKnown.set(replica.group.leader === undefined ? 0 : 1);
+    metrics.commitIndex.set(replica.group.commitIndex);
+    metrics.appliedIndex.set(replica.state.appliedIndex);
+    metrics.lastIndex.set(replica.group.tail.index);
+    metrics.logBytes.set(replica.group.storedBytes);
+    metrics.logBeginIndex.set(replica.group.begin.index);
+    metrics.firstCounter.set(replica.state.first.firstCounter);
     metrics.matchIndex.reset();
     metrics.replicationLag.reset();
-    for (const [peer, index] of replica.matchIndexes() ?? []) {
+    for (const [peer, index] of replica.group.matchIndexes() ?? []) {
       metrics.matchIndex.set({ peer }, index);
-      metrics.replicationLag.set({ peer }, Math.max(0, replica.tail.index - index));
+      metrics.replicationLag.set({ peer }, Math.max(0, replica.group.tail.index - index));
     }
     metrics.peerLinks.reset();
     for (const [peer, state] of linkStates()) metrics.peerLinks.set({ peer }, state);
   });
 }
 
-function roleLabel(replica: Replica): RaftRole {
-  switch (replica.role) {
+function roleLabel(replica: Stream): RaftRole {
+  switch (replica.group.role) {
     case 'leader':
       return 'leader';
     case 'candidate':
     case 'pre-candidate':
       return 'candidate';
     case 'follower':
-      return isVoter(replica.membership, replica.self) ? 'follower' : 'learner';
+      return isVoter(replica.group.membership, replica.group.self) ? 'follower' : 'learner';
   }
 }

@@ -1,13 +1,14 @@
 import { randomBytes } from 'node:crypto';
 import { LIMITS } from '../base/index.js';
+import { GroupHost, systemClock } from '../group/index.js';
 import { PeerLinks, type PeerLinksOptions } from '../peer/index.js';
-import { DEFAULT_GROUP, type NodeTransport, type PeerEvents, ReplicaHost, systemClock } from '../replica/index.js';
 import type { LevelStorage, SpaceGuard } from '../storage/index.js';
+import { DEFAULT_GROUP, type NodeTransport, type PeerEvents, StreamHost } from '../stream/index.js';
 import type { Logging, Metrics } from '../telemetry/index.js';
 import { checkPackedBody, type Membership, vouch } from '../wire/index.js';
 
 import type { ServerConfig } from './config/index.js';
-import { observeReplica } from './replica-metrics.js';
+import { observeGroup, observeStream } from './replica-metrics.js';
 
 export interface ReplicationOptions extends Omit<PeerLinksOptions, 'events' | 'checkBody' | 'logger'> {
   readonly config: ServerConfig;
@@ -23,22 +24,32 @@ export interface ReplicationOptions extends Omit<PeerLinksOptions, 'events' | 'c
 /** What makes a node a member of its cluster. */
 export interface Replication {
   readonly links: PeerLinks;
-  readonly host: ReplicaHost;
+  readonly host: GroupHost;
+  readonly streams: StreamHost;
 }
 
 /**
- * Links to the other members, and a replica of every group that is stored here. Nothing is dialled or decided before
+ * Links to the other members, and every group that is stored here. Nothing is dialled or decided before
  * both are started.
  */
 export function createReplication(options: ReplicationOptions): Replication {
   const { config, logging, metrics, storage, space, self } = options;
   const links: PeerLinks = new PeerLinks({
     ...options,
-    events: countedEvents(metrics, () => host),
+    events: countedEvents(metrics, () => ({ groups: host, streams })),
     checkBody: (body) => checkPackedBody(body, { eventDataBytes: config.eventDataBytes }),
     logger: logging.logger('peer'),
   });
-  const host: ReplicaHost = new ReplicaHost({
+  const transport = countedTransport(metrics, links);
+  const shared = {
+    storage,
+    transport,
+    clock: systemClock,
+    random: () => randomBytes(6).readUIntBE(0, 6) / 2 ** 48,
+    onFatal: options.onFatal,
+  };
+  const host: GroupHost = new GroupHost({
+    ...shared,
     self: self.actor,
     instance: self.instance,
     vouch: (claim) => vouch(options.key, options.clusterId, claim),
@@ -50,40 +61,41 @@ export function createReplication(options: ReplicationOptions): Replication {
     },
     diskPressure: space.pressure,
     cacheBytes: config.cacheBytes,
-    storage,
-    transport: countedTransport(metrics, links),
-    clock: systemClock,
     logger: logging.logger('node'),
-    random: () => randomBytes(6).readUIntBE(0, 6) / 2 ** 48,
     onUnknownGroup: () => metrics.messagesOfUnknownGroups.inc(),
-    onFatal: options.onFatal,
   });
+  const streams: StreamHost = new StreamHost({ ...shared, groups: host });
   space.onPressure((level) => host.diskPressureChanged(level));
   for (const group of storage.groups()) {
-    host.add({
+    const logger = logging.logger('raft');
+    streams.add({
       group,
       ...(group === DEFAULT_GROUP ? { initialSettings: config.retention } : {}),
       observer: {
-        ...observeReplica(self.actor, metrics, logging.logger('raft'), group),
+        ...observeGroup(self.actor, metrics, logger, group),
         appended: ({ bytes }) => space.take(bytes.byteLength),
       },
+      streamObserver: observeStream(metrics, logger, group),
       onMembership: group === DEFAULT_GROUP ? options.onMembership : () => undefined,
     });
   }
-  return { links, host };
+  return { links, host, streams };
 }
 
-function countedEvents(metrics: Metrics, host: () => ReplicaHost): PeerEvents {
+function countedEvents(
+  metrics: Metrics,
+  here: () => { readonly groups: GroupHost; readonly streams: StreamHost },
+): PeerEvents {
   return {
-    onHeard: (from) => host().onHeard(from),
+    onHeard: (from) => here().groups.onHeard(from),
     onMessage: (from, group, message, records) => {
       metrics.messagesReceived.inc({ type: message.type });
-      host().onMessage(from, group, message, records);
+      here().groups.onMessage(from, group, message, records);
     },
-    onClock: (from, message) => host().onClock(from, message),
-    onForward: (from, group, body, stamp) => host().onForward(from, group, body, stamp),
-    onLink: (peer, state) => host().onLink(peer, state),
-    onFetch: (group, from, to) => host().onFetch(group, from, to),
+    onClock: (from, message) => here().groups.onClock(from, message),
+    onForward: (from, group, body, stamp) => here().streams.onForward(from, group, body, stamp),
+    onLink: (peer, state) => here().groups.onLink(peer, state),
+    onFetch: (group, from, to) => here().groups.onFetch(group, from, to),
   };
 }
 

@@ -1,9 +1,10 @@
-import { type StreamSettings, settingsAreEqual } from '../machine/index.js';
-import type { Logger, Replica } from '../replica/index.js';
+import type { Logger } from '../group/index.js';
+import { type StreamSettings, settingsAreEqual } from '../machine/stream/index.js';
+import type { Stream } from '../stream/index.js';
 
 /** The options only make the settings of a new stream: says so where somebody may expect them to do more. */
-export function tellIgnoredRetention({ stream }: Replica, given: StreamSettings, logger: Logger): void {
-  const { settings } = stream;
+export function tellIgnoredRetention({ state }: Stream, given: StreamSettings, logger: Logger): void {
+  const { settings } = state;
   if (settings === undefined || Object.keys(given).length === 0 || settingsAreEqual(settings, given)) return;
   logger.info(
     { given, inForce: settings },

@@ -1,6 +1,6 @@
 import { FlotillaError } from '../base/index.js';
-import { activeVersionOf, type Logger } from '../replica/index.js';
-import { FIRST_VERSION, type Membership, type VersionRange } from '../wire/index.js';
+import type { Logger } from '../group/index.js';
+import { activeVersionOf, FIRST_VERSION, type Membership, type VersionRange } from '../wire/index.js';
 
 /** What a node speaks with others: what its program knows, from its cluster's active version on. */
 export class SpokenVersions {

@@ -1,6 +1,6 @@
 import { isMainThread, Worker } from 'node:worker_threads';
 import { messageOf } from '../base/index.js';
-import type { Logger } from '../replica/index.js';
+import type { Logger } from '../group/index.js';
 import type { LogDestination } from '../telemetry/index.js';
 
 /** How many greetings fit into the time after which their absence ends the process. */

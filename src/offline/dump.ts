@@ -1,6 +1,6 @@
 import { type Counter, counter, FlotillaError } from '../base/index.js';
 import { compileGlob, DEFAULT_GLOB, DEFAULT_STREAM, type EventId, formatEventId } from '../event/index.js';
-import { DEFAULT_GROUP } from '../replica/index.js';
+import { DEFAULT_GROUP } from '../stream/index.js';
 import { batchesOf, type EventJson, eventsOf, eventToJson, type LogRecord, selectEvents } from '../wire/index.js';
 import { readHeldLog } from './held-log.js';
 import type { StoppedNodeAddress } from './held-node.js';

@@ -1,7 +1,7 @@
 import { join, resolve } from 'node:path';
 import { type ActorId, FlotillaError, type GroupId, present } from '../base/index.js';
+import type { Clock, RecoveredGroup } from '../group/index.js';
 import { isOnlyVoter } from '../raft/index.js';
-import type { Clock, RecoveredGroup } from '../replica/index.js';
 import {
   groupsPathOf,
   type NewClusterPlan,

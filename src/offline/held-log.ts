@@ -8,7 +8,7 @@ import {
   logIndex,
   messageOf,
 } from '../base/index.js';
-import { StreamMachine } from '../machine/index.js';
+import { StreamMachine } from '../machine/stream/index.js';
 import { isOnlyVoter } from '../raft/index.js';
 import { groupsPathOf, readIdentity } from '../storage/directory/index.js';
 import { nodeDisk } from '../storage/level/index.js';

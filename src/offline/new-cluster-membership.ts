@@ -1,10 +1,10 @@
 import { FlotillaError, term } from '../base/index.js';
-import { MACHINES } from '../machine/index.js';
+import type { Clock, RecoveredGroup } from '../group/index.js';
 import { isVoter } from '../raft/index.js';
-import type { Clock, RecoveredGroup } from '../replica/index.js';
 import { groupsPathOf, type NodeIdentity } from '../storage/directory/index.js';
 import type { Disk } from '../storage/disk/index.js';
 import { type LevelStorage, openStorage } from '../storage/index.js';
+import { MACHINES } from '../stream/index.js';
 import { encodeMembership, type Member, type Membership, sealRecord } from '../wire/index.js';
 
 /** A stopped node's folder. */

@@ -1,7 +1,6 @@
 import { join, resolve } from 'node:path';
 import { type ActorId, defaultSegmentBytes, FlotillaError, type GroupId, LIMITS } from '../base/index.js';
-import { MACHINES } from '../machine/index.js';
-import type { Clock } from '../replica/index.js';
+import type { Clock } from '../group/index.js';
 import {
   groupsPathOf,
   makeDirectories,
@@ -13,6 +12,7 @@ import {
 import type { Disk } from '../storage/disk/index.js';
 import { type LevelStorage, openStorage } from '../storage/index.js';
 import { lockDirectory, nodeDisk } from '../storage/level/index.js';
+import { MACHINES } from '../stream/index.js';
 import { type Checkpoint, type LogRecord, type LogTail, tailAfter } from '../wire/index.js';
 import { type BackupFolder, tailOf } from './backup-folder.js';
 import { beginNewCluster } from './new-cluster-membership.js';

@@ -1,7 +1,8 @@
 import { randomBytes } from 'node:crypto';
 import { resolve } from 'node:path';
 import { actorId } from '../base/index.js';
-import { DEFAULT_GROUP, incarnationOf, systemClock } from '../replica/index.js';
+import { systemClock } from '../group/index.js';
+import { DEFAULT_GROUP, incarnationOf } from '../stream/index.js';
 import { type BackupSummary, summaryOf } from './backup.js';
 import { BackupFolder } from './backup-folder.js';
 import { restoreNode } from './restore-node.js';

@@ -2,7 +2,8 @@ import { randomBytes } from 'node:crypto';
 import { resolve } from 'node:path';
 import { type ActorId, actorId } from '../base/index.js';
 import { DEFAULT_STREAM } from '../event/index.js';
-import { incarnationOf, systemClock } from '../replica/index.js';
+import { systemClock } from '../group/index.js';
+import { incarnationOf } from '../stream/index.js';
 import type { Member } from '../wire/index.js';
 import { forceNewCluster, inspectStoppedNode, type StoppedNode } from './force-new-cluster.js';
 

@@ -4,7 +4,7 @@ interface Acceptance {
 }
 
 /**
- * Which peers have let this node in since it was started. Until a peer has, what
+ * Knows which peers have let this node in since it was started. Until a peer has, what
  * it says waits: it may be about to answer that this node's disk was rolled
  * back, and then nothing must come of its messages, no vote and no
  * acknowledgement. The answers to them could not have left before, either.
@@ -30,7 +30,7 @@ export class Acceptances {
     this.awaited.delete(instance);
   }
 
-  /** Forgets everybody else. */
+  /** Forgets all others. */
   retain(instances: ReadonlySet<string>): void {
     for (const instance of this.accepting) if (!instances.has(instance)) this.accepting.delete(instance);
     // Their streams have ended; what still waits is let go of, and comes to nothing.

@@ -1,29 +1,29 @@
 import type { Member } from '../wire/index.js';
 
-/** Addresses of one node that others have told of and are kept at once. */
-const RUMOURS = 4;
+/** So many addresses of one node that others have told of are kept at once. */
+const HEARSAY_MAX = 4;
 
 interface Entry {
-  /** By the membership. */
+  /** The address by the membership. */
   known: string;
-  /** By the node itself, since this process has started. */
+  /** The address by the node's own word, since this process has started. */
   heard: string | undefined;
-  /** By other nodes, the latest last. */
-  rumours: string[];
+  /** The addresses that other nodes have told of, the latest last. */
+  hearsay: string[];
 }
 
 /**
- * Where other nodes may be dialled. A node is its actor and instance; an address
+ * The addresses at which other nodes may be dialled. A node is its actor and instance; an address
  * is only a way to it, and may lead to another node or to none by now. So all
- * that are known of are tried in turn, and the hello says who is meant.
+ * that are known of are tried in turn, and the hello says which node is meant.
  */
 export class AddressBook {
   private readonly entries = new Map<string, Entry>();
 
-  /** Where the membership says that `member` is. */
+  /** The membership says that `member` is there. */
   know({ instance, address }: Member): void {
     const entry = this.entries.get(instance);
-    if (entry === undefined) this.entries.set(instance, { known: address, heard: undefined, rumours: [] });
+    if (entry === undefined) this.entries.set(instance, { known: address, heard: undefined, hearsay: [] });
     else entry.known = address;
   }
 
@@ -35,11 +35,11 @@ export class AddressBook {
     return true;
   }
 
-  /** Somebody says that `member` is there. True where that is news. */
+  /** Another node says that `member` is there. True where that is news. */
   hearOf({ instance, address }: Member): boolean {
     const entry = this.entries.get(instance);
     if (entry === undefined || this.addressesOf(instance).includes(address)) return false;
-    entry.rumours = [...entry.rumours, address].slice(-RUMOURS);
+    entry.hearsay = [...entry.hearsay, address].slice(-HEARSAY_MAX);
     return true;
   }
 
@@ -52,7 +52,7 @@ export class AddressBook {
   addressesOf(instance: string): string[] {
     const entry = this.entries.get(instance);
     if (entry === undefined) return [];
-    const { heard, known, rumours } = entry;
-    return [...new Set([...(heard === undefined ? [] : [heard]), known, ...rumours.toReversed()])];
+    const { heard, known, hearsay } = entry;
+    return [...new Set([...(heard === undefined ? [] : [heard]), known, ...hearsay.toReversed()])];
   }
 }

@@ -7,9 +7,9 @@ import { foreign, type Hello } from './hello.js';
 
 const NOTHING = new Uint8Array(0);
 
-/** What a node says that asks to be taken in. */
+/** What a node says when it asks to be taken in. */
 export interface Application {
-  /** Without the member that is asked. */
+  /** The hello, but for the member that is asked. */
   readonly hello: Omit<Hello, 'wanted'>;
   readonly key: NodeKey;
   /** The key of the member whose seat it asks for. */
@@ -17,8 +17,8 @@ export interface Application {
 }
 
 /**
- * Asks `member` to be taken in. `open` makes the call with this metadata. Rejects with UNREACHABLE where whoever
- * answers is another.
+ * Asks `member` to be taken in. `open` makes the call with this metadata. Rejects with UNREACHABLE where another node
+ * answers.
  */
 export async function apply(
   { hello, key, predecessor }: Application,
@@ -34,7 +34,7 @@ export async function apply(
       predecessorSignature: predecessor === undefined ? NOTHING : handshake.signature(predecessor),
     }));
   } catch (error) {
-    // A stranger at that address must not be able to end this node.
+    // An unknown peer at that address must not be able to end this node.
     if (handshake.isProved) throw error;
     throw new FlotillaError('UNREACHABLE', `it does not prove that it is actor ${member.actor}: ${messageOf(error)}`, {
       cause: error,
@@ -42,7 +42,7 @@ export async function apply(
   }
 }
 
-/** Who asks, and the instance in whose place. Throws FOREIGN_NODE unless it has the keys of both. */
+/** The node that asks, and the instance that it succeeds. Throws FOREIGN_NODE unless it has the keys of both. */
 export function readApplication(
   handshake: CalleeHandshake,
   { proof, predecessorInstance, predecessorKey, predecessorSignature }: proto.JoinRequest,

@@ -1,6 +1,6 @@
 import { FlotillaError, LIMITS, present } from '../base/index.js';
 import type { ProducerStamp } from '../event/index.js';
-import type { LinkState } from '../replica/index.js';
+import type { LinkState } from '../group/index.js';
 import { type ClientDuplex, type ClientReadable, RpcClient } from '../rpc/index.js';
 import { type NodeKey, proto, stampToProto } from '../wire/index.js';
 import { CallerHandshake } from './handshake.js';
@@ -12,12 +12,12 @@ type DeliverCall = ClientDuplex<proto.DeliverRequest, proto.DeliverResponse>;
 type ForwardCall = ClientDuplex<proto.ForwardRequest, proto.ForwardResponse>;
 
 export interface ConnectionOptions {
-  /** Where the peer may be, the likeliest first; at least one. Asked before each attempt. */
+  /** The addresses at which the peer may be, the likeliest first; at least one. Asked before each attempt. */
   readonly addresses: () => readonly string[];
   /** As it is at the time of an attempt. */
   readonly hello: () => Hello;
   readonly key: NodeKey;
-  /** By which this node is a member for a peer whose log does not name it yet. */
+  /** They make this node a member for a peer whose log does not name it yet. */
   readonly vouchers: () => proto.Voucher[];
   /** Bytes that may wait here for the connection to take them. */
   readonly queueBytes: number;
@@ -85,7 +85,7 @@ export class PeerConnection {
    */
   deliver(request: proto.DeliverRequest, bytes: number): boolean {
     const { attempt } = this;
-    if (attempt?.standing !== true || !this.isDiskOk(attempt, bytes)) return false;
+    if (attempt?.standing !== true || !this.hasCapacity(attempt, bytes)) return false;
     attempt.queuedBytes += bytes;
     attempt.frame.add(request, bytes);
     return true;
@@ -113,7 +113,7 @@ export class PeerConnection {
     if (this.attempt !== undefined) this.discard(this.attempt);
   }
 
-  private isDiskOk(attempt: Attempt, bytes: number): boolean {
+  private hasCapacity(attempt: Attempt, bytes: number): boolean {
     return attempt.queuedBytes === 0 || attempt.queuedBytes + bytes <= this.options.queueBytes;
   }
 
@@ -232,7 +232,7 @@ export class PeerConnection {
   }
 }
 
-/** Proves to the other side who this node is, once the other side has done so. */
+/** Proves this node's identity to the other side, once the other side has proved its own. */
 function watchStream<Response>(
   stream: ClientReadable<Response>,
   handshake: CallerHandshake,
@@ -266,10 +266,10 @@ function watchStream<Response>(
   void stream.ended.then((failure) => on.onEnd(handshake.isProved ? failure : unproved(failure)));
 }
 
-/** What somebody says that has not proved to be the peer must not make this node set its data aside. */
+/** A node that has not proved to be the peer must not make this one set its data aside. */
 function unproved(failure: FlotillaError | undefined): FlotillaError | undefined {
   return failure?.code === 'ROLLED_BACK'
-    ? foreign(`whoever listens there does not prove who it is, and says: ${failure.message}`)
+    ? foreign(`the node that listens there does not prove its identity, and says: ${failure.message}`)
     : failure;
 }
 

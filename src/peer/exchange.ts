@@ -3,7 +3,7 @@ import type { ClientDuplex, DuplexStream } from '../rpc/index.js';
 import type { CallerHandshake } from './handshake.js';
 import { foreign } from './hello.js';
 
-/** Sends one request, made once the other side has proved who it is, and resolves with the one response. */
+/** Sends one request, made once the other side has proved its identity, and resolves with the one response. */
 export async function askOnce<Request, Response>(
   call: ClientDuplex<Request, Response>,
   handshake: CallerHandshake,
@@ -33,7 +33,10 @@ export async function askOnce<Request, Response>(
 export async function firstOf<Request>(stream: DuplexStream<Request, unknown>): Promise<Request> {
   let timer: NodeJS.Timeout | undefined;
   const late = new Promise<never>((_resolve, reject) => {
-    timer = setTimeout(() => reject(foreign('the caller did not prove in time who it is')), LIMITS.peerDialTimeoutMs);
+    timer = setTimeout(
+      () => reject(foreign('the caller did not prove its identity in time')),
+      LIMITS.peerDialTimeoutMs,
+    );
   });
   try {
     return await Promise.race([next(stream), late]);
@@ -44,5 +47,5 @@ export async function firstOf<Request>(stream: DuplexStream<Request, unknown>): 
 
 async function next<Request>(stream: DuplexStream<Request, unknown>): Promise<Request> {
   for await (const request of stream) return request;
-  throw foreign('the caller has ended the call before it proved who it is');
+  throw foreign('the caller has ended the call before it proved its identity');
 }

@@ -1,7 +1,14 @@
 import { type ErrorCode, FlotillaError, LIMITS, messageOf } from '../base/index.js';
-import type { Logger } from '../replica/index.js';
+import type { Logger } from '../group/index.js';
 import { type Member, NodeKey, type proto, type VersionRange, voucherFromProto } from '../wire/index.js';
 import type { Application } from './application.js';
+import {
+  type DiscoveryClient,
+  memberFromProto,
+  memberToProto,
+  RpcDiscoveryClient,
+  readIntroduction,
+} from './discovery-client.js';
 import {
   type Founded,
   foundedBy,
@@ -14,7 +21,6 @@ import {
   refusalToForm,
   type Silence,
 } from './founding.js';
-import { type Introducer, memberFromProto, memberToProto, RpcIntroducer, readIntroduction } from './introducer.js';
 
 /** Pause between two rounds of introductions, and its share that is random. */
 const ROUND_MS = 120;
@@ -53,15 +59,15 @@ export interface FormationOptions {
   readonly store: FormationStore;
   readonly peerAddresses: readonly string[];
   readonly logger: Logger;
-  /** For tests. Default: over gRPC. */
-  readonly introducer?: Introducer;
-  /** For tests. */
+  /** Tests give another one. Default: over gRPC. */
+  readonly discovery?: DiscoveryClient;
+  /** Tests give a shorter one. */
   readonly roundMs?: number;
 }
 
 /**
- * Forms the cluster. The founders are the closure of everybody's list of peers,
- * and of those who call, taken as nodes (actor and instance), never as
+ * Forms the cluster. The founders are the closure of all nodes' lists of peers,
+ * and of the nodes that call, taken as nodes (actor and instance), never as
  * spellings of addresses. When every address in the closure has answered and
  * all have met the same nodes, each durably promises exactly that set, and
  * never another one. When all of the set have promised it, each of them for
@@ -73,11 +79,11 @@ export interface FormationOptions {
  */
 export class Formation {
   private readonly options: FormationOptions;
-  private readonly introducer: Introducer;
+  private readonly discovery: DiscoveryClient;
   private readonly roundMs: number;
   /** When each address last called, by this process's clock. */
   private readonly callers = new Map<string, number>();
-  /** Whom the others are told that this node has met. */
+  /** The nodes that this one tells the others to have met. */
   private told: readonly Member[];
   private founded: Founded | undefined;
   private lastRound: Round | undefined;
@@ -93,7 +99,7 @@ export class Formation {
 
   constructor(options: FormationOptions) {
     this.options = options;
-    this.introducer = options.introducer ?? new RpcIntroducer();
+    this.discovery = options.discovery ?? new RpcDiscoveryClient();
     this.roundMs = options.roundMs ?? ROUND_MS;
     this.told = [options.self];
   }
@@ -123,7 +129,7 @@ export class Formation {
     try {
       this.founded = this.alreadyFounded() ?? (await this.foundWithPeers(signal));
     } finally {
-      this.introducer.keep(new Set());
+      this.discovery.keep(new Set());
     }
     this.waiting = [];
     this.members = this.founded.membership.members;
@@ -133,11 +139,11 @@ export class Formation {
 
   /**
    * Waits no longer for founders that don't answer at `addresses`, and tells the
-   * others so, each of which finds by itself that they don't. Who answers after
-   * all is taken in as ever. Resolves when the cluster has formed.
+   * others so, each of which finds by itself that they don't. A founder that answers
+   * after all is taken in as ever. Resolves when the cluster has formed.
    *
-   * Rejects, and changes nothing, with INVALID_ARGUMENT where nobody waits for
-   * one of these, and with QUORUM_AT_RISK where two clusters could come of it;
+   * Rejects, and changes nothing, with INVALID_ARGUMENT where one of these
+   * is not waited for, and with QUORUM_AT_RISK where two clusters could come of it;
    * with NOT_READY where the others have not formed it in time.
    */
   async formWithout(addresses: readonly string[]): Promise<Founded> {
@@ -183,7 +189,7 @@ export class Formation {
     const silent = round.silent.map(({ address }) => address);
     const other = addresses.find((address) => !silent.includes(address));
     if (other !== undefined) {
-      const names = silent.length === 0 ? 'nobody' : silent.join(', ');
+      const names = silent.length === 0 ? 'no address' : silent.join(', ');
       throw new FlotillaError(
         'INVALID_ARGUMENT',
         `without_addresses: ${other} is not waited for; nothing was changed: waited for is ${names}`,
@@ -193,7 +199,7 @@ export class Formation {
     if (refusal !== undefined) throw new FlotillaError('QUORUM_AT_RISK', `${refusal}. Nothing was changed`);
   }
 
-  /** Whom those are told who ask later. */
+  /** The members that nodes which ask later are told of. */
   setMembers(members: readonly Member[]): void {
     this.members = members;
   }
@@ -243,7 +249,7 @@ export class Formation {
         continue;
       }
       this.waitFor(step.reasons);
-      // Alone and at one with itself: there is nobody to wait for.
+      // A node that is alone has none to wait for.
       if (round.nodes.length > 0 || round.silent.length > 0) await this.pause(signal);
     }
     throw new FlotillaError('CANCELLED', 'the node stops before its cluster has formed');
@@ -274,7 +280,7 @@ export class Formation {
     if ('reason' in answer) throw new FlotillaError('UNREACHABLE', answer.reason);
     const { self: member, clusterId } = answer;
     if (clusterId === '') throw new FlotillaError('NOT_READY', 'it is in no cluster yet');
-    const joined = await this.introducer.join(address, member, this.applicationTo(clusterId));
+    const joined = await this.discovery.join(address, member, this.applicationTo(clusterId));
     return joinedTo(joined.clusterId, joined.members.map(memberFromProto), joined.vouchers.map(voucherFromProto));
   }
 
@@ -304,13 +310,13 @@ export class Formation {
     while (next.length > 0) {
       const fresh = [...new Set(next)].filter((address) => !asked.has(address));
       next = [];
-      const room = LIMITS.peerAddresses - asked.size;
-      if (fresh.length > room)
+      const capacity = LIMITS.peerAddresses - asked.size;
+      if (fresh.length > capacity)
         silent.push({
           address: '',
           reason: `more than ${LIMITS.peerAddresses} addresses are named; shorten the lists of --peer-addr`,
         });
-      const asking = fresh.slice(0, room);
+      const asking = fresh.slice(0, capacity);
       for (const address of asking) asked.add(address);
       for (const answer of await Promise.all(asking.map((address) => this.ask(address)))) {
         if ('reason' in answer) {
@@ -321,7 +327,7 @@ export class Formation {
         }
       }
     }
-    this.introducer.keep(asked);
+    this.discovery.keep(asked);
     const met = { nodes: [...nodes.values()], silent, without: this.without };
     return { self, versions: this.options.versions(), promised, predecessor, told, ...met };
   }
@@ -329,14 +335,14 @@ export class Formation {
   private async ask(address: string): Promise<Introduction | Silence> {
     try {
       return readIntroduction(
-        await this.introducer.introduce(address, { self: memberToProto(this.options.self), clusterId: '' }),
+        await this.discovery.introduce(address, { self: memberToProto(this.options.self), clusterId: '' }),
       );
     } catch (error) {
       return { address, reason: `no answer from ${address}: ${messageOf(error).replace(`${address}: `, '')}` };
     }
   }
 
-  /** Without this node's own: it need not be able to reach itself by the address that others are told. */
+  /** This node's own is left out: it need not be able to reach itself by the address that others are told. */
   private addressesOf(members: readonly Member[]): string[] {
     return members.filter(({ instance }) => instance !== this.options.self.instance).map(({ address }) => address);
   }
@@ -346,7 +352,7 @@ export class Formation {
     const isNew = !this.callers.has(address);
     if (isNew && this.callers.size >= LIMITS.peerAddresses) return;
     this.callers.set(address, performance.now());
-    // Somebody is there now: look again at once.
+    // A node is there now: look again at once.
     if (isNew) this.wake();
   }
 

@@ -10,9 +10,9 @@ export interface Introduction {
   readonly clusterId: string;
   readonly clusterMembers: readonly Member[];
   readonly peerAddresses: readonly string[];
-  /** Whom it would found a cluster with, itself included. */
+  /** The nodes that it would found a cluster with, itself included. */
   readonly known: readonly Member[];
-  /** Whom it has durably promised to found it with; empty: nobody yet. */
+  /** The nodes that it has durably promised to found the cluster with; empty: none yet. */
   readonly promised: readonly Member[];
   /** Addresses that it was told to wait for no longer. */
   readonly without: readonly string[];
@@ -29,7 +29,7 @@ export interface Silence {
 /** The cluster that this node belongs to from now on. */
 export interface Founded {
   readonly clusterId: string;
-  /** In force before the first record: every founder votes; who joins later learns from the log who does. */
+  /** In force before the first record: every founder votes; a node that joins later learns the voters from the log. */
   readonly membership: Membership;
 }
 
@@ -46,7 +46,7 @@ export interface Round {
   readonly versions: VersionRange;
   /** This node's own promise, durable. */
   readonly promised: readonly Member[] | undefined;
-  /** Whose seat this node asks for: its own, from before its data was damaged. */
+  /** The seat that this node asks for: its own, from before its data was damaged. */
   readonly predecessor?: Predecessor | undefined;
   /** What this node has told the others to be its `known` during the whole round. */
   readonly told: readonly Member[];
@@ -59,7 +59,7 @@ export interface Round {
 
 export type Step =
   | { readonly kind: 'found'; readonly founded: Founded }
-  /** To be asked for by way of one of these members: `member` first, which is one. */
+  /** One of these members is to be asked for it: `member` first, which is one. */
   | { readonly kind: 'join'; readonly member: Member; readonly members: readonly Member[] }
   | { readonly kind: 'promise'; readonly founders: readonly Member[] }
   | { readonly kind: 'wait'; readonly reasons: readonly string[] };
@@ -86,10 +86,10 @@ export function nextStep(round: Round): Step {
 
 /** Its cluster is there already: such a node never founds another. */
 function clusterAwaited({ silent }: Round, { clusterId }: Predecessor): string[] {
-  return [`nobody who belongs to cluster ${clusterId} has answered yet`, ...silent.map(({ reason }) => reason)];
+  return [`no member of cluster ${clusterId} has answered yet`, ...silent.map(({ reason }) => reason)];
 }
 
-/** The same on every founder: nobody has to tell the others. */
+/** The same on every founder: none has to tell the others. */
 export function foundedBy(founders: readonly Member[]): Founded {
   const members = inOrder(founders);
   const names = members.map(({ actor, instance }) => `${actor}:${instance}`).join('\n');
@@ -97,12 +97,12 @@ export function foundedBy(founders: readonly Member[]): Founded {
   return { clusterId, membership: { voters: members.map(({ actor }) => actor), outgoing: [], learners: [], members } };
 }
 
-/** Whom this node would found a cluster with, as far as it has met them. */
+/** The nodes that this one would found a cluster with, as far as it has met them. */
 export function foundersOf({ self, nodes }: Pick<Round, 'self' | 'nodes'>): Member[] {
   return inOrder([self, ...nodes.map((node) => node.self)]);
 }
 
-/** Who has not answered and is waited for all the same. */
+/** The addresses that have not answered and are waited for all the same. */
 function awaited({ without, nodes, silent }: Round): Silence[] {
   const given = new Set([...without, ...nodes.flatMap((node) => node.without)]);
   return silent.filter(({ address }) => !given.has(address));
@@ -110,7 +110,7 @@ function awaited({ without, nodes, silent }: Round): Silence[] {
 
 /**
  * Why a cluster must not form without the silent ones that are named; undefined
- * where it may. Who is there must outnumber them: else they, who perhaps only
+ * where it may. The nodes that are there must outnumber them: else these, which perhaps only
  * can't be reached from here, might be let form a cluster without these.
  */
 export function refusalToForm(
@@ -168,13 +168,13 @@ function stepToPromise(round: Round): Step {
   return {
     kind: 'wait',
     reasons: [
-      `the founding members ${actorsOf(founders)} still compare whom they have met`,
+      `the founding members ${actorsOf(founders)} still compare which nodes they have met`,
       ...differing.map((node) => `node ${node.self.actor} (${node.self.address}) has met ${actorsOf(node.known)}`),
     ],
   };
 }
 
-/** What an operator can do who knows that they will not come. */
+/** What an operator can do about founders that will not come. */
 function wayOut(round: Round, silent: readonly Silence[]): string {
   const addresses = silent.map(({ address }) => address);
   const refusal = refusalToForm(
@@ -212,7 +212,7 @@ function refuseReplaced(self: Member, node: Introduction): void {
   );
 }
 
-/** Where a node is in a cluster already, this one is a founder of it, or wants to join. */
+/** A node is in a cluster already: this one is a founder of it, or wants to join. */
 function ownCluster({ self, promised, predecessor, nodes }: Round): Step | undefined {
   const clusters = nodes.filter(({ clusterId }) => clusterId !== '');
   const [first] = clusters;
@@ -249,7 +249,7 @@ export function actorIsTaken({ actor }: Member, where: string): string {
   );
 }
 
-/** What a node believes that joins: nobody, until the log tells who the members were, and are. */
+/** What a node that joins believes: there are no members, until the log tells of them. */
 export function joinedTo(clusterId: string, members: readonly Member[], vouchers: readonly Voucher[] = []): Founded {
   return { clusterId, membership: { voters: [], outgoing: [], learners: [], members, vouchers } };
 }

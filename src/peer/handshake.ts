@@ -16,7 +16,7 @@ import { foreign, type Hello, helloMetadata } from './hello.js';
  *                                      ◀──     headers: key, nonce, proof
  *     first message: proof             ──▶
  *
- * It shows who opens a stream. It does not keep a third party between the two
+ * It shows which node opens a stream. It does not keep a third party between the two
  * nodes from changing what they say afterwards: that takes TLS.
  */
 
@@ -71,13 +71,13 @@ export class CallerHandshake {
       instanceOf(publicKey) !== this.wantedInstance ||
       !isSignedBy(publicKey, text, Buffer.from(header(PROOF) ?? '', 'hex'))
     )
-      throw foreign(`whoever listens there does not prove that it is ${this.wantedName}`);
+      throw foreign(`the node that listens there does not prove that it is ${this.wantedName}`);
     this.calleeNonce = nonce;
   }
 
   /** The proof by `key`: this node's own, or that of the one that it was. After {@link takeHeaders}. */
   signature(key = this.key): Uint8Array {
-    if (this.calleeNonce === undefined) throw foreign(`${this.wantedName} has not proved who it is yet`);
+    if (this.calleeNonce === undefined) throw foreign(`${this.wantedName} has not proved its identity yet`);
     return key.sign(signedText('caller', this.method, this.metadata, this.calleeNonce));
   }
 }
@@ -89,7 +89,7 @@ export class CalleeHandshake {
   private readonly method: string;
   private readonly nonce = randomBytes(NONCE_BYTES).toString('hex');
 
-  /** Sends the headers: the caller knows then who answers. */
+  /** Sends the headers, which tell the caller which node answers. */
   constructor(call: CallContext, hello: Hello, key: NodeKey, method: string) {
     this.hello = hello;
     this.method = method;
@@ -129,7 +129,7 @@ export function proofIn({ message }: proto.DeliverRequest): proto.Proof | undefi
 }
 
 export function required(proof: proto.Proof | undefined): proto.Proof {
-  if (proof === undefined) throw foreign('the caller does not prove who it is');
+  if (proof === undefined) throw foreign('the caller does not prove its identity');
   return proof;
 }
 

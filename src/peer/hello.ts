@@ -5,7 +5,7 @@ import { formatVersions, type Member, parseVersions, type VersionRange } from '.
 /** The connections that a node dials to each peer: small messages must not queue behind appends. */
 export type LinkKind = 'control' | 'bulk';
 
-/** Who calls; opens every stream between nodes. */
+/** The caller's word about itself; opens every stream between nodes. */
 export interface Hello {
   readonly clusterId: string;
   readonly actor: ActorId;
@@ -16,10 +16,10 @@ export interface Hello {
   readonly bootCounter: number;
   /** Random ids of its latest starts, this one's last. */
   readonly boots: readonly string[];
-  /** From the cluster's active version on. */
+  /** They begin with the cluster's active version. */
   readonly versions: VersionRange;
   readonly link: LinkKind;
-  /** Whom the caller looks for: an address may lead to another node, even to the caller itself. */
+  /** The node that the caller looks for: an address may lead to another, even to the caller itself. */
   readonly wanted: Seat;
 }
 
@@ -124,19 +124,19 @@ export function requireLaterBoot({ actor, bootCounter, boots }: Hello, lastBoot:
   );
 }
 
-/** Throws UPGRADE_NEEDED, with who has to be upgraded, where `who` and this node speak no version in common. */
-export function requireCommonVersion(who: string, theirs: VersionRange, ours: VersionRange): void {
+/** Throws UPGRADE_NEEDED, with which node has to be upgraded, where `peer` and this node have no version in common. */
+export function requireCommonVersion(peer: string, theirs: VersionRange, ours: VersionRange): void {
   if (theirs.highest < ours.lowest) {
     throw new FlotillaError(
       'UPGRADE_NEEDED',
-      `${who} speaks protocol ${formatVersions(theirs)}, and version ${ours.lowest} is active in this ` +
-        `cluster: upgrade ${who}`,
+      `${peer} speaks protocol ${formatVersions(theirs)}, and version ${ours.lowest} is active in this ` +
+        `cluster: upgrade ${peer}`,
     );
   }
   if (ours.highest < theirs.lowest) {
     throw new FlotillaError(
       'UPGRADE_NEEDED',
-      `${who} speaks protocol ${formatVersions(theirs)}, and this node ${formatVersions(ours)}: upgrade this node`,
+      `${peer} speaks protocol ${formatVersions(theirs)}, and this node ${formatVersions(ours)}: upgrade this node`,
     );
   }
 }

@@ -1,8 +1,8 @@
+export type { DiscoveryClient } from './discovery-client.js';
 export { Formation, type FormationOptions, type FormationStore } from './formation.js';
 export { actorIsTaken, type Founded, type Predecessor } from './founding.js';
 export { CallerHandshake } from './handshake.js';
-export type { Introducer } from './introducer.js';
+export { type BootMemory, InboundStreams } from './inbound-streams.js';
 export { PeerLinks, type PeerLinksOptions } from './links.js';
-export { MemberSearch } from './member-search.js';
+export { PeerDiscovery } from './peer-discovery.js';
 export { PeerRecords } from './peer-records.js';
-export { type BootMemory, Visitors } from './visitors.js';

@@ -1,49 +1,34 @@
-import {
-  type ActorId,
-  assert,
-  FlotillaError,
-  type GroupId,
-  groupId,
-  LIMITS,
-  type LogIndex,
-  logIndex,
-} from '../base/index.js';
+import { type ActorId, assert, FlotillaError, type GroupId, LIMITS, type LogIndex } from '../base/index.js';
 import type { ProducerStamp } from '../event/index.js';
+import type { LinkState, Logger } from '../group/index.js';
+import type { Proposed } from '../machine/index.js';
 import type { Message } from '../raft/index.js';
-import type { LinkState, Logger, NodeTransport, PeerEvents, Proposed } from '../replica/index.js';
-import { type CallContext, type DuplexStream, RpcClient } from '../rpc/index.js';
+import { RpcClient } from '../rpc/index.js';
+import type { NodeTransport, PeerEvents } from '../stream/index.js';
 import {
   type ClockMessage,
-  clockMessageFromProto,
   clockMessageToProto,
-  isAllClocks,
   type LogRecord,
   type Member,
-  type Membership,
   nodeHeartbeat,
   openRecord,
   type PackedBody,
-  type PeerMessage,
-  peerMessageFromProto,
   peerMessageToProto,
   proto,
-  requestsOf,
-  stampFromProto,
   voucherToProto,
 } from '../wire/index.js';
 
 import { Acceptances } from './acceptances.js';
 import { AddressBook } from './address-book.js';
-import { readApplication } from './application.js';
 import { PeerConnection } from './connection.js';
-import { askOnce, firstOf } from './exchange.js';
-import { CallerHandshake, proofIn, required } from './handshake.js';
+import { askOnce } from './exchange.js';
+import { CallerHandshake } from './handshake.js';
 import type { Hello, LinkKind } from './hello.js';
-import { memberToProto, requireReachable } from './introducer.js';
+import { type InboundStream, InboundStreams, type InboundStreamsOptions } from './inbound-streams.js';
+import { PeerServer } from './peer-server.js';
 import { Refusals } from './refusals.js';
-import { type Visit, Visitors, type VisitorsOptions } from './visitors.js';
 
-export interface PeerLinksOptions extends VisitorsOptions {
+export interface PeerLinksOptions extends InboundStreamsOptions {
   /** Counts this node's starts, durably; at least 1. */
   readonly bootCounter: number;
   /** Ids of the latest of them, this one's last. */
@@ -53,7 +38,7 @@ export interface PeerLinksOptions extends VisitorsOptions {
   readonly events: PeerEvents;
   /** Throws INVALID_ARGUMENT or MESSAGE_TOO_LARGE where a client's batch would be refused for it. */
   readonly checkBody: (body: PackedBody) => void;
-  /** Called when a peer has opened a link to this node: it says who and where it is. */
+  /** Called when a peer has opened a link to this node, which tells its identity and address. */
   readonly onCaller: () => void;
   /**
    * Called with what this node can't survive: a peer sends what only a newer version knows, or says that this node's
@@ -80,7 +65,8 @@ const MESSAGE_BYTES = 64;
  */
 export class PeerLinks implements NodeTransport {
   private readonly options: PeerLinksOptions;
-  private readonly visitors: Visitors;
+  readonly server: PeerServer;
+  private readonly streams: InboundStreams;
   private readonly links = new Map<ActorId, Link>();
   private readonly addresses = new AddressBook();
   private readonly acceptances = new Acceptances();
@@ -89,8 +75,15 @@ export class PeerLinks implements NodeTransport {
 
   constructor(options: PeerLinksOptions) {
     this.options = options;
-    this.visitors = new Visitors(options);
+    this.streams = new InboundStreams(options);
     this.refusals = new Refusals(options.logger);
+    this.server = new PeerServer({
+      ...options,
+      streams: this.streams,
+      acceptances: this.acceptances,
+      refusals: this.refusals,
+      onAdmitted: (inbound) => this.admitted(inbound),
+    });
     this.setMembers(options.members);
   }
 
@@ -98,14 +91,15 @@ export class PeerLinks implements NodeTransport {
   start(): void {
     assert(this.state === 'made', 'links are started once');
     this.state = 'started';
+    this.server.open();
     for (const link of this.links.values()) dial(link);
   }
 
   /** Links follow the cluster's membership: a member that left is neither dialled nor let in any more. */
   setMembers(members: readonly Member[]): void {
-    this.visitors.setMembers(members);
-    this.visitors.endOutdated();
-    this.follow(this.visitors.peers);
+    this.streams.setMembers(members);
+    this.streams.endOutdated();
+    this.follow(this.streams.peers);
   }
 
   /** Has links to exactly these, but for this node itself. */
@@ -132,7 +126,7 @@ export class PeerLinks implements NodeTransport {
 
   /** The peers that call this node now, and where they say that they are. */
   callers(): Hello[] {
-    return this.visitors.callers();
+    return this.streams.callers();
   }
 
   /** Peers that can't be reached, where this node looks for them. */
@@ -140,14 +134,14 @@ export class PeerLinks implements NodeTransport {
     return [...this.links.values()].filter(({ control }) => control.linkState !== 'open').map(({ member }) => member);
   }
 
-  /** Somebody says that a node is there; where it is a peer that can't be reached, it is looked for there, too. */
+  /** A node is said to be there: a peer that can't be reached is looked for there, too. */
   hearOf(node: Member): void {
     const link = this.links.get(node.actor);
     if (link?.member.instance !== node.instance || link.control.linkState === 'open') return;
     if (this.addresses.hearOf(node) && this.state === 'started') dial(link);
   }
 
-  /** Where a peer is, as far as it is known here: by itself before anybody else. */
+  /** A peer's address as far as it is known here; its own word counts before that of others. */
   located(member: Member): Member {
     const [address = member.address] = this.addresses.addressesOf(member.instance);
     return { ...member, address };
@@ -160,7 +154,7 @@ export class PeerLinks implements NodeTransport {
 
   send(to: ActorId, group: GroupId, message: Message, records: readonly LogRecord[]): boolean {
     const link = this.links.get(to);
-    if (link === undefined || !this.visitors.mayTell(to, message)) return false;
+    if (link === undefined || !this.streams.mayTell(to, message)) return false;
     let bytes = MESSAGE_BYTES;
     for (const record of records) bytes += record.bytes.byteLength;
     if (message.type === 'snapshot') bytes += message.data.byteLength;
@@ -186,113 +180,12 @@ export class PeerLinks implements NodeTransport {
     return await proposed;
   }
 
-  /** The server's side of Deliver: ends when the caller's stream does, or a newer one takes its place. */
-  async deliver(stream: DuplexStream<proto.DeliverRequest, proto.DeliverResponse>, call: CallContext): Promise<void> {
-    const visit = await this.greet(call, 'Deliver');
-    const received = stream.receive((frame) => {
-      if (!visit.current) return this.letIn(visit, 'Deliver', proofIn(frame), call, () => stream.send({}));
-      const accepted = this.acceptances.of(visit.visitor.instance);
-      return accepted === undefined ? this.take(visit, frame) : accepted.then(() => this.take(visit, frame));
-    });
-    await this.lasting(visit, received);
-  }
-
-  private take(visit: Visit, frame: proto.DeliverRequest): void {
-    if (!visit.current) return;
-    // That clocks are compared says nothing of the groups that lean on a node.
-    if (!isAllClocks(frame)) this.options.events.onHeard(visit.from);
-    for (const request of requestsOf(frame)) {
-      const clock = clockMessageFromProto(request);
-      if (clock === undefined) this.takeMessage(visit, request);
-      else this.options.events.onClock(visit.from, clock);
-    }
-  }
-
-  private takeMessage({ from }: Visit, request: proto.DeliverRequest): void {
-    const { group, message, records } = this.read(request);
-    if (!this.visitors.mayHear(from, message)) return;
-    this.options.events.onMessage(from, group, message, records);
-  }
-
-  /**
-   * What only a newer version can have written is never passed over: this node would hold another log than the others.
-   */
-  private read(request: proto.DeliverRequest): PeerMessage {
-    try {
-      return peerMessageFromProto(request);
-    } catch (error) {
-      if (error instanceof FlotillaError && error.code === 'UPGRADE_NEEDED') this.options.onFatal(error);
-      throw error;
-    }
-  }
-
-  /** The server's side of Forward. */
-  async forwarded(stream: DuplexStream<proto.ForwardRequest, proto.ForwardResponse>, call: CallContext): Promise<void> {
-    const visit = await this.greet(call, 'Forward');
-    let underWay = 0;
-    const received = stream.receive((request) => {
-      if (!visit.current)
-        return this.letIn(visit, 'Forward', request.proof, call, () =>
-          stream.send({ requestId: 0, outcome: undefined }),
-        );
-      if (underWay >= LIMITS.pendingProposals)
-        throw new FlotillaError('TOO_MANY_REQUESTS', 'more batches are under way than a node may forward');
-      underWay++;
-      this.propose(visit, request).then(
-        (outcome) => {
-          underWay--;
-          void stream.send({ requestId: request.requestId, outcome });
-        },
-        (error: unknown) => visit.end(error),
-      );
-      return undefined;
-    });
-    await this.lasting(visit, received);
-  }
-
   /** Ends all streams and forgets all peers. Forwarded batches without an answer have an unknown outcome. */
   async close(): Promise<void> {
     this.state = 'closed';
     for (const link of this.links.values()) closeLink(link);
     this.links.clear();
-    this.visitors.endAll(new FlotillaError('SHUTTING_DOWN', 'the node is stopping'));
-  }
-
-  /**
-   * What became of a forwarded batch. Rejects only with what is none of our errors: a defect, which ends the stream.
-   */
-  private async propose(
-    visit: Visit,
-    { group, packed, producer }: proto.ForwardRequest,
-  ): Promise<NonNullable<proto.ForwardResponse['outcome']>> {
-    try {
-      if (packed === undefined) throw new FlotillaError('INVALID_ARGUMENT', 'packed: is missing');
-      // The node that took it in has done so, too; but what enters the log here stays there, whatever that node is.
-      this.options.checkBody(packed);
-      const stamp = stampFromProto(producer);
-      const { firstCounter, actor, index, term } = await this.options.events.onForward(
-        visit.from,
-        groupId(group),
-        packed,
-        stamp,
-      );
-      return { $case: 'proposed', value: { firstCounter, logIndex: index, term, actorId: actor } };
-    } catch (error) {
-      if (!(error instanceof FlotillaError)) throw error;
-      return { $case: 'failure', value: { code: error.code, message: error.message } };
-    }
-  }
-
-  /** The server's side of FetchRecords. */
-  async fetched(
-    stream: DuplexStream<proto.FetchRecordsRequest, proto.FetchRecordsResponse>,
-    call: CallContext,
-  ): Promise<void> {
-    const visit = await this.greet(call, 'FetchRecords');
-    const { group, fromIndex, toIndex, proof } = await firstOf(stream);
-    await this.recognised(call, () => this.visitors.recognise(visit, required(proof)));
-    const records = await this.options.events.onFetch(groupId(group), logIndex(fromIndex), logIndex(toIndex));
-    await stream.send({ records: records.map(({ bytes }) => bytes) });
+    this.server.close();
   }
 
   /** Committed records as another member holds them; none where it does not. Throws where it can't be asked. */
@@ -320,69 +213,12 @@ export class PeerLinks implements NodeTransport {
     }
   }
 
-  /**
-   * The server's side of Join: `takeIn` is told who has proved to be who asks, can be reached, and in whose place it
-   * asks.
-   */
-  async joining(
-    stream: DuplexStream<proto.JoinRequest, proto.JoinResponse>,
-    call: CallContext,
-    takeIn: (joiner: Member, predecessor: string | undefined) => Promise<Pick<Membership, 'members' | 'vouchers'>>,
-  ): Promise<void> {
-    const { handshake } = await this.greet(call, 'Join');
-    const request = await firstOf(stream);
-    const { members, vouchers = [] } = await this.recognised(call, async () => {
-      const { joiner, predecessor } = readApplication(handshake, request);
-      await requireReachable(joiner, this.options.self);
-      return await takeIn(joiner, predecessor);
-    });
-    await stream.send({
-      clusterId: this.options.clusterId,
-      members: members.map(memberToProto),
-      vouchers: vouchers.map(voucherToProto),
-    });
-  }
-
-  private async greet(call: CallContext, method: string): Promise<Visit> {
-    return await this.recognised(call, async () => this.visitors.greet(call, method));
-  }
-
-  private async recognised<Result>(call: CallContext, recognise: () => Promise<Result>): Promise<Result> {
-    try {
-      if (this.state !== 'started')
-        throw new FlotillaError('NOT_READY', 'the node does not take part in the cluster yet, or no longer');
-      return await recognise();
-    } catch (error) {
-      if (error instanceof FlotillaError) this.refusals.log(`${call.peer} was refused`, error);
-      throw error;
-    }
-  }
-
-  private async letIn(
-    visit: Visit,
-    method: string,
-    proof: proto.Proof | undefined,
-    call: CallContext,
-    welcome: () => unknown,
-  ): Promise<void> {
-    await this.recognised(call, () => this.visitors.admit(visit, method, required(proof)));
-    // The caller takes it for the news that the link stands.
-    welcome();
-    this.follow(this.visitors.peers);
-    // Who dials is there to be dialled, and where it says.
-    const link = this.links.get(visit.from);
-    if (link !== undefined) this.addresses.hear(visit.visitor) ? readdress(link) : dial(link);
+  private admitted({ from, caller }: InboundStream): void {
+    this.follow(this.streams.peers);
+    // A node that dials is there to be dialled, at the address that it names.
+    const link = this.links.get(from);
+    if (link !== undefined) this.addresses.hear(caller) ? readdress(link) : dial(link);
     this.options.onCaller();
-  }
-
-  private async lasting(visit: Visit, received: Promise<void>): Promise<void> {
-    try {
-      await visit.lasting(received);
-    } catch (error) {
-      const expected = error instanceof FlotillaError && (error.code === 'CANCELLED' || error.code === 'SHUTTING_DOWN');
-      if (!expected) this.options.logger.warn({ peer: visit.from, error }, 'a stream from a peer was ended');
-      throw error;
-    }
   }
 
   private connection(member: Member, kind: LinkKind): PeerConnection {
@@ -417,12 +253,12 @@ export class PeerLinks implements NodeTransport {
   }
 
   private ownVouchers(): proto.Voucher[] {
-    return this.options.vouchers().map(voucherToProto);
+    return this.options.membership.vouchers().map(voucherToProto);
   }
 
   private helloTo(wanted: Member, link: LinkKind): Hello {
-    const { clusterId, self, bootCounter, boots, versions } = this.options;
-    return { clusterId, ...self, bootCounter, boots, versions: versions(), link, wanted };
+    const { clusterId, self, bootCounter, boots, membership } = this.options;
+    return { clusterId, ...self, bootCounter, boots, versions: membership.versions(), link, wanted };
   }
 }
 

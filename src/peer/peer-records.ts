@@ -1,5 +1,5 @@
 import { type ActorId, FlotillaError, type GroupId, type LogIndex } from '../base/index.js';
-import type { Logger, RecordSource } from '../replica/index.js';
+import type { Logger, RecordSource } from '../group/index.js';
 import type { LogRecord } from '../wire/index.js';
 import type { PeerLinks } from './links.js';
 

@@ -9,7 +9,7 @@ import {
   logIndex,
   term,
 } from '../base/index.js';
-import type { Proposed } from '../replica/index.js';
+import type { Proposed } from '../machine/index.js';
 import type { proto } from '../wire/index.js';
 
 interface Pending {

@@ -1,5 +1,5 @@
 import type { ErrorCode, FlotillaError } from '../base/index.js';
-import type { Logger } from '../replica/index.js';
+import type { Logger } from '../group/index.js';
 
 /** What is said to a node that does not belong here. */
 const REFUSALS: ReadonlySet<ErrorCode> = new Set(['FOREIGN_NODE', 'ROLLED_BACK', 'UPGRADE_NEEDED']);

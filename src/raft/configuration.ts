@@ -6,7 +6,7 @@ export function isVoter(configuration: Configuration, actor: ActorId): boolean {
   return configuration.voters.includes(actor) || configuration.outgoing.includes(actor);
 }
 
-/** Whether nobody else has a say: its own log is the majority. */
+/** Whether no other server has a say: this one's log is the majority. */
 export function isOnlyVoter(configuration: Configuration, actor: ActorId): boolean {
   return configuration.voters.length === 1 && configuration.outgoing.length === 0 && isVoter(configuration, actor);
 }

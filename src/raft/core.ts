@@ -35,7 +35,7 @@ export interface CoreOptions {
   readonly settings: Settings;
   readonly random: Random;
   readonly nowMs: number;
-  /** Until {@link RaftCore.diskPressureChanged} tells another. Default: ok. */
+  /** Holds until {@link RaftCore.diskPressureChanged} tells another. Default: ok. */
   readonly diskPressure?: DiskPressure;
   readonly hardState: HardState;
   readonly begin: { readonly index: LogIndex; readonly term: Term };
@@ -68,7 +68,7 @@ export class RaftCore {
     });
     const { settings, begin, commitIndex, lastIndex } = options;
     assert(commitIndex >= begin.index && commitIndex <= lastIndex, `commit index ${commitIndex} outside the log`);
-    // Nobody is known to lead. A running leader is heard long before this, and pre-vote keeps an early campaign
+    // No leader is known yet. A running leader is heard long before this, and pre-vote keeps an early campaign
     // harmless.
     this.server.resetElectionDeadline(settings.electionTimeoutMs / 4, settings.electionTimeoutMs / 2);
     if (this.server.mayCampaign && isOnlyVoter(this.configuration, this.server.self))
@@ -114,7 +114,7 @@ export class RaftCore {
   }
 
   /**
-   * Of the leader's first entry in its term: only when this is committed does it know what is. Undefined where this
+   * The leader's first entry in its term: only when this is committed does it know what is. Undefined where this
    * server does not lead.
    */
   get noopIndex(): LogIndex | undefined {
@@ -133,7 +133,7 @@ export class RaftCore {
     return new Map([...role.progress.keys()].map((actor) => [actor, matchIndexOf(this.server, role, actor)]));
   }
 
-  /** Who gets the log from this server now; nobody where it does not lead. */
+  /** The servers that get the log from this one now; none where it does not lead. */
   get followers(): ActorId[] {
     return this.server.role.name === 'leader' ? [...this.server.role.progress.keys()] : [];
   }
@@ -201,7 +201,7 @@ export class RaftCore {
 
   /**
    * Appends the configuration once more as it is. Its record tells more of the members than consensus knows, such as
-   * where they are. Takes its turn like a change of who they are: the latest record is what everybody believes.
+   * where they are. It takes its turn like a change of the members: all believe the latest record.
    */
   republishConfiguration(nowMs: number): LogIndex | 'not the leader' | ChangeRefusal {
     return this.appendNext((current) => current, nowMs);
@@ -306,7 +306,7 @@ export class RaftCore {
     return this.server.role.name === 'leader' && this.server.role.progress.get(to)?.isTakingSnapshot(index) === true;
   }
 
-  /** Of the snapshot whose piece was taken in, so much is here now: the leader goes on from there. */
+  /** So much is here now of the snapshot whose piece was taken in: the leader goes on from there. */
   snapshotReceived(from: ActorId, index: LogIndex, receivedBytes: number): void {
     this.server.send(from, { type: 'snapshot-result', term: this.server.term, index, receivedBytes });
   }

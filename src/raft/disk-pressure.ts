@@ -63,7 +63,8 @@ export function notePressure(progress: Progress, { diskPressure, round }: Heartb
 }
 
 /**
- * With each heartbeat: a leader under disk pressure hands over to a voter whose disk is ok. False where there is none.
+ * Called with each heartbeat: a leader under disk pressure hands over to a voter whose disk is ok. False where there is
+ * none.
  */
 export function yieldUnderPressure(server: ServerState, role: LeaderRole): boolean {
   if (role.transfer !== undefined) return true;

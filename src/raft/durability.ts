@@ -62,7 +62,7 @@ export class Durability {
     if (this.durableIndex > index) this.durableIndex = index;
   }
 
-  /** A snapshot takes the log's place. Of what is on disk only what is committed is of the same history. */
+  /** A snapshot takes the log's place. Only what is committed, of all that is on disk, is of the same history. */
   replacedBy(snapshotIndex: LogIndex, commitIndex: LogIndex): void {
     this.snapshotIndex = snapshotIndex;
     this.truncateAfter = undefined;

@@ -18,7 +18,7 @@ import type { LeaderRole, ServerState } from './server-state.js';
 import { handOverWhenCaughtUp, startTransfer } from './transfer.js';
 import type { Configuration, EntryInfo } from './types.js';
 
-/** Where the next append to a follower begins. The driver adds as many entries as it likes to carry. */
+/** The place at which the next append to a follower begins. The driver adds as many entries as it likes to carry. */
 export interface AppendPlan {
   readonly to: ActorId;
   readonly term: number;
@@ -59,7 +59,7 @@ function followMembers(server: ServerState, role: LeaderRole): void {
   }
 }
 
-/** Who has left gets the log until its leaving is committed, so that it may know. */
+/** A server that has left gets the log until its leaving is committed, so that it may know. */
 function forgetFormerMembers(server: ServerState, role: LeaderRole): void {
   const members = membersOf(server.configuration);
   if (![...role.progress.keys()].some((actor) => !members.includes(actor))) return;
@@ -82,7 +82,7 @@ export function refusalOfChange(server: ServerState, role: LeaderRole): ChangeRe
   return index > server.commitIndex || isJoint(configuration) ? 'another change is under way' : undefined;
 }
 
-/** In force from now on, committed or not (section 4.1). */
+/** Puts a configuration in force from now on, committed or not (section 4.1). */
 export function appendConfiguration(server: ServerState, role: LeaderRole, configuration: Configuration): LogIndex {
   const index = logIndex(server.log.lastIndex + 1);
   server.log.append(index, server.term);
@@ -122,7 +122,7 @@ function isReadyToVote(server: ServerState, progress: Progress | undefined): boo
 
 /**
  * A leader that votes no more has led until that was committed (section 4.2.2).
- * It hands over to one that has everything, and steps down: who campaigned
+ * It hands over to one that has everything, and steps down: a server that campaigned
  * before might lose, and all would wait for a time-out.
  */
 function leaveOffice(server: ServerState, role: LeaderRole): void {
@@ -194,7 +194,7 @@ export function handleAppendResult(server: ServerState, role: LeaderRole, from: 
   handOverWhenCaughtUp(server, role);
 }
 
-/** Where the logs may meet by what a refusal says; below this log's begin where only a snapshot helps. */
+/** The place at which the logs may meet by what a refusal says; below this log's begin, only a snapshot helps. */
 function placeToMeet({ log }: ServerState, { hintIndex, hintTerm }: AppendResult): LogIndex {
   if (hintIndex < log.beginIndex) return hintIndex;
   const index = log.lastIndexAtMost(hintIndex, hintTerm);
@@ -287,7 +287,7 @@ function checkQuorum(server: ServerState, role: LeaderRole): void {
 
 /**
  * Takes a read of `from`, to be confirmed by the next heartbeat round that
- * begins from now on. Where too many wait it is dropped: whoever asked asks again.
+ * begins from now on. It is dropped where too many wait: its server asks again.
  */
 export function addRead(server: ServerState, role: LeaderRole, from: ActorId, requestId: number): void {
   if (role.reads.length >= LIMITS.pendingReadIndexes) return;

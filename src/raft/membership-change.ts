@@ -32,7 +32,7 @@ export function changeConfiguration(current: Configuration, changes: readonly Me
     if (to === 'voter') voters.add(actor);
     else if (to === 'learner') learners.add(actor);
   }
-  if (voters.size === 0) throw refused('nobody would be left to vote');
+  if (voters.size === 0) throw refused('no voter would be left');
   const next = { voters: ascending(voters), learners: ascending(learners) };
   const sameVoters = sameActors(next.voters, current.voters);
   if (sameVoters && sameActors(next.learners, current.learners)) throw refused('the members are that already');

@@ -99,7 +99,7 @@ export interface SnapshotChunk {
   readonly index: LogIndex;
   /** … and its term. */
   readonly indexTerm: Term;
-  /** Where in the snapshot `data` begins. */
+  /** The place in the snapshot at which `data` begins. */
   readonly offset: number;
   readonly totalBytes: number;
   /** SHA-256 over the whole snapshot, 64 hexadecimal digits. */
@@ -111,7 +111,7 @@ export interface SnapshotChunk {
 export interface SnapshotResult {
   readonly type: 'snapshot-result';
   readonly term: Term;
-  /** Of the snapshot. */
+  /** The snapshot's. */
   readonly index: LogIndex;
   /**
    * The receiver holds it up to here, and waits for what follows. Its end is acknowledged with an append result, once
@@ -133,7 +133,7 @@ export type Message =
   | SnapshotChunk
   | SnapshotResult;
 
-/** A pre-vote's term is one that nobody is in yet. */
+/** A pre-vote's term is one that no server is in yet. */
 export function isPreVote(message: Message): boolean {
   return (
     (message.type === 'vote-request' && message.preVote) ||
@@ -141,7 +141,7 @@ export function isPreVote(message: Message): boolean {
   );
 }
 
-/** Who leads the message's term, where it tells. */
+/** The leader of the message's term, where the message tells. */
 export function leaderOf(from: ActorId, message: Message): ActorId | undefined {
   return message.type === 'append' || message.type === 'heartbeat' || message.type === 'snapshot' ? from : undefined;
 }

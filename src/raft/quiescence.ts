@@ -30,7 +30,7 @@ const QUIESCED = { name: 'quiesced' } as const;
 
 // The leader
 
-/** Before a regular heartbeat round: it will ask the followers to quiesce, where nothing is left to do. */
+/** Called before a regular heartbeat round, which will ask the followers to quiesce where nothing is left to do. */
 export function considerQuiescing(server: ServerState, role: LeaderRole): void {
   role.quiescence = hasNothingToDo(server, role) ? { name: 'asking', round: role.round + 1, agreed: new Set() } : AWAKE;
 }

@@ -96,7 +96,7 @@ export function emptyOutput(): Output {
   };
 }
 
-/** What a server knows. The handlers in the neighbouring files change it; nobody else does. */
+/** What a server knows. Only the handlers in the neighbouring files change it. */
 export class ServerState {
   readonly self: ActorId;
   readonly settings: Settings;
@@ -171,7 +171,7 @@ export class ServerState {
 
   /**
    * Also a voter that the latest configuration leaves out, until it knows that to
-   * be committed: where nobody else has the entries that it has, nobody else can
+   * be committed: where no other has the entries that it has, no other can
    * be elected (section 4.2.2, figure 4.6). Never one that catches up on the time
    * of another server of its name: two such could make up a majority that has
    * forgotten everything.

@@ -4,7 +4,7 @@ import type { Progress } from './progress.js';
 import type { LeaderRole, ServerState } from './server-state.js';
 
 /**
- * Hands leadership to `to`, or to the voter that holds most. False where there is nobody. Proposals are refused
+ * Hands leadership to `to`, or to the voter that holds most. False where there is none. Proposals are refused
  * meanwhile (section 3.10).
  */
 export function startTransfer(server: ServerState, role: LeaderRole, to: ActorId | undefined): boolean {

@@ -8,7 +8,7 @@ export interface HardState {
 }
 
 /**
- * Who takes part. While `outgoing` is not empty the configuration is joint:
+ * The members, by their parts. While `outgoing` is not empty the configuration is joint:
  * every decision needs a majority of `voters` and one of `outgoing`
  * (dissertation, section 4.3). Learners receive the log and count for nothing.
  */

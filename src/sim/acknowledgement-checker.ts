@@ -1,12 +1,13 @@
 import { type ErrorCode, FlotillaError, type LogIndex } from '../base/index.js';
 import { NO_PRODUCER, type ProducerStamp } from '../event/index.js';
-import type { OpenedProducer, Proposed } from '../replica/index.js';
+import type { Proposed } from '../machine/index.js';
+import type { OpenedProducer } from '../stream/index.js';
 import { batchesOf, type LogRecord, type PackedBody } from '../wire/index.js';
 import type { Figures } from './figures.js';
 import { ProducerHistory, SEQUENCE_REFUSALS } from './producer-history.js';
 import { Violation } from './violation.js';
 
-/** With these a node says that a batch was certainly not appended. */
+/** A node says with these that a batch was certainly not appended. */
 const REFUSALS: ReadonlySet<ErrorCode> = new Set([
   'NO_LEADER',
   'NOT_LEADER',
@@ -24,7 +25,7 @@ interface Batch {
   /** What became of an attempt is unknown: a refusal of another says nothing. */
   doubtful: boolean;
   fate: 'open' | 'acknowledged' | 'refused';
-  /** Where it is committed. */
+  /** The place at which it is committed. */
   place: Proposed | undefined;
 }
 
@@ -35,7 +36,7 @@ interface Batch {
  * there (an unknown outcome is never called a failure).
  */
 export class AcknowledgementChecker {
-  /** By the checksum of their bodies, which is unlike for all of them. */
+  /** Each batch by the checksum of its body, which is unlike for all of them. */
   private readonly batches = new Map<number, Batch>();
   private readonly figures: Figures;
   private readonly producers = new ProducerHistory();
@@ -50,7 +51,7 @@ export class AcknowledgementChecker {
     return !this.batches.has(body.checksum);
   }
 
-  /** For the first time, or again. */
+  /** A batch is sent, for the first time or again. */
   sent(body: PackedBody): void {
     this.figures.produced++;
     const fresh: Batch = {

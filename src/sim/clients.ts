@@ -1,5 +1,5 @@
 import { FlotillaError, type LogIndex, logIndex } from '../base/index.js';
-import type { Replica } from '../replica/index.js';
+import type { Stream } from '../stream/index.js';
 import { type LogRecord, type PackedBody, packBody } from '../wire/index.js';
 import { requireFresh } from './acknowledgement-checker.js';
 import type { Cluster } from './cluster.js';
@@ -60,7 +60,7 @@ export class Clients {
     });
   }
 
-  private async produceAt(replica: Replica): Promise<void> {
+  private async produceAt(replica: Stream): Promise<void> {
     const { acknowledgements } = this.cluster;
     const body = this.newBody();
     acknowledgements.sent(body);
@@ -87,14 +87,14 @@ export class Clients {
     const { cluster } = this;
     const asked = cluster.history.records.length;
     try {
-      const index = await replica.confirmReadIndex();
+      const index = await replica.group.confirmReadIndex();
       cluster.figures.readsConfirmed++;
       cluster.defer(() => requireFresh(asked, index));
       if (index === 0) return;
       const from = logIndex(
         cluster.random() < 0.5 ? cluster.between(1, index) : Math.max(1, index - cluster.between(0, 20)),
       );
-      const records = await replica.read(from, index, READ_BYTES);
+      const records = await replica.group.read(from, index, READ_BYTES);
       cluster.defer(() => this.compare(host, from, records));
     } catch (error) {
       if (error instanceof FlotillaError && (error.code !== 'DATA_LOSS' || host.condition !== 'whole')) return;

@@ -1,6 +1,6 @@
 import { type ActorId, actorId, type Random, seededRandom } from '../base/index.js';
+import type { ClockChecks } from '../group/index.js';
 import { type Configuration, majorityOf } from '../raft/index.js';
-import type { ClockChecks } from '../replica/index.js';
 import type { EventQueue } from './event-queue.js';
 import type { Figures } from './figures.js';
 import { Births, type TrueTime } from './invariants/index.js';
@@ -62,7 +62,7 @@ export class ClockFaults implements TrueTime {
     this.figures.agedOut++;
   }
 
-  /** By how much a host's time of day is ahead of the true one. */
+  /** How far a host's time of day is ahead of the true one. */
   offsetMs(actor: ActorId): number {
     const jitterMs = ((actor * 7919) % (2 * JITTER_MS)) - JITTER_MS;
     return jitterMs + (this.wrong.get(actor) ?? 0);

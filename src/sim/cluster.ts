@@ -1,4 +1,5 @@
 import { type ActorId, actorId, FlotillaError, logIndex, messageOf, present, type Random } from '../base/index.js';
+
 import type { Configuration, Settings } from '../raft/index.js';
 import { type Membership, SPOKEN_VERSIONS } from '../wire/index.js';
 import { AcknowledgementChecker } from './acknowledgement-checker.js';
@@ -52,7 +53,7 @@ export class Cluster {
   readonly clocks: ClockFaults;
   /** No faults any more. */
   calm = false;
-  /** Of everything that happened, in order. */
+  /** Made of everything that happened, in order. */
   traceHash = 0;
   /** Called when a node has become leader. */
   onElected: (host: Host) => void = () => undefined;
@@ -188,9 +189,9 @@ export class Cluster {
     this.after(delayMs, () => this.start(host));
   }
 
-  /** Of those that think they lead; there may be more than one. Anybody where there is none. */
+  /** One of those that think they lead; there may be several. Any host where there is none. */
   anyLeader(): Host {
-    const leaders = [...this.hosts.values()].filter(({ observed }) => observed.replica?.role === 'leader');
+    const leaders = [...this.hosts.values()].filter(({ observed }) => observed.replica?.group.role === 'leader');
     return leaders.length > 0 ? this.pick(leaders) : this.any();
   }
 
@@ -229,29 +230,29 @@ export class Cluster {
       Math.imul(
         this.traceHash ^
           (actor +
-            31 * replica.term +
-            101 * replica.commitIndex +
-            replica.tail.checksum +
+            31 * replica.group.term +
+            101 * replica.group.commitIndex +
+            replica.group.tail.checksum +
             Math.floor(1000 * this.queue.nowMs)),
         0x01000193,
       ) | 0;
     this.figures.truncations += observed.truncations;
     observed.truncations = 0;
-    if (replica.isQuiesced && !observed.quiesced) this.figures.quiesced++;
-    observed.quiesced = replica.isQuiesced;
+    if (replica.group.isQuiesced && !observed.quiesced) this.figures.quiesced++;
+    observed.quiesced = replica.group.isQuiesced;
     this.figures.snapshots += observed.snapshots;
-    if (replica.begin.index > observed.beginIndex) this.figures.cuts++;
-    observed.beginIndex = replica.begin.index;
+    if (replica.group.begin.index > observed.beginIndex) this.figures.cuts++;
+    observed.beginIndex = replica.group.begin.index;
     observed.snapshots = 0;
     observed.changedFrom = Number.POSITIVE_INFINITY;
-    observed.configurationBefore = replica.membership;
+    observed.configurationBefore = replica.group.membership;
   }
 
   private noticeElection(actor: ActorId): void {
     const host = this.hosts.get(actor);
     const replica = host?.observed.replica;
-    if (host === undefined || replica?.role !== 'leader' || this.leaders.has(replica.term)) return;
-    this.leaders.add(replica.term);
+    if (host === undefined || replica?.group.role !== 'leader' || this.leaders.has(replica.group.term)) return;
+    this.leaders.add(replica.group.term);
     this.figures.elections++;
     this.onElected(host);
   }
@@ -282,8 +283,8 @@ export class Cluster {
       .map(({ actor, observed: { replica }, condition }) =>
         replica === undefined
           ? `${actor} down (${condition})`
-          : `${actor} ${replica.role} term ${replica.term} log ${replica.commitIndex}/${replica.tail.index} ` +
-            `of ${describeConfiguration(replica.membership)}`,
+          : `${actor} ${replica.group.role} term ${replica.group.term} log ${replica.group.commitIndex}/${replica.group.tail.index} ` +
+            `of ${describeConfiguration(replica.group.membership)}`,
       )
       .join(', ');
   }

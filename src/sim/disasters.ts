@@ -181,7 +181,7 @@ export class Disasters {
       const { replica, records } = observed;
       if (replica === undefined) return false;
       const latest = records.findLast(({ kind }) => kind === 'configuration')?.index ?? 0;
-      const { voters, outgoing } = replica.membership;
+      const { voters, outgoing } = replica.group.membership;
       const spares = (half: readonly ActorId[]): boolean => half.length >= 3 || !half.includes(host.actor);
       return latest < committed || (spares(voters) && spares(outgoing));
     });
@@ -191,10 +191,10 @@ export class Disasters {
   private limitReign(host: Host): void {
     const { cluster } = this;
     const { replica } = host.observed;
-    const term = replica?.term;
+    const term = replica?.group.term;
     cluster.after(REIGN_MS_MAX, () => {
       if (cluster.calm || replica === undefined || host.observed.replica !== replica) return;
-      if (replica.role !== 'leader' || replica.term !== term) return;
+      if (replica.group.role !== 'leader' || replica.group.term !== term) return;
       this.topple(host);
       this.limitReign(host);
     });
@@ -218,7 +218,7 @@ function isolationOf(inside: ReadonlySet<ActorId>): (from: ActorId, to: ActorId)
   return (from, to) => inside.has(from) !== inside.has(to);
 }
 
-/** Everybody reaches its two neighbours and nobody else. */
+/** Every host reaches its two neighbours and no other. */
 function ringOf(actors: readonly ActorId[]): (from: ActorId, to: ActorId) => boolean {
   return (from, to) => {
     const distance = Math.abs(actors.indexOf(from) - actors.indexOf(to));

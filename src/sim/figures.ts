@@ -14,7 +14,7 @@ export interface Figures {
   /** Configurations that were committed. */
   memberChanges: number;
   transfers: number;
-  /** Nodes of a group in which nothing happened that fell quiet. */
+  /** Times that a node quiesced, because nothing happened in the group. */
   quiesced: number;
   /** Processes that stopped by themselves: a failed fsync, a full disk, damage found while running. */
   failStops: number;
@@ -33,7 +33,7 @@ export interface Figures {
   producersOpened: number;
   readsConfirmed: number;
   recordsRead: number;
-  /** Times that somebody passed itself off as a member, and was not let in. */
+  /** Times that a stranger passed itself off as a member, and was not let in. */
   outsidersRefused: number;
   /** Syncs that took long, among others that did not. */
   slowSyncs: number;

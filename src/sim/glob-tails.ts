@@ -1,6 +1,6 @@
 import { advanced, FlotillaError, type LogIndex, logIndex, type Random } from '../base/index.js';
 import { compileGlob, type Event, type Glob } from '../event/index.js';
-import type { LogMatches, Replica } from '../replica/index.js';
+import type { LogMatches, Stream } from '../stream/index.js';
 import { batchesOf, eventsOf, type LogRecord, selectEvents } from '../wire/index.js';
 import type { Cluster } from './cluster.js';
 import type { Host } from './host.js';
@@ -116,15 +116,15 @@ class GlobTail {
     }
   }
 
-  private async followAt(replica: Replica, host: Host, signal: AbortSignal): Promise<void> {
+  private async followAt(replica: Stream, host: Host, signal: AbortSignal): Promise<void> {
     const reads = replica.byNamespace().matching(this.glob);
     while (!signal.aborted) {
-      await replica.waitCommitted(this.next, signal);
+      await replica.group.waitCommitted(this.next, signal);
       if (signal.aborted) return;
       // What was given up meanwhile is not there to be had.
-      const from = logIndex(Math.max(this.next, replica.begin.index + 1));
-      if (from > replica.commitIndex) return;
-      const found = await reads.next(from, replica.commitIndex);
+      const from = logIndex(Math.max(this.next, replica.group.begin.index + 1));
+      if (from > replica.group.commitIndex) return;
+      const found = await reads.next(from, replica.group.commitIndex);
       if (signal.aborted) return;
       this.next = advanced(from, logIndex(found.through + 1), 'a tail with a glob');
       this.compare(host, from, found);

@@ -1,4 +1,4 @@
-import type { Clock, Timer } from '../replica/index.js';
+import type { Clock, Timer } from '../group/index.js';
 import type { Schedule } from './disk.js';
 import type { EventQueue } from './event-queue.js';
 

@@ -1,5 +1,6 @@
 import { type ActorId, FlotillaError, type Random } from '../base/index.js';
-import type { LinkState, Proposed } from '../replica/index.js';
+import type { LinkState } from '../group/index.js';
+import type { Proposed } from '../machine/index.js';
 import type { ClockMessage } from '../wire/index.js';
 import type { EventQueue } from './event-queue.js';
 import type { Host } from './host.js';
@@ -36,7 +37,7 @@ export class Links {
     this.network = new Network({ ...options, deliver: (packet) => this.arrived(packet) });
   }
 
-  /** Cuts the links that `cut` names, and tells some of those who used them. */
+  /** Cuts the links that `cut` names, and tells some of the processes that used them. */
   cutWhere(cut: (from: ActorId, to: ActorId) => boolean): void {
     const actors = [...this.hosts.keys()];
     for (const from of actors) {
@@ -110,7 +111,7 @@ export class Links {
     });
   }
 
-  /** A batch goes to the leader and the answer comes back; where either gets lost, nobody can say what became of it. */
+  /** A batch goes to the leader and the answer comes back; where either gets lost, its outcome is unknown. */
   forward(host: Host, from: Process, to: ActorId, { body, stamp }: StampedBody): Promise<Proposed> {
     const schedule = this.turns.scheduleOf(host, () => from);
     return new Promise((resolve, reject) => {

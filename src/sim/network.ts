@@ -52,7 +52,7 @@ export class Network {
     this.cuts.clear();
   }
 
-  /** With a heavy tail: some messages are of another time. */
+  /** The delays have a heavy tail: some messages are of another time. */
   delayMs(): number {
     if (this.calm) return 1 + this.random() * 4;
     return this.random() < 0.03 ? 20 + this.random() * 1000 : 1 + this.random() * 10;

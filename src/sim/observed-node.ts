@@ -1,6 +1,7 @@
 import { type ActorId, type LogIndex, logIndex, term } from '../base/index.js';
+import type { PersistRequest, RecoveredGroup } from '../group/index.js';
 import type { Configuration, HardState, Message } from '../raft/index.js';
-import type { PersistRequest, RecoveredGroup, Replica } from '../replica/index.js';
+import type { Stream } from '../stream/index.js';
 import type { LogRecord, LogTail } from '../wire/index.js';
 import { Violation } from './violation.js';
 
@@ -12,7 +13,7 @@ export interface Packet {
   readonly records: readonly LogRecord[];
 }
 
-/** Says that its sender's node lives, in the place of all groups that rest. */
+/** Says that its sender's node lives, in the place of all groups that have quiesced. */
 export interface NodeHeartbeat {
   readonly from: ActorId;
   readonly to: ActorId;
@@ -49,7 +50,7 @@ export class KnownRecords {
  */
 export class ObservedNode {
   readonly actor: ActorId;
-  /** Of the process that runs; the last one's where none does. */
+  /** The log of the process that runs; the last one's where none does. */
   records: LogRecord[] = [];
   /** Answered by the storage: from here on no crash may take it. */
   stored: LogRecord[] = [];
@@ -57,16 +58,16 @@ export class ObservedNode {
   /** Asked of the storage and not answered. */
   private writing: PersistRequest[] = [];
   /** Set while it takes part. */
-  replica: Replica | undefined;
+  replica: Stream | undefined;
   /** Lowest index that the last step wrote; Infinity where it wrote none. */
   changedFrom = Number.POSITIVE_INFINITY;
-  /** In force before the last step. */
+  /** The one in force before the last step. */
   configurationBefore: Configuration = { voters: [], outgoing: [], learners: [] };
   truncations = 0;
   snapshots = 0;
-  /** Where its log began after the last step. */
+  /** The place at which its log began after the last step. */
   beginIndex = 0;
-  /** Whether it rested after the last step. */
+  /** Whether it had quiesced after the last step. */
   quiesced = false;
   private readonly known: KnownRecords;
 

@@ -1,11 +1,11 @@
 import { type ActorId, FlotillaError } from '../base/index.js';
-import { NO_BOUND, type SettingsChanges } from '../machine/index.js';
+import { NO_BOUND, type SettingsChanges } from '../machine/stream/index.js';
 import { isJoint, type MemberChange, membersOf } from '../raft/index.js';
 import type { Cluster } from './cluster.js';
 import type { Host } from './host.js';
 import { memberOf } from './node-folder.js';
 
-/** Those who change the members and hand leadership over, now and then two of them at once. */
+/** Operators change the members and hand leadership over, now and then two of them at once. */
 export class Operators {
   private readonly cluster: Cluster;
   /** Change the members for no reason, too. */
@@ -31,7 +31,9 @@ export class Operators {
   private get missing(): ActorId | undefined {
     const { hosts } = this.cluster;
     const replicas = [...hosts.values()].map(({ observed }) => observed.replica);
-    const members = replicas.flatMap((replica) => (replica?.role === 'leader' ? membersOf(replica.membership) : []));
+    const members = replicas.flatMap((replica) =>
+      replica?.group.role === 'leader' ? membersOf(replica.group.membership) : [],
+    );
     return members.find((actor) => !hosts.has(actor));
   }
 
@@ -39,13 +41,13 @@ export class Operators {
     const { cluster } = this;
     const to = cluster.random() < 0.5 ? undefined : cluster.any().actor;
     cluster.turns.inputAfter(0, cluster.anyLeader(), ({ replica }) => {
-      if (replica?.role !== 'leader') return;
+      if (replica?.group.role !== 'leader') return;
       cluster.figures.transfers++;
-      void replica.handOver(cluster.between(100, 400), to);
+      void replica.group.handOver(cluster.between(100, 400), to);
     });
   }
 
-  /** Less is kept, or more. Who lacks what is given up needs a snapshot. */
+  /** Less is kept, or more. A node that lacks what is given up needs a snapshot. */
   changeSettings(): void {
     const { cluster } = this;
     const changes: SettingsChanges = {
@@ -54,7 +56,7 @@ export class Operators {
       maxAgeMs: cluster.random() < 0.3 ? cluster.between(50, 3000) : NO_BOUND,
     };
     cluster.turns.inputAfter(0, cluster.anyLeader(), ({ replica }) => {
-      replica?.stream.change(changes).catch((error: unknown) => {
+      replica?.changeSettings(changes).catch((error: unknown) => {
         if (error instanceof FlotillaError) return;
         cluster.defer(() => {
           throw error;
@@ -75,7 +77,7 @@ export class Operators {
     }
   }
 
-  /** Wants anybody to become anything, several at once, whatever is going on. */
+  /** Wants any host to become anything, several at once, whatever is going on. */
   private changeAtRandom(): void {
     const { cluster } = this;
     this.change(
@@ -96,9 +98,9 @@ export class Operators {
     const { cluster } = this;
     const leader = cluster.anyLeader();
     const replica = leader.observed.replica;
-    if (replica?.role !== 'leader') return;
-    const { membership: configuration } = replica;
-    const settled = !isJoint(configuration) && replica.matchIndexes() !== undefined && this.isCommitted(leader);
+    if (replica?.group.role !== 'leader') return;
+    const { membership: configuration } = replica.group;
+    const settled = !isJoint(configuration) && replica.group.matchIndexes() !== undefined && this.isCommitted(leader);
     if (!membersOf(configuration).includes(broken.actor) && settled) {
       cluster.figures.replacements++;
       cluster.crash(broken, true);
@@ -118,8 +120,8 @@ export class Operators {
     const latest = records.findLast(({ kind }) => kind === 'configuration');
     if (replica === undefined) return false;
     return (
-      (latest === undefined || latest.index <= replica.commitIndex) &&
-      records[replica.commitIndex - 1]?.term === replica.term
+      (latest === undefined || latest.index <= replica.group.commitIndex) &&
+      records[replica.group.commitIndex - 1]?.term === replica.group.term
     );
   }
 
@@ -127,7 +129,7 @@ export class Operators {
     this.cluster.turns.inputAfter(0, this.cluster.anyLeader(), ({ replica }) => {
       if (replica === undefined) return;
       const introduced = changes.map(({ actor }) => memberOf(actor));
-      replica.changeMembers(changes, introduced).catch((error: unknown) => {
+      replica.group.changeMembers(changes, introduced).catch((error: unknown) => {
         if (error instanceof FlotillaError) return;
         this.cluster.defer(() => {
           throw error;

@@ -1,5 +1,5 @@
 import { logIndex, type Random, term } from '../base/index.js';
-import { CallerHandshake, Visitors } from '../peer/index.js';
+import { CallerHandshake, InboundStreams } from '../peer/index.js';
 import type { Message } from '../raft/index.js';
 import type { CallContext } from '../rpc/index.js';
 import { NodeKey, SPOKEN_VERSIONS } from '../wire/index.js';
@@ -11,7 +11,7 @@ import type { PlantedBug, Process } from './process.js';
 const CLUSTER = 'c'.repeat(32);
 
 /**
- * Somebody who reaches the nodes' port and knows what they tell whoever asks. It
+ * A stranger that reaches the nodes' port and knows what they tell to all that ask. It
  * says that it is a member, at the very door that the server has, and what it has
  * to say is what would do most harm. It must never be let in.
  */
@@ -52,12 +52,11 @@ export class Outsiders {
   private async isLetIn(target: Host, victim: Host): Promise<boolean> {
     const key = NodeKey.generate();
     const self = { ...memberOf(target.actor), instance: key.instance };
-    const door = new Visitors({
+    const door = new InboundStreams({
       clusterId: CLUSTER,
       self,
       key,
-      versions: () => SPOKEN_VERSIONS,
-      vouchers: () => [],
+      membership: { versions: () => SPOKEN_VERSIONS, vouchers: () => [] },
       former: [],
       memory: { lastBoot: () => undefined, saw: async () => undefined },
     });
@@ -73,9 +72,9 @@ export class Outsiders {
     } as const;
     const handshake = new CallerHandshake(hello, this.own, 'Deliver');
     const headers = new Map<string, string>();
-    const visit = door.greet(callOf(handshake.metadata, headers), 'Deliver');
+    const inbound = door.greet(callOf(handshake.metadata, headers), 'Deliver');
     handshake.takeHeaders((name) => headers.get(name));
-    return await door.recognise(visit, { signature: handshake.signature(), vouchers: [] }).then(
+    return await door.recognise(inbound, { signature: handshake.signature(), vouchers: [] }).then(
       () => true,
       () => false,
     );
@@ -85,8 +84,8 @@ export class Outsiders {
   private forged({ process }: Host): Message | undefined {
     const replica = process?.replica;
     if (replica === undefined) return undefined;
-    const ahead = term(replica.term + this.between(0, 3));
-    const { index } = replica.tail;
+    const ahead = term(replica.group.term + this.between(0, 3));
+    const { index } = replica.group.tail;
     const kind = this.between(0, 2);
     if (kind === 0) {
       const last = { lastIndex: logIndex(index + 5), lastTerm: ahead };
@@ -95,7 +94,7 @@ export class Outsiders {
     if (kind === 1) return { type: 'heartbeat', term: ahead, commitIndex: index, round: 1, quiesce: false };
     return {
       type: 'append-result',
-      term: replica.term,
+      term: replica.group.term,
       accepted: true,
       index,
       hintIndex: logIndex(0),

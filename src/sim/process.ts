@@ -8,20 +8,11 @@ import {
   seededRandom,
 } from '../base/index.js';
 import type { ProducerStamp } from '../event/index.js';
-import { MACHINES } from '../machine/index.js';
+import { type Clock, GroupHost, type GroupObserver, type LinkState, type PersistRequest } from '../group/index.js';
+import type { Proposed } from '../machine/index.js';
 import type { Settings } from '../raft/index.js';
-import {
-  type Clock,
-  type LinkState,
-  type NodeTransport,
-  type PersistRequest,
-  type Proposed,
-  type Replica,
-  ReplicaHost,
-  type ReplicaObserver,
-  type Storage,
-} from '../replica/index.js';
 import { type LevelStorage, openStorage } from '../storage/index.js';
+import { MACHINES, type NodeTransport, type Stream, StreamHost, type StreamStorage } from '../stream/index.js';
 import type { ClockMessage, Membership, PackedBody } from '../wire/index.js';
 import { SIMULATED_CLOCK_CHECKS } from './clock-faults.js';
 import type { Schedule, SimulatedDisk } from './disk.js';
@@ -43,12 +34,12 @@ export interface StampedBody {
 /** A defect to be planted into the nodes of a run, to see the checks find it. Each hook is a place where it may sit. */
 export interface PlantedBug {
   /** A replica was made; it has not begun. */
-  readonly started?: (replica: Replica, storage: LevelStorage) => void;
-  readonly beforeStep?: (replica: Replica, packet: Packet) => void;
-  readonly afterInput?: (replica: Replica) => void;
-  readonly sending?: (replica: Replica, packet: Packet) => Packet;
+  readonly started?: (replica: Stream, storage: LevelStorage) => void;
+  readonly beforeStep?: (replica: Stream, packet: Packet) => void;
+  readonly afterInput?: (replica: Stream) => void;
+  readonly sending?: (replica: Stream, packet: Packet) => Packet;
   readonly storing?: (requests: readonly PersistRequest[]) => readonly PersistRequest[];
-  /** Whoever names a member's ids passes for that member. */
+  /** A stranger that names a member's ids passes for that member. */
   readonly letsOutsidersIn?: boolean;
 }
 
@@ -59,7 +50,7 @@ export interface ProcessLinks {
   forward(to: ActorId, batch: StampedBody): Promise<Proposed>;
 }
 
-/** What whoever started a process hears of it. */
+/** What the cluster hears of a process that it has started. */
 export interface ProcessEvents {
   /** It has begun; `lost`: its disk had not kept all that was handed to it. */
   takesPart(lost: boolean): void;
@@ -88,8 +79,8 @@ export interface ProcessOptions {
 /** One run of the server's code on a host: the real storage and the real replica, from start to crash. */
 export class Process {
   alive = true;
-  replica: Replica | undefined;
-  private replicas: ReplicaHost | undefined;
+  replica: Stream | undefined;
+  private groups: GroupHost | undefined;
   readonly clock: Clock;
   private storage: LevelStorage | undefined;
   /** As this process was told. */
@@ -135,33 +126,33 @@ export class Process {
   }
 
   receive(packet: Packet): void {
-    const { replica, replicas } = this;
+    const { replica, groups } = this;
     if (replica === undefined) return;
-    replicas?.onHeard(packet.from);
+    groups?.onHeard(packet.from);
     this.options.bug?.beforeStep?.(replica, packet);
-    replicas?.onMessage(packet.from, GROUP, packet.message, packet.records);
+    groups?.onMessage(packet.from, GROUP, packet.message, packet.records);
     this.options.bug?.afterInput?.(replica);
   }
 
   /** The peer's node lives. */
   hear(peer: ActorId): void {
-    this.replicas?.onHeard(peer);
+    this.groups?.onHeard(peer);
   }
 
   hearClock(peer: ActorId, message: ClockMessage): void {
-    this.replicas?.onClock(peer, message);
+    this.groups?.onClock(peer, message);
   }
 
   linkChanged(peer: ActorId, state: LinkState): void {
     this.links.set(peer, state);
-    this.replicas?.onLink(peer, state);
+    this.groups?.onLink(peer, state);
   }
 
   isLinkedTo(peer: ActorId): boolean {
     return this.links.get(peer) === 'open';
   }
 
-  /** It ends as by SIGKILL: nobody who waits in it hears of anything. */
+  /** It ends as by SIGKILL: nothing that waits in it hears of anything. */
   kill(): void {
     this.alive = false;
     this.options.observed.replica = undefined;
@@ -169,45 +160,49 @@ export class Process {
 
   /** It ends in order: everything is written, and closed. */
   async stop(): Promise<void> {
-    this.replicas?.stop();
+    this.groups?.stop();
     await this.storage?.close();
   }
 
   private takePart(storage: LevelStorage): void {
     const { self, observed, settings, cacheBytes, random, bug } = this.options;
     const lost = observed.recovered(storage.group(GROUP).recovered);
-    const replicas = new ReplicaHost({
+    const shared = {
+      storage: this.watched(storage),
+      transport: this.transport(),
+      clock: this.clock,
+      random: seededRandom(Math.floor(random() * 2 ** 31)),
+      onFatal: (error: unknown) => this.fail(error),
+    };
+    const groups = new GroupHost({
+      ...shared,
       self,
       instance: memberOf(self).instance,
       settings,
       cacheBytes,
-      storage: this.watched(storage),
-      transport: this.transport(),
-      clock: this.clock,
       clockChecks: SIMULATED_CLOCK_CHECKS,
-      random: seededRandom(Math.floor(random() * 2 ** 31)),
       onUnknownGroup: (group) => assert(false, `nobody speaks of group ${group}`),
-      onFatal: (error) => this.fail(error),
     });
-    const replica = replicas.add({
+    const streams = new StreamHost({ ...shared, groups });
+    const replica = streams.add({
       group: GROUP,
       observer: this.observer(),
       onMembership: () => undefined,
       retentionCheckMs: RETENTION_CHECK_MS,
     });
-    this.replicas = replicas;
+    this.groups = groups;
     this.replica = replica;
     observed.replica = replica;
-    observed.configurationBefore = replica.membership;
+    observed.configurationBefore = replica.group.membership;
     bug?.started?.(replica, storage);
     this.options.events.takesPart(lost);
-    replicas.start();
+    groups.start();
   }
 
   private fail(error: unknown): void {
     if (this.failed || !this.alive) return;
     this.failed = true;
-    this.replicas?.stop();
+    this.groups?.stop();
     this.options.events.failed(error);
   }
 
@@ -236,7 +231,7 @@ export class Process {
   }
 
   /** Tells the observed node what is asked of the storage, and what it has answered. */
-  private watched(storage: Storage): Storage {
+  private watched(storage: LevelStorage): StreamStorage {
     const { observed, bug } = this.options;
     return {
       persist: (requests) => {
@@ -250,7 +245,7 @@ export class Process {
     };
   }
 
-  private observer(): ReplicaObserver {
+  private observer(): GroupObserver {
     const { observed } = this.options;
     const ignored = (): void => undefined;
     return {

@@ -1,7 +1,7 @@
 import type { ErrorCode, FlotillaError } from '../base/index.js';
 import type { BatchHeader, ProducerStamp } from '../event/index.js';
-import { decodeOpenProducer } from '../machine/index.js';
-import type { OpenedProducer } from '../replica/index.js';
+import { decodeOpenProducer } from '../machine/stream/index.js';
+import type { OpenedProducer } from '../stream/index.js';
 import type { LogRecord, PackedBody } from '../wire/index.js';
 import { Violation } from './violation.js';
 

@@ -1,6 +1,6 @@
 import { FlotillaError } from '../base/index.js';
 import type { ProducerStamp } from '../event/index.js';
-import type { OpenedProducer, Replica } from '../replica/index.js';
+import type { OpenedProducer, Stream } from '../stream/index.js';
 import type { PackedBody } from '../wire/index.js';
 import type { Cluster } from './cluster.js';
 import { Violation } from './violation.js';
@@ -30,18 +30,18 @@ export class SequencedClient {
     this.newBody = newBody;
   }
 
-  act(replica: Replica): void {
+  act(replica: Stream): void {
     const { cluster, opened } = this;
     if (opened === undefined || cluster.random() < 0.02) void this.openAt(replica);
     else if (this.open.size < OPEN_MAX && cluster.random() < 0.5) this.sendNew(replica, opened);
     else this.sendAgain(replica, opened);
   }
 
-  private async openAt(replica: Replica): Promise<void> {
+  private async openAt(replica: Stream): Promise<void> {
     const { acknowledgements } = this.cluster;
     const before = this.opened === undefined ? 0 : acknowledgements.batchesOf(this.opened.id);
     try {
-      const opened = await replica.producers.open(this.name);
+      const opened = await replica.openProducer(this.name);
       this.cluster.defer(() => {
         acknowledgements.opened(opened, before);
         if (opened.epoch > this.acknowledged.epoch && opened.sequence < this.acknowledged.sequence)
@@ -60,14 +60,14 @@ export class SequencedClient {
     }
   }
 
-  private sendNew(replica: Replica, opened: OpenedProducer): void {
+  private sendNew(replica: Stream, opened: OpenedProducer): void {
     const sequence = this.nextSequence++;
     const body = this.newBody();
     this.open.set(sequence, body);
     void this.sendTo(replica, { producer: opened.id, epoch: opened.epoch, sequence }, body);
   }
 
-  private sendAgain(replica: Replica, opened: OpenedProducer): void {
+  private sendAgain(replica: Stream, opened: OpenedProducer): void {
     const { cluster } = this;
     const open = [...this.open];
     const picked = open[cluster.between(0, Math.max(0, open.length - 1))];
@@ -78,7 +78,7 @@ export class SequencedClient {
     void this.sendTo(replica, { producer: opened.id, epoch: opened.epoch, sequence }, body);
   }
 
-  private async sendTo(replica: Replica, stamp: ProducerStamp, body: PackedBody): Promise<void> {
+  private async sendTo(replica: Stream, stamp: ProducerStamp, body: PackedBody): Promise<void> {
     const { acknowledgements } = this.cluster;
     const before = acknowledgements.batchesOf(stamp.producer);
     acknowledgements.sent(body);

@@ -1,6 +1,6 @@
 import { type ActorId, FlotillaError, type LogIndex, logIndex, type Random, seededRandom } from '../base/index.js';
 import { isJoint, membersOf } from '../raft/index.js';
-import type { Replica } from '../replica/index.js';
+import type { Stream } from '../stream/index.js';
 import type { LogRecord } from '../wire/index.js';
 import { Clients } from './clients.js';
 import { Cluster, NOBODY, SETTINGS } from './cluster.js';
@@ -123,7 +123,7 @@ export class Simulation {
     const { cluster, members } = this;
     const whole = members.every((actor) => cluster.hosts.get(actor)?.condition === 'whole');
     if (!whole || members.length < 3) return;
-    const isQuiet = (actor: ActorId): boolean => cluster.hosts.get(actor)?.observed.replica?.isQuiesced === true;
+    const isQuiet = (actor: ActorId): boolean => cluster.hosts.get(actor)?.observed.replica?.group.isQuiesced === true;
     // What an operator began before the faults ended may still change who is a member.
     await this.within(
       20,
@@ -153,29 +153,29 @@ export class Simulation {
   /** One that has committed a record of its own term. */
   private get leader(): Host | undefined {
     return [...this.cluster.hosts.values()].find(({ observed: { replica, records } }) => {
-      return replica?.role === 'leader' && records[replica.commitIndex - 1]?.term === replica.term;
+      return replica?.group.role === 'leader' && records[replica.group.commitIndex - 1]?.term === replica.group.term;
     });
   }
 
   /** As the leader has them; none where nobody leads. */
   private get members(): ActorId[] {
-    return membersOf(this.leader?.observed.replica?.membership ?? NOBODY);
+    return membersOf(this.leader?.observed.replica?.group.membership ?? NOBODY);
   }
 
   /** All members that are whole hold the same log, all of it committed, and no change of the members is under way. */
   private logsAreEqual(): boolean {
     const replica = this.leader?.observed.replica;
-    if (replica === undefined || isJoint(replica.membership)) return false;
-    const { index, checksum } = replica.tail;
-    return membersOf(replica.membership).every((actor) => {
+    if (replica === undefined || isJoint(replica.group.membership)) return false;
+    const { index, checksum } = replica.group.tail;
+    return membersOf(replica.group.membership).every((actor) => {
       const host = this.cluster.hosts.get(actor);
       const other = host?.observed.replica;
       if (host?.condition === 'lost') return true;
       return (
         other !== undefined &&
-        other.tail.index === index &&
-        other.tail.checksum === checksum &&
-        other.commitIndex === index
+        other.group.tail.index === index &&
+        other.group.tail.checksum === checksum &&
+        other.group.commitIndex === index
       );
     });
   }
@@ -185,7 +185,7 @@ export class Simulation {
     const { cluster, leader } = this;
     const replica = leader?.observed.replica;
     if (leader === undefined || replica === undefined) return false;
-    const { settings, first } = replica.stream;
+    const { settings, first } = replica.state;
     if (settings?.maxAgeMs === undefined) return true;
     const isKept = (record: LogRecord): boolean =>
       record.kind === 'events' && record.firstCounter + record.eventCount > first.firstCounter;
@@ -213,10 +213,13 @@ export class Simulation {
 
   private async readAll({ actor, observed: { replica } }: Host): Promise<void> {
     const { records } = this.cluster.history;
-    for (let next = (replica?.begin.index ?? 0) + 1; replica !== undefined && next <= replica.commitIndex; ) {
-      if (next <= replica.begin.index) {
+    for (
+      let next = (replica?.group.begin.index ?? 0) + 1;
+      replica !== undefined && next <= replica.group.commitIndex;
+    ) {
+      if (next <= replica.group.begin.index) {
         // What is kept gets older while it is read.
-        next = replica.begin.index + 1;
+        next = replica.group.begin.index + 1;
         continue;
       }
       const found = await readOrRemoved(replica, logIndex(next));
@@ -265,11 +268,11 @@ export class Simulation {
 }
 
 /** What was there when it was asked for may be given up before it is read from the disk. */
-async function readOrRemoved(replica: Replica, from: LogIndex): Promise<readonly LogRecord[] | 'removed'> {
+async function readOrRemoved(replica: Stream, from: LogIndex): Promise<readonly LogRecord[] | 'removed'> {
   try {
-    return await replica.read(from, replica.commitIndex, 64 * 1024);
+    return await replica.group.read(from, replica.group.commitIndex, 64 * 1024);
   } catch (error) {
-    if (error instanceof FlotillaError && error.code === 'POSITION_REMOVED' && from <= replica.begin.index)
+    if (error instanceof FlotillaError && error.code === 'POSITION_REMOVED' && from <= replica.group.begin.index)
       return 'removed';
     throw error;
   }

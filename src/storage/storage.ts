@@ -1,6 +1,7 @@
 import { join } from 'node:path';
 import { defaultSegmentBytes, FlotillaError, type GroupId, messageOf } from '../base/index.js';
-import type { Clock, GroupLog, MachineKinds, PersistRequest, RecordSource, Storage } from '../replica/index.js';
+import type { Clock, MachineKinds, PersistRequest, RecordSource } from '../group/index.js';
+import type { StreamLog, StreamStorage } from '../stream/index.js';
 import type { NodeDirectory } from './directory/index.js';
 import { type Disk, removeDirectory } from './disk/index.js';
 
@@ -61,7 +62,7 @@ export async function openStorage(options: StorageOptions): Promise<LevelStorage
 }
 
 /** {@link Storage} in files and databases, one database a segment. */
-export class LevelStorage implements Storage {
+export class LevelStorage implements StreamStorage {
   private readonly directory: StorageOptions['directory'];
   private readonly settings: DatabaseSettings;
   private readonly onFailure: ((error: unknown) => void) | undefined;
@@ -141,7 +142,7 @@ export class LevelStorage implements Storage {
     return this.writing === undefined && this.queue.length === 0;
   }
 
-  group(id: GroupId): GroupLog {
+  group(id: GroupId): StreamLog {
     return this.storeOf(id);
   }
 
@@ -150,7 +151,7 @@ export class LevelStorage implements Storage {
    * its cluster; what an interrupted formation left, and was never written to,
    * is replaced.
    */
-  async createGroup(created: NewGroup): Promise<GroupLog> {
+  async createGroup(created: NewGroup): Promise<StreamLog> {
     if (this.failure !== undefined) throw this.failure;
     const path = this.pathOf(created.group);
     const present = this.stores.get(created.group);

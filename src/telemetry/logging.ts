@@ -1,7 +1,7 @@
 import { isatty } from 'node:tty';
 import { type Level, type Logger as PinoLogger, pino, stdSerializers, stdTimeFunctions } from 'pino';
 import { prettyFactory } from 'pino-pretty';
-import type { Logger } from '../replica/index.js';
+import type { Logger } from '../group/index.js';
 import { LOG_MODULES, type LogLevels, type LogModule } from './log-levels.js';
 import { LogSink } from './log-sink.js';
 

@@ -1,7 +1,7 @@
 import { collectDefaultMetrics, Registry } from 'prom-client';
 import { ERRORS, type ErrorCode, isErrorCode } from '../base/index.js';
+import type { LinkState } from '../group/index.js';
 import type { DiskPressure, Message } from '../raft/index.js';
-import type { LinkState } from '../replica/index.js';
 import { EventLoopDelayMonitor, EventLoopStalls } from './event-loop-delay.js';
 import { type Instruments, instrumentsOf } from './instruments.js';
 

@@ -14,6 +14,7 @@ import {
   writeUint64,
 } from '../base/index.js';
 import { readBatch, type StoredBatch } from '../event/index.js';
+import { type RecordKind, recordKindOf, traitsOf } from '../machine/index.js';
 import type { Configuration, EntryInfo } from '../raft/index.js';
 import type { Voucher } from './voucher.js';
 
@@ -50,9 +51,6 @@ import type { Voucher } from './voucher.js';
 export const RECORD_HEADER_BYTES = 52;
 const CHECKSUM_OFFSET = 48;
 const RECORD_FORMAT = 1;
-
-const KINDS = ['no-op', 'configuration', 'events', 'settings', 'log-begin', 'producer', 'log-time'] as const;
-export type RecordKind = (typeof KINDS)[number];
 
 export interface RecordHeader {
   readonly kind: RecordKind;
@@ -110,7 +108,7 @@ export function sealRecord(tail: LogTail, record: UnsealedRecord, fill?: (payloa
   const view = viewOf(bytes);
   const index = logIndex(tail.index + 1);
   view.setUint8(0, RECORD_FORMAT);
-  view.setUint8(1, KINDS.indexOf(record.kind));
+  view.setUint8(1, traitsOf(record.kind).code);
   view.setUint16(2, 0, true);
   view.setUint32(4, record.payloadBytes, true);
   writeUint64(view, 8, index);
@@ -152,7 +150,7 @@ export function openRecord(bytes: Uint8Array): LogRecord {
   if (checksum !== actual) throw damaged(`checksum ${actual} instead of ${checksum}`);
   const format = view.getUint8(0);
   if (format !== RECORD_FORMAT) throw newer(`format ${format}`);
-  const kind = KINDS[view.getUint8(1)];
+  const kind = recordKindOf(view.getUint8(1));
   if (kind === undefined) throw newer(`kind ${view.getUint8(1)}`);
   if (view.getUint32(4, true) !== bytes.byteLength - RECORD_HEADER_BYTES) throw damaged('its length is wrong');
   return {

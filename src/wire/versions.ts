@@ -12,6 +12,10 @@ export const SPOKEN_VERSIONS: VersionRange = { lowest: 1, highest: 1 };
 /** Every cluster begins with it. */
 export const FIRST_VERSION = 1;
 
+export function activeVersionOf({ activeVersion = FIRST_VERSION }: { readonly activeVersion?: number }): number {
+  return activeVersion;
+}
+
 export function versionsOverlap(one: VersionRange, other: VersionRange): boolean {
   return one.lowest <= other.highest && other.lowest <= one.highest;
 }

@@ -4,7 +4,7 @@ import { backupHandlers, Reading } from '../../src/api/index.js';
 import { logIndex } from '../../src/base/index.js';
 import type { CallContext, ServerStream } from '../../src/rpc/index.js';
 import { decodeCheckpoint, type LogTail, openRecord, type proto, tailAfter } from '../../src/wire/index.js';
-import { batch, type Fate, fateOf, ReplicaCluster } from '../replica/replica-cluster.js';
+import { batch, type Fate, fateOf, ReplicaCluster } from '../support/replica-cluster.js';
 
 const CLUSTER_ID = 'c'.repeat(32);
 const CALL: CallContext = {
@@ -79,7 +79,7 @@ test('readLog_fromAnyNode_isTheWholeLogUpToWhatAMajorityHasConfirmed', async () 
   for (const actor of [1, 2, 3]) {
     const { started, checkpoint, indexes, fate } = await readLog(cluster, actor);
     assert.deepEqual(fate, { state: 'resolved', value: undefined });
-    const { commitIndex, incarnation } = cluster.replica(actor);
+    const { commitIndex, incarnation } = cluster.replica(actor).group;
     assert.deepEqual(started, {
       clusterId: CLUSTER_ID,
       incarnation,
@@ -100,7 +100,7 @@ test('readLog_after_isWhatIsNew_withoutACheckpoint', async () => {
   for (const actor of [1, 2, 3]) {
     const { started, indexes } = await readLog(cluster, actor, {
       after: tail,
-      incarnation: cluster.replica(1).incarnation,
+      incarnation: cluster.replica(1).group.incarnation,
     });
     assert.deepEqual([indexes, started?.checkpointBytes], [[tail.index + 1], 0]);
   }
@@ -135,15 +135,15 @@ test('readLog_afterWhatIsNoRecordOfTheStream_isRefused', async () => {
 
 test('readLog_ofALogWhoseFrontWasCut_beginsWithItsCheckpoint_andEarlierPositionsAreGone', async () => {
   const cluster = await produced(6);
-  const early = cluster.replica(1).tail;
+  const early = cluster.replica(1).group.tail;
   await produce(cluster);
   const [second] = await cluster.recordsOf(1, 2).then((records) => records.slice(1));
   assert.ok(second !== undefined);
-  const changed = cluster.replica(1).stream.change({ maxEvents: 9 });
+  const changed = cluster.replica(1).changeSettings({ maxEvents: 9 });
   await cluster.commitIsKnown();
   await changed;
   await cluster.advance(1100);
-  const { begin, commitIndex } = cluster.replica(1);
+  const { begin, commitIndex } = cluster.replica(1).group;
   assert.ok(begin.index > second.index, 'the front was cut');
   const kept = Array.from({ length: commitIndex - begin.index }, (_, at) => begin.index + 1 + at);
   const { checkpoint, indexes, started } = await readLog(cluster, 1);

@@ -3,7 +3,7 @@ import { test } from 'node:test';
 import { type MembersView, takeInMember } from '../../src/api/index.js';
 import { actorId } from '../../src/base/index.js';
 import type { Member } from '../../src/wire/index.js';
-import { fateOf, memberOf, ReplicaCluster } from '../replica/replica-cluster.js';
+import { fateOf, memberOf, ReplicaCluster } from '../support/replica-cluster.js';
 
 const CLUSTER = 'c'.repeat(32);
 const former = memberOf(actorId(3));
@@ -15,7 +15,7 @@ async function withoutThree(links: MembersView['links']): Promise<{ cluster: Rep
   const cluster = new ReplicaCluster([1, 2, 3], {});
   await cluster.advance(2000, 1);
   const replica = cluster.replica(1);
-  assert.equal(replica.role, 'leader');
+  assert.equal(replica.group.role, 'leader');
   return {
     cluster,
     view: { self: memberOf(actorId(1)), clusterId: CLUSTER, replica, links, leaderAddress: undefined },
@@ -32,17 +32,17 @@ test('successorOfADamagedMember_takesItsSeat_asALearner', async () => {
   const taken = fateOf(takeInMember(view, successor, predecessor));
   await cluster.advance(1000, 1);
   assert.equal(taken.state, 'resolved');
-  const { membership } = cluster.replica(1);
+  const { membership } = cluster.replica(1).group;
   assert.equal(membership.members.find(({ actor }) => actor === successor.actor)?.instance, successor.instance);
   assert.ok(!membership.outgoing.includes(successor.actor));
 });
 
 test('successor_isRefused_unlessItNamesTheMemberThatItWas', async () => {
   const { view } = await withoutThree(TWO_IS_THERE);
-  const before = view.replica?.membership;
+  const before = view.replica?.group.membership;
   await assert.rejects(takeInMember(view, successor), { code: 'FOREIGN_NODE', message: /actor id 3 is taken/ });
   await assert.rejects(takeInMember(view, successor, '8'.repeat(32)), { code: 'FOREIGN_NODE' });
-  assert.equal(view.replica?.membership, before);
+  assert.equal(view.replica?.group.membership, before);
 });
 
 test('successor_waits_whileItsPredecessorIsLinked_andWhereTheOthersAreNoMajority', async () => {

@@ -5,7 +5,7 @@ import { LIMITS } from '../../src/base/index.js';
 import type { DuplexStream } from '../../src/rpc/index.js';
 import { createMetrics } from '../../src/telemetry/index.js';
 import type { proto } from '../../src/wire/index.js';
-import { batch, ReplicaCluster } from '../replica/replica-cluster.js';
+import { batch, ReplicaCluster } from '../support/replica-cluster.js';
 
 /** A producer's stream in memory: `ask` is what it sends, `answers` what it hears. */
 class FakeStream implements DuplexStream<proto.ProduceRequest, proto.ProduceResponse> {
@@ -46,7 +46,7 @@ async function withProducer(context: TestContext, code: string, play: (scene: Sc
   const session = new ProduceSession({
     streams: {
       find: () => cluster.replica(2),
-      leaderAddress: ({ leader }) => (leader === undefined ? undefined : `node${leader}:3000`),
+      leaderAddress: ({ group: { leader } }) => (leader === undefined ? undefined : `node${leader}:3000`),
       memberAddresses: () => ['node1:3000', 'node2:3000', 'node3:3000'],
     },
     limits: { eventDataBytes: LIMITS.eventDataBytes },

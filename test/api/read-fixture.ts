@@ -2,10 +2,10 @@ import { ReadSession } from '../../src/api/read.js';
 import { planRead } from '../../src/api/read-plan.js';
 import { Reading } from '../../src/api/reading.js';
 import { parseEventId, readBatch } from '../../src/event/index.js';
-import type { Replica } from '../../src/replica/index.js';
+import type { Stream } from '../../src/stream/index.js';
 import { eventsOf, packBody, proto } from '../../src/wire/index.js';
-import { ReplicaCluster } from '../replica/replica-cluster.js';
 import { readRequest } from '../support/read-request.js';
+import { ReplicaCluster } from '../support/replica-cluster.js';
 
 /** An event as a plain list of all of them would hold it. */
 export interface ModelEvent {
@@ -28,7 +28,7 @@ export interface ModelBatch {
 export async function streamOf(
   batches: readonly ModelBatch[],
   cacheBytes = 400,
-): Promise<{ cluster: ReplicaCluster; replica: Replica; events: ModelEvent[] }> {
+): Promise<{ cluster: ReplicaCluster; replica: Stream; events: ModelEvent[] }> {
   const cluster = new ReplicaCluster([1], { cacheBytes });
   await cluster.elect(1);
   const replica = cluster.replica(1);
@@ -59,7 +59,7 @@ export interface ReadResult {
 
 /** Carries a read out; a tail ends when it has caught up. Of one that fails, `messages` holds what came before. */
 export async function readWith(
-  replica: Replica,
+  replica: Stream,
   request: Partial<proto.ReadRequest>,
   messages: ReadResult['messages'] = [],
   /** The reader is as slow as this. */

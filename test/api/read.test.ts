@@ -6,7 +6,7 @@ import { Reading } from '../../src/api/reading.js';
 import { counter, type ErrorCode, FlotillaError, LIMITS, logIndex } from '../../src/base/index.js';
 import { compileGlob } from '../../src/event/index.js';
 import { packBody, type proto } from '../../src/wire/index.js';
-import { ReplicaCluster } from '../replica/replica-cluster.js';
+import { ReplicaCluster } from '../support/replica-cluster.js';
 import { eventsIn, type ModelBatch, type ModelEvent, type ReadResult, readWith, streamOf } from './read-fixture.js';
 
 const BEGIN_MS = 1_700_000_000_000;
@@ -168,10 +168,10 @@ test('what stands before damage is given out, in either direction, and then the 
     Array.from({ length: 40 }, () => ({ namespaces: ['/a'], movesMs: 1, joins: false })),
     1,
   );
-  const damaged = await replica.indexOfCounter(counter(15));
+  const damaged = await replica.group.indexOfCounter(counter(15));
   assert.ok(damaged !== undefined);
-  const read = replica.read.bind(replica);
-  replica.read = (from, to, maxBytes) => {
+  const read = replica.group.read.bind(replica.group);
+  replica.group.read = (from, to, maxBytes) => {
     if (from === damaged) throw new FlotillaError('DATA_LOSS', 'record of 15 is damaged');
     return read(from, from < damaged && damaged <= to ? logIndex(damaged - 1) : to, maxBytes);
   };
@@ -201,9 +201,9 @@ test('a tail from now on begins at the end, and reads nothing of what stands bef
   const { replica } = await streamOf(
     Array.from({ length: 50 }, () => ({ namespaces: ['/a', '/b'], movesMs: 0, joins: false })),
   );
-  const reads = t.mock.method(replica, 'read');
+  const reads = t.mock.method(replica.group, 'read');
   assert.deepEqual((await readWith(replica, { tail: true, fromNow: true, glob: '/a' })).counters, []);
-  for (const { arguments: read } of reads.mock.calls) assert.equal(read[0], replica.commitIndex);
+  for (const { arguments: read } of reads.mock.calls) assert.equal(read[0], replica.group.commitIndex);
 });
 
 test('bounds that contradict each other, and times and counts that are none, are refused by the name of their field', async () => {
@@ -237,11 +237,11 @@ test('below where the log begins, every bound is told the first event that there
     Array.from({ length: 9 }, () => ({ namespaces: ['/a', '/b'], movesMs: 100, joins: false })),
     1,
   );
-  const changed = replica.stream.change({ maxEvents: 12 });
+  const changed = replica.changeSettings({ maxEvents: 12 });
   await cluster.settle();
   await changed;
   await cluster.advance(1100);
-  assert.equal(replica.begin.nextCounter, 7);
+  assert.equal(replica.group.begin.nextCounter, 7);
   for (const request of [{ startAfter: '5.1' }, { startAt: '6.1' }, { endBefore: '6.1' }, { endAt: '6.1' }])
     await assert.rejects(
       readWith(replica, request),
@@ -265,7 +265,7 @@ test('a backwards read that retention overtakes ends where the stream begins by 
     let cut: Promise<void> | undefined;
     const onMessage = (): Promise<void> => {
       cut ??= (async () => {
-        const changed = replica.stream.change({ maxEvents: 41 });
+        const changed = replica.changeSettings({ maxEvents: 41 });
         await cluster.settle();
         await changed;
         await cluster.advance(1100);

@@ -2,8 +2,8 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { actorId, counter, FlotillaError, type LogIndex, logIndex, term } from '../../src/base/index.js';
-import { timeBound } from '../../src/machine/index.js';
-import type { GroupLog, PersistRequest, Storage } from '../../src/replica/index.js';
+import type { GroupLog, PersistRequest, Storage } from '../../src/group/index.js';
+import { timeBound } from '../../src/machine/stream/index.js';
 import { type Checkpoint, type LogRecord, RECORD_HEADER_BYTES, tailAfter } from '../../src/wire/index.js';
 import { append, checksums, GROUP, INCARNATION, membershipOf, RecordChain, stateAfter } from '../storage/fixture.js';
 import { GROUPS, STORAGES, type StorageUnderTest } from './implementations.js';

@@ -20,7 +20,7 @@ const CLEAN: Readonly<Record<string, string>> = {
   'src/rpc/index.ts': "export { Server } from '@grpc/grpc-js';\n",
   'src/replica/index.ts': "export { capacity } from '../raft/index.js';\n",
   'src/storage/index.ts':
-    "import { readFile } from 'node:fs/promises';\nimport { capacity } from '../replica/index.js';\n\n" +
+    "import { readFile } from 'node:fs/promises';\nimport { capacity } from '../group/index.js';\n\n" +
     'export async function load(path: string): Promise<number> {\n  return (await readFile(path)).byteLength ' +
     '+ capacity;\n}\n',
   'src/client/index.ts': "export { packr } from '../wire/index.js';\n",

@@ -6,7 +6,6 @@
 /** Files that may be longer than others, with their lines. */
 export const LONG_FILES: Readonly<Record<string, number>> = {
   'src/node/node.ts': 443,
-  'src/peer/links.ts': 442,
   'src/replica/replica.ts': 428,
   'src/storage/segment/segment.ts': 418,
   'test/contract/storage.test.ts': 406,
@@ -24,7 +23,6 @@ export const WIDE_LINES: readonly string[] = [
 
 /** Classes that are given more collaborators than others, with their number. */
 export const COLLABORATORS: Readonly<Record<string, number>> = {
-  PeerLinks: 9,
   Proposer: 9,
   Replica: 11,
   Retention: 10,

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { actorId, FlotillaError, type Random, seededRandom } from '../../src/base/index.js';
-import { Formation, type Founded, type Introducer } from '../../src/peer/index.js';
+import { type DiscoveryClient, Formation, type Founded } from '../../src/peer/index.js';
 import { type Member, NodeKey, SPOKEN_VERSIONS } from '../../src/wire/index.js';
 import { silentLogger } from './peer-fixture.js';
 
@@ -58,7 +58,7 @@ class Node {
       },
       peerAddresses: this.peers,
       logger: silentLogger,
-      introducer: lossyIntroducer(world),
+      discovery: lossyIntroducer(world),
       roundMs: ROUND_MS,
     });
     this.formation = formation;
@@ -86,7 +86,7 @@ async function delay({ random }: World): Promise<void> {
   await new Promise((resolve) => setTimeout(resolve, random() * 3));
 }
 
-function lossyIntroducer(world: World): Introducer {
+function lossyIntroducer(world: World): DiscoveryClient {
   return {
     introduce: async (address, request) => {
       await delay(world);

@@ -161,7 +161,7 @@ test('successorOfItself_asksForItsSeat_alsoOnceItHasIt', () => {
 test('successorOfItself_neverFoundsAnotherCluster', () => {
   // Node 2 waits for the same: its data was damaged, too.
   const step = nextStep(round({ predecessor: FORMER }));
-  assert.deepEqual(step, { kind: 'wait', reasons: [`nobody who belongs to cluster ${CLUSTER} has answered yet`] });
+  assert.deepEqual(step, { kind: 'wait', reasons: [`no member of cluster ${CLUSTER} has answered yet`] });
 });
 
 test('successorOfAnother_isRefused', () => {

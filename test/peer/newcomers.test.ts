@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
 import { logIndex, term } from '../../src/base/index.js';
-import type { Logger } from '../../src/replica/index.js';
+import type { Logger } from '../../src/group/index.js';
 import { type Member, type Voucher, vouch } from '../../src/wire/index.js';
 import {
   CLUSTER,

@@ -1,10 +1,11 @@
 import assert from 'node:assert/strict';
 import type { TestContext } from 'node:test';
 import { actorId, counter, FlotillaError, groupId, logIndex, term } from '../../src/base/index.js';
+import type { LinkState, Logger } from '../../src/group/index.js';
 import { type BootMemory, PeerLinks } from '../../src/peer/index.js';
 import type { Message } from '../../src/raft/index.js';
-import type { LinkState, Logger, PeerEvents } from '../../src/replica/index.js';
 import { RpcServer } from '../../src/rpc/index.js';
+import type { PeerEvents } from '../../src/stream/index.js';
 import {
   EMPTY_LOG_TAIL,
   type LogRecord,
@@ -77,7 +78,7 @@ export interface TestNodeOptions {
   readonly onClock?: PeerEvents['onClock'];
   /** Called when a peer opens a Deliver stream, whether it is let in or not. */
   readonly onCall?: () => void;
-  readonly takeIn?: Parameters<PeerLinks['joining']>[2];
+  readonly takeIn?: Parameters<PeerLinks['server']['join']>[2];
 }
 
 const NO_INTRODUCTION = {
@@ -131,10 +132,13 @@ export async function startNode(context: TestContext, options: TestNodeOptions):
     boots: options.boots ?? ['0123456789abcdef'],
     memory: options.memory ?? new RememberedBoots(),
     key: options.key ?? keyOf(options.self),
-    vouchers: () => options.vouchers ?? [],
     checkBody: options.checkBody ?? (() => undefined),
     members: options.members,
     former: options.former ?? [],
+    membership: {
+      vouchers: () => options.vouchers ?? [],
+      versions: () => options.versions ?? SPOKEN_VERSIONS,
+    },
     events: {
       onMessage:
         options.onMessage ?? ((from, _group, message, records) => void received.push({ from, message, records })),
@@ -147,7 +151,6 @@ export async function startNode(context: TestContext, options: TestNodeOptions):
       onLink: (peer, state) => void linkStates.push({ peer, state, atMs: performance.now() }),
     },
     onCaller: () => undefined,
-    versions: () => options.versions ?? SPOKEN_VERSIONS,
     onFatal: (error) => void fatal.push(error),
     logger: options.logger ?? silentLogger,
   });
@@ -158,17 +161,17 @@ export async function startNode(context: TestContext, options: TestNodeOptions):
       self: { actorId: options.self.actor, instanceId: options.self.instance, address: options.self.address },
     }),
     join: (stream, call) =>
-      links.joining(
+      links.server.join(
         stream,
         call,
         options.takeIn ?? (() => Promise.reject(new FlotillaError('NOT_READY', 'nobody joins in this test'))),
       ),
     deliver: (stream, call) => {
       options.onCall?.();
-      return links.deliver(stream, call);
+      return links.server.deliver(stream, call);
     },
-    forward: (stream, call) => links.forwarded(stream, call),
-    fetchRecords: (stream, call) => links.fetched(stream, call),
+    forward: (stream, call) => links.server.forward(stream, call),
+    fetchRecords: (stream, call) => links.server.fetchRecords(stream, call),
   });
   await server.listen('127.0.0.1', portOf(options.self));
   let killed = false;

@@ -1,6 +1,7 @@
 import {
   type ActorId,
   assert,
+  groupId,
   type LogIndex,
   logIndex,
   present,
@@ -8,6 +9,8 @@ import {
   type Term,
   term,
 } from '../../src/base/index.js';
+import { SnapshotReceiver } from '../../src/group/snapshot-receiver.js';
+import { SnapshotSender } from '../../src/group/snapshot-sender.js';
 import {
   type Configuration,
   type DiskPressure,
@@ -24,8 +27,6 @@ import {
   type TermStart,
 } from '../../src/raft/index.js';
 import { ServerState } from '../../src/raft/server-state.js';
-import { SnapshotReceiver } from '../../src/replica/snapshot-receiver.js';
-import { SnapshotSender } from '../../src/replica/snapshot-sender.js';
 
 /** A log entry with a body that a person can read. */
 export interface LogEntry {
@@ -138,14 +139,19 @@ export class CoreNode {
       commitIndex: logIndex(Math.max(disk.begin.index, disk.commitIndex)),
     });
     this.snapshotSender = new SnapshotSender({
+      group: groupId(1),
       core: this.core,
-      snapshot: () => Buffer.from(JSON.stringify(this.entries.slice(0, this.core.beginIndex))),
-      send: (to, message) => {
-        this.send({ from: this.self, to, message, entries: [] });
-        return true;
+      load: () => Buffer.from(JSON.stringify(this.entries.slice(0, this.core.beginIndex))),
+      transport: {
+        send: (to, _group, message) => {
+          this.send({ from: this.self, to, message, entries: [] });
+          return true;
+        },
       },
-      onError: (error) => {
-        throw error;
+      inbox: {
+        fail: (error) => {
+          throw error;
+        },
       },
       chunkBytes: SNAPSHOT_CHUNK_BYTES,
     });

@@ -42,8 +42,8 @@ test('changeConfiguration_refused', () => {
     [configuration([1, 2]), [voter(2)], /the members are that already/],
     [configuration([1], [], [2]), [learner(2)], /the members are that already/],
     [configuration([1]), [removed(2)], /actor 2 is no member/],
-    [configuration([1]), [removed(1)], /nobody would be left to vote/],
-    [configuration([1]), [learner(1)], /nobody would be left to vote/],
+    [configuration([1]), [removed(1)], /no voter would be left/],
+    [configuration([1]), [learner(1)], /no voter would be left/],
     [configuration([1]), [voter(2), removed(2)], /actor 2 is named twice/],
   ];
   for (const [current, changes, words] of table) {

@@ -1,5 +1,10 @@
 import assert from 'node:assert/strict';
 import { type LogIndex, logIndex } from '../../src/base/index.js';
+import { AdmissionQueue } from '../../src/group/admission-queue.js';
+import type { GroupParts } from '../../src/group/group-parts.js';
+import { Proposer } from '../../src/group/proposer.js';
+import type { Admission } from '../../src/machine/index.js';
+import { STREAM_KIND, type StreamCommand, type StreamMachine } from '../../src/machine/stream/index.js';
 import {
   type Configuration,
   committedIndex,
@@ -10,39 +15,60 @@ import {
 } from '../../src/raft/index.js';
 import { appendConfiguration } from '../../src/raft/leader.js';
 import { ServerState } from '../../src/raft/server-state.js';
-import type { Replica } from '../../src/replica/index.js';
-import { ProducerDesk } from '../../src/replica/producer-desk.js';
-import { Proposer } from '../../src/replica/proposer.js';
 import { HostClock } from '../../src/sim/host-clock.js';
 import { GroupStore, type GroupWrite } from '../../src/storage/group/group-store.js';
 import { MarkerFile } from '../../src/storage/log/marker-file.js';
+import type { Stream } from '../../src/stream/index.js';
 
 /*
  * The inside of a node, where a planted bug sits. What stands here knows the names of private fields, and says so where
  * they change.
  */
 
-export function utcMsOf(replica: Replica): number {
-  const clock: unknown = Reflect.get(replica, 'clock');
-  assert(clock instanceof HostClock, 'a replica keeps its clock in `clock`');
+export function utcMsOf(replica: Stream): number {
+  const { clock } = partsOf(replica);
+  assert(clock instanceof HostClock, 'a simulated group has a simulated clock');
   return clock.utcMs();
 }
 
-export function coreOf(replica: Replica): RaftCore {
-  const core: unknown = Reflect.get(replica, 'core');
-  assert(core instanceof RaftCore, 'a replica keeps consensus in `core`');
+export function partsOf(replica: Stream): GroupParts {
+  return Reflect.get(replica.group.id, 'parts');
+}
+
+export function coreOf(replica: Stream): RaftCore {
+  const { core } = partsOf(replica);
+  assert(core instanceof RaftCore, 'a group keeps consensus in `core`');
   return core;
 }
 
-export function deskOf(replica: Replica): ProducerDesk {
-  const proposer: unknown = Reflect.get(replica, 'proposer');
-  assert(proposer instanceof Proposer, 'a replica keeps what it proposes in `proposer`');
-  const desk: unknown = Reflect.get(proposer, 'desk');
-  assert(desk instanceof ProducerDesk, 'a proposer decides about producers with `desk`');
-  return desk;
+export function queueOf(replica: Stream): AdmissionQueue<StreamCommand, StreamMachine> {
+  const proposer: unknown = Reflect.get(replica.group.id, 'proposer');
+  assert(proposer instanceof Proposer, 'a group keeps what it proposes in `proposer`');
+  const { queue } = Reflect.get(proposer, 'options');
+  assert(queue instanceof AdmissionQueue, 'a proposer has an admission queue');
+  return queue;
 }
 
-export function serverOf(replica: Replica): ServerState {
+/** The admission of all terms of a node: a new term gets the same one, with nothing in it. */
+export function admissionOf(replica: Stream): Admission<StreamCommand, StreamMachine> {
+  const queue = queueOf(replica);
+  const options = Reflect.get(queue, 'options');
+  let inTerm = options.kind.admission();
+  const admission: Admission<StreamCommand, StreamMachine> = {
+    decide: (command, machine) => inTerm.decide(command, machine),
+    appended: (command, index) => inTerm.appended(command, index),
+    applied: (index) => inTerm.applied(index),
+  };
+  const renewed = (): typeof admission => {
+    inTerm = STREAM_KIND.admission();
+    return admission;
+  };
+  Reflect.set(queue, 'options', { ...options, kind: { ...options.kind, admission: renewed } });
+  Reflect.set(queue, 'admission', admission);
+  return admission;
+}
+
+export function serverOf(replica: Stream): ServerState {
   const server: unknown = Reflect.get(coreOf(replica), 'server');
   assert(server instanceof ServerState, 'the core keeps its state in `server`');
   return server;
@@ -50,9 +76,9 @@ export function serverOf(replica: Replica): ServerState {
 
 /** Commits what a leader's followers are known to hold, as this configuration counts them. */
 export function commit(
-  replica: Replica,
+  replica: Stream,
   configuration: Configuration,
-  counts: (index: LogIndex) => boolean = (index) => coreOf(replica).termAt(index) === replica.term,
+  counts: (index: LogIndex) => boolean = (index) => coreOf(replica).termAt(index) === replica.group.term,
 ): void {
   const core = coreOf(replica);
   const match = core.matchIndexes();
@@ -66,7 +92,7 @@ export function commit(
 
 /** Leaves a joint configuration that is not committed, where `hasty` says so. */
 export function goOnAsIfCommitted(
-  replica: Replica,
+  replica: Stream,
   hasty: (latest: IndexedConfiguration, noopIndex: LogIndex) => boolean,
 ): void {
   const server = serverOf(replica);

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { commit, coreOf, goOnAsIfCommitted, markEarly, serverOf, utcMsOf } from './insides.js';
+import { admissionOf, commit, coreOf, goOnAsIfCommitted, markEarly, partsOf, serverOf, utcMsOf } from './insides.js';
 import type { Planted } from './planted-bug.js';
 import { PLANTED_PRODUCER_BUGS } from './planted-producer-bugs.js';
 import { PLANTED_READ_BUGS } from './planted-read-bugs.js';
@@ -79,13 +79,13 @@ export const PLANTED_BUGS: Readonly<Record<string, Planted>> = {
       sending(replica, packet) {
         const { message } = packet;
         return message.type === 'heartbeat'
-          ? { ...packet, message: { ...message, commitIndex: replica.commitIndex } }
+          ? { ...packet, message: { ...message, commitIndex: replica.group.commitIndex } }
           : packet;
       },
       beforeStep(replica, { message }) {
         // The receiver trusts it, as far as its log goes.
         if (message.type === 'heartbeat')
-          Object.assign(message, { commitIndex: Math.min(message.commitIndex, replica.tail.index) });
+          Object.assign(message, { commitIndex: Math.min(message.commitIndex, replica.group.tail.index) });
       },
     },
   },
@@ -103,7 +103,7 @@ export const PLANTED_BUGS: Readonly<Record<string, Planted>> = {
     foundWith: 10,
     bug: {
       afterInput(replica) {
-        const { voters, learners } = replica.membership;
+        const { voters, learners } = replica.group.membership;
         commit(replica, { voters: [...voters, ...learners], outgoing: [], learners: [] });
       },
     },
@@ -111,7 +111,7 @@ export const PLANTED_BUGS: Readonly<Record<string, Planted>> = {
   /** Section 4.3: the voters before have no say any more. */
   'a joint configuration asks only the new half': {
     foundWith: 3,
-    bug: { afterInput: (replica) => commit(replica, { ...replica.membership, outgoing: [] }) },
+    bug: { afterInput: (replica) => commit(replica, { ...replica.group.membership, outgoing: [] }) },
   },
   'a log that is behind gets the vote': {
     foundWith: 2,
@@ -149,10 +149,10 @@ export const PLANTED_BUGS: Readonly<Record<string, Planted>> = {
     foundWith: 2,
     bug: {
       started(replica) {
-        const ask = replica.confirmReadIndex.bind(replica);
-        replica.confirmReadIndex = () =>
-          replica.commitIndex >= (coreOf(replica).noopIndex ?? Number.POSITIVE_INFINITY)
-            ? Promise.resolve(replica.commitIndex)
+        const ask = replica.group.confirmReadIndex.bind(replica.group);
+        replica.group.confirmReadIndex = () =>
+          replica.group.commitIndex >= (coreOf(replica).noopIndex ?? Number.POSITIVE_INFINITY)
+            ? Promise.resolve(replica.group.commitIndex)
             : ask();
       },
     },
@@ -174,12 +174,12 @@ export const PLANTED_BUGS: Readonly<Record<string, Planted>> = {
     foundWith: 1,
     bug: {
       started(replica) {
-        const { stream } = replica;
-        const propose = stream.propose.bind(stream);
-        stream.propose = async (kind, payload) => {
-          const proposed = propose(kind, payload);
-          if (kind === 'log-begin') stream.advance(coreOf(replica).lastIndex);
-          await proposed;
+        const admission = admissionOf(replica);
+        const appended = admission.appended.bind(admission);
+        admission.appended = (command, index) => {
+          appended(command, index);
+          // In a turn of its own, when the record stands in the log.
+          if (command.kind === 'log-begin') partsOf(replica).inbox.post(() => replica.group.state.advance(index));
         };
       },
     },
@@ -193,7 +193,7 @@ export const PLANTED_BUGS: Readonly<Record<string, Planted>> = {
     foundWith: 28,
     bug: {
       started(replica) {
-        replica.time.reachedMs = () => utcMsOf(replica);
+        replica.group.time.reachedMs = () => utcMsOf(replica);
       },
     },
   },

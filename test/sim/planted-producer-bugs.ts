@@ -1,7 +1,7 @@
 import { FlotillaError } from '../../src/base/index.js';
 import type { ProducerStamp } from '../../src/event/index.js';
-import type { KnownBatch } from '../../src/machine/index.js';
-import { coreOf, deskOf } from './insides.js';
+import type { Proposed } from '../../src/machine/index.js';
+import { admissionOf, coreOf, queueOf } from './insides.js';
 import type { Planted } from './planted-bug.js';
 
 /** Mistakes in how producers are told what became of their batches. */
@@ -11,11 +11,13 @@ export const PLANTED_PRODUCER_BUGS: Readonly<Record<string, Planted>> = {
     foundWith: 4,
     bug: {
       started(replica) {
-        const desk = deskOf(replica);
-        const decide = desk.decide.bind(desk);
+        const admission = admissionOf(replica);
+        const decide = admission.decide.bind(admission);
         const proposed = new Map<string, number>();
-        desk.decide = (stamp, body) => {
-          const decision = decide(stamp, body);
+        admission.decide = (command, machine) => {
+          const decision = decide(command, machine);
+          if (command.kind !== 'events') return decision;
+          const { stamp, body } = command;
           const place = `${stamp.producer} ${stamp.sequence}`;
           if (decision.kind === 'append') proposed.set(place, body.checksum);
           const there = proposed.get(place);
@@ -34,25 +36,20 @@ export const PLANTED_PRODUCER_BUGS: Readonly<Record<string, Planted>> = {
     foundWith: 4,
     bug: {
       started(replica) {
-        const desk = deskOf(replica);
-        const [decide, appended] = [desk.decide.bind(desk), desk.appended.bind(desk)];
-        const open = new Map<string, KnownBatch>();
+        const admission = admissionOf(replica);
+        const [decide, appended] = [admission.decide.bind(admission), admission.appended.bind(admission)];
+        const open = new Map<string, Proposed>();
         const nameOf = ({ producer, sequence }: ProducerStamp): string => `${producer} ${sequence}`;
-        desk.appended = (stamp, index) => {
-          appended(stamp, index);
-          const place = {
-            count: 1,
-            firstCounter: replica.tail.nextCounter,
-            actor: replica.self,
-            index,
-            term: replica.term,
-          };
-          open.set(nameOf(stamp), { ...place, bodyLength: 0, bodyChecksum: 0 });
+        admission.appended = (command, index) => {
+          appended(command, index);
+          const { tail, self: actor, term } = replica.group;
+          if (command.kind === 'events')
+            open.set(nameOf(command.stamp), { firstCounter: tail.nextCounter, actor, index, term });
         };
-        desk.decide = (stamp, body) => {
-          const decision = decide(stamp, body);
-          const batch = open.get(nameOf(stamp));
-          return decision.kind === 'wait' && batch !== undefined ? { kind: 'known', batch } : decision;
+        admission.decide = (command, machine) => {
+          const decision = decide(command, machine);
+          const place = command.kind === 'events' ? open.get(nameOf(command.stamp)) : undefined;
+          return decision.kind === 'wait' && place !== undefined ? { kind: 'known', place } : decision;
         };
       },
     },
@@ -62,17 +59,17 @@ export const PLANTED_PRODUCER_BUGS: Readonly<Record<string, Planted>> = {
     foundWith: 18,
     bug: {
       started(replica) {
-        const desk = deskOf(replica);
-        const decide = desk.decide.bind(desk);
-        const { stream } = replica;
-        desk.decide = (stamp, body) => {
-          const real = stream.appliedIndex;
-          if (real >= (coreOf(replica).noopIndex ?? real)) return decide(stamp, body);
-          Object.defineProperty(stream, 'appliedIndex', { configurable: true, get: () => coreOf(replica).noopIndex });
+        const queue = queueOf(replica);
+        const { state } = replica.group;
+        const next = queue.next.bind(queue);
+        queue.next = () => {
+          const real = state.appliedIndex;
+          if (real >= (coreOf(replica).noopIndex ?? real)) return next();
+          Object.defineProperty(state, 'appliedIndex', { configurable: true, get: () => coreOf(replica).noopIndex });
           try {
-            return decide(stamp, body);
+            return next();
           } finally {
-            Reflect.deleteProperty(stream, 'appliedIndex');
+            Reflect.deleteProperty(state, 'appliedIndex');
           }
         };
       },
@@ -83,7 +80,7 @@ export const PLANTED_PRODUCER_BUGS: Readonly<Record<string, Planted>> = {
     foundWith: 2,
     bug: {
       started(replica) {
-        deskOf(replica).appended = () => undefined;
+        admissionOf(replica).appended = () => undefined;
       },
     },
   },

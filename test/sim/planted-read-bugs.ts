@@ -28,7 +28,7 @@ export const PLANTED_READ_BUGS: Readonly<Record<string, Planted>> = {
     foundWith: 1,
     bug: {
       started(replica) {
-        const byNamespace = replica.byNamespace;
+        const byNamespace = replica.byNamespace.bind(replica);
         Object.assign(replica, {
           byNamespace: () => {
             const reads = byNamespace();
@@ -37,7 +37,7 @@ export const PLANTED_READ_BUGS: Readonly<Record<string, Planted>> = {
               const way = matching(glob);
               const next = way.next.bind(way);
               way.next = async (from, to) =>
-                from > replica.stream.appliedIndex
+                from > replica.state.appliedIndex
                   ? { kind: 'records', records: [], through: logIndex(from - 1) }
                   : await next(from, to);
               return way;

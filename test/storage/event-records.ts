@@ -1,7 +1,8 @@
 import { crc32 } from 'node:zlib';
 import { actorId, counter, term } from '../../src/base/index.js';
 import { BATCH_HEADER_BYTES, type NewEvent, writeBatchHeader } from '../../src/event/index.js';
-import { type LogRecord, type LogTail, packBody, type RecordKind, sealRecord } from '../../src/wire/index.js';
+import type { RecordKind } from '../../src/machine/index.js';
+import { type LogRecord, type LogTail, packBody, sealRecord } from '../../src/wire/index.js';
 
 export interface TestBatch {
   readonly events: readonly NewEvent[];

@@ -3,18 +3,19 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { TestContext } from 'node:test';
 import { actorId, type GroupId, groupId, type LogIndex, logIndex, seededRandom, term } from '../../src/base/index.js';
-import { MACHINES, StreamMachine } from '../../src/machine/index.js';
-import type { PersistRequest } from '../../src/replica/index.js';
-import { systemClock } from '../../src/replica/system-clock.js';
+import type { PersistRequest } from '../../src/group/index.js';
+import { systemClock } from '../../src/group/system-clock.js';
+import type { RecordKind } from '../../src/machine/index.js';
+import { StreamMachine } from '../../src/machine/stream/index.js';
 import type { Disk } from '../../src/storage/disk/disk.js';
 import { type LevelStorage, type NodeDirectory, openNodeDirectory, openStorage } from '../../src/storage/index.js';
+import { MACHINES } from '../../src/stream/index.js';
 import {
   EMPTY_LOG_TAIL,
   encodeMembership,
   type LogRecord,
   type LogTail,
   type Membership,
-  type RecordKind,
   sealRecord,
   tailAfter,
 } from '../../src/wire/index.js';

@@ -2,8 +2,8 @@
 import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
 import { actorId, logIndex } from '../../src/base/index.js';
-import type { MachineKinds } from '../../src/replica/index.js';
-import { systemClock } from '../../src/replica/system-clock.js';
+import type { MachineKinds } from '../../src/group/index.js';
+import { systemClock } from '../../src/group/system-clock.js';
 import { openNodeDirectory, openStorage, type StorageOptions } from '../../src/storage/index.js';
 import type { LogRecord } from '../../src/wire/index.js';
 import { append, CLUSTER, GROUP, INCARNATION, membershipOf, RecordChain, scratchDirectory } from './fixture.js';
@@ -11,6 +11,7 @@ import { append, CLUSTER, GROUP, INCARNATION, membershipOf, RecordChain, scratch
 /** Knows of its records only how many events they brought. */
 class EventCount {
   appliedIndex = logIndex(0);
+  readonly expendableIndex = logIndex(0);
   private count = 0;
 
   apply({ index, eventCount }: LogRecord): void {

@@ -1,4 +1,4 @@
-import type { Clock, Timer } from '../../src/replica/index.js';
+import type { Clock, Timer } from '../../src/group/index.js';
 
 interface Planned {
   readonly atMs: number;

@@ -8,9 +8,11 @@ import {
   present,
   type TimeBound,
 } from '../../src/base/index.js';
-import { StreamMachine } from '../../src/machine/index.js';
+import type { PersistRequest, RecoveredGroup } from '../../src/group/index.js';
+import type { MachineKind, StateMachine } from '../../src/machine/index.js';
+import { STREAM_KIND } from '../../src/machine/stream/index.js';
 import type { HardState } from '../../src/raft/index.js';
-import type { GlobSearch, GroupLog, PersistRequest, RecoveredGroup, Storage } from '../../src/replica/index.js';
+import type { GlobSearch, StreamLog, StreamStorage } from '../../src/stream/index.js';
 import {
   type Checkpoint,
   decodeMembership,
@@ -22,8 +24,12 @@ import {
   tailAfter,
 } from '../../src/wire/index.js';
 
+/** What runs on a group, as far as its storage goes. */
+type StoredMachine = Pick<MachineKind<never, StateMachine>, 'initial' | 'decode'>;
+
 /** What one group has on its disk. */
 export interface GroupDisk {
+  readonly machine: StoredMachine;
   hardState: HardState;
   /** What the first of `records` builds on. */
   checkpoint: Checkpoint;
@@ -42,7 +48,7 @@ interface Call {
  * only once the call has resolved; a test may hold calls back, end them one by
  * one, and let one fail.
  */
-export class MemoryStorage implements Storage {
+export class MemoryStorage implements StreamStorage {
   readonly disks: Map<GroupId, GroupDisk>;
   /** Calls that have not ended, oldest first. */
   readonly waiting: Call[] = [];
@@ -59,7 +65,7 @@ export class MemoryStorage implements Storage {
     for (const [group, disk] of disks) this.logs.set(group, new MemoryLog(disk, () => this.readRequests++));
   }
 
-  group(id: GroupId): GroupLog {
+  group(id: GroupId): StreamLog {
     return present(this.logs.get(id), `group ${id} is not stored`);
   }
 
@@ -105,7 +111,7 @@ export class MemoryStorage implements Storage {
   }
 }
 
-class MemoryLog implements GroupLog {
+class MemoryLog implements StreamLog {
   readonly recovered: RecoveredGroup;
   private readonly disk: GroupDisk;
   private readonly onRead: () => void;
@@ -181,15 +187,16 @@ class MemoryLog implements GroupLog {
   }
 }
 
-export function emptyGroupDisk(membership: Membership): GroupDisk {
+export function emptyGroupDisk(membership: Membership, machine: StoredMachine = STREAM_KIND): GroupDisk {
   return {
+    machine,
     hardState: { term: EMPTY_LOG_TAIL.term, vote: undefined },
     checkpoint: {
       incarnation: 'ab'.repeat(16),
       before: EMPTY_LOG_TAIL,
       membership,
       membershipIndex: logIndex(0),
-      state: StreamMachine.initial().encode(),
+      state: machine.initial().encode(),
     },
     records: [],
     commitIndex: logIndex(0),
@@ -226,7 +233,7 @@ function apply(disk: GroupDisk, { snapshot, truncateAfter, records, hardState, c
   }
 }
 
-function checkpointAt({ checkpoint, records }: GroupDisk, index: LogIndex): Checkpoint {
+function checkpointAt({ machine, checkpoint, records }: GroupDisk, index: LogIndex): Checkpoint {
   if (index === checkpoint.before.index) return checkpoint;
   const last = present(
     records.find((record) => record.index === index),
@@ -234,17 +241,22 @@ function checkpointAt({ checkpoint, records }: GroupDisk, index: LogIndex): Chec
   );
   const set = records.findLast((record) => record.kind === 'configuration' && record.index <= index);
   const inForce = set === undefined ? {} : { membership: decodeMembership(set.payload), membershipIndex: set.index };
-  return { ...checkpoint, ...inForce, before: tailAfter(last), state: stateAt(checkpoint, records, index) };
+  return { ...checkpoint, ...inForce, before: tailAfter(last), state: stateAt(machine, checkpoint, records, index) };
 }
 
-function stateAt({ state }: Checkpoint, records: readonly LogRecord[], index: LogIndex): Uint8Array {
-  const machine = StreamMachine.decode(state);
+function stateAt(
+  kind: StoredMachine,
+  { state }: Checkpoint,
+  records: readonly LogRecord[],
+  index: LogIndex,
+): Uint8Array {
+  const machine = kind.decode(state);
   for (const record of records) if (record.index <= index) machine.apply(record);
   return machine.encode();
 }
 
 function recover(disk: GroupDisk): RecoveredGroup {
-  const { records, hardState, checkpoint } = disk;
+  const { machine, records, hardState, checkpoint } = disk;
   const configured = records
     .filter(({ kind }) => kind === 'configuration')
     .map(({ index, payload }) => ({ index, membership: decodeMembership(payload) }));
@@ -259,7 +271,7 @@ function recover(disk: GroupDisk): RecoveredGroup {
       .map(({ index, term }) => ({ index, term })),
     memberships: [{ index: checkpoint.membershipIndex, membership: checkpoint.membership }, ...configured],
     commitIndex,
-    state: stateAt(checkpoint, records, commitIndex),
+    state: stateAt(machine, checkpoint, records, commitIndex),
     incarnation: checkpoint.incarnation,
     machine: 'stream',
   };

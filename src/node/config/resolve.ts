@@ -1,7 +1,7 @@
 import { resolve } from 'node:path';
 import * as v from 'valibot';
 import { actorId, defaultSegmentBytes, LIMITS } from '../../base/index.js';
-import { plainSettings } from '../../machine/index.js';
+import { plainSettings } from '../../machine/stream/index.js';
 import { type Address, formatAddress, isLoopback, isWildcard, parseAddress } from './addresses.js';
 import { OPTION_NAMES, type OptionName } from './options.js';
 import type { ConfigInput, Resolution, ServerConfig } from './server-config.js';

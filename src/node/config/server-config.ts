@@ -1,5 +1,5 @@
 import type { ActorId } from '../../base/index.js';
-import type { StreamSettings } from '../../machine/index.js';
+import type { StreamSettings } from '../../machine/stream/index.js';
 import type { LogDestination, LogLevels } from '../../telemetry/index.js';
 import type { Address } from './addresses.js';
 import type { Environment, Flags } from './sources.js';

@@ -47,7 +47,7 @@ export function committedRecordsStay(history: CommittedHistory): Invariant {
         );
       if (committed === undefined) {
         if (nodes !== undefined) requireDurable(node, record, nodes);
-        history.add(record, node.replica?.term ?? record.term);
+        history.add(record, node.replica?.group.term ?? record.term);
       } else if (committed.checksum !== record.checksum) {
         throw new Violation(
           property,
@@ -62,7 +62,7 @@ export function committedRecordsStay(history: CommittedHistory): Invariant {
     property,
     started(node) {
       seen.set(node.actor, 0);
-      follow(node, node.replica?.commitIndex ?? 0, undefined);
+      follow(node, node.replica?.group.commitIndex ?? 0, undefined);
     },
     stepped(node, nodes) {
       const { replica, actor } = node;
@@ -73,14 +73,14 @@ export function committedRecordsStay(history: CommittedHistory): Invariant {
           property,
           `${actor} wrote over record ${node.changedFrom}, and ${before} is committed there`,
         );
-      if (replica.commitIndex === before) return;
-      const news = replica.commitIndex > history.records.length;
-      follow(node, replica.commitIndex, nodes);
-      const last = node.records[replica.commitIndex - 1];
-      if (news && replica.role === 'leader' && last?.term !== replica.term)
+      if (replica.group.commitIndex === before) return;
+      const news = replica.group.commitIndex > history.records.length;
+      follow(node, replica.group.commitIndex, nodes);
+      const last = node.records[replica.group.commitIndex - 1];
+      if (news && replica.group.role === 'leader' && last?.term !== replica.group.term)
         throw new Violation(
           'a leader counts only records of its own term',
-          `${actor} leads term ${replica.term} and has committed record ${last?.index} of term ${last?.term}`,
+          `${actor} leads term ${replica.group.term} and has committed record ${last?.index} of term ${last?.term}`,
         );
     },
   };

@@ -1,5 +1,5 @@
 import type { ActorId } from '../../base/index.js';
-import { decodeLogBegin, type LogBegin, StreamMachine } from '../../machine/index.js';
+import { decodeLogBegin, type LogBegin, StreamMachine } from '../../machine/stream/index.js';
 import type { ObservedNode } from '../observed-node.js';
 import { Violation } from '../violation.js';
 import type { CommittedHistory } from './committed-records-stay.js';
@@ -28,24 +28,27 @@ export function keptEventsStay(history: CommittedHistory): Invariant {
   const check = ({ actor, replica }: ObservedNode): void => {
     if (replica === undefined) return;
     follow();
-    const { begin, stream } = replica;
+    const {
+      group: { begin },
+      state,
+    } = replica;
     if (
       begin.index > latest.index ||
       begin.nextCounter > latest.firstCounter ||
-      stream.first.firstCounter > latest.firstCounter
+      state.first.firstCounter > latest.firstCounter
     )
       throw new Violation(
         property,
         `the log of ${actor} begins after record ${begin.index}, for readers with event ` +
-          `${stream.first.firstCounter}; by what is committed it begins with event ${latest.firstCounter}`,
+          `${state.first.firstCounter}; by what is committed it begins with event ${latest.firstCounter}`,
       );
     const before = firsts.get(actor) ?? 0;
-    if (stream.first.firstCounter < before)
+    if (state.first.firstCounter < before)
       throw new Violation(
         'the begin of a stream never goes back',
-        `that of ${actor} went from ${before} to ${stream.first.firstCounter}`,
+        `that of ${actor} went from ${before} to ${state.first.firstCounter}`,
       );
-    firsts.set(actor, stream.first.firstCounter);
+    firsts.set(actor, state.first.firstCounter);
   };
 
   return {

@@ -10,9 +10,9 @@ export function leaderCompleteness(history: CommittedHistory): Invariant {
   return {
     property,
     stepped({ actor, replica, records }) {
-      if (replica?.role !== 'leader' || leaders.has(replica.term)) return;
-      leaders.add(replica.term);
-      const { term } = replica;
+      if (replica?.group.role !== 'leader' || leaders.has(replica.group.term)) return;
+      leaders.add(replica.group.term);
+      const { term } = replica.group;
       const position = history.terms.findLastIndex((each) => each < term);
       const last = history.records[position];
       // By the chain of checksums, the last stands for all before it.

@@ -3,7 +3,7 @@ import { Violation } from '../violation.js';
 import type { Invariant } from './invariant.js';
 
 /**
- * Whoever hears its leader grants no pre-vote: a server that was cut off or
+ * A server that hears its leader grants no pre-vote: a server that was cut off or
  * removed would depose a leader that all others hear (sections 4.2.3 and 9.6).
  * What counts is when the request came: the answer may wait for the disk.
  */
@@ -20,11 +20,11 @@ export function leadersAreLeftInPeace(electionTimeoutMs: number): Invariant {
     received({ from, message }, { actor, replica }, localMs) {
       if (replica === undefined) return;
       if (message.type === 'append' || message.type === 'heartbeat') {
-        if (message.term >= replica.term) heardMs.set(actor, localMs);
+        if (message.term >= replica.group.term) heardMs.set(actor, localMs);
       } else if (message.type === 'vote-request' && message.preVote) {
         const sinceMs = localMs - (heardMs.get(actor) ?? Number.NEGATIVE_INFINITY);
         // A leader that campaigns leads no more.
-        if (replica.leader === undefined || replica.leader === from || sinceMs >= electionTimeoutMs)
+        if (replica.group.leader === undefined || replica.group.leader === from || sinceMs >= electionTimeoutMs)
           fair.add(`${actor} ${from} ${message.term}`);
       }
     },
@@ -33,7 +33,7 @@ export function leadersAreLeftInPeace(electionTimeoutMs: number): Invariant {
       if (!fair.has(`${from} ${to} ${message.term}`))
         throw new Violation(
           property,
-          `${from} granted ${to} a pre-vote for term ${message.term}, and hears leader ${replica?.leader}`,
+          `${from} granted ${to} a pre-vote for term ${message.term}, and hears leader ${replica?.group.leader}`,
         );
     },
   };

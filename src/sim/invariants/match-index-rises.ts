@@ -9,17 +9,17 @@ export function matchIndexRises(): Invariant {
   return {
     property,
     stepped({ actor, replica }) {
-      if (replica?.role !== 'leader') return;
-      const matches = replica.matchIndexes() ?? new Map<ActorId, LogIndex>();
+      if (replica?.group.role !== 'leader') return;
+      const matches = replica.group.matchIndexes() ?? new Map<ActorId, LogIndex>();
       const before = known.get(actor);
-      known.set(actor, { term: replica.term, matches });
-      if (before?.term !== replica.term) return;
+      known.set(actor, { term: replica.group.term, matches });
+      if (before?.term !== replica.group.term) return;
       for (const [peer, index] of matches) {
         const least = before.matches.get(peer) ?? 0;
         if (index < least)
           throw new Violation(
             property,
-            `that of ${peer} at ${actor} in term ${replica.term} went from ${least} to ${index}`,
+            `that of ${peer} at ${actor} in term ${replica.group.term} went from ${least} to ${index}`,
           );
       }
     },

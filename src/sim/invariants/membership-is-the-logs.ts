@@ -10,7 +10,7 @@ import type { Invariant } from './invariant.js';
  */
 export function membershipIsTheLogs(): Invariant {
   const property = 'state reached through a snapshot is that of the log';
-  /** Where the last configuration stands, by node; 0 where there is none. */
+  /** The index of the last configuration, by node; 0 where there is none. */
   const lastAt = new Map<ActorId, number>();
 
   const check = ({ actor, records, changedFrom, replica }: ObservedNode): void => {
@@ -23,7 +23,7 @@ export function membershipIsTheLogs(): Invariant {
     const record = records[last - 1];
     if (record === undefined) return;
     const { voters, outgoing, learners } = decodeMembership(record.payload);
-    const { membership } = replica;
+    const { membership } = replica.group;
     if (`${voters}/${outgoing}/${learners}` !== `${membership.voters}/${membership.outgoing}/${membership.learners}`)
       throw new Violation(
         property,

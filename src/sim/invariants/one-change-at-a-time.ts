@@ -11,21 +11,21 @@ export function oneChangeAtATime(): Invariant {
   return {
     property,
     stepped({ actor, replica, records, changedFrom }) {
-      if (replica?.role !== 'leader') return;
+      if (replica?.group.role !== 'leader') return;
       for (let position = changedFrom - 1; position < records.length; position++) {
         const record = records[position];
-        if (record?.kind !== 'configuration' || record.term !== replica.term) continue;
+        if (record?.kind !== 'configuration' || record.term !== replica.group.term) continue;
         const before = records.findLast(({ kind, index }) => kind === 'configuration' && index < record.index);
-        if (before !== undefined && before.index > replica.commitIndex)
+        if (before !== undefined && before.index > replica.group.commitIndex)
           throw new Violation(
             property,
             `${actor} changes the members in record ${record.index}, and record ${before.index} with the ` +
               'change before is not committed',
           );
-        if (records[replica.commitIndex - 1]?.term !== replica.term)
+        if (records[replica.group.commitIndex - 1]?.term !== replica.group.term)
           throw new Violation(
             property,
-            `${actor} changes the members before a record of its term ${replica.term} is committed`,
+            `${actor} changes the members before a record of its term ${replica.group.term} is committed`,
           );
       }
     },

@@ -9,10 +9,11 @@ export function oneLeaderPerTerm(): Invariant {
   return {
     property,
     stepped({ actor, replica }) {
-      if (replica?.role !== 'leader') return;
-      const leader = leaders.get(replica.term) ?? actor;
-      if (leader !== actor) throw new Violation(property, `${leader} and ${actor} both lead term ${replica.term}`);
-      leaders.set(replica.term, actor);
+      if (replica?.group.role !== 'leader') return;
+      const leader = leaders.get(replica.group.term) ?? actor;
+      if (leader !== actor)
+        throw new Violation(property, `${leader} and ${actor} both lead term ${replica.group.term}`);
+      leaders.set(replica.group.term, actor);
     },
   };
 }

@@ -8,7 +8,7 @@ export function promisesAreDurable(): Invariant {
     property,
     sent({ from, to, message }, { storedHardState, stored }) {
       const { term, vote } = storedHardState;
-      // A granted pre-vote, and the request for one, name a term that nobody is in yet.
+      // A granted pre-vote, and the request for one, name a term that no server is in yet.
       const isPreVote =
         (message.type === 'vote-request' && message.preVote) || (message.type === 'vote-response' && message.preVote);
       if (!isPreVote && message.term > term)

@@ -1,5 +1,5 @@
 import type { ActorId } from '../../base/index.js';
-import { StreamMachine } from '../../machine/index.js';
+import { StreamMachine } from '../../machine/stream/index.js';
 import type { ObservedNode } from '../observed-node.js';
 import { Violation } from '../violation.js';
 import type { CommittedHistory } from './committed-records-stay.js';
@@ -13,15 +13,15 @@ import type { Invariant } from './invariant.js';
 export function statesAreEqual(history: CommittedHistory): Invariant {
   const property = 'state reached through a snapshot is that of replay';
   const truth = StreamMachine.initial();
-  /** By applied index. */
+  /** The state by applied index. */
   const states: string[] = [textOf(truth.encode())];
 
-  /** Of whose state what was looked at last. */
+  /** The index at which each node's state was looked at last. */
   const seen = new Map<ActorId, number>();
 
   const check = ({ actor, replica }: ObservedNode): void => {
     if (replica === undefined) return;
-    const { appliedIndex } = replica.stream;
+    const { appliedIndex } = replica.state;
     if (seen.get(actor) === appliedIndex) return;
     seen.set(actor, appliedIndex);
     if (appliedIndex > history.records.length)
@@ -33,7 +33,7 @@ export function statesAreEqual(history: CommittedHistory): Invariant {
       truth.apply(record);
       states.push(textOf(truth.encode()));
     }
-    const state = textOf(replica.stream.encode());
+    const state = textOf(replica.state.encode());
     if (state !== states[appliedIndex])
       throw new Violation(
         property,

@@ -1,4 +1,4 @@
-import { decodeLogBegin, type StreamSettings, settingsAreEqual } from '../../machine/index.js';
+import { decodeLogBegin, type StreamSettings, settingsAreEqual } from '../../machine/stream/index.js';
 import type { Configuration } from '../../raft/index.js';
 import type { LogRecord } from '../../wire/index.js';
 import type { ObservedNode } from '../observed-node.js';
@@ -39,7 +39,7 @@ export class Births {
   }
 }
 
-/** True time, and whose clocks are right. */
+/** True time, and which clocks are right. */
 export interface TrueTime {
   readonly births: Births;
   /** What the age of an event may be misjudged by. */
@@ -97,12 +97,12 @@ export function youngEventsStay(time: TrueTime): Invariant {
     property,
     stepped(node) {
       const { replica } = node;
-      if (replica === undefined || replica.role !== 'leader') return;
-      follow(replica.stream);
-      const isTrusted = time.areJudges(replica.membership);
+      if (replica === undefined || replica.group.role !== 'leader') return;
+      follow(replica.state);
+      const isTrusted = time.areJudges(replica.group.membership);
       for (let index = node.changedFrom; index <= node.records.length; index++) {
         const record = node.records[index - 1];
-        if (record === undefined || record.term !== replica.term) continue;
+        if (record === undefined || record.term !== replica.group.term) continue;
         births.add(record, { atMs: time.nowMs(), isTrusted });
         if (record.kind === 'log-begin' && isTrusted) judge(node, record);
       }

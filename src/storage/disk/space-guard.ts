@@ -1,6 +1,6 @@
 import { LIMITS, messageOf } from '../../base/index.js';
+import type { Clock, Logger, Timer } from '../../group/index.js';
 import type { DiskPressure } from '../../raft/index.js';
-import type { Clock, Logger, Timer } from '../../replica/index.js';
 import { type BallastFile, bytesToOpen } from './ballast-file.js';
 
 /** What the guard asks of the storage. */

@@ -1,6 +1,6 @@
 import { join } from 'node:path';
 import { FlotillaError, type GroupId, logIndex } from '../../base/index.js';
-import type { RecoveredGroup } from '../../replica/index.js';
+import type { RecoveredGroup } from '../../group/index.js';
 import { groupIdOf, type NodeIdentity } from '../directory/index.js';
 import { type Disk, isRemoved } from '../disk/index.js';
 import { MarkerFile, recoverLog, recoverRebuild, recoverSwap, requireNotAhead, SegmentedLog } from '../log/index.js';

@@ -8,18 +8,9 @@ import {
   type TimeBound,
 } from '../../base/index.js';
 import type { Glob } from '../../event/index.js';
+import type { Clock, IndexedState, RecoveredGroup, Timer } from '../../group/index.js';
 import type { HardState } from '../../raft/index.js';
-import type {
-  Clock,
-  GlobSearch,
-  GroupLog,
-  IndexedState,
-  NamespaceRange,
-  NamespaceTable,
-  RecoveredGroup,
-  Timer,
-  Turns,
-} from '../../replica/index.js';
+import type { GlobSearch, NamespaceRange, NamespaceTable, StreamLog, Turns } from '../../stream/index.js';
 import type { Checkpoint, LogRecord, LogTail } from '../../wire/index.js';
 import type { Marker, MarkerFile, SegmentedLog } from '../log/index.js';
 import type { DatabaseSettings } from '../segment/index.js';
@@ -43,7 +34,7 @@ export interface GroupWrite {
  * One group on disk: its hard state, its log and the marker that watches over
  * it. One write at a time; reads go on beside it.
  */
-export class GroupStore implements GroupLog {
+export class GroupStore implements StreamLog {
   readonly recovered: RecoveredGroup;
   private readonly hardState: HardStateFile;
   private readonly marker: MarkerFile;

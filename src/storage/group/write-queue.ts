@@ -1,6 +1,6 @@
 import { assert, BoundedQueue, type GroupId, LIMITS, type LogIndex } from '../../base/index.js';
+import type { IndexedState, PersistRequest } from '../../group/index.js';
 import type { HardState } from '../../raft/index.js';
-import type { IndexedState, PersistRequest } from '../../replica/index.js';
 import type { Checkpoint, LogRecord } from '../../wire/index.js';
 import type { GroupWrite } from './group-store.js';
 

@@ -1,6 +1,6 @@
 import { AssertionFailure, FlotillaError, type LogIndex } from '../../base/index.js';
 import type { Glob } from '../../event/index.js';
-import type { GlobSearch, LogMatches, Turns } from '../../replica/index.js';
+import type { GlobSearch, LogMatches, Turns } from '../../stream/index.js';
 import { type IndexFile, MatchSearch, type NamespaceIndexer, type SegmentMatch } from '../namespace-index/index.js';
 import type { Segment } from '../segment/index.js';
 

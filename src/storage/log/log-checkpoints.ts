@@ -1,5 +1,5 @@
 import { type LogIndex, logIndex } from '../../base/index.js';
-import type { IndexedState, MachineKind, MachineState } from '../../replica/index.js';
+import type { IndexedState, StateMachine, StoredMachine } from '../../group/index.js';
 import type { Checkpoint, LogRecord } from '../../wire/index.js';
 import type { Disk } from '../disk/index.js';
 import { type CheckpointPlace, originOf, writeCheckpoint } from '../segment/index.js';
@@ -12,7 +12,7 @@ export interface LogCheckpointsOptions {
   readonly segments: SegmentList;
   readonly removals: RemovalBarrier;
   readonly disk: Disk;
-  readonly machine: MachineKind;
+  readonly machine: StoredMachine;
   readonly read: (from: LogIndex, to: LogIndex, maxBytes: number) => Promise<LogRecord[]>;
 }
 
@@ -48,7 +48,7 @@ export class LogCheckpoints {
    * Makes sure of the checkpoints up to a committed record, after a start, and returns the state as of it. Throws
    * DATA_LOSS without the first.
    */
-  async recover(index: LogIndex): Promise<MachineState> {
+  async recover(index: LogIndex): Promise<StateMachine> {
     const state = await recoverState(this.replayed(), index, this.options.disk);
     this.through = index;
     return state;
@@ -78,7 +78,7 @@ export class LogCheckpoints {
    * What the group's records up to this one, which is committed, have led to. Checkpoints below it that are damaged
    * are made again.
    */
-  private async stateAt(index: LogIndex): Promise<MachineState> {
+  private async stateAt(index: LogIndex): Promise<StateMachine> {
     return await stateAt(this.replayed(), index, this.options.disk);
   }
 

@@ -1,5 +1,5 @@
 import { FlotillaError, LIMITS, type LogIndex, logIndex } from '../../base/index.js';
-import type { Clock, Timer } from '../../replica/index.js';
+import type { Clock, Timer } from '../../group/index.js';
 import type { LogRecord } from '../../wire/index.js';
 import type { HealingObserver } from '../segment/index.js';
 

@@ -1,6 +1,6 @@
 import { basename, dirname, join } from 'node:path';
 import { FlotillaError, LIMITS, type LogIndex, logIndex } from '../../base/index.js';
-import type { RecordSource } from '../../replica/index.js';
+import type { RecordSource } from '../../group/index.js';
 import { follows, type LogRecord, type LogTail, tailAfter } from '../../wire/index.js';
 import { type Disk, isRemoved, removedPath, replaceFile } from '../disk/index.js';
 import {

@@ -11,7 +11,7 @@ import {
 } from '../../base/index.js';
 import type { Glob } from '../../event/index.js';
 import { IndexedHistory } from '../../raft/index.js';
-import { type NamespaceRange, type NamespaceTable, type Turns, UNDIVIDED } from '../../replica/index.js';
+import { type NamespaceRange, type NamespaceTable, type Turns, UNDIVIDED } from '../../stream/index.js';
 import {
   type Checkpoint,
   decodeMembership,

@@ -1,5 +1,5 @@
 import { FlotillaError, type GroupId, LIMITS, type LogIndex, logIndex, present } from '../../base/index.js';
-import type { MachineKind, MachineKinds, MachineState } from '../../replica/index.js';
+import type { MachineKinds, StateMachine, StoredMachine } from '../../group/index.js';
 import type { LogRecord } from '../../wire/index.js';
 import type { Disk } from '../disk/index.js';
 import { type CheckpointPlace, readCheckpoint } from '../segment/index.js';
@@ -8,7 +8,7 @@ import { type CheckpointPlace, readCheckpoint } from '../segment/index.js';
 export function machineOf(
   machines: MachineKinds,
   { group, machine }: { readonly group: GroupId; readonly machine: string },
-): MachineKind {
+): StoredMachine {
   const kind = Object.hasOwn(machines, machine) ? machines[machine] : undefined;
   if (kind !== undefined) return kind;
   throw new FlotillaError(
@@ -20,7 +20,7 @@ export function machineOf(
 
 /** A log from which a state is made. */
 export interface ReplayedLog {
-  readonly machine: MachineKind;
+  readonly machine: StoredMachine;
   /** Where its segments begin, oldest first: there checkpoints may stand. */
   readonly places: readonly CheckpointPlace[];
   writeCheckpoint(place: CheckpointPlace, state: Uint8Array): Promise<void>;
@@ -33,7 +33,7 @@ export interface ReplayedLog {
  * after that make of it. Checkpoints on the way that are missing or damaged are
  * made again. That of the log's begin can't be: without it, DATA_LOSS.
  */
-export async function stateAt(log: ReplayedLog, index: LogIndex, disk: Disk): Promise<MachineState> {
+export async function stateAt(log: ReplayedLog, index: LogIndex, disk: Disk): Promise<StateMachine> {
   const { sound, unsound } = await newestSound(log, index, disk);
   const machine = sound;
   for (const place of unsound) {
@@ -47,7 +47,7 @@ export async function stateAt(log: ReplayedLog, index: LogIndex, disk: Disk): Pr
 /**
  * The same for a start, which looks at every checkpoint there is to be: damage is to be mended before it is one of two.
  */
-export async function recoverState(log: ReplayedLog, index: LogIndex, disk: Disk): Promise<MachineState> {
+export async function recoverState(log: ReplayedLog, index: LogIndex, disk: Disk): Promise<StateMachine> {
   await stateAtBegin(log, disk);
   for (const { before } of log.places) if (before.index < index) await mendCheckpoint(log, before.index, disk);
   return await stateAt(log, index, disk);
@@ -62,7 +62,7 @@ async function mendCheckpoint(log: ReplayedLog, index: LogIndex, disk: Disk): Pr
   }
 }
 
-async function stateAtBegin(log: ReplayedLog, disk: Disk): Promise<MachineState> {
+async function stateAtBegin(log: ReplayedLog, disk: Disk): Promise<StateMachine> {
   const first = present(log.places[0], 'a log has a segment');
   // Before the first record of all there is only one.
   if (first.before.index === 0) return log.machine.initial();
@@ -73,7 +73,7 @@ async function newestSound(
   log: ReplayedLog,
   index: LogIndex,
   disk: Disk,
-): Promise<{ readonly sound: MachineState; readonly unsound: readonly CheckpointPlace[] }> {
+): Promise<{ readonly sound: StateMachine; readonly unsound: readonly CheckpointPlace[] }> {
   const candidates = log.places.slice(1).filter(({ before }) => before.index <= index);
   const unsound: CheckpointPlace[] = [];
   for (const place of candidates.reverse()) {
@@ -87,7 +87,7 @@ async function newestSound(
   return { sound: await stateAtBegin(log, disk), unsound };
 }
 
-async function replay(log: ReplayedLog, machine: MachineState, through: LogIndex): Promise<void> {
+async function replay(log: ReplayedLog, machine: StateMachine, through: LogIndex): Promise<void> {
   while (machine.appliedIndex < through) {
     const records = await log.read(logIndex(machine.appliedIndex + 1), through, LIMITS.readChunkBytes);
     const [first] = records;

@@ -1,6 +1,6 @@
 import { advanced, assert, LIMITS, type LogIndex, logIndex, present } from '../../base/index.js';
 import type { Glob } from '../../event/index.js';
-import { type LogMatches, type Turns, UNDIVIDED } from '../../replica/index.js';
+import { type LogMatches, type Turns, UNDIVIDED } from '../../stream/index.js';
 import { type GatheredEvents, type LogRecord, openAllGathered } from '../../wire/index.js';
 import type { IndexedSegment } from './build-index.js';
 import { blocksFor, hasPrefix, type IndexFile, type WithIndex } from './index-file.js';

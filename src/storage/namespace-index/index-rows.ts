@@ -1,5 +1,5 @@
 import { FlotillaError } from '../../base/index.js';
-import type { NamespaceCount, NamespaceCursor } from '../../replica/index.js';
+import type { NamespaceCount, NamespaceCursor } from '../../stream/index.js';
 import { blocksFor, type WithIndex } from './index-file.js';
 import type { DirectoryBlock } from './index-layout.js';
 

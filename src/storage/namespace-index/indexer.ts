@@ -1,5 +1,5 @@
 import { FlotillaError, LIMITS } from '../../base/index.js';
-import type { Clock, Timer } from '../../replica/index.js';
+import type { Clock, Timer } from '../../group/index.js';
 import { isDiskFull } from '../disk/index.js';
 import { Pace } from './pace.js';
 

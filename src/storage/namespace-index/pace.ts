@@ -1,5 +1,5 @@
 import { FlotillaError } from '../../base/index.js';
-import type { Clock } from '../../replica/index.js';
+import type { Clock } from '../../group/index.js';
 
 /** The event loop is held this long at a time … */
 const SLICE_MS = 6;

@@ -1,6 +1,6 @@
 import { join } from 'node:path';
 import { type ErrorCode, FlotillaError } from '../../base/index.js';
-import type { NamespaceCursor, NamespaceRange } from '../../replica/index.js';
+import type { NamespaceCursor, NamespaceRange } from '../../stream/index.js';
 import type { Disk } from '../disk/index.js';
 import { buildIndex, type IndexedSegment } from './build-index.js';
 import { IndexFile } from './index-file.js';

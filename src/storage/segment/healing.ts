@@ -1,5 +1,5 @@
 import type { FlotillaError, GroupId } from '../../base/index.js';
-import type { RecordSource } from '../../replica/index.js';
+import type { RecordSource } from '../../group/index.js';
 
 /** What the storage tells of damage and its repair: for logs and metrics. */
 export interface HealingObserver {

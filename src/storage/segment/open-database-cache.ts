@@ -1,5 +1,5 @@
 import { LIMITS } from '../../base/index.js';
-import type { Clock, Timer } from '../../replica/index.js';
+import type { Clock, Timer } from '../../group/index.js';
 
 /** Something that can be closed while nobody uses it, and opens again by itself. */
 export interface Closeable {

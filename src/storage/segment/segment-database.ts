@@ -1,5 +1,5 @@
 import { FlotillaError, LIMITS, type LogIndex, messageOf } from '../../base/index.js';
-import type { Clock, MachineKinds } from '../../replica/index.js';
+import type { Clock, MachineKinds } from '../../group/index.js';
 import type { LogRecord } from '../../wire/index.js';
 import type { DatabaseEntry, DatabaseOptions, Disk, DiskDatabase } from '../disk/index.js';
 import type { NamespaceIndexer } from '../namespace-index/index.js';

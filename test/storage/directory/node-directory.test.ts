@@ -151,9 +151,9 @@ test('open_damagedIdentity', async (t) => {
 
 test('open_identityOfANewerFormat', async (t) => {
   const dir = await formed(t);
-  const line = '{"format":2,"actor":1}';
+  const line = '{"format":3,"actor":1}';
   await writeFile(join(dir, 'node-1', 'identity'), `${line}\n${crc32(line).toString(16).padStart(8, '0')}\n`);
-  await assert.rejects(open(dir), { code: 'FOREIGN_NODE', message: /has format 2; this version reads format 1/ });
+  await assert.rejects(open(dir), { code: 'FOREIGN_NODE', message: /has format 3; this version reads format 1/ });
 });
 
 test('open_identityWithoutItsDataAndDataWithoutItsIdentity', async (t) => {

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { actorId, groupId, LIMITS, logIndex, term } from '../../../src/base/index.js';
-import type { PersistRequest } from '../../../src/replica/index.js';
+import type { PersistRequest } from '../../../src/group/index.js';
 import { bytesOf, mergeByGroup, WriteQueue } from '../../../src/storage/group/write-queue.js';
 import { GROUP, RecordChain } from '../fixture.js';
 

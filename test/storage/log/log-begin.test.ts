@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { copyFile, readdir } from 'node:fs/promises';
 import { type TestContext, test } from 'node:test';
 import { logIndex, term } from '../../../src/base/index.js';
-import type { PersistRequest } from '../../../src/replica/index.js';
+import type { PersistRequest } from '../../../src/group/index.js';
 import type { LevelStorage } from '../../../src/storage/index.js';
 import { type Checkpoint, type LogTail, tailAfter } from '../../../src/wire/index.js';
 import { until } from '../../support/until.js';

@@ -7,11 +7,11 @@ import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { actorId, FlotillaError, LIMITS, logIndex, term } from '../../../src/base/index.js';
 import { compileGlob } from '../../../src/event/index.js';
-import { MACHINES } from '../../../src/machine/index.js';
-import type { PersistRequest } from '../../../src/replica/index.js';
-import { systemClock } from '../../../src/replica/system-clock.js';
+import type { PersistRequest } from '../../../src/group/index.js';
+import { systemClock } from '../../../src/group/system-clock.js';
 import { type LevelStorage, openStorage } from '../../../src/storage/index.js';
 import { segmentName } from '../../../src/storage/segment/segment-files.js';
+import { MACHINES } from '../../../src/stream/index.js';
 import { type LogRecord, tailAfter } from '../../../src/wire/index.js';
 import { simulatedDisk } from '../../contract/implementations.js';
 import {

@@ -4,7 +4,7 @@ import { cp, readdir, readFile, rm, truncate, writeFile } from 'node:fs/promises
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { type LogIndex, logIndex } from '../../../src/base/index.js';
-import type { RecordSource } from '../../../src/replica/index.js';
+import type { RecordSource } from '../../../src/group/index.js';
 import type { LevelStorage } from '../../../src/storage/index.js';
 import type { LogRecord } from '../../../src/wire/index.js';
 import { until } from '../../support/until.js';

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import fc from 'fast-check';
 import { counter, type LogIndex, logIndex, seededRandom } from '../../../src/base/index.js';
 import { type Event, type Glob, isSystemNamespace, type NewEvent } from '../../../src/event/index.js';
-import { systemClock } from '../../../src/replica/system-clock.js';
+import { systemClock } from '../../../src/group/system-clock.js';
 import { Pace } from '../../../src/storage/namespace-index/index.js';
 import {
   batchesOf,

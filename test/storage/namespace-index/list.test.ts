@@ -3,8 +3,8 @@ import { test } from 'node:test';
 import fc from 'fast-check';
 import { counter, type LogIndex, logIndex } from '../../../src/base/index.js';
 import { compileGlob, formatEventId, type Glob, isSystemNamespace } from '../../../src/event/index.js';
-import { listNamespaces, type NamespaceCount } from '../../../src/replica/index.js';
-import { RecordTally } from '../../../src/replica/namespace-tally.js';
+import { listNamespaces, type NamespaceCount } from '../../../src/stream/index.js';
+import { RecordTally } from '../../../src/stream/namespace-tally.js';
 import { EMPTY_LOG_TAIL, type LogRecord, tailAfter } from '../../../src/wire/index.js';
 import { append, GROUP, newNode, scratchDirectory } from '../fixture.js';
 import { anyRecords, eventsIn, reseal } from './fixture.js';
@@ -40,11 +40,12 @@ test('listNamespaces_isWhatCountingEveryEventGives', async (t) => {
       const begun = seed % 3 === 0 ? Math.floor(commitIndex / 2) : 0;
       const beginRecord = records[begun - 1];
       const begin = beginRecord === undefined ? EMPTY_LOG_TAIL : tailAfter(beginRecord);
-      const stream = { first: { index: begin.index, firstCounter: begin.nextCounter } };
       const log = {
-        stream,
-        commitIndex,
-        read: (from: LogIndex, to: LogIndex, bytes: number) => stored.read(from, to, bytes),
+        state: { first: { index: begin.index, firstCounter: begin.nextCounter } },
+        group: {
+          commitIndex,
+          read: (from: LogIndex, to: LogIndex, bytes: number) => stored.read(from, to, bytes),
+        },
       };
       for (const [pattern, after] of [
         ['/**/*', ''],
@@ -78,9 +79,8 @@ test('listNamespaces_ofAStreamThatBeginsWithinARecord_leavesOutWhatStandsBefore'
       };
       const afterCounter = seed % ((records[0]?.eventCount ?? 0) + 1);
       const log = {
-        stream: { first: { index: logIndex(0), firstCounter: counter(afterCounter + 1) } },
-        commitIndex,
-        read,
+        state: { first: { index: logIndex(0), firstCounter: counter(afterCounter + 1) } },
+        group: { commitIndex, read },
       };
       const found: string[] = [];
       for await (const row of listNamespaces(log, stored, { glob, after: '' })) found.push(lineOf(row));

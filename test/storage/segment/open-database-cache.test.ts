@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { systemClock } from '../../../src/replica/system-clock.js';
+import { systemClock } from '../../../src/group/system-clock.js';
 import { type Closeable, OpenDatabaseCache } from '../../../src/storage/segment/open-database-cache.js';
 
 class Fake implements Closeable {

@@ -1,0 +1,1 @@
+export { type MembersGroup, MemberUpkeep, type Speaker } from './member-upkeep.js';

@@ -1,0 +1,47 @@
+import type { ActorId, GroupId, Random } from '../base/index.js';
+import type { Command, MachineKind, Proposed, StateMachine } from '../machine/index.js';
+import type { DiskPressure, Settings } from '../raft/index.js';
+import type { Membership, Voucher, VoucherClaim } from '../wire/index.js';
+import type { CacheBudget } from './cache-budget.js';
+import type { Deadlines } from './deadlines.js';
+import type { GroupObserver } from './observer.js';
+import type { ClockReadings } from './peer-clocks.js';
+import type { Clock, PeerTransport, Storage } from './ports.js';
+
+/** What all groups of a node share. */
+export interface SharedOptions {
+  readonly self: ActorId;
+  /** Tells this node's data directory from an earlier one under its actor id; absent: they are not told apart. */
+  readonly instance?: string;
+  /** Signs for a member that this node takes in as leader; absent: nobody does. */
+  readonly vouch?: (claim: VoucherClaim) => Voucher;
+  readonly settings: Settings;
+  /** Until `Group.onDiskPressure` tells another. Default: ok. */
+  readonly diskPressure?: DiskPressure;
+  readonly cache: CacheBudget;
+  readonly storage: Storage;
+  readonly transport: PeerTransport;
+  readonly clock: Clock;
+  readonly clocks: ClockReadings;
+  readonly deadlines: Deadlines;
+  readonly random: Random;
+  /** Called once, with the first failure that a group can't survive: the node must stop. */
+  readonly onFatal: (error: unknown) => void;
+}
+
+/** What differs from group to group. */
+export interface OwnOptions {
+  readonly group: GroupId;
+  readonly observer: GroupObserver;
+  /** Called when the members, or what is known of them, have changed in the log of this node. */
+  readonly onMembership: (membership: Membership) => void;
+}
+
+export interface GroupOptions extends SharedOptions, OwnOptions {}
+
+/** What runs on a group. */
+export interface MachineOptions<C extends Command, M extends StateMachine> {
+  readonly kind: MachineKind<C, M>;
+  /** Hands a command to the leader, which is another node; rejects as {@link PeerTransport.forward} does. */
+  readonly forward: (leader: ActorId, command: C) => Promise<Proposed>;
+}

@@ -1,0 +1,11 @@
+export { DEFAULT_GROUP } from './default-group.js';
+export type { GlobReads } from './glob-reads.js';
+export { incarnationOf } from './incarnation.js';
+export { MACHINES } from './machines.js';
+export { listNamespaces, type NamespaceListing } from './namespace-list.js';
+export * from './ports.js';
+export { inTurns, ReadTurns } from './read-turns.js';
+export { type OpenedProducer, Stream, type StreamObserver } from './stream.js';
+export { type StreamGroup, streamOn } from './stream-group.js';
+export { type HostedStream, StreamHost } from './stream-host.js';
+export { StreamState } from './stream-state.js';

@@ -1,0 +1,140 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import type { SettingsChanges } from '../../src/machine/stream/index.js';
+import { batch, fateOf, ReplicaCluster } from '../support/replica-cluster.js';
+
+/** Node 1 leads, and all have ten events, one a record. */
+async function filled(settings?: SettingsChanges): Promise<ReplicaCluster> {
+  const cluster = new ReplicaCluster([1, 2, 3]);
+  await cluster.elect(1);
+  for (let event = 0; event < 10; event++) await produce(cluster);
+  if (settings !== undefined) await set(cluster, settings);
+  return cluster;
+}
+
+async function produce(cluster: ReplicaCluster, count = 1): Promise<void> {
+  const produced = cluster.replica(1).submit(batch(count));
+  await cluster.commitIsKnown();
+  await produced;
+}
+
+async function set(cluster: ReplicaCluster, settings: SettingsChanges): Promise<void> {
+  const changed = cluster.replica(1).changeSettings(settings);
+  await cluster.commitIsKnown();
+  await changed;
+}
+
+/** The first event that each node delivers. */
+const firsts = (cluster: ReplicaCluster): number[] =>
+  [1, 2, 3].map((actor) => cluster.replica(actor).state.first.firstCounter);
+
+test('settings_areInForceOnAllNodes_atTheSameRecord', async () => {
+  const cluster = await filled({ maxEvents: 100 });
+  for (const actor of [1, 2, 3]) assert.deepEqual(cluster.replica(actor).state.settings, { maxEvents: 100 });
+  await cluster.advance(2000);
+  assert.deepEqual(firsts(cluster), [1, 1, 1]);
+});
+
+test('twoWhoChangeSettingsAtOnce_bothDo', async () => {
+  const cluster = await filled({ maxEvents: 100 });
+  const stream = cluster.replica(1);
+  const both = [stream.changeSettings({ maxBytes: 5000 }), stream.changeSettings({ maxEvents: 0, maxAgeMs: 60_000 })];
+  await cluster.commitIsKnown();
+  await Promise.all(both);
+  for (const actor of [1, 2, 3])
+    assert.deepEqual(cluster.replica(actor).state.settings, { maxBytes: 5000, maxAgeMs: 60_000 });
+});
+
+test('count_keepsTheLatestEvents_exactly_onAllNodes_andDropsWhatIsBelow', async () => {
+  const cluster = await filled({ maxEvents: 4 });
+  await cluster.advance(1100);
+  assert.deepEqual(firsts(cluster), [7, 7, 7]);
+  await produce(cluster, 3);
+  await cluster.advance(1100);
+  // In the middle of nothing: the batch of three is kept whole, and one event before it.
+  assert.deepEqual(firsts(cluster), [10, 10, 10]);
+  for (const actor of [1, 2, 3]) assert.equal(cluster.replica(actor).group.begin.nextCounter, 10);
+});
+
+test('count_beginsInTheMiddleOfABatch', async () => {
+  const cluster = await filled();
+  await produce(cluster, 6);
+  await set(cluster, { maxEvents: 2 });
+  await cluster.advance(1100);
+  assert.deepEqual(firsts(cluster), [15, 15, 15]);
+  assert.equal(cluster.replica(2).group.begin.nextCounter, 11, 'the record that holds the batch stays');
+});
+
+test('bytes_keepTheLatestRecordsThatFit', async () => {
+  const cluster = await filled();
+  const records = await cluster.recordsOf(1, cluster.replica(1).group.commitIndex);
+  const bytes = records.filter(({ kind }) => kind === 'events').map((record) => record.bytes.byteLength);
+  await set(cluster, { maxBytes: bytes.slice(-3).reduce((sum, each) => sum + each, 0) });
+  await cluster.advance(1100);
+  assert.deepEqual(firsts(cluster), [8, 8, 8]);
+  await cluster.advance(5000);
+  assert.deepEqual(firsts(cluster), [8, 8, 8], 'what says so does not count');
+});
+
+test('age_takesEverythingAway_inAGroupInWhichNothingHappens', async () => {
+  const cluster = await filled({ maxAgeMs: 30_000 });
+  await cluster.advance(3000);
+  assert.deepEqual(firsts(cluster), [1, 1, 1]);
+  const { tail } = cluster.replica(1).group;
+  assert.equal(tail.index, cluster.replica(1).group.commitIndex);
+  await cluster.advance(29_000);
+  assert.deepEqual(firsts(cluster), [11, 11, 11]);
+  await produce(cluster);
+  assert.deepEqual(await cluster.eventsOf(2), ['11.1'], 'counters go on');
+});
+
+test('aConfirmedRead_waitsUntilTheBeginIsInForceHere', async () => {
+  const cluster = await filled();
+  // Node 3 knows that the begin is committed before its disk holds it.
+  const { storage } = cluster.server(3);
+  storage.held = true;
+  await set(cluster, { maxEvents: 4 });
+  await cluster.advance(1100);
+  assert.equal(cluster.replica(3).group.commitIndex, cluster.replica(1).group.commitIndex);
+  assert.deepEqual(firsts(cluster), [7, 7, 1]);
+  const confirmed = fateOf(cluster.replica(3).group.confirmReadIndex());
+  await cluster.settle();
+  assert.equal(confirmed.state, 'pending');
+  storage.release();
+  await cluster.settle();
+  assert.equal(confirmed.state, 'resolved');
+  assert.deepEqual(firsts(cluster), [7, 7, 7]);
+});
+
+test('whereThereIsNothingToRemove_nothingIsProposed', async () => {
+  const cluster = await filled({ maxEvents: 10, maxBytes: 1_000_000, maxAgeMs: 1_000_000 });
+  const { index } = cluster.replica(1).group.tail;
+  await cluster.advance(5000);
+  assert.equal(cluster.replica(1).group.tail.index, index);
+});
+
+test('anotherNodeThanTheLeader_refusesToChangeTheSettings', async () => {
+  const cluster = await filled();
+  const refused = fateOf(cluster.replica(2).changeSettings({ maxEvents: 1 }));
+  await cluster.settle();
+  assert.equal(refused.code, 'NOT_LEADER');
+});
+
+test('beforeVersion2IsActive_noCommandIsProposed', async () => {
+  const cluster = new ReplicaCluster();
+  await cluster.elect(1);
+  const refused = fateOf(cluster.replica(1).changeSettings({ maxEvents: 1 }));
+  await cluster.settle();
+  assert.equal(refused.code, 'UPGRADE_NEEDED');
+});
+
+test('aRestartedNode_hasTheSettingsAndTheBegin', async () => {
+  const cluster = await filled({ maxEvents: 4 });
+  await cluster.advance(1100);
+  cluster.crash(3);
+  cluster.start(3);
+  await cluster.commitIsKnown();
+  await cluster.advance(200);
+  assert.deepEqual(cluster.replica(3).state.settings, { maxEvents: 4 });
+  assert.deepEqual(firsts(cluster), [7, 7, 7]);
+});
