@@ -4,7 +4,7 @@ import { type Disk, readCheckedFile, replaceCheckedFile } from '../disk/index.js
 
 const PLAN_FORMAT = 1;
 
-/** How a node becomes the only member of a new cluster: decided once, and carried out however often it is interrupted. */
+/** How a node becomes the only member of a new cluster: decided once, carried out however often it is interrupted. */
 export interface NewClusterPlan {
   readonly format: typeof PLAN_FORMAT;
   /** The new cluster, 32 hexadecimal digits. */
