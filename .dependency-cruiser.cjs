@@ -6,7 +6,7 @@
 const FLOORS = [
   'cli',
   'src/node',
-  'src/api',
+  'src/service',
   'src/http',
   'src/client',
   'src/sim',
@@ -24,7 +24,7 @@ const FLOORS = [
 
 /** Folders on the same floor: neither imports the other. */
 const NEIGHBOURS = [
-  ['src/api', 'src/http', 'src/client'],
+  ['src/service', 'src/http', 'src/client'],
   ['src/peer', 'src/storage', 'src/telemetry'],
 ];
 

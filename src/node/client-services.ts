@@ -1,3 +1,4 @@
+import type { RpcServer } from '../rpc/index.js';
 import {
   backupHandlers,
   type ClusterView,
@@ -6,8 +7,7 @@ import {
   namespaceHandlers,
   type Streams,
   streamHandlers,
-} from '../api/index.js';
-import type { RpcServer } from '../rpc/index.js';
+} from '../service/index.js';
 import type { LevelStorage } from '../storage/index.js';
 import { proto } from '../wire/index.js';
 

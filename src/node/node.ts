@@ -1,10 +1,10 @@
-import { type ClusterView, EventService, handOver, type Streams } from '../api/index.js';
 import { type ActorId, AssertionFailure, FlotillaError, groupId, LIMITS } from '../base/index.js';
 import { DEFAULT_STREAM } from '../event/index.js';
 import { HttpServer, type Readiness } from '../http/index.js';
 import { Formation, type PeerLinks, PeerRecords } from '../peer/index.js';
 import type { LinkState, Replica, ReplicaHost } from '../replica/index.js';
 import { RpcServer } from '../rpc/index.js';
+import { type ClusterView, EventService, handOver, type Streams } from '../service/index.js';
 import type { LevelStorage, NodeDirectory, SpaceGuard } from '../storage/index.js';
 import type { Logging, Metrics } from '../telemetry/index.js';
 import {

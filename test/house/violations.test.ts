@@ -175,7 +175,7 @@ test('the tidy rules see long files, vague names, missing entries, tests that do
     ['src/node/long.ts', 'export {};\n'.repeat(401), rules.longFiles],
     ['src/node/string-utils.ts', '', rules.vagueNames],
     ['src/helpers/index.ts', '', rules.vagueNames],
-    ['src/api/service.ts', '', rules.foldersWithoutEntry],
+    ['src/service/service.ts', '', rules.foldersWithoutEntry],
     ['test/api/service.test.ts', `test${'.'}skip('later', () => undefined);\n`, rules.unrunTests],
     ['test/api/group.test.ts', `test('later', { ${'todo'}: true }, () => undefined);\n`, rules.unrunTests],
     ['src/node/later.ts', `// ${'TO'}DO: soon\n`, rules.postponedWork],

@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { getEvent } from '../../src/api/get.js';
-import { Reading } from '../../src/api/reading.js';
 import { counter, type ErrorCode, FlotillaError, LIMITS, logIndex } from '../../src/base/index.js';
 import { compileGlob } from '../../src/event/index.js';
+import { getEvent } from '../../src/service/get.js';
+import { Reading } from '../../src/service/reading.js';
 import { packBody, type proto } from '../../src/wire/index.js';
 import { ReplicaCluster } from '../replica/replica-cluster.js';
 import { eventsIn, type ModelBatch, type ModelEvent, type ReadResult, readWith, streamOf } from './read-fixture.js';

@@ -1,8 +1,8 @@
-import { ReadSession } from '../../src/api/read.js';
-import { planRead } from '../../src/api/read-plan.js';
-import { Reading } from '../../src/api/reading.js';
 import { parseEventId, readBatch } from '../../src/event/index.js';
 import type { Replica } from '../../src/replica/index.js';
+import { ReadSession } from '../../src/service/read.js';
+import { planRead } from '../../src/service/read-plan.js';
+import { Reading } from '../../src/service/reading.js';
 import { eventsOf, packBody, proto } from '../../src/wire/index.js';
 import { ReplicaCluster } from '../replica/replica-cluster.js';
 import { readRequest } from '../support/read-request.js';

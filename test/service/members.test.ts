@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { type MembersView, takeInMember } from '../../src/api/index.js';
 import { actorId } from '../../src/base/index.js';
+import { type MembersView, takeInMember } from '../../src/service/index.js';
 import type { Member } from '../../src/wire/index.js';
 import { fateOf, memberOf, ReplicaCluster } from '../replica/replica-cluster.js';
 

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { backupHandlers, Reading } from '../../src/api/index.js';
 import { logIndex } from '../../src/base/index.js';
 import type { CallContext, ServerStream } from '../../src/rpc/index.js';
+import { backupHandlers, Reading } from '../../src/service/index.js';
 import { decodeCheckpoint, type LogTail, openRecord, type proto, tailAfter } from '../../src/wire/index.js';
 import { batch, type Fate, fateOf, ReplicaCluster } from '../replica/replica-cluster.js';
 

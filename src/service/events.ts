@@ -6,7 +6,7 @@ import type { proto } from '../wire/index.js';
 import { BatchThread } from './batch-thread.js';
 import { getEvent } from './get.js';
 import { receiptFor, takeIn } from './ingest.js';
-import { ProduceSession } from './produce.js';
+import { ProduceSession } from './produce-session.js';
 import { ReadSession } from './read.js';
 import { planRead } from './read-plan.js';
 import { Reading } from './reading.js';

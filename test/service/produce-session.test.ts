@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
-import { ProduceSession } from '../../src/api/produce.js';
 import { LIMITS } from '../../src/base/index.js';
 import type { DuplexStream } from '../../src/rpc/index.js';
+import { ProduceSession } from '../../src/service/produce-session.js';
 import { createMetrics } from '../../src/telemetry/index.js';
 import type { proto } from '../../src/wire/index.js';
 import { batch, ReplicaCluster } from '../replica/replica-cluster.js';
