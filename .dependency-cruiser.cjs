@@ -6,8 +6,9 @@
 const FLOORS = [
   'cli',
   'src/node',
-  'src/service',
+  'src/grpc',
   'src/http',
+  'src/service',
   'src/client',
   'src/sim',
   'src/peer',
@@ -24,7 +25,8 @@ const FLOORS = [
 
 /** Folders on the same floor: neither imports the other. */
 const NEIGHBOURS = [
-  ['src/service', 'src/http', 'src/client'],
+  ['src/grpc', 'src/http'],
+  ['src/service', 'src/client'],
   ['src/peer', 'src/storage', 'src/telemetry'],
 ];
 
@@ -114,6 +116,13 @@ module.exports = {
       severity: 'error',
       from: { path: '^src/client/' },
       to: { path: '^src/', pathNot: '^src/(client|rpc|wire|event|base)/' },
+    },
+    {
+      name: 'service-without-transport',
+      comment: 'use cases know neither gRPC nor HTTP: doors bring them in',
+      severity: 'error',
+      from: { path: '^src/service/' },
+      to: { path: ['^src/rpc/', '^src/wire/gen/', '^(node:)?(http|http2|net)$'] },
     },
     {
       name: 'no-test-code-in-production',

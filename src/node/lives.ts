@@ -14,7 +14,10 @@ import { FlotillaNode, type NodeParts } from './node.js';
 import { observeHealing } from './observe-healing.js';
 
 /** A node as whoever started it sees it. */
-export type RunningNode = Pick<FlotillaNode, 'actor' | 'address' | 'httpPort' | 'stop' | 'stopped' | 'replicas'>;
+export type RunningNode = Pick<
+  FlotillaNode,
+  'actor' | 'address' | 'httpPort' | 'stop' | 'stopped' | 'replicas' | 'service'
+>;
 
 /** What is made anew with each life. */
 type Made = 'storage' | 'space';
@@ -57,6 +60,12 @@ export class Lives implements RunningNode {
 
   get httpPort(): number | undefined {
     return this.current?.node.httpPort;
+  }
+
+  /** Of the present life; throws NOT_READY while the node begins anew. */
+  get service(): FlotillaNode['service'] {
+    if (this.current !== undefined) return this.current.node.service;
+    throw new FlotillaError('NOT_READY', 'the node begins anew: try again');
   }
 
   get replicas(): FlotillaNode['replicas'] {

@@ -1,13 +1,15 @@
 import { advanced, FlotillaError, LIMITS, type LogIndex, logIndex } from '../base/index.js';
 import type { GroupLog, Replica, Storage } from '../replica/index.js';
-import type { Handlers, ServerStream } from '../rpc/index.js';
-import { encodeCheckpoint, type LogTail, type proto, tailAfter } from '../wire/index.js';
+import { encodeCheckpoint, type LogTail, tailAfter } from '../wire/index.js';
+import { authorize } from './authorize.js';
+import type { Caller } from './caller.js';
 import { type CommittedEnd, committedEnd } from './committed-end.js';
 import { HeldRecords } from './held-records.js';
+import type { Sink } from './read-parts.js';
 import type { Reader, Reading } from './reading.js';
 import { findStream, requireIncarnation, type Streams } from './streams.js';
 
-/** What the backup service needs to know of its node. */
+/** What backups are made of. */
 export interface BackupSource {
   readonly streams: Streams;
   /** Empty while the cluster is still forming. */
@@ -16,21 +18,60 @@ export interface BackupSource {
   readonly reading: Reading;
 }
 
-type LogSink = ServerStream<proto.ReadLogResponse>;
+export interface LogRequest {
+  /** Empty: the default one. */
+  readonly stream: string;
+  /** The last record that the caller has; absent: it has none. */
+  readonly after?: LogPosition | undefined;
+  /** Refused where the stream has another. */
+  readonly incarnation?: string;
+}
 
-/** proto/flotilla/v1/backup_service.proto. Each reader has a cursor of its own, and goes at its own pace. */
-export function backupHandlers(source: BackupSource): Handlers<typeof proto.BackupServiceDefinition> {
-  const { reading } = source;
-  return {
-    readLog: (request, sink, { signal }) =>
-      reading.admit(() => readLog(source, request, sink, { reading, signal, turns: reading.turnsOf(signal) })),
-  };
+/** A record, and by what it is known to be that one. */
+export interface LogPosition {
+  readonly index: number;
+  readonly term: number;
+  readonly checksum: number;
+}
+
+/** `started` first, then pieces of the checkpoint, then records, each as it is stored. */
+export type LogPart =
+  | LogStarted
+  | { readonly kind: 'checkpoint'; readonly piece: Uint8Array }
+  | { readonly kind: 'records'; readonly records: readonly Uint8Array[] };
+
+export interface LogStarted {
+  readonly kind: 'started';
+  readonly clusterId: string;
+  readonly incarnation: string;
+  /** The last record that will come. */
+  readonly throughIndex: LogIndex;
+  /** Whether a majority confirmed that this is the end. */
+  readonly confirmed: boolean;
+  readonly checkpointBytes: number;
+}
+
+/** Copying what a node stores. Each reader has a cursor of its own, and goes at its own pace. */
+export class BackupUseCases {
+  private readonly source: BackupSource;
+
+  constructor(source: BackupSource) {
+    this.source = source;
+  }
+
+  /** Hands a stream's log to a sink, from its begin or behind what the caller has. */
+  async readLog(caller: Caller, request: LogRequest, sink: Sink<LogPart>, signal: AbortSignal): Promise<void> {
+    authorize(caller, 'admin', request.stream);
+    const { reading } = this.source;
+    const reader = { reading, signal, turns: reading.turnsOf(signal) };
+    await reading.admit(() => readLog(this.source, request, sink, reader));
+  }
 }
 
 async function readLog(
   source: BackupSource,
-  { stream, after, incarnation }: proto.ReadLogRequest,
-  sink: LogSink,
+  { stream, after, incarnation = '' }: LogRequest,
+  sink: Sink<LogPart>,
   reader: Reader,
 ): Promise<void> {
   const replica = findStream(source.streams, stream);
@@ -39,17 +80,17 @@ async function readLog(
   if (after !== undefined) await requireRecord(replica, after, end);
   const checkpoint =
     after === undefined ? await checkpointAtBegin(replica, source.storage.group(replica.group)) : NO_CHECKPOINT;
-  const started: proto.LogStarted = {
+  await sink.send({
+    kind: 'started',
     clusterId: source.clusterId(),
     incarnation: replica.incarnation,
     throughIndex: end.index,
     confirmed: end.confirmed,
     checkpointBytes: checkpoint.bytes.byteLength,
-  };
-  await sink.send({ content: { $case: 'started', value: started } });
+  });
   for (let offset = 0; offset < checkpoint.bytes.byteLength; offset += LIMITS.snapshotChunkBytes) {
     const piece = checkpoint.bytes.subarray(offset, offset + LIMITS.snapshotChunkBytes);
-    await sink.send({ content: { $case: 'checkpoint', value: piece } });
+    await sink.send({ kind: 'checkpoint', piece });
   }
   await sendRecords(replica, { after: logIndex(after?.index ?? checkpoint.index), through: end.index }, sink, reader);
 }
@@ -57,7 +98,7 @@ async function readLog(
 async function sendRecords(
   replica: Replica,
   range: { after: LogIndex; through: LogIndex },
-  sink: LogSink,
+  sink: Sink<LogPart>,
   reader: Reader,
 ): Promise<void> {
   for (let next = logIndex(range.after + 1); next <= range.through; ) {
@@ -73,14 +114,14 @@ async function sendSomeRecords(
   replica: Replica,
   from: LogIndex,
   through: LogIndex,
-  sink: LogSink,
+  sink: Sink<LogPart>,
   { reading, signal }: Reader,
 ): Promise<{ count: number; taken: Promise<void> | undefined }> {
   const held = new HeldRecords(reading.records);
   try {
     await held.reserve(signal);
     const records = await replica.read(from, through, LIMITS.readChunkBytes);
-    const taken = sink.send({ content: { $case: 'records', value: { records: records.map(({ bytes }) => bytes) } } });
+    const taken = sink.send({ kind: 'records', records: records.map(({ bytes }) => bytes) });
     taken?.catch(() => undefined);
     return { count: records.length, taken };
   } finally {
@@ -102,11 +143,7 @@ async function checkpointAtBegin(
 }
 
 /** The caller's last record must be one of this stream's: what follows it would be another history's. */
-async function requireRecord(
-  replica: Replica,
-  after: proto.LogPosition,
-  { index, confirmed }: CommittedEnd,
-): Promise<void> {
+async function requireRecord(replica: Replica, after: LogPosition, { index, confirmed }: CommittedEnd): Promise<void> {
   const { begin } = replica;
   if (after.index < begin.index) {
     throw new FlotillaError(

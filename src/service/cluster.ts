@@ -1,14 +1,12 @@
 import type { ActorId } from '../base/index.js';
 import { type Configuration, isVoter } from '../raft/index.js';
 import type { Replica } from '../replica/index.js';
-import { type Handlers, RpcClient } from '../rpc/index.js';
-import { type Member, proto } from '../wire/index.js';
+import type { Member } from '../wire/index.js';
+import { authorize } from './authorize.js';
+import type { Caller } from './caller.js';
 import { type MembersView, removeMember, transferLeadership } from './members.js';
 
-/** How long a node that does not answer may hold up the picture of the cluster. */
-const ASK_TIMEOUT_MS = 1000;
-
-/** What the cluster service needs to know of its node. */
+/** What there is to know of a node and its cluster at this moment. */
 export interface ClusterView extends MembersView {
   readonly version: string;
   /** Empty while the cluster is still forming. */
@@ -24,40 +22,89 @@ export interface Founding {
   readonly membership: Configuration;
 }
 
-/** proto/flotilla/v1/cluster_service.proto. The status: this node's own row, and what the others say of theirs. */
-export function clusterHandlers(view: () => ClusterView): Handlers<typeof proto.ClusterServiceDefinition> {
-  return {
-    getStatus: async (request) => {
-      const { clusterId, self, members, replica, version } = view();
-      const own = ownStatus(self, replica, version);
-      const activeVersion = replica?.members.activeVersion ?? 0;
-      if (request.localOnly) return { clusterId, actorId: self.actor, nodes: [own], activeVersion };
-      const others = members.filter(({ actor }) => actor !== self.actor);
-      const nodes = [own, ...(await Promise.all(others.map(askNode)))];
-      const committed = Math.max(...nodes.map(({ commitIndex }) => commitIndex));
-      return {
-        clusterId,
-        actorId: self.actor,
-        activeVersion,
-        nodes: nodes
-          .map((node) => ({ ...node, lag: node.reachable ? committed - node.commitIndex : 0 }))
-          .sort((a, b) => a.actorId - b.actorId),
-      };
-    },
-    formCluster: async ({ withoutAddresses }) => {
-      const { clusterId, membership } = await view().formWithout(withoutAddresses);
-      return { clusterId, voters: [...membership.voters] };
-    },
-    removeMember: async ({ actorId }) => ({ voters: [...(await removeMember(view(), actorId)).voters] }),
-    transferLeadership: async ({ actorId }) => ({ leaderActorId: (await transferLeadership(view(), actorId)) ?? 0 }),
-  };
+/** `unknown`: the node has not said, or is not in its cluster yet. */
+export type NodeRole = 'unknown' | 'leader' | 'follower' | 'candidate' | 'learner';
+
+export interface NodeStatus {
+  readonly actor: number;
+  /** HOST:PORT. */
+  readonly address: string;
+  readonly role: NodeRole;
+  readonly term: number;
+  readonly commitIndex: number;
+  readonly lastIndex: number;
+  /** Records that others know to be committed, and this one does not. */
+  readonly lag: number;
+  readonly reachable: boolean;
+  readonly version: string;
 }
 
-function ownStatus(self: Member, replica: Replica | undefined, version: string): proto.NodeStatus {
+export interface ClusterStatus {
+  readonly clusterId: string;
+  /** The node that answers. */
+  readonly actor: number;
+  readonly nodes: readonly NodeStatus[];
+  readonly activeVersion: number;
+}
+
+/** Asks another node for its own row of the status; undefined where it does not answer. */
+export type AskNode = (member: Member) => Promise<NodeStatus | undefined>;
+
+/** The cluster: how its nodes are, and who they are. */
+export class ClusterUseCases {
+  private readonly view: () => ClusterView;
+  private readonly askNode: AskNode;
+
+  constructor(options: { readonly view: () => ClusterView; readonly askNode: AskNode }) {
+    this.view = options.view;
+    this.askNode = options.askNode;
+  }
+
+  /** This node's own row, and unless only that is wanted, what the others say of theirs. */
+  async status(caller: Caller, { localOnly = false }: { readonly localOnly?: boolean } = {}): Promise<ClusterStatus> {
+    authorize(caller, 'monitor');
+    const { clusterId, self, members, replica, version } = this.view();
+    const own = ownStatus(self, replica, version);
+    const activeVersion = replica?.members.activeVersion ?? 0;
+    if (localOnly) return { clusterId, actor: self.actor, nodes: [own], activeVersion };
+    const others = members.filter(({ actor }) => actor !== self.actor);
+    const asked = others.map(async (member) => (await this.askNode(member)) ?? unreachable(member));
+    const nodes = [own, ...(await Promise.all(asked))];
+    const committed = Math.max(...nodes.map(({ commitIndex }) => commitIndex));
+    return {
+      clusterId,
+      actor: self.actor,
+      activeVersion,
+      nodes: nodes
+        .map((node) => ({ ...node, lag: node.reachable ? committed - node.commitIndex : 0 }))
+        .sort((a, b) => a.actor - b.actor),
+    };
+  }
+
+  /** Lets a cluster that waits for founders form without those that don't answer at these addresses. */
+  async form(caller: Caller, withoutAddresses: readonly string[]): Promise<Founding> {
+    authorize(caller, 'admin');
+    return await this.view().formWithout(withoutAddresses);
+  }
+
+  /** Takes a member out; resolves with who votes then. */
+  async removeMember(caller: Caller, actor: number): Promise<readonly ActorId[]> {
+    authorize(caller, 'admin');
+    return (await removeMember(this.view(), actor)).voters;
+  }
+
+  /** Hands leadership to an actor, 0 for anybody; resolves with who leads then, where that is known. */
+  async transferLeadership(caller: Caller, actor: number): Promise<ActorId | undefined> {
+    authorize(caller, 'admin');
+    return await transferLeadership(this.view(), actor);
+  }
+}
+
+function ownStatus(self: Member, replica: Replica | undefined, version: string): NodeStatus {
   return {
-    actorId: self.actor,
+    actor: self.actor,
     address: self.address,
-    role: replica === undefined ? proto.NodeRole.UNSPECIFIED : roleOf(replica, self.actor),
+    role: replica === undefined ? 'unknown' : roleOf(replica, self.actor),
     term: replica?.term ?? 0,
     commitIndex: replica?.commitIndex ?? 0,
     lastIndex: replica?.tail.index ?? 0,
@@ -67,38 +114,19 @@ function ownStatus(self: Member, replica: Replica | undefined, version: string):
   };
 }
 
-function roleOf(replica: Replica, self: ActorId): proto.NodeRole {
+function roleOf(replica: Replica, self: ActorId): NodeRole {
   switch (replica.role) {
     case 'leader':
-      return proto.NodeRole.LEADER;
+      return 'leader';
     case 'candidate':
     case 'pre-candidate':
-      return proto.NodeRole.CANDIDATE;
+      return 'candidate';
     case 'follower':
-      return isVoter(replica.membership, self) ? proto.NodeRole.FOLLOWER : proto.NodeRole.LEARNER;
+      return isVoter(replica.membership, self) ? 'follower' : 'learner';
   }
 }
 
-async function askNode(member: Member): Promise<proto.NodeStatus> {
-  const client = new RpcClient(proto.ClusterServiceDefinition, member.address);
-  try {
-    const { actorId, nodes } = await client.unary('getStatus', { localOnly: true }, { timeoutMs: ASK_TIMEOUT_MS });
-    const [status] = nodes;
-    if (status !== undefined && actorId === member.actor) return status;
-  } catch {
-    // Whatever kept it from answering, the row says that it did not.
-  } finally {
-    client.close();
-  }
-  return {
-    actorId: member.actor,
-    address: member.address,
-    role: proto.NodeRole.UNSPECIFIED,
-    term: 0,
-    commitIndex: 0,
-    lastIndex: 0,
-    lag: 0,
-    reachable: false,
-    version: '',
-  };
+function unreachable({ actor, address }: Member): NodeStatus {
+  const nothing = { term: 0, commitIndex: 0, lastIndex: 0, lag: 0 };
+  return { actor, address, role: 'unknown', ...nothing, reachable: false, version: '' };
 }

@@ -1,141 +1,131 @@
-import type { FlotillaError } from '../base/index.js';
-import { checkProducerName, type EventLimits } from '../event/index.js';
-import { type CallContext, type Handlers, MESSAGE_BYTES_MAX, type ServerStream } from '../rpc/index.js';
+import { checkProducerName, DEFAULT_GLOB, type Event, type EventLimits } from '../event/index.js';
+import type { OpenedProducer, Replica } from '../replica/index.js';
 import type { Metrics } from '../telemetry/index.js';
-import type { proto } from '../wire/index.js';
-import { BatchThread } from './batch-thread.js';
-import { getEvent } from './get.js';
-import { receiptFor, takeIn } from './ingest.js';
-import { ProduceSession } from './produce-session.js';
-import { ReadSession } from './read.js';
-import { planRead } from './read-plan.js';
-import { Reading } from './reading.js';
+import { authorize } from './authorize.js';
+import type { Caller } from './caller.js';
+import { type GetRequest, getEvent } from './get.js';
+import { type NewBatch, type Receipt, receiptFor, takeIn } from './ingest.js';
+import type { Intake } from './intake.js';
+import { type ProducerStream, ProduceSession } from './produce-session.js';
+import { pulled } from './pulled.js';
+import type { ReadPart, ReadSink } from './read-parts.js';
+import { planRead, type ReadRequest } from './read-plan.js';
+import { ReadSession } from './read-session.js';
+import type { Reading } from './reading.js';
 import { findStream, type Streams, withLeader } from './streams.js';
 
-/** Append, Produce, Read, Get and OpenProducer of proto/flotilla/v1/event_service.proto. */
-export class EventService {
-  readonly handlers: Handlers<typeof proto.EventServiceDefinition>;
-  /** What this node's readers share. */
-  readonly reading = new Reading();
-  /** Decodes the large ones of Append and Produce. */
-  readonly batches: BatchThread;
-  private readonly streams: Streams;
-  private readonly limits: EventLimits;
-  private readonly metrics: Metrics;
-  private readonly sessions = new Set<ProduceSession>();
-  /** Calls that may have something in the log and not yet answered. */
-  private readonly running = new Set<Promise<unknown>>();
-  private stopping: FlotillaError | undefined;
+export interface EventUseCasesOptions {
+  readonly streams: Streams;
+  readonly limits: EventLimits;
+  readonly metrics: Metrics;
+  readonly reading: Reading;
+  readonly intake: Intake;
+}
 
-  constructor(options: { streams: Streams; limits: EventLimits; metrics: Metrics }) {
-    this.streams = options.streams;
-    this.limits = options.limits;
-    this.metrics = options.metrics;
-    this.batches = new BatchThread({ event: options.limits, messageBytesMax: MESSAGE_BYTES_MAX });
-    this.handlers = {
-      append: (request) => this.track(this.append(request)),
-      produce: (stream) => this.track(this.produce(new ProduceSession({ ...options, stream }))),
-      read: (request, stream, call) => this.read(request, stream, call),
-      get: (request, call) => this.get(request, call),
-      openProducer: (request) => this.openProducer(request),
-    };
+/** Appending events, and reading them. */
+export class EventUseCases {
+  private readonly options: EventUseCasesOptions;
+
+  constructor(options: EventUseCasesOptions) {
+    this.options = options;
   }
 
-  /** From now on nothing is taken in. Resolves when everything that was is answered. */
-  async drain(error: FlotillaError): Promise<void> {
-    this.stopping = error;
-    for (const session of this.sessions) session.stop(error);
-    await this.settled();
+  /**
+   * Appends a batch. Resolves when it is durable on a majority and this node can
+   * serve it. Rejects as `Replica.submit` does, and with INVALID_ARGUMENT or
+   * MESSAGE_TOO_LARGE, which name the field.
+   */
+  async append(caller: Caller, batch: NewBatch): Promise<Receipt> {
+    authorize(caller, 'append', batch.stream);
+    const { intake } = this.options;
+    intake.requireOpen();
+    return await intake.track(this.submit(batch));
   }
 
-  /** To be called once no call is under way. */
-  async close(): Promise<void> {
-    await this.batches.close();
-  }
-
-  /** Resolves when every producer's call that is under way now has ended. */
-  async settled(): Promise<void> {
-    await Promise.allSettled([...this.running]);
-  }
-
-  private async track<T>(call: Promise<T>): Promise<T> {
-    this.running.add(call);
+  /** Takes in what a producer sends, and answers each batch when it is settled; see {@link ProduceSession}. */
+  async produce(caller: Caller, stream: ProducerStream): Promise<void> {
+    // For each batch again: only that names its stream.
+    authorize(caller, 'append');
+    const { intake, metrics } = this.options;
+    intake.requireOpen();
+    metrics.produceStreams.inc();
     try {
-      return await call;
+      await intake.trackSession(new ProduceSession({ ...this.options, caller, stream }));
     } finally {
-      this.running.delete(call);
+      metrics.produceStreams.dec();
     }
   }
 
-  private async append(request: proto.AppendRequest): Promise<proto.AppendResponse> {
-    if (this.stopping !== undefined) throw this.stopping;
-    const replica = findStream(this.streams, request.stream);
-    const { body, stamp } = takeIn(request, this.limits, replica);
-    try {
-      const proposed = await replica.submit(body, stamp);
-      this.metrics.eventsIn.inc(body.count);
-      this.metrics.bytesIn.inc(body.body.byteLength);
-      this.metrics.batchesIn.inc();
-      return { receipt: receiptFor(replica, body, proposed) };
-    } catch (error) {
-      throw withLeader(error, this.streams.leaderAddress(replica));
-    }
+  /** Opens a named producer: the one that had the name before is fenced. */
+  async openProducer(caller: Caller, request: { readonly stream: string; readonly name: string }): Promise<OpenedAs> {
+    authorize(caller, 'append', request.stream);
+    this.options.intake.requireOpen();
+    checkProducerName(request.name, 'name');
+    const replica = findStream(this.options.streams, request.stream);
+    const opened = await this.pointingAtLeader(replica, () => replica.producers.open(request.name));
+    return { ...opened, incarnation: replica.incarnation };
   }
 
-  private async produce(session: ProduceSession): Promise<void> {
-    if (this.stopping !== undefined) throw this.stopping;
-    this.sessions.add(session);
-    this.metrics.produceStreams.inc();
-    try {
-      await session.run();
-    } finally {
-      this.sessions.delete(session);
-      this.metrics.produceStreams.dec();
-    }
+  /** One event by its id. */
+  async get(caller: Caller, request: GetRequest, signal: AbortSignal): Promise<Event> {
+    authorize(caller, 'read', request.stream);
+    const { intake, streams, reading } = this.options;
+    intake.requireOpen();
+    const replica = findStream(streams, request.stream);
+    return await this.pointingAtLeader(replica, () => getEvent(request, replica, reading, signal));
   }
 
-  private async openProducer({ stream, name }: proto.OpenProducerRequest): Promise<proto.OpenProducerResponse> {
-    if (this.stopping !== undefined) throw this.stopping;
-    checkProducerName(name, 'name');
-    const replica = findStream(this.streams, stream);
-    try {
-      const { id, epoch, sequence } = await replica.producers.open(name);
-      return { producerId: id, epoch, lastSequence: sequence, incarnation: replica.incarnation };
-    } catch (error) {
-      throw withLeader(error, this.streams.leaderAddress(replica));
-    }
+  /** Reads a stream. Leaving the loop ends the read. */
+  read(caller: Caller, request: ReadRequest, signal?: AbortSignal): AsyncIterable<ReadPart> {
+    return pulled((sink, ended) => this.readInto(caller, request, sink, ended), signal);
   }
 
-  private async get(request: proto.GetRequest, call: CallContext): Promise<proto.GetResponse> {
-    if (this.stopping !== undefined) throw this.stopping;
-    const replica = findStream(this.streams, request.stream);
-    try {
-      return await getEvent(request, replica, this.reading, call.signal);
-    } catch (error) {
-      throw withLeader(error, this.streams.leaderAddress(replica));
-    }
-  }
-
-  private async read(
-    request: proto.ReadRequest,
-    stream: ServerStream<proto.ReadResponse>,
-    call: CallContext,
-  ): Promise<void> {
-    if (this.stopping !== undefined) throw this.stopping;
-    const replica = findStream(this.streams, request.stream);
+  /** The same, handed to a sink at its pace; resolves at the end. */
+  async readInto(caller: Caller, request: ReadRequest, sink: ReadSink, signal: AbortSignal): Promise<void> {
+    authorize(caller, 'read', request.stream, [request.glob || DEFAULT_GLOB]);
+    const { intake, streams, reading, metrics } = this.options;
+    intake.requireOpen();
+    const replica = findStream(streams, request.stream);
     const plan = planRead(request, replica);
     const onSent = (events: number, bytes: number): void => {
-      this.metrics.eventsOut.inc(events);
-      this.metrics.bytesOut.inc(bytes);
+      metrics.eventsOut.inc(events);
+      metrics.bytesOut.inc(bytes);
     };
-    this.metrics.readStreams.inc();
+    metrics.readStreams.inc();
     try {
-      const { reading } = this;
-      await reading.admit(() => new ReadSession({ replica, plan, stream, call, reading, onSent }).run());
-    } catch (error) {
-      throw withLeader(error, this.streams.leaderAddress(replica));
+      await this.pointingAtLeader(replica, () =>
+        reading.admit(() => new ReadSession({ replica, plan, sink, signal, reading, onSent }).run()),
+      );
     } finally {
-      this.metrics.readStreams.dec();
+      metrics.readStreams.dec();
     }
   }
+
+  private async submit(batch: NewBatch): Promise<Receipt> {
+    const { streams, limits, metrics } = this.options;
+    const replica = findStream(streams, batch.stream);
+    const { body, stamp } = takeIn(batch, limits, replica);
+    try {
+      const proposed = await replica.submit(body, stamp);
+      metrics.eventsIn.inc(body.count);
+      metrics.bytesIn.inc(body.body.byteLength);
+      metrics.batchesIn.inc();
+      return receiptFor(replica, body, proposed);
+    } catch (error) {
+      throw withLeader(error, streams.leaderAddress(replica));
+    }
+  }
+
+  private async pointingAtLeader<Result>(replica: Replica, run: () => Promise<Result>): Promise<Result> {
+    try {
+      return await run();
+    } catch (error) {
+      throw withLeader(error, this.options.streams.leaderAddress(replica));
+    }
+  }
+}
+
+/** A producer that was opened, and the stream in which it was. */
+export interface OpenedAs extends OpenedProducer {
+  readonly incarnation: string;
 }

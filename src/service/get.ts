@@ -1,20 +1,29 @@
-import { parseEventId } from '../event/index.js';
+import { type Event, parseEventId } from '../event/index.js';
 import { inTurns, type Replica } from '../replica/index.js';
-import { eventIn, eventToProto, openingStoredBatch, type proto } from '../wire/index.js';
+import { eventIn, openingStoredBatch } from '../wire/index.js';
 import { HeldRecords } from './held-records.js';
 import { eventAt, lastCounterAt } from './read-position.js';
 import type { Reading } from './reading.js';
 import { requireIncarnation } from './streams.js';
 
+export interface GetRequest {
+  /** Empty: the default one. */
+  readonly stream: string;
+  /** 25 digits or "counter.actor". */
+  readonly id: string;
+  /** Refused where the stream has another. */
+  readonly incarnation?: string;
+}
+
 /** One event by its id. "There is none" is said only where a majority has confirmed that this node is not behind. */
 export async function getEvent(
-  request: proto.GetRequest,
+  request: GetRequest,
   replica: Replica,
   reading: Reading,
   signal: AbortSignal,
-): Promise<proto.GetResponse> {
+): Promise<Event> {
   const id = parseEventId(request.id, 'id');
-  requireIncarnation(replica, request.incarnation);
+  requireIncarnation(replica, request.incarnation ?? '');
   if (id.counter > (await lastCounterAt(replica, replica.commitIndex))) await replica.confirmReadIndex();
   const turns = reading.turnsOf(signal);
   const held = new HeldRecords(reading.records);
@@ -24,7 +33,7 @@ export async function getEvent(
     const { batch } = await eventAt(replica, id, 'id');
     held.hold(batch.bytes.byteLength);
     const reader = await inTurns(turns, openingStoredBatch(batch));
-    return { event: eventToProto(eventIn(batch, reader, id.counter - batch.header.baseCounter)) };
+    return eventIn(batch, reader, id.counter - batch.header.baseCounter);
   } finally {
     held.release();
   }

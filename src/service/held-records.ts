@@ -1,5 +1,5 @@
 import { LIMITS } from '../base/index.js';
-import type { Allowance } from '../rpc/index.js';
+import type { Allowance } from './reading.js';
 
 /** The part of the readers' memory that one reader's records take. */
 export class HeldRecords {

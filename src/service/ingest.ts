@@ -1,9 +1,30 @@
 import { counter } from '../base/index.js';
-import { type EventId, type EventLimits, formatEventId, type ProducerStamp } from '../event/index.js';
+import { type EventId, type EventLimits, NO_PRODUCER, type ProducerStamp } from '../event/index.js';
 import type { Proposed, Replica } from '../replica/index.js';
-import { type PackedBody, type proto, stampFromProto } from '../wire/index.js';
+import type { PackedBody } from '../wire/index.js';
+import { type BatchContent, checkBatch } from './check-batch.js';
 import { requireIncarnation } from './streams.js';
-import { type BatchRequest, takeBody } from './take-body.js';
+
+/** A batch as a producer hands it in. */
+export interface NewBatch {
+  /** Empty: the default one. */
+  readonly stream: string;
+  readonly content: BatchContent;
+  /** By what the stream knows the batch again; absent: by nothing. */
+  readonly stamp?: ProducerStamp | undefined;
+  /** Of the stream that the stamp is for; empty: of any. */
+  readonly incarnation?: string | undefined;
+}
+
+/** What the producer holds once its batch is durable. */
+export interface Receipt {
+  readonly firstId: EventId;
+  readonly lastId: EventId;
+  readonly count: number;
+  readonly term: number;
+  readonly logIndex: number;
+  readonly incarnation: string;
+}
 
 /** A batch on its way in, and by what the stream knows it again. */
 export interface IncomingBatch {
@@ -12,26 +33,24 @@ export interface IncomingBatch {
 }
 
 /**
- * The encoded body of a batch, checked in full: past this point nobody looks
- * into it again before a consumer. Throws INVALID_ARGUMENT or MESSAGE_TOO_LARGE,
- * and POSITION_MISMATCH where its stamp is for another incarnation.
+ * The encoded body of a batch, checked in full. Throws INVALID_ARGUMENT or
+ * MESSAGE_TOO_LARGE, and POSITION_MISMATCH where its stamp is for another
+ * incarnation.
  */
-export function takeIn(request: BatchRequest, limits: EventLimits, replica: Replica): IncomingBatch {
-  requireIncarnation(replica, request.producer?.incarnation ?? '', 'producer.incarnation');
-  return { stamp: stampFromProto(request.producer), body: takeBody(request, limits) };
+export function takeIn(batch: NewBatch, limits: EventLimits, replica: Replica): IncomingBatch {
+  const { content, stamp = NO_PRODUCER, incarnation = '' } = batch;
+  requireIncarnation(replica, incarnation, 'producer.incarnation');
+  return { stamp, body: checkBatch(content, limits) };
 }
 
-/** What the producer holds once its batch is durable. */
-export function receiptFor(replica: Replica, body: PackedBody, proposed: Proposed): proto.Receipt {
-  const { actor } = proposed;
-  const first: EventId = { counter: proposed.firstCounter, actor };
-  const last: EventId = { counter: counter(proposed.firstCounter + body.count - 1), actor };
+export function receiptFor(replica: Replica, body: PackedBody, proposed: Proposed): Receipt {
+  const { actor, firstCounter, term, index } = proposed;
   return {
-    firstId: formatEventId(first),
-    lastId: formatEventId(last),
+    firstId: { counter: firstCounter, actor },
+    lastId: { counter: counter(firstCounter + body.count - 1), actor },
     count: body.count,
-    term: proposed.term,
-    logIndex: proposed.index,
+    term,
+    logIndex: index,
     incarnation: replica.incarnation,
   };
 }

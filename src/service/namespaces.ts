@@ -1,56 +1,61 @@
 import { FlotillaError, LIMITS } from '../base/index.js';
-import { compileGlob, DEFAULT_GLOB, formatEventId } from '../event/index.js';
+import { compileGlob, DEFAULT_GLOB, type EventId } from '../event/index.js';
 import type { NamespaceCount } from '../replica/index.js';
-import type { Handlers, ServerStream } from '../rpc/index.js';
-import type { proto } from '../wire/index.js';
 import { committedEnd } from './committed-end.js';
 import type { Reading } from './reading.js';
 import { findStream, type Streams } from './streams.js';
 
-/** proto/flotilla/v1/namespace_service.proto. */
-export function namespaceHandlers(
-  streams: Streams,
-  reading: Reading,
-): Handlers<typeof proto.NamespaceServiceDefinition> {
-  return {
-    listNamespaces: (request, stream, call) =>
-      reading.admit(async () => {
-        const replica = findStream(streams, request.stream);
-        if (request.limit < 0)
-          throw new FlotillaError('INVALID_ARGUMENT', `limit: ${request.limit} is negative; 0 means no limit`);
-        const glob = compileGlob(request.glob === '' ? DEFAULT_GLOB : request.glob, 'glob');
-        // A node that holds an older log than the others may list what they gave up: what is listed is what a majority
-        // has.
-        await committedEnd(replica);
-        await reading.lists.take(1, call.signal);
-        try {
-          const rows = replica.byNamespace(reading.turnsOf(call.signal)).list({ glob, after: request.after });
-          await sendRows(rows, request.limit === 0 ? Number.POSITIVE_INFINITY : request.limit, stream);
-        } finally {
-          reading.lists.give(1);
-        }
-      }),
-  };
+export interface NamespacesRequest {
+  /** Empty: the default one. */
+  readonly stream: string;
+  /** Empty: everything but the system's. */
+  readonly glob?: string;
+  /** Only those that come behind this one. */
+  readonly after?: string;
+  /** 0: no limit. */
+  readonly limit?: number;
 }
 
-async function sendRows(
+/** A namespace that has events, and which are the first and the last of them. */
+export interface NamespaceSummary {
+  readonly namespace: string;
+  readonly count: number;
+  readonly firstId: EventId;
+  readonly lastId: EventId;
+}
+
+/** The namespaces of a stream in order, some at a time, as of when that is asked for. */
+export async function* listNamespaces(
+  { streams, reading }: { readonly streams: Streams; readonly reading: Reading },
+  { stream, glob: pattern = '', after = '', limit = 0 }: NamespacesRequest,
+  signal: AbortSignal,
+): AsyncGenerator<NamespaceSummary[], void, void> {
+  const replica = findStream(streams, stream);
+  if (limit < 0) throw new FlotillaError('INVALID_ARGUMENT', `limit: ${limit} is negative; 0 means no limit`);
+  const glob = compileGlob(pattern === '' ? DEFAULT_GLOB : pattern, 'glob');
+  // A node that holds an older log than the others may list what they gave up: what is listed is what a majority has.
+  await committedEnd(replica);
+  await reading.lists.take(1, signal);
+  try {
+    const rows = replica.byNamespace(reading.turnsOf(signal)).list({ glob, after });
+    yield* pagesOf(rows, limit === 0 ? Number.POSITIVE_INFINITY : limit);
+  } finally {
+    reading.lists.give(1);
+  }
+}
+
+async function* pagesOf(
   rows: AsyncIterable<NamespaceCount>,
   limit: number,
-  stream: ServerStream<proto.ListNamespacesResponse>,
-): Promise<void> {
+): AsyncGenerator<NamespaceSummary[], void, void> {
   let remaining = limit;
-  let namespaces: proto.NamespaceSummary[] = [];
+  let page: NamespaceSummary[] = [];
   for await (const { name, count, first, last } of rows) {
-    namespaces.push({
-      namespace: Buffer.from(name).toString(),
-      count,
-      firstId: formatEventId(first),
-      lastId: formatEventId(last),
-    });
+    page.push({ namespace: Buffer.from(name).toString(), count, firstId: first, lastId: last });
     if (--remaining === 0) break;
-    if (namespaces.length < LIMITS.listedNamespaces) continue;
-    await stream.send({ namespaces });
-    namespaces = [];
+    if (page.length < LIMITS.listedNamespaces) continue;
+    yield page;
+    page = [];
   }
-  if (namespaces.length > 0) await stream.send({ namespaces });
+  if (page.length > 0) yield page;
 }

@@ -1,14 +1,38 @@
-import { FlotillaError, LIMITS, messageOf } from '../base/index.js';
+import { type ActorId, FlotillaError, LIMITS } from '../base/index.js';
 import type { EventLimits } from '../event/index.js';
 import type { Replica } from '../replica/index.js';
-import type { DuplexStream } from '../rpc/index.js';
 import type { Metrics } from '../telemetry/index.js';
-import type { proto } from '../wire/index.js';
-import { type IncomingBatch, receiptFor, takeIn } from './ingest.js';
+import { authorize } from './authorize.js';
+import type { Caller } from './caller.js';
+import { type IncomingBatch, type NewBatch, type Receipt, receiptFor, takeIn } from './ingest.js';
 import { findStream, type Streams, withLeader } from './streams.js';
-import type { BatchRequest } from './take-body.js';
 
-type ProduceStream = DuplexStream<proto.ProduceRequest, proto.ProduceResponse>;
+/** A batch, and the number by which its producer knows the answer. */
+export interface NumberedBatch {
+  /** From 1 on; as text, because it may be any number of 64 bits. */
+  readonly requestId: string;
+  /** Or why it is none. */
+  readonly batch: NewBatch | FlotillaError;
+}
+
+export type ProduceAnswer =
+  | { readonly kind: 'receipt'; readonly requestId: string; readonly receipt: Receipt }
+  | { readonly kind: 'failure'; readonly requestId: string; readonly failure: FlotillaError }
+  /** Where the stream's leader is, and who else could take batches: HOST:PORT. */
+  | {
+      readonly kind: 'leader';
+      readonly actor: ActorId;
+      readonly address: string;
+      readonly members: readonly string[];
+    };
+
+/** A producer, as it sends and hears. */
+export interface ProducerStream {
+  /** Calls `onBatch` for each batch in turn, waiting for the promise that it may return. Resolves behind the last. */
+  receive(onBatch: (batch: NumberedBatch) => Promise<void> | undefined): Promise<void>;
+  /** A promise where the producer's pace has to be waited for; rejects with CANCELLED when it is gone. */
+  answer(answer: ProduceAnswer): Promise<void> | undefined;
+}
 
 /**
  * One producer's stream: takes batches in as they come, answers each when it is
@@ -23,10 +47,11 @@ export class ProduceSession {
   private readonly streams: Streams;
   private readonly limits: EventLimits;
   private readonly metrics: Metrics;
-  private readonly stream: ProduceStream;
+  private readonly caller: Caller;
+  private readonly stream: ProducerStream;
   private openBatches = 0;
   private openBytes = 0;
-  private room: (() => void) | undefined;
+  private onSettled: (() => void) | undefined;
   private refusal: FlotillaError | undefined;
   private replica: Replica | undefined;
   /** Who leads, in which term: on another route a batch might overtake those that are open. */
@@ -36,17 +61,24 @@ export class ProduceSession {
   private readonly ending = new AbortController();
   private readonly stopped = rejection();
 
-  constructor(options: { streams: Streams; limits: EventLimits; metrics: Metrics; stream: ProduceStream }) {
+  constructor(options: {
+    streams: Streams;
+    limits: EventLimits;
+    metrics: Metrics;
+    caller: Caller;
+    stream: ProducerStream;
+  }) {
     this.streams = options.streams;
     this.limits = options.limits;
     this.metrics = options.metrics;
+    this.caller = options.caller;
     this.stream = options.stream;
   }
 
   /** Ends when the producer has sent its last and every batch is answered, or after {@link stop}. */
   async run(): Promise<void> {
     try {
-      await Promise.race([this.stream.receive((request) => this.onRequest(request)), this.stopped.promise]);
+      await Promise.race([this.stream.receive((batch) => this.onBatch(batch)), this.stopped.promise]);
       await this.allSettled();
     } catch (error) {
       // A message that is refused with the whole stream says nothing of the batches before it: they are answered first.
@@ -70,18 +102,19 @@ export class ProduceSession {
     while (this.openBatches > 0) await this.settled();
   }
 
-  private onRequest(request: proto.ProduceRequest & Pick<BatchRequest, 'taken'>): Promise<void> | undefined {
-    const { requestId, taken } = request;
+  private onBatch(numbered: NumberedBatch): Promise<void> | undefined {
+    const { requestId, batch } = numbered;
     try {
-      if (taken instanceof FlotillaError) throw taken;
+      if (batch instanceof FlotillaError) throw batch;
+      authorize(this.caller, 'append', batch.stream);
       if (requestId === '0') throw new FlotillaError('INVALID_ARGUMENT', 'request_id: number the requests from 1 on');
       if (this.refusal !== undefined) throw this.refusal;
-      const replica = findStream(this.streams, request.stream);
+      const replica = findStream(this.streams, batch.stream);
       this.announceLeaderOf(replica);
       const route = `${replica.term} ${replica.leader}`;
-      if (route !== this.route && this.openBatches > 0) return this.allSettled().then(() => this.onRequest(request));
+      if (route !== this.route && this.openBatches > 0) return this.allSettled().then(() => this.onBatch(numbered));
       this.route = route;
-      void this.append(replica, requestId, takeIn(request, this.limits, replica));
+      void this.append(replica, requestId, takeIn(batch, this.limits, replica));
     } catch (error) {
       return this.fail(requestId, error);
     }
@@ -96,14 +129,14 @@ export class ProduceSession {
       this.metrics.eventsIn.inc(body.count);
       this.metrics.bytesIn.inc(body.body.byteLength);
       this.metrics.batchesIn.inc();
-      await this.send({ requestId, outcome: { $case: 'receipt', value: receiptFor(replica, body, proposed) } });
+      await this.send({ kind: 'receipt', requestId, receipt: receiptFor(replica, body, proposed) });
     } catch (error) {
       await this.fail(requestId, withLeader(error, this.streams.leaderAddress(replica)));
     } finally {
       this.openBatches--;
       this.openBytes -= body.body.byteLength;
-      this.room?.();
-      this.room = undefined;
+      this.onSettled?.();
+      this.onSettled = undefined;
       this.endBehindRefusal();
     }
   }
@@ -115,8 +148,8 @@ export class ProduceSession {
   /** Resolves when one more batch is settled. */
   private settled(): Promise<void> {
     return new Promise((resolve) => {
-      const before = this.room;
-      this.room = () => {
+      const before = this.onSettled;
+      this.onSettled = () => {
         before?.();
         resolve();
       };
@@ -130,8 +163,7 @@ export class ProduceSession {
       setImmediate(() => this.endBehindRefusal());
     }
     this.metrics.refusals.inc({ code: error.code });
-    const failure = { code: error.code, message: messageOf(error), leader: error.leader ?? '' };
-    return this.send({ requestId, outcome: { $case: 'failure', value: failure } });
+    return this.send({ kind: 'failure', requestId, failure: error });
   }
 
   /** Nothing more can come of this stream, and the producer knows of a leader: it can open another. */
@@ -159,7 +191,7 @@ export class ProduceSession {
       if (leader !== undefined && address !== undefined && news !== this.told) {
         this.told = news;
         const members = this.streams.memberAddresses();
-        await this.send({ requestId: '0', outcome: { $case: 'leader', value: { actorId: leader, address, members } } });
+        await this.send({ kind: 'leader', actor: leader, address, members });
         this.endBehindRefusal();
       }
       await replica.roleChanged(this.ending.signal);
@@ -171,10 +203,10 @@ export class ProduceSession {
   }
 
   /** A producer that is gone needs no answer: its stream has ended by itself. */
-  private async send(response: proto.ProduceResponse): Promise<void> {
+  private async send(answer: ProduceAnswer): Promise<void> {
     if (this.ending.signal.aborted) return;
     try {
-      await this.stream.send(response);
+      await this.stream.answer(answer);
     } catch (error) {
       if (!isCancelled(error)) throw error;
       this.ending.abort();

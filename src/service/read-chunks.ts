@@ -1,16 +1,8 @@
 import { LIMITS } from '../base/index.js';
 import type { Event, StoredBatch } from '../event/index.js';
 import { inTurns, type Turns } from '../replica/index.js';
-import type { ServerStream } from '../rpc/index.js';
-import {
-  type BodyReader,
-  eventIn,
-  eventToProto,
-  type GatheredEvents,
-  openingStoredBatch,
-  type proto,
-  type Selection,
-} from '../wire/index.js';
+import { type BodyReader, eventIn, type GatheredEvents, openingStoredBatch, type Selection } from '../wire/index.js';
+import type { ReadPart, ReadSink, ReadStarted } from './read-parts.js';
 
 /** So many events are decoded between two looks at the time. */
 const EVENTS_AT_ONCE = 16;
@@ -41,13 +33,13 @@ export class ReaderStalled {
 export class ReadChunks {
   private readonly packed: boolean;
   private readonly backwards: boolean;
-  private readonly stream: ServerStream<proto.ReadResponse>;
+  private readonly sink: ReadSink;
   private readonly turns: Turns;
   private readonly onSent: (events: number, bytes: number) => void;
   private remaining: number;
   private batches: Uint8Array[] = [];
   private packs: Uint8Array[] = [];
-  private events: proto.Event[] = [];
+  private events: Event[] = [];
   /** Data of what was collected, and what it takes in a message. */
   private bytes = 0;
   private messageBytes = 0;
@@ -60,14 +52,14 @@ export class ReadChunks {
     backwards: boolean;
     /** Events to send at most. */
     limit: number;
-    stream: ServerStream<proto.ReadResponse>;
+    sink: ReadSink;
     turns: Turns;
     onSent: (events: number, bytes: number) => void;
   }) {
     this.packed = options.packed;
     this.backwards = options.backwards;
     this.remaining = options.limit;
-    this.stream = options.stream;
+    this.sink = options.sink;
     this.turns = options.turns;
     this.onSent = options.onSent;
   }
@@ -81,12 +73,12 @@ export class ReadChunks {
     return this.last;
   }
 
-  async sendStarted(started: proto.ReadStarted): Promise<void> {
-    await this.stream.send({ content: { $case: 'started', value: started } });
+  async sendStarted(started: ReadStarted): Promise<void> {
+    await this.sink.send(started);
   }
 
   async sendCaughtUp(): Promise<void> {
-    await this.stream.send({ content: { $case: 'caughtUp', value: {} } });
+    await this.sink.send({ kind: 'caught-up' });
   }
 
   /** Adds what was selected of a batch. A promise where the reader's pace must be waited for. */
@@ -124,7 +116,7 @@ export class ReadChunks {
     for (const event of events) {
       if (this.isDone) return;
       if (event !== undefined) {
-        this.events.push(eventToProto(event));
+        this.events.push(event);
         this.added(1, sizeOf(event), event.id.counter, EVENT_OVERHEAD_BYTES);
       }
       if (this.messageBytes >= LIMITS.readResponseBytes) await this.deliver();
@@ -155,7 +147,7 @@ export class ReadChunks {
   /** Sends what has been collected; a promise where the reader's pace must be waited for. */
   flush(): Promise<void> | undefined {
     if (this.count === 0) return undefined;
-    const content = this.content();
+    const part = this.part();
     this.onSent(this.count, this.bytes);
     this.batches = [];
     this.packs = [];
@@ -163,7 +155,7 @@ export class ReadChunks {
     this.bytes = 0;
     this.messageBytes = 0;
     this.count = 0;
-    return this.stream.send({ content });
+    return this.sink.send(part);
   }
 
   /** {@link flush}, while there are records that are held for this reader. */
@@ -177,11 +169,11 @@ export class ReadChunks {
     return taken && whileNotStalled(taken);
   }
 
-  /** A message has one kind of content. */
-  private content(): proto.ReadResponse['content'] {
-    if (this.batches.length > 0) return { $case: 'batches', value: { batches: this.batches } };
-    if (this.packs.length > 0) return { $case: 'gathered', value: { gathered: this.packs } };
-    return { $case: 'events', value: { events: this.events } };
+  /** A part has one kind of content. */
+  private part(): ReadPart {
+    if (this.batches.length > 0) return { kind: 'batches', batches: this.batches };
+    if (this.packs.length > 0) return { kind: 'gathered', gathered: this.packs };
+    return { kind: 'events', events: this.events };
   }
 }
 

@@ -1,23 +1,17 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { logIndex } from '../../src/base/index.js';
-import type { CallContext, ServerStream } from '../../src/rpc/index.js';
-import { backupHandlers, Reading } from '../../src/service/index.js';
-import { decodeCheckpoint, type LogTail, openRecord, type proto, tailAfter } from '../../src/wire/index.js';
+import { BackupUseCases, type LogPart, type LogRequest, type LogStarted } from '../../src/service/backup.js';
+import { unrestricted } from '../../src/service/index.js';
+import { decodeCheckpoint, type LogTail, openRecord, tailAfter } from '../../src/wire/index.js';
 import { batch, type Fate, fateOf, ReplicaCluster } from '../replica/replica-cluster.js';
+import { newReading } from '../support/reading.js';
 
 const CLUSTER_ID = 'c'.repeat(32);
-const CALL: CallContext = {
-  metadata: () => undefined,
-  signal: new AbortController().signal,
-  peer: 'test',
-  setHeader: () => undefined,
-  sendHeaders: () => undefined,
-};
 
 /** What a node sent of its log. */
 interface Sent {
-  readonly started: proto.LogStarted | undefined;
+  readonly started: Omit<LogStarted, 'kind'> | undefined;
   readonly checkpoint: Buffer;
   readonly indexes: readonly number[];
   readonly tail: LogTail | undefined;
@@ -25,35 +19,29 @@ interface Sent {
 }
 
 /** Asks a node for its log. */
-async function readLog(
-  cluster: ReplicaCluster,
-  actor: number,
-  request: Partial<proto.ReadLogRequest> = {},
-): Promise<Sent> {
-  const sent: proto.ReadLogResponse['content'][] = [];
-  const sink: ServerStream<proto.ReadLogResponse> = {
-    send: ({ content }) => {
-      sent.push(content);
-      return undefined;
+async function readLog(cluster: ReplicaCluster, actor: number, request: Partial<LogRequest> = {}): Promise<Sent> {
+  const sent: LogPart[] = [];
+  const sink = {
+    send: (part: LogPart): undefined => {
+      sent.push(part);
     },
   };
   const { replica, storage } = cluster.server(actor);
-  const handlers = backupHandlers({
+  const backups = new BackupUseCases({
     streams: { find: () => replica, leaderAddress: () => undefined, memberAddresses: () => [] },
     clusterId: () => CLUSTER_ID,
     storage,
-    reading: new Reading(),
+    reading: newReading(),
   });
-  const fate = fateOf(handlers.readLog({ stream: '', after: undefined, incarnation: '', ...request }, sink, CALL));
+  const { signal } = new AbortController();
+  const fate = fateOf(backups.readLog(unrestricted('test'), { stream: '', ...request }, sink, signal));
   await cluster.settle();
   if (fate.state === 'pending') await cluster.advance(3000);
-  const records = sent.flatMap((content) =>
-    content?.$case === 'records' ? content.value.records.map(openRecord) : [],
-  );
+  const records = sent.flatMap((part) => (part.kind === 'records' ? part.records.map(openRecord) : []));
   const last = records.at(-1);
   return {
-    started: sent[0]?.$case === 'started' ? sent[0].value : undefined,
-    checkpoint: Buffer.concat(sent.flatMap((content) => (content?.$case === 'checkpoint' ? [content.value] : []))),
+    started: sent[0]?.kind === 'started' ? sent[0] : undefined,
+    checkpoint: Buffer.concat(sent.flatMap((part) => (part.kind === 'checkpoint' ? [part.piece] : []))),
     indexes: records.map(({ index }) => index),
     tail: last === undefined ? undefined : tailAfter(last),
     fate,
@@ -81,6 +69,7 @@ test('readLog_fromAnyNode_isTheWholeLogUpToWhatAMajorityHasConfirmed', async () 
     assert.deepEqual(fate, { state: 'resolved', value: undefined });
     const { commitIndex, incarnation } = cluster.replica(actor);
     assert.deepEqual(started, {
+      kind: 'started',
       clusterId: CLUSTER_ID,
       incarnation,
       throughIndex: commitIndex,

@@ -1,31 +1,31 @@
 import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
 import { LIMITS } from '../../src/base/index.js';
-import type { DuplexStream } from '../../src/rpc/index.js';
-import { ProduceSession } from '../../src/service/produce-session.js';
+import { unrestricted } from '../../src/service/index.js';
+import {
+  type NumberedBatch,
+  type ProduceAnswer,
+  type ProducerStream,
+  ProduceSession,
+} from '../../src/service/produce-session.js';
 import { createMetrics } from '../../src/telemetry/index.js';
-import type { proto } from '../../src/wire/index.js';
 import { batch, ReplicaCluster } from '../replica/replica-cluster.js';
 
 /** A producer's stream in memory: `ask` is what it sends, `answers` what it hears. */
-class FakeStream implements DuplexStream<proto.ProduceRequest, proto.ProduceResponse> {
-  readonly answers: proto.ProduceResponse['outcome'][] = [];
-  ask: (request: proto.ProduceRequest) => unknown = () => undefined;
+class FakeStream implements ProducerStream {
+  readonly answers: ProduceAnswer[] = [];
+  ask: (batch: NumberedBatch) => unknown = () => undefined;
   end: () => void = () => undefined;
 
-  send(response: proto.ProduceResponse): undefined {
-    this.answers.push(response.outcome);
+  answer(answer: ProduceAnswer): undefined {
+    this.answers.push(answer);
   }
 
-  receive(onMessage: (request: proto.ProduceRequest) => Promise<void> | undefined): Promise<void> {
-    this.ask = onMessage;
+  receive(onBatch: (batch: NumberedBatch) => Promise<void> | undefined): Promise<void> {
+    this.ask = onBatch;
     return new Promise((resolve) => {
       this.end = resolve;
     });
-  }
-
-  [Symbol.asyncIterator](): AsyncIterator<proto.ProduceRequest> {
-    throw new Error('the session receives');
   }
 }
 
@@ -51,15 +51,19 @@ async function withProducer(context: TestContext, code: string, play: (scene: Sc
     },
     limits: { eventDataBytes: LIMITS.eventDataBytes },
     metrics,
+    caller: unrestricted('test'),
     stream,
   });
   const ended = assert.rejects(session.run(), { code });
   await play({
     cluster,
     stream,
-    told: () => stream.answers.map((answer) => (answer?.$case === 'failure' ? answer.value.code : answer?.$case)),
+    told: () => stream.answers.map((answer) => (answer.kind === 'failure' ? answer.failure.code : answer.kind)),
     ask: (requestId) =>
-      void stream.ask({ requestId: String(requestId), stream: '', events: [], packed: batch(), producer: undefined }),
+      void stream.ask({
+        requestId: String(requestId),
+        batch: { stream: '', content: { kind: 'packed', packed: batch() } },
+      }),
   });
   await ended;
 }
@@ -71,10 +75,7 @@ test('whoever was refused for want of a leader is told when there is one, and by
     assert.deepEqual(told(), ['NO_LEADER']);
     await cluster.elect(1);
     assert.deepEqual(stream.answers.slice(1), [
-      {
-        $case: 'leader',
-        value: { actorId: 1, address: 'node1:3000', members: ['node1:3000', 'node2:3000', 'node3:3000'] },
-      },
+      { kind: 'leader', actor: 1, address: 'node1:3000', members: ['node1:3000', 'node2:3000', 'node3:3000'] },
     ]);
   }));
 

@@ -1,11 +1,11 @@
-import { parseEventId, readBatch } from '../../src/event/index.js';
+import { readBatch } from '../../src/event/index.js';
 import type { Replica } from '../../src/replica/index.js';
-import { ReadSession } from '../../src/service/read.js';
-import { planRead } from '../../src/service/read-plan.js';
-import { Reading } from '../../src/service/reading.js';
-import { eventsOf, packBody, proto } from '../../src/wire/index.js';
+import type { ReadPart } from '../../src/service/read-parts.js';
+import { planRead, type ReadRequest } from '../../src/service/read-plan.js';
+import { ReadSession } from '../../src/service/read-session.js';
+import { eventsOf, packBody } from '../../src/wire/index.js';
 import { ReplicaCluster } from '../replica/replica-cluster.js';
-import { readRequest } from '../support/read-request.js';
+import { newReading } from '../support/reading.js';
 
 /** An event as a plain list of all of them would hold it. */
 export interface ModelEvent {
@@ -54,60 +54,47 @@ export interface ReadResult {
   /** In the order in which a reader gets them. */
   readonly counters: number[];
   readonly timestampsMs: number[];
-  readonly messages: proto.ReadResponse['content'][];
+  readonly parts: ReadPart[];
 }
 
-/** Carries a read out; a tail ends when it has caught up. Of one that fails, `messages` holds what came before. */
+/** Carries a read out; a tail ends when it has caught up. Of one that fails, `parts` holds what came before. */
 export async function readWith(
   replica: Replica,
-  request: Partial<proto.ReadRequest>,
-  messages: ReadResult['messages'] = [],
+  request: Partial<ReadRequest>,
+  parts: ReadPart[] = [],
   /** The reader is as slow as this. */
-  onMessage: () => Promise<void> | undefined = () => undefined,
-  reading = new Reading(),
+  onPart: () => Promise<void> | undefined = () => undefined,
+  reading = newReading(),
 ): Promise<ReadResult> {
   const stop = new AbortController();
   const session = new ReadSession({
     replica,
-    plan: planRead(readRequest({ consistency: proto.Consistency.LOCAL, ...request }), replica),
-    stream: {
-      send: ({ content }) => {
-        messages.push(content);
-        if (content?.$case === 'caughtUp') stop.abort();
-        return onMessage();
+    plan: planRead({ stream: '', consistency: 'local', ...request }, replica),
+    sink: {
+      send: (part) => {
+        parts.push(part);
+        if (part.kind === 'caught-up') stop.abort();
+        return onPart();
       },
     },
-    call: {
-      metadata: () => undefined,
-      signal: stop.signal,
-      peer: '',
-      setHeader: () => undefined,
-      sendHeaders: () => undefined,
-    },
+    signal: stop.signal,
     reading,
     onSent: () => undefined,
   });
   const running = session.run();
   await (request.tail === true ? running.catch(() => undefined) : running);
-  const events = messages.flatMap((content) => eventsIn(content, request.backwards === true));
+  const events = parts.flatMap((part) => eventsIn(part, request.backwards === true));
   return {
     counters: events.map(({ counter }) => counter),
     timestampsMs: events.map(({ timestampMs }) => timestampMs),
-    messages,
+    parts,
   };
 }
 
-export function eventsIn(
-  content: proto.ReadResponse['content'],
-  backwards: boolean,
-): { counter: number; timestampMs: number }[] {
-  if (content?.$case === 'events')
-    return content.value.events.map(({ id, timestampMs }) => ({
-      counter: parseEventId(id, 'id').counter,
-      timestampMs,
-    }));
-  if (content?.$case !== 'batches') return [];
-  return content.value.batches.flatMap((bytes) => {
+export function eventsIn(part: ReadPart, backwards: boolean): { counter: number; timestampMs: number }[] {
+  if (part.kind === 'events') return part.events.map(({ id, timestampMs }) => ({ counter: id.counter, timestampMs }));
+  if (part.kind !== 'batches') return [];
+  return part.batches.flatMap((bytes) => {
     const batch = readBatch(bytes, 0);
     const events =
       batch === undefined ? [] : eventsOf(batch).map(({ id, timestampMs }) => ({ counter: id.counter, timestampMs }));

@@ -2,11 +2,12 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import { counter, type ErrorCode, FlotillaError, LIMITS, logIndex } from '../../src/base/index.js';
-import { compileGlob } from '../../src/event/index.js';
+import { compileGlob, type Event } from '../../src/event/index.js';
 import { getEvent } from '../../src/service/get.js';
-import { Reading } from '../../src/service/reading.js';
-import { packBody, type proto } from '../../src/wire/index.js';
+import type { ReadRequest } from '../../src/service/read-plan.js';
+import { packBody } from '../../src/wire/index.js';
 import { ReplicaCluster } from '../replica/replica-cluster.js';
+import { newReading } from '../support/reading.js';
 import { eventsIn, type ModelBatch, type ModelEvent, type ReadResult, readWith, streamOf } from './read-fixture.js';
 
 const BEGIN_MS = 1_700_000_000_000;
@@ -44,10 +45,7 @@ function timeAt(events: readonly ModelEvent[], at: number): number {
 }
 
 /** The request, and what the plain list says to it. */
-function translate(
-  ask: Ask,
-  events: readonly ModelEvent[],
-): { request: Partial<proto.ReadRequest>; expected: number[] } {
+function translate(ask: Ask, events: readonly ModelEvent[]): { request: Partial<ReadRequest>; expected: number[] } {
   const idAt = (at: number): number => 1 + Math.min(events.length - 1, Math.floor(at * events.length));
   const tail = ask.mode === 'tail';
   const backwards = ask.mode === 'backwards';
@@ -55,7 +53,14 @@ function translate(
   const until = tail || ask.until === undefined ? undefined : timeAt(events, ask.until);
   const since = ask.since === undefined ? undefined : timeAt(events, ask.since);
   const last = backwards ? 0 : ask.last;
-  const request: Partial<proto.ReadRequest> = {
+  const bounds = {
+    ...(ask.start === undefined ? {} : { [ask.start.included ? 'startAt' : 'startAfter']: `${idAt(ask.start.at)}.1` }),
+    ...(end === undefined ? {} : { [end.included ? 'endAt' : 'endBefore']: `${idAt(end.at)}.1` }),
+    sinceMs: since,
+    untilMs: until,
+  };
+  const request: Partial<ReadRequest> = {
+    ...bounds,
     glob: ask.glob,
     tail,
     backwards,
@@ -63,10 +68,6 @@ function translate(
     last,
     packed: ask.packed,
   };
-  if (ask.start !== undefined) request[ask.start.included ? 'startAt' : 'startAfter'] = `${idAt(ask.start.at)}.1`;
-  if (end !== undefined) request[end.included ? 'endAt' : 'endBefore'] = `${idAt(end.at)}.1`;
-  request.sinceMs = since;
-  request.untilMs = until;
 
   const glob = compileGlob(ask.glob === '' ? '/**/*' : ask.glob);
   const selected = events.filter(({ counter, namespace, logTimeMs }) => {
@@ -176,9 +177,9 @@ test('what stands before damage is given out, in either direction, and then the 
     return read(from, from < damaged && damaged <= to ? logIndex(damaged - 1) : to, maxBytes);
   };
   for (const backwards of [false, true]) {
-    const sent: ReadResult['messages'] = [];
+    const sent: ReadResult['parts'] = [];
     await assert.rejects(readWith(replica, { backwards }, sent), code('DATA_LOSS', /record of 15/));
-    const counters = sent.flatMap((content) => eventsIn(content, backwards)).map((event) => event.counter);
+    const counters = sent.flatMap((part) => eventsIn(part, backwards)).map((event) => event.counter);
     const whole = Array.from({ length: backwards ? 25 : 14 }, (_, at) => (backwards ? 40 - at : at + 1));
     assert.deepEqual(counters, whole);
   }
@@ -208,7 +209,7 @@ test('a tail from now on begins at the end, and reads nothing of what stands bef
 
 test('bounds that contradict each other, and times and counts that are none, are refused by the name of their field', async () => {
   const { replica } = await streamOf([{ namespaces: ['/a', '/b'], movesMs: 0, joins: false }]);
-  const refused: readonly (readonly [Partial<proto.ReadRequest>, ErrorCode, RegExp])[] = [
+  const refused: readonly (readonly [Partial<ReadRequest>, ErrorCode, RegExp])[] = [
     [{ startAfter: '1.1', startAt: '1.1' }, 'INVALID_ARGUMENT', /^start_at: /],
     [{ endBefore: '1.1', endAt: '1.1' }, 'INVALID_ARGUMENT', /^end_at: /],
     [{ tail: true, endBefore: '1.1' }, 'INVALID_ARGUMENT', /^end_before: /],
@@ -263,7 +264,7 @@ test('a backwards read that retention overtakes ends where the stream begins by 
       1,
     );
     let cut: Promise<void> | undefined;
-    const onMessage = (): Promise<void> => {
+    const onPart = (): Promise<void> => {
       cut ??= (async () => {
         const changed = replica.stream.change({ maxEvents: 41 });
         await cluster.settle();
@@ -272,7 +273,7 @@ test('a backwards read that retention overtakes ends where the stream begins by 
       })();
       return cut;
     };
-    const reading = readWith(replica, { backwards, limit: 1000 }, [], onMessage);
+    const reading = readWith(replica, { backwards, limit: 1000 }, [], onPart);
     if (!backwards) await assert.rejects(reading, code('POSITION_REMOVED', /0000000000000000016000001/));
     else assert.deepEqual((await reading).counters, [...Array.from({ length: 41 }, (_, position) => 200 - position)]);
   }
@@ -309,10 +310,10 @@ test('get gives the event of an id, and says what is wrong with another', async 
     { namespaces: ['/a', '/b'], movesMs: 0, joins: false },
     { namespaces: ['/c'], movesMs: 0, joins: false },
   ]);
-  const get = (id: string, incarnation = ''): Promise<proto.GetResponse> =>
-    getEvent({ stream: '', id, incarnation }, replica, new Reading(), new AbortController().signal);
-  assert.equal((await get('2.1')).event?.namespace, '/b');
-  assert.equal((await get('0000000000000000000300001')).event?.namespace, '/c');
+  const get = (id: string, incarnation = ''): Promise<Event> =>
+    getEvent({ stream: '', id, incarnation }, replica, newReading(), new AbortController().signal);
+  assert.equal((await get('2.1')).namespace, '/b');
+  assert.equal((await get('0000000000000000000300001')).namespace, '/c');
   await assert.rejects(get('4.1'), code('NOT_FOUND', /^id: the stream has no event/));
   await assert.rejects(get('2.7'), code('POSITION_MISMATCH', /^id: /));
   await assert.rejects(get('7654'), code('INVALID_ARGUMENT', /^id: /));
@@ -336,10 +337,10 @@ test('a reader that stalls holds nothing meanwhile, and gets every event once', 
   ];
   await Promise.all(
     asks.map(async (ask) => {
-      const reading = new Reading();
-      let messages = 0;
-      const onMessage = (): Promise<void> | undefined => {
-        if (messages++ === 0 || messages > 4) return undefined;
+      const reading = newReading();
+      let parts = 0;
+      const onPart = (): Promise<void> | undefined => {
+        if (parts++ === 0 || parts > 4) return undefined;
         // Once the reader counts as stalled, its records are not held any more: all of the memory is there.
         return new Promise((resolve, reject) => {
           setTimeout(() => {
@@ -351,12 +352,12 @@ test('a reader that stalls holds nothing meanwhile, and gets every event once', 
           }, 2 * LIMITS.readStallMs);
         });
       };
-      const { counters } = await readWith(replica, ask, [], onMessage, reading);
+      const { counters } = await readWith(replica, ask, [], onPart, reading);
       const wanted = Array.from({ length: 37 }, (_, at) => at + 1).filter(
         (each) => ask.glob === undefined || (each > 1 && (each - 1) % 3 === 0),
       );
       assert.deepEqual(counters, ask.backwards === true ? wanted.reverse() : wanted, JSON.stringify(ask));
-      assert.ok(messages > 4, `${messages} messages`);
+      assert.ok(parts > 4, `${parts} parts`);
     }),
   );
 });

@@ -1,12 +1,12 @@
 import { advanced, FlotillaError, LIMITS, type LogIndex, logIndex, MinHeap } from '../base/index.js';
-import { type Event, formatEventId } from '../event/index.js';
+import type { Event, EventId } from '../event/index.js';
 import { type GlobReads, inTurns, type LogMatches, type Replica, type Turns } from '../replica/index.js';
-import type { CallContext, ServerStream } from '../rpc/index.js';
-import { type GatheredEvents, type LogRecord, proto } from '../wire/index.js';
+import type { GatheredEvents, LogRecord } from '../wire/index.js';
 import { backwardRecords } from './backward-records.js';
 import { type CommittedEnd, committedEnd } from './committed-end.js';
 import { HeldRecords } from './held-records.js';
 import { ReadChunks, ReaderStalled } from './read-chunks.js';
+import type { ReadSink } from './read-parts.js';
 import type { ReadPlan } from './read-plan.js';
 import { keptFrom, lastCounterAt, locate } from './read-position.js';
 import { batchesIn, type ReadRange, resolveRange, selectingOf, selectOf } from './read-range.js';
@@ -16,7 +16,7 @@ import type { Reading } from './reading.js';
 export class ReadSession {
   private readonly replica: Replica;
   private readonly plan: ReadPlan;
-  private readonly call: CallContext;
+  private readonly signal: AbortSignal;
   private readonly chunks: ReadChunks;
   private readonly matching: GlobReads;
   private readonly reading: Reading;
@@ -27,36 +27,38 @@ export class ReadSession {
   constructor(options: {
     replica: Replica;
     plan: ReadPlan;
-    stream: ServerStream<proto.ReadResponse>;
-    call: CallContext;
+    sink: ReadSink;
+    /** Aborted when the reader is gone. */
+    signal: AbortSignal;
     reading: Reading;
     onSent: (events: number, bytes: number) => void;
   }) {
     this.replica = options.replica;
     this.plan = options.plan;
-    this.call = options.call;
+    this.signal = options.signal;
     this.reading = options.reading;
-    this.turns = this.reading.turnsOf(this.call.signal);
+    this.turns = this.reading.turnsOf(this.signal);
     this.matching = this.replica.byNamespace(this.turns).matching(this.plan.glob);
     this.chunks = new ReadChunks({
       ...options.plan,
-      stream: options.stream,
+      sink: options.sink,
       turns: this.turns,
       onSent: options.onSent,
     });
   }
 
   async run(): Promise<void> {
-    const { plan, replica, call } = this;
+    const { plan, replica, signal } = this;
     if (this.turns.isDue) await this.turns.next();
     const end = await this.findEnd();
     if (this.turns.isDue) await this.turns.next();
     const range = await resolveRange(replica, plan, end.index, {
-      signal: call.signal,
+      signal,
       reading: this.reading,
       turns: this.turns,
     });
     await this.chunks.sendStarted({
+      kind: 'started',
       incarnation: replica.incarnation,
       endId: await this.endId(end.index),
       confirmed: end.confirmed,
@@ -83,8 +85,7 @@ export class ReadSession {
   private async findEnd(): Promise<CommittedEnd> {
     const { plan, replica } = this;
     if (await this.isLocalEnough()) return { index: replica.commitIndex, confirmed: false };
-    if (plan.consistency === proto.Consistency.CONFIRMED)
-      return { index: await replica.confirmReadIndex(), confirmed: true };
+    if (plan.consistency === 'confirmed') return { index: await replica.confirmReadIndex(), confirmed: true };
     return await committedEnd(replica);
   }
 
@@ -95,22 +96,22 @@ export class ReadSession {
    */
   private async isLocalEnough(): Promise<boolean> {
     const { consistency, tail, fromNow, last, start } = this.plan;
-    if (consistency !== proto.Consistency.UNSPECIFIED) return consistency === proto.Consistency.LOCAL;
+    if (consistency !== 'default') return consistency === 'local';
     if (!tail || fromNow || last !== Number.POSITIVE_INFINITY) return false;
     return start === undefined || start.id.counter <= (await lastCounterAt(this.replica, this.replica.commitIndex));
   }
 
-  private async endId(end: LogIndex): Promise<string> {
+  private async endId(end: LogIndex): Promise<EventId | undefined> {
     const last = await lastCounterAt(this.replica, end);
     const event = last === 0 ? undefined : await locate(this.replica, last);
-    return event === undefined ? '' : formatEventId(event.id);
+    return event?.id;
   }
 
   /** Sends what is committed, from record `first` through `last`; returns the index after the last one sent. */
   private async sendThrough(range: ReadRange, first: LogIndex, last: LogIndex): Promise<LogIndex> {
     let next = first;
     while (next <= last && !this.chunks.isDone) {
-      if (this.call.signal.aborted) throw new FlotillaError('CANCELLED', 'the reader is gone');
+      if (this.signal.aborted) throw new FlotillaError('CANCELLED', 'the reader is gone');
       if (this.turns.isDue) await this.turns.next();
       const rest = this.restOf(range);
       next = await keptFrom(this.replica, next, rest.afterCounter);
@@ -126,7 +127,7 @@ export class ReadSession {
     let at = next;
     const held = new HeldRecords(this.reading.records);
     try {
-      await held.reserve(this.call.signal);
+      await held.reserve(this.signal);
       const found = await this.matching.next(next, last);
       held.hold(bytesOf(found));
       if (found.kind === 'records') {
@@ -168,8 +169,8 @@ export class ReadSession {
     let at = range.last;
     const held = new HeldRecords(this.reading.records);
     try {
-      await held.reserve(this.call.signal);
-      for await (const record of backwardRecords(this.replica, range, this.call.signal)) {
+      await held.reserve(this.signal);
+      for await (const record of backwardRecords(this.replica, range, this.signal)) {
         at = record.index;
         held.hold(Math.max(LIMITS.readChunkBytes, record.bytes.byteLength));
         // What retention has removed meanwhile is not there any more: the read ends where the stream begins by now.
@@ -191,7 +192,7 @@ export class ReadSession {
   private async follow(range: ReadRange, first: LogIndex): Promise<void> {
     let next = first;
     while (!this.chunks.isDone) {
-      await this.replica.waitCommitted(next, this.call.signal);
+      await this.replica.waitCommitted(next, this.signal);
       const behind = await this.sendThrough(range, next, this.replica.commitIndex);
       if (!this.chunks.isDone) next = advanced(next, behind, 'a tail');
     }

@@ -1,5 +1,6 @@
 import { FlotillaError, LIMITS } from '../base/index.js';
 import type { EventLimits } from '../event/index.js';
+import { checkBatch } from '../service/index.js';
 import {
   type Compression,
   decodeScanned,
@@ -11,7 +12,7 @@ import {
   scanMessage,
   varintOf,
 } from '../wire/index.js';
-import { type BatchRequest, takeBody } from './take-body.js';
+import { type BatchRequest, contentFromProto } from './batch-mapping.js';
 
 /** Requests that carry batches. */
 const APPEND = '/flotilla.v1.EventService/Append';
@@ -62,7 +63,7 @@ export function decodeBatch({ path, schema, bytes, compression }: BatchJob, limi
       throw new FlotillaError('INVALID_ARGUMENT', `the request has more than ${LIMITS.batchRequestFields} fields`);
     }
     const request = decodeScanned<AnyBatchRequest>(path === APPEND ? proto.AppendRequest : proto.ProduceRequest, plain);
-    const taken = resultOf(() => takeBody(request, limits.event));
+    const taken = resultOf(() => checkBatch(contentFromProto(request), limits.event));
     return { kind: 'request', request: { ...request, events: [], packed: undefined }, taken };
   } catch (error) {
     const told = error instanceof FlotillaError ? refusedBatch(path, plain, error) : undefined;
