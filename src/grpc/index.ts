@@ -9,7 +9,7 @@ import { namespaceHandlers, streamHandlers } from './stream-handlers.js';
 export { BatchThread } from './batch-thread.js';
 export { askNode } from './cluster-handlers.js';
 
-/** Nobody says yet who calls: the node is bound to loopback, or its operator has said that this does not matter. */
+/** No caller says who it is: the node is bound to loopback, or its operator has said that this does not matter. */
 const ANYBODY = unrestricted('anybody');
 
 /** Opens the door for gRPC clients. */

@@ -48,7 +48,7 @@ export interface InboundStreamOptions {
  * handler that is busy. Here each message is collected within a budget of bytes,
  * and nothing is inflated. grpc-js sees none of the bytes: it passes on an empty
  * message for each that is whole, the next one when enough of those before have
- * been taken, and whoever is handed that takes the message here.
+ * been taken, and the handler's side takes the message here when it is handed that.
  *
  * In place of a message that is refused an empty one is taken, with the reason,
  * behind those that came before it: their outcomes are not lost.

@@ -148,7 +148,8 @@ async function requireRecord(replica: Replica, after: LogPosition, { index, conf
   if (after.index < begin.index) {
     throw new FlotillaError(
       'POSITION_REMOVED',
-      `after: record ${after.index} is not kept any more; the log begins with record ${begin.index + 1}, counter ${begin.nextCounter}`,
+      `after: record ${after.index} is not kept any more; ` +
+        `the log begins with record ${begin.index + 1}, counter ${begin.nextCounter}`,
     );
   }
   if (after.index > index && !confirmed)

@@ -3,7 +3,7 @@ export const ACTIONS = ['append', 'read', 'consume', 'manage', 'admin', 'monitor
 
 export type Action = (typeof ACTIONS)[number];
 
-/** Who calls, and what that one may do. The door that a call comes in by makes it, and hands it on with each call. */
+/** A principal that calls, and what it may do. The door that a call comes in by makes it, and hands it on with each call. */
 export interface Caller {
   /** As the log names it. */
   readonly principal: string;
@@ -11,7 +11,7 @@ export interface Caller {
   readonly permissions: ReadonlySet<Action>;
 }
 
-/** A caller that may do everything: without security that is whoever reaches the node. */
+/** A caller that may do everything: without security that is every one that reaches the node. */
 export function unrestricted(principal: string): Caller {
   return { principal, permissions: new Set(ACTIONS) };
 }

@@ -50,7 +50,7 @@ export interface ClusterStatus {
 /** Asks another node for its own row of the status; undefined where it does not answer. */
 export type AskNode = (member: Member) => Promise<NodeStatus | undefined>;
 
-/** The cluster: how its nodes are, and who they are. */
+/** The cluster: which nodes it has, and how they are. */
 export class ClusterUseCases {
   private readonly view: () => ClusterView;
   private readonly askNode: AskNode;
@@ -87,13 +87,13 @@ export class ClusterUseCases {
     return await this.view().formWithout(withoutAddresses);
   }
 
-  /** Takes a member out; resolves with who votes then. */
+  /** Takes a member out; resolves with the voters that are left. */
   async removeMember(caller: Caller, actor: number): Promise<readonly ActorId[]> {
     authorize(caller, 'admin');
     return (await removeMember(this.view(), actor)).voters;
   }
 
-  /** Hands leadership to an actor, 0 for anybody; resolves with who leads then, where that is known. */
+  /** Hands leadership to an actor, 0 for anybody; resolves with the leader then, where that is known. */
   async transferLeadership(caller: Caller, actor: number): Promise<ActorId | undefined> {
     authorize(caller, 'admin');
     return await transferLeadership(this.view(), actor);

@@ -4,7 +4,7 @@ interface Stoppable {
   stop(error: FlotillaError): void;
 }
 
-/** What a node takes in of its producers: nothing new once it is stopping, and no end before all that was is answered. */
+/** What a node takes in of its producers: nothing new once it stops, and it ends when all that was is answered. */
 export class Intake {
   /** Calls that may have something in the log and not yet answered. */
   private readonly running = new Set<Promise<unknown>>();

@@ -68,7 +68,7 @@ export async function removeMember(view: MembersView, id: number): Promise<Membe
   return await replica.changeMembers(change);
 }
 
-/** Hands leadership to `id`, 0 for anybody; resolves with who leads then, where that is known. */
+/** Hands leadership to `id`, 0 for anybody; resolves with the leader then, where that is known. */
 export async function transferLeadership(view: MembersView, id: number): Promise<ActorId | undefined> {
   const replica = leading(view);
   const to = id === 0 ? undefined : asActor(id);
@@ -79,7 +79,7 @@ export async function transferLeadership(view: MembersView, id: number): Promise
   throw new FlotillaError(
     'QUORUM_AT_RISK',
     to === undefined
-      ? 'there is no other voter who could lead; nothing was changed'
+      ? 'there is no other voter that could lead; nothing was changed'
       : `actor ${to} has not taken over; this node still leads`,
   );
 }
@@ -110,7 +110,8 @@ function requireQuorum(next: Configuration, { self, links }: MembersView, leavin
   const away = next.voters.filter((actor) => !isThere(actor));
   throw new FlotillaError(
     'QUORUM_AT_RISK',
-    `without actor ${leaving} the cluster could not go on: of its voters (${next.voters.join(', ')}), ${away.join(', ')} can't be reached. ` +
+    `without actor ${leaving} the cluster could not go on: ` +
+      `of its voters (${next.voters.join(', ')}), ${away.join(', ')} can't be reached. ` +
       'Nothing was changed: bring them back, or remove them first',
   );
 }

@@ -18,7 +18,7 @@ export interface NumberedBatch {
 export type ProduceAnswer =
   | { readonly kind: 'receipt'; readonly requestId: string; readonly receipt: Receipt }
   | { readonly kind: 'failure'; readonly requestId: string; readonly failure: FlotillaError }
-  /** Where the stream's leader is, and who else could take batches: HOST:PORT. */
+  /** Where the stream's leader is, and which other nodes could take batches: HOST:PORT. */
   | {
       readonly kind: 'leader';
       readonly actor: ActorId;
@@ -41,7 +41,7 @@ export interface ProducerStream {
  * Batches keep their order. So once one was refused that might have gone in
  * later, those behind it are refused as well: the producer opens a new stream
  * and sends them all again. It is told so by the end of this one, as soon as
- * every batch is answered and a leader is known who would take them.
+ * every batch is answered and a leader is known that would take them.
  */
 export class ProduceSession {
   private readonly streams: Streams;
@@ -174,7 +174,7 @@ export class ProduceSession {
   }
 
   /**
-   * Tells where the stream's leader is, and who else could take batches, now and
+   * Tells where the stream's leader is, and which others could take batches, now and
    * whenever that changes: also when batches were refused because there was none.
    */
   private announceLeaderOf(replica: Replica): void {

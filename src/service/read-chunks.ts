@@ -11,7 +11,7 @@ const EVENTS_AT_ONCE = 16;
 const EVENT_OVERHEAD_BYTES = 64;
 
 /**
- * The reader takes nothing for now: whoever sends gives up the records that it
+ * The reader takes nothing for now: the sender gives up the records that it
  * holds, awaits `taken`, and goes on behind what has been added.
  */
 export class ReaderStalled {

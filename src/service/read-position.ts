@@ -72,7 +72,7 @@ export async function endPosition(
   return { index, beforeCounter: included ? id.counter + 1 : id.counter };
 }
 
-/** The committed event with this id, for who asked for it by `field`. */
+/** The committed event with this id, for a caller that asked for it by `field`. */
 export async function eventAt(replica: Replica, id: EventId, field: string): Promise<StoredEvent> {
   if (id.counter <= firstPosition(replica).afterCounter) throw await removed(replica, `${field}: ${formatEventId(id)}`);
   const found = await locate(replica, id.counter);
@@ -111,7 +111,8 @@ async function confirmEnd(replica: Replica, { id, field }: EventBound): Promise<
     if (!(cause instanceof FlotillaError) || cause.code !== 'NO_LEADER') throw cause;
     throw new FlotillaError(
       'NO_LEADER',
-      `${field}: this node does not know of event ${formatEventId(id)} yet, and waits for a majority to say where the stream ends; try again`,
+      `${field}: this node does not know of event ${formatEventId(id)} yet, ` +
+        'and waits for a majority to say where the stream ends; try again',
       { cause },
     );
   }
@@ -122,7 +123,8 @@ function requireActor(found: StoredEvent, id: EventId, field: string): void {
   const there = formatEventId(found.id);
   throw new FlotillaError(
     'POSITION_MISMATCH',
-    `${field}: event ${id.counter} of this stream is ${there}, not ${formatEventId(id)}; is it the id of another stream?`,
+    `${field}: event ${id.counter} of this stream is ${there}, not ${formatEventId(id)}; ` +
+      'is it the id of another stream?',
   );
 }
 

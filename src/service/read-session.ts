@@ -198,7 +198,7 @@ export class ReadSession {
     }
   }
 
-  /** Packs whose events may lie among each other's go out event by event. */
+  /** Where the events of packs may lie among each other's, they go out one by one. */
   private async sendPacks(range: ReadRange, packs: readonly GatheredEvents[]): Promise<void> {
     const [pack] = packs;
     if (

@@ -87,6 +87,8 @@ const IMPORTS: Readonly<Record<string, readonly [content: string, rule: string]>
   'src/rpc/by-luck.ts': ["export { Root } from 'protobufjs';\n", 'no-undeclared-package'],
   'src/node/through-the-window.ts': ["export { LIMITS } from '../base/limits.js';\n", 'enter-through-index'],
   'cli/through-the-window.ts': ["export { LIMITS } from '../src/base/limits.js';\n", 'enter-through-index'],
+  'src/service/knows-grpc.ts': ["export { Server } from '../rpc/index.js';\n", 'service-without-transport'],
+  'src/service/knows-http.ts': ["export { createServer } from 'node:http';\n", 'service-without-transport'],
   'src/client/knows-raft.ts': ["export { birth } from '../raft/index.js';\n", 'client-imports'],
   'src/node/uses-test-code.ts': ["export { fixture } from '../../test/fixture.js';\n", 'no-test-code-in-production'],
   'src/wire/egg.ts': [

@@ -68,7 +68,7 @@ async function withProducer(context: TestContext, code: string, play: (scene: Sc
   await ended;
 }
 
-test('whoever was refused for want of a leader is told when there is one, and by the end of the stream to open another', (context) =>
+test('a producer that no leader served is told when there is one, and to open another stream', (context) =>
   withProducer(context, 'NO_LEADER', async ({ cluster, stream, told, ask }) => {
     ask(1);
     await cluster.settle();
@@ -79,7 +79,7 @@ test('whoever was refused for want of a leader is told when there is one, and by
     ]);
   }));
 
-test('a batch for the next leader waits for what the last one has not answered, and is not taken in behind a refusal', (context) =>
+test('a batch for the next leader waits for the last one, and is not taken in behind a refusal', (context) =>
   withProducer(context, 'NOT_LEADER', async ({ cluster, told, ask }) => {
     await cluster.elect(1);
     // The leader takes it in, and loses the link to the others before they have it.
