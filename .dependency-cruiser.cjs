@@ -7,8 +7,9 @@ const FLOORS = [
   'cli',
   'src/node',
   'src/offline',
-  'src/api',
+  'src/grpc',
   'src/http',
+  'src/service',
   'src/client',
   'src/sim',
   'src/peer',
@@ -27,7 +28,8 @@ const FLOORS = [
 
 /** Folders on the same floor: neither imports the other. */
 const NEIGHBOURS = [
-  ['src/api', 'src/http', 'src/client'],
+  ['src/grpc', 'src/http'],
+  ['src/service', 'src/client'],
   ['src/peer', 'src/storage', 'src/telemetry'],
   ['src/stream', 'src/cluster'],
 ];
@@ -143,6 +145,13 @@ module.exports = {
       severity: 'error',
       from: { path: '^src/client/' },
       to: { path: '^src/', pathNot: '^src/(client|rpc|wire|event|base)/' },
+    },
+    {
+      name: 'service-without-transport',
+      comment: 'use cases know neither gRPC nor HTTP: doors bring them in',
+      severity: 'error',
+      from: { path: '^src/service/' },
+      to: { path: ['^src/rpc/', '^src/wire/gen/', '^(node:)?(http|http2|net)$'] },
     },
     {
       name: 'no-test-code-in-production',

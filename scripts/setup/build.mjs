@@ -70,7 +70,7 @@ async function bundleCommand(root, made) {
   const { build: bundle } = await import(pathToFileURL(join(root, 'node_modules', 'esbuild', 'lib', 'main.js')).href);
   await bundle({
     // A thread is a program of its own, found beside the file that starts it.
-    entryPoints: ['cli/main.js', 'src/node/watchdog-thread.js', 'src/api/batch-worker.js'].map((path) =>
+    entryPoints: ['cli/main.js', 'src/node/watchdog-thread.js', 'src/grpc/batch-worker.js'].map((path) =>
       join(made, path),
     ),
     entryNames: '[name]',

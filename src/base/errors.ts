@@ -10,6 +10,13 @@ export const ERRORS = {
     retryable: false,
     meaning: 'A field is malformed; the message names it and says why.',
   },
+  PERMISSION_DENIED: {
+    grpc: 'PERMISSION_DENIED',
+    http: 403,
+    exit: 1,
+    retryable: false,
+    meaning: 'The caller may not do this; nothing was looked at, and nothing was done.',
+  },
   NOT_FOUND: { grpc: 'NOT_FOUND', http: 404, exit: 1, retryable: false, meaning: 'No such stream or event.' },
   POSITION_MISMATCH: {
     grpc: 'FAILED_PRECONDITION',

@@ -63,7 +63,7 @@ export class HttpServer {
   async listen(host: string, port: number): Promise<number> {
     await new Promise<void>((resolve, reject) => {
       this.server.once('error', reject);
-      // `localhost` would be bound at ::1 alone where that comes first; whoever dials localhost tries both.
+      // `localhost` would be bound at ::1 alone where that comes first; a caller that dials localhost tries both.
       this.server.listen({ host: host === 'localhost' ? '127.0.0.1' : host, port }, () => {
         this.server.off('error', reject);
         resolve();
@@ -138,8 +138,8 @@ function boundedServer(handler: (request: IncomingMessage, response: ServerRespo
 /**
  * A connection that has no request under way may go when another comes and there
  * are as many as may be: the one that has been so for longest. Node itself would
- * turn the newcomer away, and whoever opens connections and says nothing on them
- * would keep probes out; a probe sends its request at once.
+ * turn the newcomer away, and a client that opens connections and says nothing on
+ * them would keep probes out; a probe sends its request at once.
  */
 function boundConnections(server: Server): void {
   /** Open connections without a request that has arrived; the oldest first. */
@@ -191,12 +191,15 @@ function explain(host: string, port: number, error: unknown): string {
   const code = error instanceof Error && 'code' in error ? error.code : undefined;
   switch (code) {
     case 'EADDRINUSE':
-      return `can't serve HTTP on ${where}: the port is taken; end what uses it, or choose another with --http-port (0 turns HTTP off)`;
+      return (
+        `can't serve HTTP on ${where}: the port is taken; ` +
+        'end what uses it, or choose another with --http-port (0 turns HTTP off)'
+      );
     case 'EACCES':
       return `can't serve HTTP on ${where}: this user may not use the port; choose one above 1023 with --http-port`;
     case 'EADDRNOTAVAIL':
     case 'ENOTFOUND':
-      return `can't serve HTTP on ${where}: this machine doesn't have the address; check --host`;
+      return `can't serve HTTP on ${where}: this host doesn't have the address; check --host`;
     default:
       return `can't serve HTTP on ${where}: ${messageOf(error)}; check --host and --http-port`;
   }

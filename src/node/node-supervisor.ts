@@ -16,7 +16,10 @@ import { FlotillaNode, type NodeParts } from './node.js';
 import { observeHealing } from './observe-healing.js';
 
 /** A node as whoever started it sees it. */
-export type RunningNode = Pick<FlotillaNode, 'actor' | 'address' | 'httpPort' | 'stop' | 'stopped' | 'streams'>;
+export type RunningNode = Pick<
+  FlotillaNode,
+  'actor' | 'address' | 'httpPort' | 'stop' | 'stopped' | 'streams' | 'service'
+>;
 
 /** What is made anew with each run of the node. */
 type Made = 'storage' | 'space';
@@ -59,6 +62,12 @@ export class NodeSupervisor implements RunningNode {
 
   get httpPort(): number | undefined {
     return this.current?.node.httpPort;
+  }
+
+  /** Of the present life; throws NOT_READY while the node begins anew. */
+  get service(): FlotillaNode['service'] {
+    if (this.current !== undefined) return this.current.node.service;
+    throw new FlotillaError('NOT_READY', 'the node begins anew: try again');
   }
 
   get streams(): FlotillaNode['streams'] {

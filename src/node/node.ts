@@ -1,10 +1,11 @@
-import { type ClusterView, EventService, handOver, type Streams } from '../api/index.js';
 import { type ActorId, AssertionFailure, FlotillaError, groupId, LIMITS } from '../base/index.js';
 import { DEFAULT_STREAM } from '../event/index.js';
 import type { GroupHost, LinkState } from '../group/index.js';
+import { addClientServices, type BatchThread } from '../grpc/index.js';
 import { HttpServer, type Readiness } from '../http/index.js';
 import { Formation, type PeerLinks, PeerRecords } from '../peer/index.js';
 import { RpcServer } from '../rpc/index.js';
+import { type ClusterView, handOver, type Service, type Streams } from '../service/index.js';
 import type { LevelStorage, NodeDirectory, SpaceGuard } from '../storage/index.js';
 import type { Stream, StreamHost } from '../stream/index.js';
 import { DEFAULT_GROUP, incarnationOf } from '../stream/index.js';
@@ -17,9 +18,8 @@ import {
   type VersionRange,
   type Voucher,
 } from '../wire/index.js';
-import { addClientServices } from './client-services.js';
 import { formatAddress, type ServerConfig } from './config/index.js';
-
+import { createService } from './create-service.js';
 import { MemberCare } from './member-care.js';
 import { bothOf } from './overlapping-members.js';
 import { addPeerService } from './peer-handlers.js';
@@ -55,10 +55,12 @@ export interface NodeParts {
 export class FlotillaNode {
   /** Resolves when the node has ended: by {@link stop}, or with the failure that ended it. */
   readonly stopped: Promise<{ readonly error?: unknown }>;
+  /** What clients may ask of this node; an embedding program asks it without a socket. */
+  readonly service: Service;
   private readonly parts: NodeParts;
   private readonly versions: SpokenVersions;
   private readonly server: RpcServer;
-  private readonly events: EventService;
+  private readonly batches: BatchThread;
   private readonly http: HttpServer;
   private readonly lookup: Streams = {
     find: (name) => this.findStream(name),
@@ -93,13 +95,10 @@ export class FlotillaNode {
     });
     this.versions = new SpokenVersions(parts.versions ?? SPOKEN_VERSIONS, logging.logger('node'));
     const logger = logging.logger('api');
-    this.events = new EventService({
-      streams: this.lookup,
-      limits: { eventDataBytes: config.eventDataBytes },
-      metrics,
-    });
+    const view = (): ClusterView => this.view();
+    ({ service: this.service, batches: this.batches } = createService({ ...parts, streams: this.lookup, view }));
     this.server = new RpcServer({
-      largeRequests: this.events.batches,
+      largeRequests: this.batches,
       onInternalError: (error, method) => {
         logger.error({ error, method }, 'a call failed inside');
         if (error instanceof AssertionFailure) this.fail(error);
@@ -134,8 +133,8 @@ export class FlotillaNode {
   /** Binds the ports and begins to form, or to take part in, the cluster. */
   async listen(): Promise<void> {
     const { config, logging } = this.parts;
+    addClientServices(this.server, this.service);
     const view = (): ClusterView => this.view();
-    addClientServices(this.server, { ...this.parts, events: this.events, streams: this.lookup, view });
     addPeerService(this.server, { formation: () => this.requireFormation(), links: () => this.requireLinks(), view });
     const port = await this.server.listen(config.host, config.port);
     if (config.advertise.port === 0)
@@ -169,10 +168,10 @@ export class FlotillaNode {
     for (const group of groups) group.leave();
     const handedOver = await Promise.all(groups.map((group) => handOver(group, this.parts.config.electionTimeoutMs)));
     // Producers have just heard who leads, and go there by themselves.
-    if (handedOver.includes(true)) await within(LIMITS.changeOverMs, this.events.settled());
+    if (handedOver.includes(true)) await within(LIMITS.changeOverMs, this.service.settled());
     if (this.phase === 'leaving') this.phase = 'stopping';
     const stopping = new FlotillaError('SHUTTING_DOWN', 'the node is stopping; nothing was proposed: use another node');
-    await within(LIMITS.drainMs, this.events.drain(stopping));
+    await within(LIMITS.drainMs, this.service.drain(stopping));
     this.host?.stop();
     await this.server.close(LIMITS.closeMs);
     await this.close();
@@ -199,13 +198,13 @@ export class FlotillaNode {
     this.phase = 'ended';
     this.care?.stop();
     await this.server.close(0);
-    await this.events.close();
+    await this.batches.close();
     await this.http.close();
     await this.links?.close();
   }
 
   private async close(): Promise<void> {
-    await this.events.close();
+    await this.batches.close();
     await this.http.close();
     await this.links?.close();
     await this.parts.space.stop();

@@ -1,6 +1,6 @@
-import { type MembersView, takeInMember } from '../api/index.js';
 import type { Formation, PeerLinks } from '../peer/index.js';
 import type { RpcServer } from '../rpc/index.js';
+import { type MembersView, takeInMember } from '../service/index.js';
 import { proto } from '../wire/index.js';
 
 /** What other nodes may call of this one. */

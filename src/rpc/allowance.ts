@@ -15,8 +15,8 @@ interface Waiter {
 
 /**
  * What many share, such as memory: each takes what it needs, and gives it back.
- * Where there is too little left, those who ask are served in the order in which
- * they came; who waits too long is refused.
+ * Where there is too little left, callers are served in the order in which they
+ * came; one that waits too long is refused.
  */
 export class Allowance {
   private readonly clock: AllowanceClock;
@@ -56,7 +56,7 @@ export class Allowance {
     return this.left > 0;
   }
 
-  /** It turned out to be so much more, which nobody could know before: who comes next waits for it. */
+  /** It turned out to be so much more, which nobody could know before: the next caller waits for it. */
   takeMore(amount: number): void {
     this.left -= amount;
   }

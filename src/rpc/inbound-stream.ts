@@ -9,26 +9,23 @@ import { type ByteBudget, type Evictable, FlotillaError, LIMITS } from '../base/
 import { type Compression, inflate } from '../wire/index.js';
 import { refuseStream, withCode } from './status.js';
 
-/** Of each message: whether it is compressed, and its length. */
+/** What precedes each message: whether it is compressed, and its length. */
 const PREFIX_BYTES = 5;
 
 /** What Node keeps of each piece of a message, beside its bytes. */
-const CHUNK_OVERHEAD_BYTES = 256;
+const PIECE_OVERHEAD_BYTES = 256;
 
-/** A message that has arrived whole; or an empty one in its place, and why it is refused. */
-interface Arrived {
-  readonly chunks: readonly Buffer[];
-  readonly compressed: boolean;
-  readonly heldBytes: number;
-  readonly refusal: FlotillaError | undefined;
-}
+/** Stands for every message where grpc-js passes it on: an empty one. */
+const PLACEHOLDER = Buffer.alloc(PREFIX_BYTES);
+const EMPTY = Buffer.alloc(0);
 
-/** What the handler's side learns of a message that it is about to decode. */
-export interface TakenMessage {
+/** A message that has arrived whole; or an empty one in its place, with the reason why it is refused. */
+export interface InboundMessage {
+  readonly bytes: Buffer;
   readonly compression: Compression | undefined;
   readonly refusal: FlotillaError | undefined;
-  /** To be called once the message's bytes are no longer needed. */
-  release(): void;
+  /** What it takes of the budget until it is released. */
+  readonly heldBytes: number;
 }
 
 export interface InboundStreamOptions {
@@ -51,22 +48,23 @@ export interface InboundStreamOptions {
  * Stands between HTTP/2 and grpc-js, which would collect messages of any number
  * of streams, inflate as many as have come at once, and keep up to sixteen for a
  * handler that is busy. Here each message is collected within a budget of bytes,
- * nothing is inflated, and grpc-js is given a message when it is whole, and the
- * next one when the handler's side has taken enough of those before.
+ * and nothing is inflated. grpc-js sees none of the bytes: it passes on an empty
+ * message for each that is whole, the next one when enough of those before have
+ * been taken, and the handler's side takes the message here when it is handed that.
  *
- * In place of a message that is refused the handler's side gets an empty one with
- * the reason, behind those that came before it: their outcomes are not lost.
+ * In place of a message that is refused an empty one is taken, with the reason,
+ * behind those that came before it: their outcomes are not lost.
  */
 export class InboundStream extends EventEmitter implements Evictable {
   private readonly options: InboundStreamOptions;
   private readonly stream: ServerHttp2Stream;
-  /** Whole, and not yet given to grpc-js. */
-  private readonly waiting: Arrived[] = [];
-  /** Given to grpc-js, and not yet taken by the handler's side. */
-  private readonly given: Arrived[] = [];
+  /** Messages that have arrived and were not taken; grpc-js knows of the first `given`. */
+  private readonly messages: InboundMessage[] = [];
+  private given = 0;
   private givenBytes = 0;
   private wanted = false;
   private giving = false;
+  private listed = false;
   /** `ended`: the caller sends nothing more, or nothing more is looked at. `told`: grpc-js knows. */
   private state: 'open' | 'ended' | 'told' | 'closed' = 'open';
 
@@ -74,7 +72,7 @@ export class InboundStream extends EventEmitter implements Evictable {
   private readonly prefix = Buffer.alloc(PREFIX_BYTES);
   private prefixBytes = 0;
   private missingBytes = 0;
-  private chunks: Buffer[] = [];
+  private pieces: Buffer[] = [];
   private arrivingBytes = 0;
 
   constructor(options: InboundStreamOptions) {
@@ -142,22 +140,19 @@ export class InboundStream extends EventEmitter implements Evictable {
     this.stream.sendTrailers(withCode(headers));
   }
 
-  /** About the message that grpc-js hands over now: it does so in their order. */
-  taken(): TakenMessage {
-    const message = this.given.shift();
-    // Those of a stream that is closed are no longer held for anybody.
-    if (message === undefined) return { compression: undefined, refusal: CALLER_GONE, release: () => undefined };
+  /** The message for which grpc-js hands over an empty one now: it does so in their order. To be released. */
+  take(): InboundMessage {
+    const message = this.messages.shift();
+    if (message === undefined) return CALLER_GONE;
+    this.given--;
     this.givenBytes -= message.heldBytes;
-    let heldBytes = message.heldBytes;
     this.flow();
-    return {
-      compression: message.compressed ? this.options.compression : undefined,
-      refusal: message.refusal,
-      release: () => {
-        this.options.budget.give(heldBytes);
-        heldBytes = 0;
-      },
-    };
+    return message;
+  }
+
+  /** To be called once the message's bytes are no longer needed. */
+  release({ heldBytes }: InboundMessage): void {
+    if (heldBytes > 0) this.options.budget.give(heldBytes);
   }
 
   evict(): void {
@@ -174,7 +169,7 @@ export class InboundStream extends EventEmitter implements Evictable {
       } else {
         const end = Math.min(chunk.byteLength, at + this.missingBytes);
         this.missingBytes -= end - at;
-        this.keep(chunk.subarray(at, end));
+        this.keep(at === 0 && end === chunk.byteLength ? chunk : chunk.subarray(at, end));
         at = end;
       }
       if (this.state === 'open' && this.prefixBytes === PREFIX_BYTES && this.missingBytes === 0) this.arrived();
@@ -198,22 +193,31 @@ export class InboundStream extends EventEmitter implements Evictable {
     }
   }
 
-  private keep(chunk: Buffer): void {
-    this.chunks.push(chunk);
-    const bytes = chunk.byteLength + CHUNK_OVERHEAD_BYTES;
+  private keep(piece: Buffer): void {
+    this.pieces.push(piece);
+    const bytes = piece.byteLength + PIECE_OVERHEAD_BYTES;
     this.arrivingBytes += bytes;
-    if (this.missingBytes > 0 || !this.options.requestStream) this.options.budget.list(this);
+    if (!this.listed && (this.missingBytes > 0 || !this.options.requestStream)) {
+      this.listed = true;
+      this.options.budget.list(this);
+    }
     // Whoever has to let go may be this stream itself.
     if (!this.options.budget.take(bytes) && this.state === 'open') this.refuse(CROWDED_OUT);
   }
 
   private arrived(): void {
-    const chunks = [Buffer.from(this.prefix), ...this.chunks];
-    this.waiting.push({ chunks, compressed: this.prefix[0] === 1, heldBytes: this.arrivingBytes, refusal: undefined });
+    const [first, ...others] = this.pieces;
+    this.messages.push({
+      // Copied: a piece is a view of what its connection has read at once, which may be far more.
+      bytes: first !== undefined && others.length === 0 ? Buffer.from(first) : Buffer.concat(this.pieces),
+      compression: this.prefix[0] === 1 ? this.options.compression : undefined,
+      refusal: undefined,
+      heldBytes: this.arrivingBytes,
+    });
     this.prefixBytes = 0;
-    this.chunks = [];
+    this.pieces = [];
     this.arrivingBytes = 0;
-    if (this.options.requestStream) this.options.budget.unlist(this);
+    if (this.options.requestStream) this.unlist();
   }
 
   private onEnd(): void {
@@ -224,12 +228,12 @@ export class InboundStream extends EventEmitter implements Evictable {
       return;
     }
     this.state = 'ended';
-    this.options.budget.unlist(this);
+    this.unlist();
     this.flow();
   }
 
   private problemOfOne(): string | undefined {
-    const { length } = this.waiting;
+    const { length } = this.messages;
     return this.options.requestStream || length === 1
       ? undefined
       : `the call takes one message, and ${length} were sent`;
@@ -241,42 +245,40 @@ export class InboundStream extends EventEmitter implements Evictable {
     this.giving = true;
     // One message is handed over only when the request is whole: until then it can be given up.
     while (this.wanted && this.mayGive()) {
-      const message = this.waiting.shift();
+      const message = this.messages[this.given];
       if (message === undefined) break;
       if (this.options.standard) {
+        this.messages.shift();
         this.giveStandard(message);
         continue;
       }
-      this.given.push(message);
+      this.given++;
       this.givenBytes += message.heldBytes;
-      for (const chunk of message.chunks) this.emit('data', chunk);
+      this.emit('data', PLACEHOLDER);
     }
     this.giving = false;
-    if (this.state === 'ended' && this.waiting.length === 0) {
+    const allGiven = this.given === this.messages.length;
+    if (this.state === 'ended' && allGiven) {
       this.state = 'told';
       this.emit('end');
     }
-    if (this.state !== 'open' || !this.options.requestStream || (this.wanted && this.waiting.length === 0))
-      this.stream.resume();
+    // What one read brings may wait here: holding the stream back for each message costs more than the message.
+    if (this.state !== 'open' || !this.options.requestStream || allGiven) this.stream.resume();
     else this.stream.pause();
   }
 
-  private giveStandard({ chunks, compressed, heldBytes, refusal }: Arrived): void {
-    this.options.budget.give(heldBytes);
+  private giveStandard(message: InboundMessage): void {
+    this.release(message);
     try {
+      const { bytes, compression, refusal } = message;
       if (refusal !== undefined) throw refusal;
-      const { compression } = this.options;
-      if (!compressed || compression === undefined) {
-        for (const chunk of chunks) this.emit('data', chunk);
-        return;
-      }
-      const message = inflate(compression, Buffer.concat(chunks.slice(1)), LIMITS.inflatedBytes);
-      if (message === undefined)
+      const plain = compression === undefined ? bytes : inflate(compression, bytes, LIMITS.inflatedBytes);
+      if (plain === undefined)
         throw new FlotillaError('MESSAGE_TOO_LARGE', `the message inflates to more than ${LIMITS.inflatedBytes} bytes`);
       const prefix = Buffer.alloc(PREFIX_BYTES);
-      prefix.writeUInt32BE(message.byteLength, 1);
+      prefix.writeUInt32BE(plain.byteLength, 1);
       this.emit('data', prefix);
-      this.emit('data', message);
+      this.emit('data', plain);
     } catch (error) {
       this.state = 'told';
       refuseStream(this.stream, error);
@@ -285,7 +287,7 @@ export class InboundStream extends EventEmitter implements Evictable {
 
   private mayGive(): boolean {
     if (!this.options.requestStream && this.state === 'open') return false;
-    return this.given.length === 0 || this.givenBytes < LIMITS.handedOverBytes;
+    return this.given === 0 || this.givenBytes < LIMITS.handedOverBytes;
   }
 
   /**
@@ -295,28 +297,34 @@ export class InboundStream extends EventEmitter implements Evictable {
     // The one message of a call is refused as a whole; on a stream those before it count.
     if (this.options.requestStream) this.dropArriving();
     else this.dropAll();
-    this.waiting.push(empty(error));
+    this.messages.push(refused(error));
     this.state = 'ended';
     this.flow();
   }
 
   private dropArriving(): void {
-    this.options.budget.unlist(this);
+    this.unlist();
     this.options.budget.give(this.arrivingBytes);
     this.arrivingBytes = 0;
-    this.chunks = [];
+    this.pieces = [];
   }
 
   private dropAll(): void {
-    for (const { heldBytes } of this.waiting.splice(0)) this.options.budget.give(heldBytes);
+    for (const message of this.messages.splice(0)) this.release(message);
+    this.given = 0;
+    this.givenBytes = 0;
     this.dropArriving();
   }
 
+  private unlist(): void {
+    if (!this.listed) return;
+    this.listed = false;
+    this.options.budget.unlist(this);
+  }
+
+  /** Whoever is still handed something of this call hears that the caller is gone. */
   private onClose(): void {
     this.dropAll();
-    // The call has ended: if they reach a handler's side at all, it is told that its caller is gone.
-    for (const { heldBytes } of this.given.splice(0)) this.options.budget.give(heldBytes);
-    this.givenBytes = 0;
     this.state = 'closed';
     this.emit('close');
   }
@@ -324,10 +332,13 @@ export class InboundStream extends EventEmitter implements Evictable {
 
 const CROWDED_OUT = new FlotillaError(
   'TOO_MANY_REQUESTS',
-  'the node holds as many bytes of requests as it may, and none of them has been on its way for longer than this one: nothing was done, try again',
+  'the node holds as many bytes of requests as it may, and none of them has been on its way for longer than ' +
+    'this one: nothing was done, try again',
 );
-const CALLER_GONE = new FlotillaError('CANCELLED', 'the caller went away');
 
-function empty(refusal: FlotillaError): Arrived {
-  return { chunks: [Buffer.alloc(PREFIX_BYTES)], compressed: false, heldBytes: 0, refusal };
+/** What is taken of a call that is over. */
+export const CALLER_GONE: InboundMessage = refused(new FlotillaError('CANCELLED', 'the caller went away'));
+
+function refused(refusal: FlotillaError): InboundMessage {
+  return { bytes: EMPTY, compression: undefined, refusal, heldBytes: 0 };
 }

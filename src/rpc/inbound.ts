@@ -2,7 +2,7 @@ import type { IncomingHttpHeaders, ServerHttp2Session, ServerHttp2Stream } from 
 import { status as GrpcStatus, type Metadata } from '@grpc/grpc-js';
 import { assert, ByteBudget, FlotillaError, LIMITS, present } from '../base/index.js';
 import { isCompression } from '../wire/index.js';
-import { InboundStream, type TakenMessage } from './inbound-stream.js';
+import { InboundStream } from './inbound-stream.js';
 import { SessionTimes } from './session-times.js';
 import { refuseStream } from './status.js';
 
@@ -72,22 +72,14 @@ export class Inbound {
 
   /** Everything that comes on this call was sent after this time; see {@link SessionTimes}. */
   sentAfterMs(metadata: Metadata): number {
-    const stream = this.streams.get(String(metadata.get(STREAM_HEADER)[0]));
+    const stream = this.streamOf(metadata);
     if (stream?.session !== undefined) this.times.refresh(stream.session);
     return stream?.sentAfterMs ?? Number.NEGATIVE_INFINITY;
   }
 
-  /** About the message that the handler's side of a call has just been handed. */
-  taken(metadata: Metadata): TakenMessage {
-    const id = String(metadata.get(STREAM_HEADER)[0]);
-    const stream = this.streams.get(id);
-    if (stream === undefined)
-      return {
-        compression: undefined,
-        refusal: new FlotillaError('CANCELLED', 'the caller went away'),
-        release: () => undefined,
-      };
-    return stream.taken();
+  /** The stream of a call, as its metadata name it; undefined where it has been closed. */
+  streamOf(metadata: Metadata): InboundStream | undefined {
+    return this.streams.get(String(metadata.get(STREAM_HEADER)[0]));
   }
 
   private onStream(stream: ServerHttp2Stream, headers: IncomingHttpHeaders, handle: StreamListener): void {

@@ -63,7 +63,7 @@ export async function* iterate<Message>(
 ): AsyncGenerator<Message, void, void> {
   const queue: Message[] = [];
   let wake: (() => void) | undefined;
-  let makeRoom: (() => void) | undefined;
+  let goOn: (() => void) | undefined;
   let outcome: { readonly error: unknown } | undefined;
   const end = (error: unknown): void => {
     outcome = { error };
@@ -74,7 +74,7 @@ export async function* iterate<Message>(
     wake?.();
     if (queue.length < ITERATOR_QUEUE_LENGTH) return undefined;
     return new Promise((resolve) => {
-      makeRoom = resolve;
+      goOn = resolve;
     });
   }).then(() => end(undefined), end);
 
@@ -87,7 +87,7 @@ export async function* iterate<Message>(
           yield message;
         }
       }
-      makeRoom?.();
+      goOn?.();
       if (outcome !== undefined) break;
       await new Promise<void>((resolve) => {
         wake = resolve;

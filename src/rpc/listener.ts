@@ -16,7 +16,7 @@ export class Listener {
 
   /**
    * Binds, and returns the port (chosen by the system where `port` is 0).
-   * `localhost` may stand for ::1 and 127.0.0.1: whoever dials either must get in.
+   * `localhost` may stand for ::1 and 127.0.0.1: a caller that dials either must get in.
    */
   async listen(host: string, port: number): Promise<number> {
     const addresses = await lookup(host, { all: true }).catch((error: unknown) => {
@@ -30,7 +30,7 @@ export class Listener {
       try {
         bound = await this.bind(address, bound ?? port);
       } catch (error) {
-        // A name may resolve to an address family that this machine has turned off.
+        // A name may resolve to an address family that this host has turned off.
         failure = error;
         if (!hasCode(error, 'EADDRNOTAVAIL') && !hasCode(error, 'EAFNOSUPPORT')) break;
         continue;
@@ -92,7 +92,7 @@ function explain(host: string, port: number, failure: unknown): string {
   if (hasCode(failure, 'EADDRINUSE'))
     return `${where}: another process listens there; stop it or choose another --port`;
   if (hasCode(failure, 'EACCES')) return `${where}: not permitted; choose a --port above 1023`;
-  if (hasCode(failure, 'EADDRNOTAVAIL')) return `${where}: this machine has no such address; check --host`;
+  if (hasCode(failure, 'EADDRNOTAVAIL')) return `${where}: this host has no such address; check --host`;
   return `${where}: ${messageOf(failure)}`;
 }
 

@@ -39,7 +39,7 @@ export class Outgoing<Message> {
     }
   }
 
-  /** From now on nothing can be sent; whoever waits hears why. */
+  /** From now on nothing can be sent; a sender that waits hears why. */
   break(error: Error): void {
     this.broken ??= error;
     this.waiting?.reject(this.broken);
@@ -57,7 +57,7 @@ export class Outgoing<Message> {
   };
 }
 
-/** Those who wait for room, all with one promise. */
+/** Senders that wait for the connection, all with one promise. */
 class Waiting {
   readonly promise: Promise<void>;
   private settle: { resolve(): void; reject(error: Error): void } | undefined;

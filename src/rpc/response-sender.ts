@@ -18,11 +18,12 @@ const clock = {
  * taken. Each call may have a fair part of the whole.
  */
 export class UnsentResponses {
-  readonly room = new Allowance({
+  readonly capacity = new Allowance({
     clock,
     amount: LIMITS.unsentBytes,
     refusal:
-      'this node holds as much for readers as it may, and they do not take it: use another node, or try again; whoever reads slowly should ask for less at a time',
+      'this node holds as much for readers as it may, and they do not take it: use another node, or try again; ' +
+      'a slow reader should ask for less at a time',
   });
   /** Calls that have something unsent: that of which something was taken last comes last. */
   private readonly senders = new Map<Stallable, number>();
@@ -48,10 +49,10 @@ export class UnsentResponses {
   }
 
   /**
-   * While `waiting` is, calls of which nothing is taken any more are ended: else a few could keep out everybody for
-   * ever.
+   * As long as `waiting` is pending, calls of which nothing is taken any more are ended: else a few could keep out
+   * everybody for ever.
    */
-  async makeRoom(waiting: Promise<void>): Promise<void> {
+  async endStalledDuring(waiting: Promise<void>): Promise<void> {
     const timer = setInterval(() => this.endStalled(), LIMITS.unsentStallMs / 5);
     try {
       await waiting;
@@ -62,7 +63,7 @@ export class UnsentResponses {
 
   private endStalled(): void {
     for (const [sender, movedMs] of this.senders) {
-      if (this.room.isOpen || performance.now() - movedMs < LIMITS.unsentStallMs) return;
+      if (this.capacity.isOpen || performance.now() - movedMs < LIMITS.unsentStallMs) return;
       sender.endStalled();
     }
   }
@@ -113,11 +114,12 @@ export class ResponseSender<Message> implements Stallable {
    */
   send(message: Message): Promise<void> | undefined {
     if (this.broken !== undefined) return observed(Promise.reject(this.broken));
-    const room = this.unsent.room.take(0, this.unsent.room.isOpen ? undefined : this.signal());
-    if (room === undefined) return this.write(message);
+    const { capacity } = this.unsent;
+    const waiting = capacity.take(0, capacity.isOpen ? undefined : this.signal());
+    if (waiting === undefined) return this.write(message);
     return observed(
       this.unsent
-        .makeRoom(room)
+        .endStalledDuring(waiting)
         .then(() => (this.broken === undefined ? this.write(message) : Promise.reject(this.broken))),
     );
   }
@@ -131,7 +133,7 @@ export class ResponseSender<Message> implements Stallable {
     }
   }
 
-  /** From now on nothing can be sent; whoever waits hears why. */
+  /** From now on nothing can be sent; a sender that waits hears why. */
   break(error: Error): void {
     this.broken ??= error;
     this.onBroken?.(this.broken);
@@ -143,7 +145,8 @@ export class ResponseSender<Message> implements Stallable {
     this.break(
       new FlotillaError(
         'TOO_MANY_REQUESTS',
-        'nothing of this call was taken for long while others waited for the memory that it held: read on behind the last event, and faster, or from another node',
+        'nothing of this call was taken for long while others waited for the memory that it held: ' +
+          'read on behind the last event, and faster, or from another node',
       ),
     );
   }
@@ -153,7 +156,7 @@ export class ResponseSender<Message> implements Stallable {
     if (this.state === 'released') return;
     this.state = 'released';
     this.unsent.emptied(this);
-    this.unsent.room.give(this.bytes);
+    this.unsent.capacity.give(this.bytes);
     this.messages = 0;
     this.bytes = 0;
     this.onFlushed?.();
@@ -164,7 +167,7 @@ export class ResponseSender<Message> implements Stallable {
     const { byteLength } = encoded;
     if (this.messages++ === 0) this.unsent.moved(this);
     this.bytes += byteLength;
-    this.unsent.room.takeMore(byteLength);
+    this.unsent.capacity.takeMore(byteLength);
     this.sink.write(encoded, () => this.taken(byteLength));
     if (this.mayGoOn) return undefined;
     return observed(
@@ -185,7 +188,7 @@ export class ResponseSender<Message> implements Stallable {
     this.bytes -= bytes;
     if (this.messages === 0) this.unsent.emptied(this);
     else this.unsent.moved(this);
-    this.unsent.room.give(bytes);
+    this.unsent.capacity.give(bytes);
     if (this.mayGoOn || this.messages === 0) this.onTaken?.();
     if (this.messages === 0) this.onFlushed?.();
   }

@@ -9,7 +9,7 @@ import {
 } from '@grpc/grpc-js';
 import { FlotillaError } from '../base/index.js';
 import type { Inbound } from './inbound.js';
-import { InboundStream } from './inbound-stream.js';
+import { CALLER_GONE, type InboundStream } from './inbound-stream.js';
 import { iterate, type OnMessage, receiveAll } from './incoming.js';
 import { Outgoing } from './outgoing.js';
 import type { RequestDecoder } from './request-decoder.js';
@@ -188,18 +188,19 @@ export function unaryCall(
   };
 }
 
-/** The request's bytes count as held until the handler has ended: grpc-js keeps them as long. */
+/** The request's bytes count as held until the handler has ended: what is made of them may consist of views. */
 async function withRequest<Result>(
-  { request, metadata }: { readonly request: Buffer; readonly metadata: Metadata },
+  { metadata }: { readonly metadata: Metadata },
   { inbound, decoder }: CallSupport,
   handler: (request: unknown) => Promise<Result>,
 ): Promise<Result> {
-  const { compression, refusal, release } = inbound.taken(metadata);
+  const stream = inbound.streamOf(metadata);
+  const message = stream?.take() ?? CALLER_GONE;
   try {
-    if (refusal !== undefined) throw refusal;
-    return await handler(await decoder.decode(request, compression));
+    if (message.refusal !== undefined) throw message.refusal;
+    return await handler(await decoder.decode(message.bytes, message.compression));
   } finally {
-    release();
+    stream?.release(message);
   }
 }
 
@@ -214,7 +215,8 @@ export function serverStreamCall(
       ...encoding,
       sink: surface,
       signal: () => call.signal,
-      reset: () => resetStream(surface),
+      // A caller reads this code as RESOURCE_EXHAUSTED; grpc-js has no way to end a call whose answer can't leave.
+      reset: () => support.inbound.streamOf(surface.metadata)?.close(constants.NGHTTP2_ENHANCE_YOUR_CALM),
     });
     call.onGone((error) => responses.break(error));
     // Emitted after every end: a call that was answered may still have something that its connection has not taken.
@@ -233,8 +235,9 @@ export function duplexCall(
     const outgoing = new Outgoing<unknown>(surface);
     call.onGone((error) => outgoing.break(error));
     const ending = { onBroken: (listener: (error: Error) => void) => call.onGone(listener), failure: () => undefined };
+    const inbound = support.inbound.streamOf(surface.metadata);
     const receive = (onMessage: OnMessage<unknown>): Promise<void> =>
-      receiveAll<Buffer>(surface, ending, (bytes) => decoded(bytes, surface.metadata, support, onMessage));
+      receiveAll<unknown>(surface, ending, () => receiveOne(inbound, support.decoder, onMessage));
     const stream: DuplexStream<unknown, unknown> = {
       send: sender(call, outgoing),
       receive,
@@ -245,41 +248,26 @@ export function duplexCall(
 }
 
 /**
- * Ends a call whose answer could never leave behind what its connection does
- * not take. grpc-js has no way to do so; a caller reads this code as
- * RESOURCE_EXHAUSTED. Where a later grpc-js has no such private field, the call
- * ends when its caller goes away, and a test says so.
- */
-function resetStream(surface: object): void {
-  const call: unknown = Reflect.get(surface, 'call');
-  const stream: unknown = typeof call === 'object' && call !== null ? Reflect.get(call, 'stream') : undefined;
-  if (stream instanceof InboundStream) stream.close(constants.NGHTTP2_ENHANCE_YOUR_CALM);
-}
-
-/**
  * One message of a stream: what is made of it at once keeps the caller's pace, and nothing overtakes one that takes
  * longer.
  */
-function decoded(
-  bytes: Buffer,
-  metadata: Metadata,
-  { inbound, decoder }: CallSupport,
+function receiveOne(
+  stream: InboundStream | undefined,
+  decoder: RequestDecoder,
   onMessage: OnMessage<unknown>,
 ): ReturnType<OnMessage<unknown>> {
-  const { compression, refusal, release } = inbound.taken(metadata);
-  let message: unknown;
+  const message = stream?.take() ?? CALLER_GONE;
+  let request: unknown;
   try {
-    if (refusal !== undefined) throw refusal;
-    message = decoder.decode(bytes, compression);
+    if (message.refusal !== undefined) throw message.refusal;
+    request = decoder.decode(message.bytes, message.compression);
   } catch (error) {
-    release();
+    stream?.release(message);
     throw error;
   }
-  if (!(message instanceof Promise)) {
-    release();
-    return onMessage(message);
-  }
-  return message.finally(release).then(onMessage);
+  if (request instanceof Promise) return request.finally(() => stream?.release(message)).then(onMessage);
+  stream?.release(message);
+  return onMessage(request);
 }
 
 function sender(call: Call, outgoing: Pick<ServerStream<unknown>, 'send'>): ServerStream<unknown>['send'] {

@@ -75,7 +75,7 @@ export function toServiceDefinition(
       requestStream: method.requestStream,
       responseStream: method.responseStream,
       requestSerialize: (message: unknown) => serialise(method.requestType, message),
-      // Decoded by the handler's side: here nobody could wait, nor say what is wrong.
+      // An empty one: the handler's side takes the message itself from the call's stream, see inbound-stream.ts.
       requestDeserialize: (bytes: Buffer) => bytes,
       responseSerialize: (message: unknown) => {
         // The responses of a server stream come encoded: see response-sender.ts.

@@ -35,7 +35,7 @@ export function refuseStream(stream: ServerHttp2Stream, error: unknown, headers:
 }
 
 /**
- * Adds our code to the trailers of a call that grpc-js itself has failed: whoever compares codes finds one in every
+ * Adds our code to the trailers of a call that grpc-js itself has failed: a caller that compares codes finds one in every
  * refusal.
  */
 export function withCode(headers: OutgoingHttpHeaders): OutgoingHttpHeaders {
@@ -71,6 +71,12 @@ function transportable(message: string): string {
 /** What grpc-js reports of a call that failed. */
 export type FailedCall = Readonly<StatusObject>;
 
+/** How grpc-js says that a call had no connection to go by. */
+const NEVER_SENT = new RegExp(
+  '^(No connection established|Name resolution failed|Resolved|Channel has been shut down|' +
+    'Channel closed before call started)',
+);
+
 /**
  * Whether anything of a failed call can have left this process. grpc-js tells
  * it only by its words; what it does not say clearly counts as sent.
@@ -78,9 +84,7 @@ export type FailedCall = Readonly<StatusObject>;
 export function mayHaveBeenSent(failed: FailedCall): boolean {
   const { code, details } = failed;
   if (code === GrpcStatus.UNAVAILABLE) {
-    return !/^(No connection established|Name resolution failed|Resolved|Channel has been shut down|Channel closed before call started)/.test(
-      details,
-    );
+    return !NEVER_SENT.test(details);
   }
   if (code === GrpcStatus.DEADLINE_EXCEEDED)
     return !/Waiting for LB pick|waiting for name resolution|waiting for metadata filters/.test(details);

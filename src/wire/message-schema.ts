@@ -39,7 +39,9 @@ const EVENTS: RepeatedMax = {
 };
 const METADATA: RepeatedMax = {
   count: LIMITS.metadataPairsPerBatch,
-  refusal: `events: they have more than the ${LIMITS.metadataPairsPerBatch} pairs of metadata that one batch may have together`,
+  refusal:
+    `events: they have more than the ${LIMITS.metadataPairsPerBatch} pairs of metadata ` +
+    'that one batch may have together',
 };
 const REPEATED_MAX: Readonly<Record<string, RepeatedMax>> = {
   'flotilla.v1.AppendRequest.events': EVENTS,

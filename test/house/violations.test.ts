@@ -77,6 +77,8 @@ const IMPORTS: Readonly<Record<string, readonly [content: string, rule: string]>
   'src/rpc/by-luck.ts': ["export { Root } from 'protobufjs';\n", 'no-undeclared-package'],
   'src/node/through-the-window.ts': ["export { LIMITS } from '../base/limits.js';\n", 'enter-through-index'],
   'cli/through-the-window.ts': ["export { LIMITS } from '../src/base/limits.js';\n", 'enter-through-index'],
+  'src/service/knows-grpc.ts': ["export { Server } from '../rpc/index.js';\n", 'service-without-transport'],
+  'src/service/knows-http.ts': ["export { createServer } from 'node:http';\n", 'service-without-transport'],
   'src/client/knows-raft.ts': ["export { birth } from '../raft/index.js';\n", 'client-imports'],
   'src/node/uses-test-code.ts': ["export { fixture } from '../../test/fixture.js';\n", 'no-test-code-in-production'],
   'src/wire/egg.ts': [
@@ -211,7 +213,7 @@ test('the tidy rules see long files, wide lines, vague names, missing entries, i
     ['src/raft/wide-text.ts', `export const text = '${'x'.repeat(100)}';\n`, rules.wideLines],
     ['src/node/string-utils.ts', '', rules.vagueNames],
     ['src/helpers/index.ts', '', rules.vagueNames],
-    ['src/api/service.ts', '', rules.foldersWithoutEntry],
+    ['src/service/service.ts', '', rules.foldersWithoutEntry],
     ['test/api/service.test.ts', `test${'.'}skip('later', () => undefined);\n`, rules.unrunTests],
     ['test/api/group.test.ts', `test('later', { ${'todo'}: true }, () => undefined);\n`, rules.unrunTests],
     ['src/node/later.ts', `// ${'TO'}DO: soon\n`, rules.postponedWork],

@@ -151,7 +151,7 @@ describe('HTTP server', () => {
     assert.deepEqual(logged, ['an HTTP request failed']);
   });
 
-  it('above the limit the connection goes that has said nothing whole for longest, and the newcomer is served', async () => {
+  it('above the limit the connection goes that was silent for longest, and the newcomer is served', async () => {
     const port = await start();
     const sockets: Socket[] = [];
     for (let at = 0; at < LIMITS.httpConnections; at++) {

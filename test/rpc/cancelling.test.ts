@@ -8,7 +8,7 @@ const WOKEN_CALLER = fileURLToPath(new URL('woken-caller.ts', import.meta.url));
 /** Where it fails, the process spins and grows by hundreds of megabytes a second: it is not given long. */
 const TIMEOUT_MS = 10_000;
 
-test('a call that is given up while the end of another one of its connection is read ends, and the process goes on', async () => {
+test('a call that is given up while the end of another one is read ends, and the process goes on', async () => {
   const caller = new CommandProcess(process.execPath, ['--import', import.meta.resolve('tsx'), WOKEN_CALLER]);
   await caller.says(/^connected$/m);
   const { code, stdout, stderr } = await caller.result(TIMEOUT_MS);

@@ -5,7 +5,7 @@ import { type TestContext, test } from 'node:test';
 import { deflateSync, gzipSync } from 'node:zlib';
 import { LIMITS } from '../../src/base/index.js';
 import { encodeMessage, proto } from '../../src/wire/index.js';
-import { appendRequest, appendResponse, startFixture } from './rpc-fixture.js';
+import { appendRequest, appendResponse, produceRequest, startFixture } from './rpc-fixture.js';
 
 const APPEND = '/flotilla.v1.EventService/Append';
 const PRODUCE = '/flotilla.v1.EventService/Produce';
@@ -72,7 +72,7 @@ test('a request is inflated, as gzip and as deflate, and one that inflates to to
   assert.deepEqual(await call({ 'grpc-encoding': 'gzip' }, framed(bomb, true)), ['8', 'MESSAGE_TOO_LARGE']);
 });
 
-test('health answers a compressed request, and refuses one that is too large or inflates to too much', async (context) => {
+test('health answers a compressed request, and refuses one that inflates to too much', async (context) => {
   const { address, server } = await startFixture(context);
   server.setServing(true);
   const over = await session(context, address);
@@ -106,7 +106,7 @@ test('a call with one message that sends none, two, or half of one is refused', 
   }
 });
 
-test('requests that never come to their end hold no more than a connection may, and keep no whole one out', async (context) => {
+test('requests that never end hold no more than a connection may, and keep no whole one out', async (context) => {
   const { address } = await startFixture(context, {
     append: async ({ stream }) => appendResponse(stream),
     produce: async (stream) => stream.receive(() => undefined),
@@ -142,4 +142,33 @@ test('a message that is too large ends its stream behind those before it', async
   stream.end();
   assert.deepEqual(await ending(stream), ['8', 'MESSAGE_TOO_LARGE']);
   assert.deepEqual(seen, ['1']);
+});
+
+test('messages arrive as they were sent, however they are cut, while their handler is busy', async (context) => {
+  const seen: string[] = [];
+  const sizes = [0, 1, 100, 3000, 20_000, 100_000];
+  const { address } = await startFixture(context, {
+    produce: (stream) =>
+      stream.receive(async ({ requestId, packed }) => {
+        const { body } = packed ?? { body: new Uint8Array(0) };
+        seen.push(`${requestId}: ${body.byteLength} of ${[...new Set(body)].join()}`);
+        await new Promise((resolve) => setImmediate(resolve));
+      }),
+  });
+  const messages = sizes.map((size, at) =>
+    framed(encodeMessage(proto.ProduceRequest, produceRequest(at + 1, Buffer.alloc(size, at + 1)))),
+  );
+  const wanted = sizes.map((size, at) => `${at + 1}: ${size} of ${size === 0 ? '' : at + 1}`);
+  const all = Buffer.concat([framed(new Uint8Array(0)), ...messages]);
+  for (const pieceBytes of [1, 3, 4, 5, 7, 1000, all.byteLength]) {
+    seen.length = 0;
+    const stream = open(await session(context, address), PRODUCE);
+    // The last piece is the rest: as frames of single bytes it would take long.
+    let at = 0;
+    for (; at < Math.min(all.byteLength, 600 * pieceBytes); at += pieceBytes)
+      stream.write(all.subarray(at, at + pieceBytes));
+    stream.end(all.subarray(at));
+    assert.deepEqual(await ending(stream), ['0', undefined], `pieces of ${pieceBytes} bytes`);
+    assert.deepEqual(seen, ['0: 0 of ', ...wanted], `pieces of ${pieceBytes} bytes`);
+  }
 });

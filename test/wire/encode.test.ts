@@ -8,7 +8,7 @@ const batches = (...sizes: readonly number[]): proto.BatchList => ({
 });
 const alone = (list: proto.BatchList): Buffer => Buffer.from(proto.BatchList.encode(list, new BinaryWriter()).finish());
 
-it('messages of any sizes, one after the other, are encoded as by a writer of their own, each in its own memory', () => {
+it('messages one after the other are encoded as by a writer of their own, each in its own memory', () => {
   const lists = [
     batches(70_000, 70_000),
     batches(1),

@@ -29,7 +29,9 @@ describe('event as JSON', () => {
   test('has the keys of the contract in its order', () => {
     assert.equal(
       JSON.stringify(eventToJson(event)),
-      '{"id":"0000000000000000000200003","parentId":"0000000000000000000100003","namespace":"/a","timestamp":"2024-02-29T12:30:15.007Z","type":"t","contentType":"text/plain","metadata":{"k":"v"},"data":"hello"}',
+      '{"id":"0000000000000000000200003","parentId":"0000000000000000000100003","namespace":"/a",' +
+        '"timestamp":"2024-02-29T12:30:15.007Z","type":"t","contentType":"text/plain",' +
+        '"metadata":{"k":"v"},"data":"hello"}',
     );
   });
 

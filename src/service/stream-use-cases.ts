@@ -1,0 +1,58 @@
+import { DEFAULT_GLOB } from '../event/index.js';
+import { checkSettingsChanges, type SettingsChanges } from '../machine/stream/index.js';
+import { authorize } from './authorize.js';
+import type { Caller } from './caller.js';
+import { listNamespaces, type NamespaceSummary, type NamespacesRequest } from './namespaces.js';
+import type { Reading } from './reading.js';
+import { infoOf, type StreamInfo } from './stream-info.js';
+import { findStream, type Streams, withLeader } from './streams.js';
+
+const FIELDS: Readonly<Record<keyof SettingsChanges, string>> = {
+  maxEvents: 'settings.max_events',
+  maxBytes: 'settings.max_bytes',
+  maxAgeMs: 'settings.max_age_ms',
+};
+
+/** What streams there are, what they hold, and how they are set. An empty name is that of the default stream. */
+export class StreamUseCases {
+  private readonly streams: Streams;
+  private readonly reading: Reading;
+
+  constructor(options: { readonly streams: Streams; readonly reading: Reading }) {
+    this.streams = options.streams;
+    this.reading = options.reading;
+  }
+
+  async show(caller: Caller, stream: string): Promise<StreamInfo> {
+    authorize(caller, 'read', stream);
+    return await infoOf(findStream(this.streams, stream), stream);
+  }
+
+  /** Changes settings; resolves when they are in force here, with the stream as it is then. */
+  async change(caller: Caller, stream: string, changes: SettingsChanges): Promise<StreamInfo> {
+    authorize(caller, 'manage', stream);
+    const replica = findStream(this.streams, stream);
+    checkSettingsChanges(changes, (name) => FIELDS[name]);
+    try {
+      await replica.changeSettings(changes);
+    } catch (error) {
+      throw withLeader(error, this.streams.leaderAddress(replica));
+    }
+    return await infoOf(replica, stream);
+  }
+
+  /** The namespaces of a stream in order, some at a time. */
+  async *namespaces(
+    caller: Caller,
+    request: NamespacesRequest,
+    signal: AbortSignal,
+  ): AsyncGenerator<readonly NamespaceSummary[], void, void> {
+    authorize(caller, 'read', request.stream, [request.glob || DEFAULT_GLOB]);
+    this.reading.enter();
+    try {
+      yield* listNamespaces({ streams: this.streams, reading: this.reading }, request, signal);
+    } finally {
+      this.reading.leave();
+    }
+  }
+}
