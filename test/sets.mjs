@@ -29,9 +29,9 @@ export const LONG = [
 /** What `unit` leaves out: it starts processes or servers, waits for a disk again and again, or searches at random. */
 export const SLOW = [
   'test/cli/',
-  'test/client/log-reader.test.ts',
-  'test/client/produce.test.ts',
-  'test/client/read.test.ts',
+  'test/client/produce/produce.test.ts',
+  'test/client/read/log-reader.test.ts',
+  'test/client/read/read.test.ts',
   'test/client/released.test.ts',
   'test/cluster/',
   'test/contract/',

@@ -206,7 +206,10 @@ interface ErrorRow {
   readonly exit: number;
   /** Whether the same call may succeed later and can't have had an effect now. */
   readonly retryable: boolean;
-  /** It does not say whether the call had an effect: a read is made again elsewhere, a batch that is sent again may be there. */
+  /**
+   * It does not say whether the call had an effect: a read is made again elsewhere, a batch that is sent again may be
+   * there.
+   */
   readonly uncertain?: true;
   readonly meaning: string;
 }

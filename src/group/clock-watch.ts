@@ -66,19 +66,25 @@ export class ClockWatch {
     if (now === undefined) return [];
     const { verdict, toleranceMs } = time;
     if (verdict.kind === 'off') {
-      const text = `this node's clock is ${offset(verdict.byMs)} of those of a majority of the members: set it right; what it stamps as a leader gets their time`;
+      const text =
+        `this node's clock is ${offset(verdict.byMs)} of those of a majority of the members: set it right; ` +
+        'what it stamps as a leader gets their time';
       return [{ subject: 'own', text }];
     }
     const strangers = [...this.clocks.skewsMs()].filter(([, skewMs]) => Math.abs(skewMs) > toleranceMs);
     const findings = strangers.map(([peer, skewMs]) => strange(peer, skewMs));
     if (verdict.kind === 'divided') {
       const apart = duration(verdict.apartMs);
-      const text = `the clocks of the members that can be asked are ${apart} apart, and no majority agrees on a time: log time goes by the latest, and nothing is given up that is not too old by the earliest`;
+      const text =
+        `the clocks of the members that can be asked are ${apart} apart, and no majority agrees on a time: ` +
+        'log time goes by the latest, and nothing is given up that is not too old by the earliest';
       findings.push({ subject: 'divided', text });
     }
     if (tail.timeMs > now.latestMs + toleranceMs) {
       const ahead = offset(tail.timeMs - now.latestMs);
-      const text = `the stream's time is ${ahead} of the members' clocks: these are wrong, or were; it is set back when they have stayed so for at most ${duration(LIMITS.clockTrustMs)}`;
+      const text =
+        `the stream's time is ${ahead} of the members' clocks: these are wrong, or were; ` +
+        `it is set back when they have stayed so for at most ${duration(LIMITS.clockTrustMs)}`;
       findings.push({ subject: 'log time', text });
     }
     return findings;

@@ -88,15 +88,15 @@ export class GroupHost implements GroupsEvents {
       deadlines: this.deadlines,
       checks: options.clockChecks ?? CLOCK_CHECKS,
       ask: (peer, question) => transport.tellClock(peer, question),
-      onNews: () => {
-        for (const group of this.groups.values()) group.onClocks();
-        this.clockWatch.check();
-      },
     });
     this.clockWatch = new ClockWatch({
       clocks: this.clocks,
       groups: () => this.groups.values(),
       logger: options.logger,
+    });
+    this.clocks.listen(() => {
+      for (const group of this.groups.values()) group.onClocks();
+      this.clockWatch.check();
     });
   }
 
@@ -107,9 +107,9 @@ export class GroupHost implements GroupsEvents {
 
   /** Adds a group that is in the storage. It takes part from {@link start} on, or at once where that was called. */
   add<C extends Command, M extends StateMachine>(own: OwnOptions, machine: MachineOptions<C, M>): Group<C, M> {
-    const { onUnknownGroup: _, cacheBytes: __, ...shared } = this.options;
     const { clocks, deadlines, cache, diskPressure } = this;
-    const group = new Group<C, M>({ ...shared, ...own, ...machine, clocks, deadlines, cache, diskPressure });
+    const node = { ...this.options, clocks, deadlines, cache, diskPressure };
+    const group = new Group<C, M>({ ...own, ...machine, node });
     this.groups.set(group.id, group);
     if (this.started) this.begin(group);
     return group;

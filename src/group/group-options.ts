@@ -37,7 +37,9 @@ export interface OwnOptions {
   readonly onMembership: (membership: Membership) => void;
 }
 
-export interface GroupOptions extends SharedOptions, OwnOptions {}
+export interface GroupOptions extends OwnOptions {
+  readonly node: SharedOptions;
+}
 
 /** What runs on a group. */
 export interface MachineOptions<C extends Command, M extends StateMachine> {

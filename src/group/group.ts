@@ -14,33 +14,23 @@ import { AdmissionQueue } from './admission-queue.js';
 import { AppliedState } from './applied-state.js';
 import { CommitNotices } from './commit-notices.js';
 import type { Deadline } from './deadlines.js';
+import { Entries } from './entries.js';
 import { Forwarder } from './forwarder.js';
+import type { GroupListener } from './group-listener.js';
 import type { GroupOptions, MachineOptions } from './group-options.js';
-import type { GroupParts } from './group-parts.js';
+import { type GroupParts, partsOf } from './group-parts.js';
 import { GroupTime } from './group-time.js';
-import { HotLog } from './hot-log.js';
-import { Inbox } from './inbox.js';
 import { IndexWaiters } from './index-waiters.js';
+import { LogCutter } from './log-cutter.js';
 import { Members } from './members.js';
 import { Persister } from './persister.js';
 import type { LinkState } from './ports.js';
 import { Proposer } from './proposer.js';
 import { ReadIndexes } from './read-indexes.js';
-import { coreOf } from './recovered-core.js';
 import { stopping } from './refusals.js';
 import { Replicator } from './replicator.js';
 import { RoleWaiters } from './role-waiters.js';
 import { Snapshots } from './snapshots.js';
-
-/** What runs on a group may want to know when to look again. Called often, within turns: it must be quick. */
-export interface GroupListener {
-  /** A turn ends: anything may have changed. */
-  turned?(): void;
-  /** The clocks of the nodes were compared, and this one leads. */
-  clocksCompared?(): void;
-  /** This node takes part no more. */
-  stopped?(): void;
-}
 
 /**
  * This node's part in one Raft group: feeds consensus with what happens, and carries out what it decides — write,
@@ -63,6 +53,7 @@ export class Group<C extends Command, M extends StateMachine> {
   private readonly forwarder: Forwarder<C>;
   private readonly proposer: Proposer<C, M>;
   private readonly snapshots: Snapshots;
+  private readonly cutter: LogCutter;
   private readonly replicator: Replicator;
   private readonly persister: Persister;
   private readonly commitNotices: CommitNotices;
@@ -73,16 +64,14 @@ export class Group<C extends Command, M extends StateMachine> {
   private seenRole: { readonly role: Role['name']; readonly term: Term; readonly leader: ActorId | undefined };
   private stopped = false;
 
-  constructor(options: GroupOptions & MachineOptions<C, M>) {
+  constructor({ node, ...own }: GroupOptions & MachineOptions<C, M>) {
+    const options = { ...node, ...own };
     const { clock, kind } = options;
     this.id = options.group;
     this.self = options.self;
-    const stored = options.storage.group(options.group);
+    const parts = partsOf(options);
+    const { core, inbox, stored } = parts;
     const { recovered } = stored;
-    const log = new HotLog(stored, options.cache, options.observer);
-    const core = coreOf(options, recovered);
-    const inbox = new Inbox();
-    const parts = { ...options, stored, log, core, inbox };
     this.parts = parts;
     const time = new GroupTime(parts);
     const committed = new IndexWaiters(recovered.commitIndex);
@@ -98,8 +87,10 @@ export class Group<C extends Command, M extends StateMachine> {
     this.members = members;
     this.state = state;
     this.snapshots = snapshots;
+    this.cutter = new LogCutter({ ...parts, members, state });
     this.forwarder = forwarder;
-    this.proposer = new Proposer<C, M>({ ...parts, kind, time, members, queue, forwarder });
+    const entries = new Entries<C>({ ...parts, kind, time });
+    this.proposer = new Proposer<C, M>({ ...parts, entries, members, queue, forwarder });
     this.replicator = new Replicator({ ...parts, snapshots: snapshots.sender });
     this.persister = new Persister({ ...parts, snapshots });
     this.commitNotices = new CommitNotices(parts);
@@ -161,12 +152,12 @@ export class Group<C extends Command, M extends StateMachine> {
     return this.parts.log.tail;
   }
 
-  get storedBytes(): number {
-    return this.parts.stored.storedBytes;
-  }
-
   get cachedBytes(): number {
     return this.parts.log.cachedBytes;
+  }
+
+  get storedBytes(): number {
+    return this.parts.stored.storedBytes;
   }
 
   get isQuiesced(): boolean {
@@ -214,8 +205,8 @@ export class Group<C extends Command, M extends StateMachine> {
 
   /**
    * Changes the members, through a joint configuration where that is needed. `introduced`: the actors that were no
-   * members before. Resolves with what came of it when all of the change is committed; a learner that is to vote does so
-   * later, by itself, once it has caught up. Rejects with INVALID_ARGUMENT where the change makes no sense, with
+   * members before. Resolves with what came of it when all of the change is committed; a learner that is to vote does
+   * so later, by itself, once it has caught up. Rejects with INVALID_ARGUMENT where the change makes no sense, with
    * NOT_LEADER and MEMBERSHIP_CHANGING where it was certainly not begun, and with OUTCOME_UNKNOWN where it was and has
    * not ended in time.
    */
@@ -234,18 +225,12 @@ export class Group<C extends Command, M extends StateMachine> {
     return index;
   }
 
-  /**
-   * Committed records from `from` on, as many as fit into `maxBytes`, at least one; POSITION_REMOVED where `from` was
-   * given up.
-   */
+  /** Committed records from `from` on: what fits into `maxBytes`, at least one. POSITION_REMOVED: it was given up. */
   read(from: LogIndex, to: LogIndex, maxBytes: number): LogRecord[] | Promise<LogRecord[]> {
     return this.parts.log.read(from, logIndex(Math.min(to, this.core.commitIndex)), maxBytes);
   }
 
-  /**
-   * Resolves when `index` is committed here; rejects with CANCELLED when `signal` is aborted first, with SHUTTING_DOWN
-   * when the node stops.
-   */
+  /** Resolves when `index` is committed here; rejects with CANCELLED on `signal`, and with SHUTTING_DOWN. */
   waitCommitted(index: LogIndex, signal?: AbortSignal): Promise<void> {
     return this.committed.reached(index, signal);
   }
@@ -260,7 +245,9 @@ export class Group<C extends Command, M extends StateMachine> {
     return this.parts.log.indexOfTime(isLate);
   }
 
-  /** Resolves at the next change of role, term, leader or members, when the node stops, and when `signal` is aborted. */
+  /**
+   * Resolves at the next change of role, term, leader or members, when the node stops, and when `signal` is aborted.
+   */
   roleChanged(signal?: AbortSignal): Promise<void> {
     return this.roles.changed(signal);
   }
@@ -354,7 +341,7 @@ export class Group<C extends Command, M extends StateMachine> {
     this.persister.persist();
     this.noticeCommit();
     this.noticeRole();
-    this.snapshots.cut();
+    this.cutter.cut();
     this.members.notice();
     this.commitNotices.plan();
     for (const listener of this.listeners) listener.turned?.();

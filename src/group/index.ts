@@ -1,8 +1,9 @@
 export type { StateMachine } from '../machine/index.js';
 export { CacheBudget } from './cache-budget.js';
 export { type Deadline, Deadlines } from './deadlines.js';
-export { Group, type GroupListener } from './group.js';
+export { Group } from './group.js';
 export { GroupHost, type GroupHostOptions, type HostedGroup } from './group-host.js';
+export type { GroupListener } from './group-listener.js';
 export type { GroupOptions, MachineOptions, OwnOptions } from './group-options.js';
 export { type ClockVerdict, GroupTime, trustMs } from './group-time.js';
 export type { Logger } from './logger.js';

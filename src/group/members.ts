@@ -10,7 +10,7 @@ import {
   type Membership,
   type PlacedMembership,
 } from '../wire/index.js';
-import type { GroupOptions } from './group-options.js';
+import type { OwnOptions, SharedOptions } from './group-options.js';
 import type { GroupParts } from './group-parts.js';
 import type { IndexWaiters } from './index-waiters.js';
 import { type MemberNews, Memberships } from './memberships.js';
@@ -18,7 +18,8 @@ import type { RoleWaiters } from './role-waiters.js';
 
 export interface MembersOptions
   extends Pick<GroupParts, 'core' | 'log' | 'clock' | 'inbox'>,
-    Pick<GroupOptions, 'self' | 'instance' | 'vouch' | 'onMembership'> {
+    Pick<SharedOptions, 'self' | 'instance' | 'vouch'>,
+    Pick<OwnOptions, 'onMembership'> {
   readonly committed: IndexWaiters;
   readonly roles: RoleWaiters;
   readonly recovered: readonly PlacedMembership[];

@@ -57,10 +57,9 @@ export class PeerClocks implements ClockReadings {
     readonly clock: Clock;
     readonly checks: ClockChecks;
     readonly ask: (peer: ActorId, question: ClockMessage) => void;
-    /** Called once a round, and when a peer is measured that was not before. */
-    readonly onNews: () => void;
   };
   private readonly deadline: Deadline;
+  private listener: () => void = () => undefined;
   private readonly peers = new Map<ActorId, Peer>();
   private lastQuestion: number;
   /** Own time of day less monotonic time, when it was looked at last, and since when it has been that. */
@@ -74,6 +73,11 @@ export class PeerClocks implements ClockReadings {
     this.lastQuestion = options.clock.utcMs();
     this.own = { offsetMs: options.clock.utcMs() - nowMs, sinceMs: nowMs };
     this.deadline = options.deadlines.add(() => this.onDue());
+  }
+
+  /** Calls `listener` once a round, and when a peer is measured that was not before. There is one listener. */
+  listen(listener: () => void): void {
+    this.listener = listener;
   }
 
   get toleranceMs(): number {
@@ -109,7 +113,7 @@ export class PeerClocks implements ClockReadings {
     const wasUnknown = this.readingOf(from) === undefined;
     // A clock is read in whole milliseconds.
     peer.measured = { utcMs: utcMs + halfMs, atMs, errorMs: halfMs * (1 + 2 * this.options.checks.driftRate) + 1 };
-    if (wasUnknown) this.options.onNews();
+    if (wasUnknown) this.listener();
   }
 
   readingOf(peer: ActorId): ClockReading | undefined {
@@ -154,7 +158,7 @@ export class PeerClocks implements ClockReadings {
     this.steadyMs();
     for (const [actor, peer] of this.peers) this.ask(actor, peer);
     this.plan();
-    this.options.onNews();
+    this.listener();
   }
 
   private ask(actor: ActorId, { asked }: Peer): void {

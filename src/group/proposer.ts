@@ -1,18 +1,18 @@
 import { FlotillaError, LIMITS, type LogIndex } from '../base/index.js';
-import { type Command, type MachineKind, type Proposed, type StateMachine, traitsOf } from '../machine/index.js';
+import { type Command, type Proposed, type StateMachine, traitsOf } from '../machine/index.js';
 import { isVoter } from '../raft/index.js';
 import type { AdmissionQueue } from './admission-queue.js';
+import type { Entries } from './entries.js';
 import type { Forwarder } from './forwarder.js';
 import type { GroupParts } from './group-parts.js';
-import type { GroupTime } from './group-time.js';
+import type { TimeStamp } from './group-time.js';
 import type { Members } from './members.js';
 import { PendingProposals, type Proposal } from './proposals.js';
 import { notLeader, refusalUnderPressure, stopping } from './refusals.js';
 
 export interface ProposerOptions<C extends Command, M extends StateMachine>
-  extends Pick<GroupParts, 'self' | 'core' | 'log' | 'clock' | 'inbox' | 'observer'> {
-  readonly kind: MachineKind<C, M>;
-  readonly time: GroupTime;
+  extends Pick<GroupParts, 'self' | 'core' | 'clock' | 'inbox' | 'observer'> {
+  readonly entries: Entries<C>;
   readonly members: Members;
   readonly queue: AdmissionQueue<C, M>;
   readonly forwarder: Forwarder<C>;
@@ -113,14 +113,14 @@ export class Proposer<C extends Command, M extends StateMachine> {
    * leadership is handed over all of it waits, and then goes to the successor, so that none of it is refused.
    */
   flush(): void {
-    const { core, queue, time, clock } = this.options;
+    const { core, queue, entries, clock } = this.options;
     if (core.role !== 'leader') return;
     const wasHandingOver = this.isHandingOver;
     this.isHandingOver = core.isHandingOver;
     if (this.isHandingOver) return;
     if (wasHandingOver && this.isLeaving) this.refuseWaiting(stopping());
     if (this.flushPlanned) return;
-    while (!queue.isEmpty && this.diskKeepsUp()) {
+    while (!queue.isEmpty && entries.diskKeepsUp) {
       const first = queue.next();
       if (first === undefined) return;
       const refusal = this.pressureRefusal(first.command);
@@ -128,19 +128,13 @@ export class Proposer<C extends Command, M extends StateMachine> {
         queue.refuse(first, refusal);
         continue;
       }
-      const timed = traitsOf(first.command.kind).time;
-      const stamp = timed === undefined ? undefined : time.stamp();
-      // A new leader that has not seen the clocks of a majority yet can't tell what time it is: that takes a round trip.
-      if (stamp === undefined && timed === 'needed') return;
+      const stamp = entries.stampFor(first.command);
+      // A new leader that has not seen the clocks of a majority yet can't tell what time it is: it takes a round trip.
+      if (stamp === 'awaited') return;
       const index = core.propose(clock.nowMs());
       if (index === undefined) this.refuseWaiting(notLeader());
       else this.append(index, this.takeEntry(first, index), stamp);
     }
-  }
-
-  private diskKeepsUp(): boolean {
-    const { core, log } = this.options;
-    return log.bytesAfter(core.durableIndex) < LIMITS.unpersistedBytes;
   }
 
   /** What fits into one entry: at least one command, and more where they share it. */
@@ -159,23 +153,13 @@ export class Proposer<C extends Command, M extends StateMachine> {
     return taken;
   }
 
-  private append(index: LogIndex, proposals: readonly Proposal<C>[], stamp: ReturnType<GroupTime['stamp']>): void {
-    const { core, log, kind: machine } = this.options;
-    const { term } = core;
-    const commands = proposals.map(({ command }) => command);
-    const [{ kind, appendedMs = stamp?.appendedMs }] = commands as [C];
-    const record = log.seal(
-      {
-        kind,
-        term,
-        eventCount: commands.reduce((sum, { eventCount }) => sum + eventCount, 0),
-        payloadBytes: commands.reduce((sum, { payloadBytes }) => sum + payloadBytes, 0),
-        ...(appendedMs === undefined ? {} : { appendedMs }),
-      },
-      (payload, { nextCounter }) =>
-        machine.write(payload, commands, { firstCounter: nextCounter, timestampMs: stamp?.timestampMs ?? 0 }),
+  private append(index: LogIndex, proposals: readonly Proposal<C>[], stamp: TimeStamp | undefined): void {
+    const { core, entries } = this.options;
+    const { firstCounter } = entries.seal(
+      proposals.map(({ command }) => command),
+      stamp,
     );
-    this.pending.add({ index, term, firstCounter: record.firstCounter, proposals });
+    this.pending.add({ index, term: core.term, firstCounter, proposals });
   }
 
   /** Records up to `index` have taken effect: more can be decided. */

@@ -1,10 +1,10 @@
 import { RaftCore } from '../raft/index.js';
-import type { GroupOptions } from './group-options.js';
+import type { SharedOptions } from './group-options.js';
 import type { RecoveredGroup } from './ports.js';
 
 /** Consensus, as far as the log that was found has come. */
 export function coreOf(
-  { self, settings, diskPressure, random, clock }: GroupOptions,
+  { self, settings, diskPressure, random, clock }: SharedOptions,
   recovered: RecoveredGroup,
 ): RaftCore {
   const { hardState, begin, termStarts, tail, memberships, commitIndex } = recovered;

@@ -1,4 +1,4 @@
-import { type ActorId, FlotillaError, type LogIndex } from '../base/index.js';
+import { type ActorId, FlotillaError } from '../base/index.js';
 import type { StateMachine } from '../machine/index.js';
 import type { Output, SnapshotChunk } from '../raft/index.js';
 import { type Checkpoint, decodeCheckpoint, encodeCheckpoint } from '../wire/index.js';
@@ -8,21 +8,19 @@ import type { Members } from './members.js';
 import { SnapshotReceiver } from './snapshot-receiver.js';
 import { SnapshotSender } from './snapshot-sender.js';
 
-export interface SnapshotsOptions extends GroupParts {
+export interface SnapshotsOptions
+  extends Pick<GroupParts, 'group' | 'core' | 'log' | 'stored' | 'transport' | 'inbox'> {
   readonly members: Members;
   readonly state: AppliedState<StateMachine>;
 }
 
-/** Where the log begins: gives up its front, and lets followers that lack that begin where it does. */
+/** Lets followers that lack what the log no longer holds begin where it does, and begins so where the leader's does. */
 export class Snapshots {
   readonly sender: SnapshotSender;
   /** The one that the log was replaced by last. */
   installed: Checkpoint | undefined;
   private readonly options: SnapshotsOptions;
   private readonly receiver = new SnapshotReceiver();
-  private isCutting = false;
-  /** What the log could be cut by when that was looked at last. */
-  private seen = { expendableIndex: -1, checkpointIndex: -1 };
 
   constructor(options: SnapshotsOptions) {
     this.options = options;
@@ -36,47 +34,6 @@ export class Snapshots {
   carryOut({ snapshotChunk, snapshotResults }: Output): void {
     if (snapshotChunk !== undefined) this.take(snapshotChunk.from, snapshotChunk.message);
     for (const result of snapshotResults) this.sender.answered(result);
-  }
-
-  /** Gives up whole segments that nobody needs any more, where more may go than before. Called in each turn. */
-  cut(): void {
-    const { state } = this.options;
-    const { durableCheckpointIndex: checkpointIndex } = state;
-    const { expendableIndex } = state.machine;
-    const isNews = expendableIndex !== this.seen.expendableIndex || checkpointIndex !== this.seen.checkpointIndex;
-    if (!isNews || this.isCutting) return;
-    this.seen = { expendableIndex, checkpointIndex };
-    void this.cutWhatMay();
-  }
-
-  /**
-   * Never rejects. What a segment builds on is read before the ones below it go: there would be nothing left to make it
-   * from.
-   */
-  private async cutWhatMay(): Promise<void> {
-    const { core, log, members, stored, group, storage, observer, inbox } = this.options;
-    this.isCutting = true;
-    try {
-      for (let through = this.cutPoint(); through > core.beginIndex; through = this.cutPoint()) {
-        const { before } = await stored.checkpointAt(through);
-        // A snapshot may have taken the log's place meanwhile.
-        if (through <= core.beginIndex) continue;
-        core.cutThrough(through);
-        log.beginAfter(before);
-        members.cutThrough(through);
-        storage.persist([{ group, records: [], cutThrough: through }]).catch((error: unknown) => inbox.fail(error));
-      }
-    } catch (error) {
-      // The next begin of the log is another occasion.
-      if (error instanceof FlotillaError) observer.cutFailed?.(error);
-      else inbox.fail(error);
-    }
-    this.isCutting = false;
-  }
-
-  private cutPoint(): LogIndex {
-    const { state, stored } = this.options;
-    return stored.cutPoint(state.machine.expendableIndex);
   }
 
   private take(from: ActorId, chunk: SnapshotChunk): void {

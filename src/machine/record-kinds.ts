@@ -4,11 +4,15 @@ import { FlotillaError } from '../base/index.js';
 export interface RecordKindTraits {
   /** What stands for the kind in a record's envelope. Never given to another kind. */
   readonly code: number;
-  /** The version that must be active before one is proposed: a member that does not know the kind would have to stop. */
+  /**
+   * The version that must be active before one is proposed: a member that does not know the kind would have to stop.
+   */
   readonly since: number;
   /** Commands of the kind that arrive together share a record; absent: each has one of its own. */
   readonly isShared?: true;
-  /** It bears the time at which it is appended: it waits until that is known, or goes without; absent: it bears none. */
+  /**
+   * It bears the time at which it is appended: it waits until that is known, or goes without; absent: it bears none.
+   */
   readonly time?: 'needed' | 'where known';
   /** It is taken although disks are full, because it makes room or costs none worth speaking of. */
   readonly isTakenUnderPressure?: true;

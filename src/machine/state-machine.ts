@@ -87,7 +87,9 @@ export interface MachineKind<C extends Command, M extends StateMachine> {
   readonly name: string;
   /** As of an empty log. */
   initial(): M;
-  /** The inverse of encode, of bytes with a verified checksum. Throws UPGRADE_NEEDED where a newer version wrote them. */
+  /**
+   * The inverse of encode, of bytes with a verified checksum. Throws UPGRADE_NEEDED where a newer version wrote them.
+   */
   decode(bytes: Uint8Array): M;
   /** For a term that begins. */
   admission(): Admission<C, M>;

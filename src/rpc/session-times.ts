@@ -9,10 +9,10 @@ interface Known {
 }
 
 /**
- * Since when at the latest callers have sent what arrives now. What comes over a connection may have been on its way for
- * long: it waited in a network that was cut, or this process was paused. But it was sent after the connection began,
- * because a caller waits for the server's settings; and after the last ping was sent that the caller has answered,
- * because a connection keeps its order.
+ * Since when at the latest callers have sent what arrives now. What comes over a connection may have been on its way
+ * for long: it waited in a network that was cut, or this process was paused. But it was sent after the connection
+ * began, because a caller waits for the server's settings; and after the last ping was sent that the caller has
+ * answered, because a connection keeps its order.
  */
 export class SessionTimes {
   private readonly sessions = new WeakMap<ServerHttp2Session, Known>();

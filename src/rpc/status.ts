@@ -35,8 +35,8 @@ export function refuseStream(stream: ServerHttp2Stream, error: unknown, headers:
 }
 
 /**
- * Adds our code to the trailers of a call that grpc-js itself has failed: a caller that compares codes finds one in every
- * refusal.
+ * Adds our code to the trailers of a call that grpc-js itself has failed: a caller that compares codes finds one in
+ * every refusal.
  */
 export function withCode(headers: OutgoingHttpHeaders): OutgoingHttpHeaders {
   const status = headers[STATUS_HEADER];

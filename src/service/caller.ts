@@ -3,7 +3,10 @@ export const ACTIONS = ['append', 'read', 'consume', 'manage', 'admin', 'monitor
 
 export type Action = (typeof ACTIONS)[number];
 
-/** A principal that calls, and what it may do. The door that a call comes in by makes it, and hands it on with each call. */
+/**
+ * A principal that calls, and what it may do. The door that a call comes in by makes it, and hands it on with each
+ * call.
+ */
 export interface Caller {
   /** As the log names it. */
   readonly principal: string;

@@ -1,6 +1,7 @@
 import { type ActorId, actorId, FlotillaError, logIndex, messageOf, present, type Random } from '../base/index.js';
 
 import type { Configuration, Settings } from '../raft/index.js';
+import type { StreamGroup } from '../stream/index.js';
 import { type Membership, SPOKEN_VERSIONS } from '../wire/index.js';
 import { AcknowledgementChecker } from './acknowledgement-checker.js';
 import { requireOpenSegmentWhole } from './audit.js';
@@ -281,10 +282,7 @@ export class Cluster {
   describe(): string {
     return [...this.hosts.values()]
       .map(({ actor, observed: { replica }, condition }) =>
-        replica === undefined
-          ? `${actor} down (${condition})`
-          : `${actor} ${replica.group.role} term ${replica.group.term} log ${replica.group.commitIndex}/${replica.group.tail.index} ` +
-            `of ${describeConfiguration(replica.group.membership)}`,
+        replica === undefined ? `${actor} down (${condition})` : describeGroup(actor, replica.group),
       )
       .join(', ');
   }
@@ -300,4 +298,8 @@ function isDiskFailure(error: unknown): boolean {
     if ('code' in cause && (cause.code === 'EIO' || cause.code === 'ENOSPC')) return true;
   }
   return false;
+}
+
+function describeGroup(actor: ActorId, { role, term, commitIndex, tail, membership }: StreamGroup): string {
+  return `${actor} ${role} term ${term} log ${commitIndex}/${tail.index} of ${describeConfiguration(membership)}`;
 }

@@ -44,7 +44,8 @@ export class GlobReads {
     }
     assert(
       found.through >= from && found.through <= through,
-      `what matches was looked for from record ${from} through ${through}, and the index answered through ${found.through}`,
+      `what matches was looked for from record ${from} through ${through}, ` +
+        `and the index answered through ${found.through}`,
     );
     const behind = logIndex(found.through + 1);
     if (from === this.expected && behind <= through) this.lookAhead(behind, through);

@@ -3,6 +3,7 @@ import type { TestContext } from 'node:test';
 import { actorId, type GroupId, groupId, seededRandom } from '../../src/base/index.js';
 import type { Storage } from '../../src/group/index.js';
 import { systemClock } from '../../src/group/system-clock.js';
+import { STREAM_KIND } from '../../src/machine/stream/index.js';
 import { SimulatedDisk } from '../../src/sim/disk.js';
 import { EventQueue } from '../../src/sim/event-queue.js';
 import { type Disk, type LevelStorage, openStorage } from '../../src/storage/index.js';
@@ -54,7 +55,7 @@ export const STORAGES: readonly StorageImplementation[] = [
     name: 'memory',
     open: async () => {
       const disk = (): GroupDisk => {
-        const empty = emptyGroupDisk(membershipOf(1));
+        const empty = emptyGroupDisk(membershipOf(1), STREAM_KIND);
         return { ...empty, checkpoint: { ...empty.checkpoint, incarnation: INCARNATION } };
       };
       return await Promise.resolve(openMemory(new Map(GROUPS.map((group) => [group, disk()]))));

@@ -5,7 +5,7 @@ import { groupId, logIndex, term } from '../../src/base/index.js';
 import { CacheBudget } from '../../src/group/cache-budget.js';
 import { HotLog } from '../../src/group/hot-log.js';
 import type { GroupObserver } from '../../src/group/observer.js';
-import { timeBound } from '../../src/machine/stream/index.js';
+import type { StateMachine } from '../../src/machine/index.js';
 import { emptyGroupDisk, MemoryStorage } from '../support/memory-storage.js';
 
 const GROUP = groupId(1);
@@ -13,10 +13,19 @@ const unobserved = {} as GroupObserver;
 
 function newLog(cacheBytes: number): { storage: MemoryStorage; log: HotLog } {
   const storage = new MemoryStorage(
-    new Map([[GROUP, emptyGroupDisk({ voters: [], outgoing: [], learners: [], members: [] })]]),
+    new Map([[GROUP, emptyGroupDisk({ voters: [], outgoing: [], learners: [], members: [] }, NOTHING)]]),
   );
   return { storage, log: new HotLog(storage.group(GROUP), new CacheBudget(cacheBytes), unobserved) };
 }
+
+/** What runs on the group does not matter here. */
+const NOTHING_APPLIED: StateMachine = {
+  appliedIndex: logIndex(0),
+  expendableIndex: logIndex(0),
+  apply: () => undefined,
+  encode: () => new Uint8Array(0),
+};
+const NOTHING = { initial: () => NOTHING_APPLIED, decode: () => NOTHING_APPLIED };
 
 test('indexOfTime_isThatOfThePlainList_whateverIsInMemoryAndWhateverIsStored', async () => {
   const write = fc.record({ timestampMs: fc.nat(20), isEvents: fc.boolean() });
@@ -44,7 +53,7 @@ test('indexOfTime_isThatOfThePlainList_whateverIsInMemoryAndWhateverIsStored', a
             if (kind === 'events') latest = Math.max(latest, writes[position]?.timestampMs ?? 0);
             return index > (begin?.index ?? 0) && latest >= time;
           });
-          assert.equal(await log.indexOfTime(timeBound([], time, logIndex(0))), expected?.index, `time ${time}`);
+          assert.equal(await log.indexOfTime(({ timeMs }) => timeMs >= time), expected?.index, `time ${time}`);
         }
       },
     ),

@@ -16,8 +16,11 @@ class Measured {
     deadlines: new Deadlines(this.clock, 1000),
     checks: CLOCK_CHECKS,
     ask: (_, { requestId }) => void this.questions.push(requestId),
-    onNews: () => this.news++,
   });
+
+  constructor() {
+    this.clocks.listen(() => this.news++);
+  }
 
   advance(ms: number): void {
     for (let passed = 0; passed < ms; passed += 10) {

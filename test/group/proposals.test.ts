@@ -2,11 +2,10 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { actorId, counter, type LogIndex, logIndex, type Term, term } from '../../src/base/index.js';
 import { PendingProposals, type Proposal as Proposing } from '../../src/group/proposals.js';
-import type { Proposed } from '../../src/machine/index.js';
-import { appendCommand, type StreamCommand } from '../../src/machine/stream/index.js';
-import { batch, fateOf } from '../support/replica-cluster.js';
+import type { Command, Proposed } from '../../src/machine/index.js';
+import { fateOf } from '../support/group-parts.js';
 
-type Proposal = Proposing<StreamCommand>;
+type Proposal = Proposing<Command>;
 
 function proposal(count: number): { proposal: Proposal; fate: ReturnType<typeof fateOf<Proposed>> } {
   let settlers: Pick<Proposal, 'resolve' | 'reject'> | undefined;
@@ -16,7 +15,7 @@ function proposal(count: number): { proposal: Proposal; fate: ReturnType<typeof 
   assert.ok(settlers !== undefined);
   return {
     proposal: {
-      command: appendCommand(actorId(1), batch(count)),
+      command: { kind: 'events', actor: actorId(1), payloadBytes: 8, eventCount: count },
       isConfirmed: false,
       arrivedMs: 0,
       ...settlers,
@@ -30,7 +29,7 @@ function entry(
   entryTerm: number,
   firstCounter: number,
   ...proposals: Proposal[]
-): Parameters<PendingProposals<StreamCommand>['add']>[0] {
+): Parameters<PendingProposals<Command>['add']>[0] {
   return { index: logIndex(index), term: term(entryTerm), firstCounter: counter(firstCounter), proposals };
 }
 
@@ -45,7 +44,7 @@ const ignore = (): void => undefined;
 const handled = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
 
 test('settle_givesEachBatchOfAnEntryItsFirstCounter', async () => {
-  const pending = new PendingProposals<StreamCommand>();
+  const pending = new PendingProposals<Command>();
   const [first, second] = [proposal(3), proposal(2)];
   pending.add(entry(7, 2, 11, first.proposal, second.proposal));
   pending.settle(logIndex(6), termsOf({ 7: 2 }), ignore);
@@ -60,7 +59,7 @@ test('settle_givesEachBatchOfAnEntryItsFirstCounter', async () => {
 });
 
 test('settle_refusesWhatAnotherLeadersEntryTookThePlaceOf', async () => {
-  const pending = new PendingProposals<StreamCommand>();
+  const pending = new PendingProposals<Command>();
   const lost = proposal(1);
   pending.add(entry(7, 2, 11, lost.proposal));
   pending.settle(logIndex(9), termsOf({ 7: 3 }), ignore);
@@ -69,7 +68,7 @@ test('settle_refusesWhatAnotherLeadersEntryTookThePlaceOf', async () => {
 });
 
 test('settle_findsTheNewEntries_behindOlderOnesOfALostLeadershipThatReachFurther', async () => {
-  const pending = new PendingProposals<StreamCommand>();
+  const pending = new PendingProposals<Command>();
   const old = [7, 8, 9].map((index) => {
     const made = proposal(1);
     pending.add(entry(index, 2, index, made.proposal));
@@ -88,7 +87,7 @@ test('settle_findsTheNewEntries_behindOlderOnesOfALostLeadershipThatReachFurther
 });
 
 test('giveUpBefore_calls_olderProposals_unknown_neverFailed', async () => {
-  const pending = new PendingProposals<StreamCommand>();
+  const pending = new PendingProposals<Command>();
   const [old, young] = [proposal(1), proposal(1)];
   pending.add(entry(7, 2, 11, old.proposal));
   pending.add(entry(8, 4, 12, young.proposal));

@@ -120,14 +120,6 @@ test('anotherNodeThanTheLeader_refusesToChangeTheSettings', async () => {
   assert.equal(refused.code, 'NOT_LEADER');
 });
 
-test('beforeVersion2IsActive_noCommandIsProposed', async () => {
-  const cluster = new ReplicaCluster();
-  await cluster.elect(1);
-  const refused = fateOf(cluster.replica(1).changeSettings({ maxEvents: 1 }));
-  await cluster.settle();
-  assert.equal(refused.code, 'UPGRADE_NEEDED');
-});
-
 test('aRestartedNode_hasTheSettingsAndTheBegin', async () => {
   const cluster = await filled({ maxEvents: 4 });
   await cluster.advance(1100);

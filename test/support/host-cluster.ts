@@ -1,12 +1,13 @@
 import { setImmediate as turn } from 'node:timers/promises';
 import { type ActorId, actorId, FlotillaError, type GroupId, groupId, present } from '../../src/base/index.js';
 import { GroupHost } from '../../src/group/index.js';
+import { STREAM_KIND } from '../../src/machine/stream/index.js';
 import type { Message, Settings } from '../../src/raft/index.js';
 import { type HostedStream, type NodeTransport, type Stream, StreamHost } from '../../src/stream/index.js';
 import type { LogRecord, Membership } from '../../src/wire/index.js';
 import { ManualClock } from '../support/manual-clock.js';
 import { emptyGroupDisk, type GroupDisk, MemoryStorage } from '../support/memory-storage.js';
-import { memberOf, Observed } from './replica-cluster.js';
+import { memberOf, Observed } from './group-parts.js';
 
 export const SETTINGS: Settings = {
   electionTimeoutMs: 1000,
@@ -49,7 +50,8 @@ export class HostCluster {
     const all = Array.from({ length: groups + stored }, (_, position) => groupId(position + 1));
     this.groups = all.slice(0, groups);
     const membership: Membership = { voters: actors, outgoing: [], learners: [], members: actors.map(memberOf) };
-    for (const actor of actors) this.disks.set(actor, new Map(all.map((group) => [group, emptyGroupDisk(membership)])));
+    for (const actor of actors)
+      this.disks.set(actor, new Map(all.map((group) => [group, emptyGroupDisk(membership, STREAM_KIND)])));
     for (const actor of actors) this.start(actor);
   }
 

@@ -8,11 +8,9 @@ import {
   present,
   type TimeBound,
 } from '../../src/base/index.js';
-import type { PersistRequest, RecoveredGroup } from '../../src/group/index.js';
+import type { GroupLog, PersistRequest, RecoveredGroup, Storage } from '../../src/group/index.js';
 import type { MachineKind, StateMachine } from '../../src/machine/index.js';
-import { STREAM_KIND } from '../../src/machine/stream/index.js';
 import type { HardState } from '../../src/raft/index.js';
-import type { GlobSearch, StreamLog, StreamStorage } from '../../src/stream/index.js';
 import {
   type Checkpoint,
   decodeMembership,
@@ -48,7 +46,7 @@ interface Call {
  * only once the call has resolved; a test may hold calls back, end them one by
  * one, and let one fail.
  */
-export class MemoryStorage implements StreamStorage {
+export class MemoryStorage implements Storage {
   readonly disks: Map<GroupId, GroupDisk>;
   /** Calls that have not ended, oldest first. */
   readonly waiting: Call[] = [];
@@ -65,7 +63,7 @@ export class MemoryStorage implements StreamStorage {
     for (const [group, disk] of disks) this.logs.set(group, new MemoryLog(disk, () => this.readRequests++));
   }
 
-  group(id: GroupId): StreamLog {
+  group(id: GroupId): MemoryLog {
     return present(this.logs.get(id), `group ${id} is not stored`);
   }
 
@@ -111,7 +109,7 @@ export class MemoryStorage implements StreamStorage {
   }
 }
 
-class MemoryLog implements StreamLog {
+class MemoryLog implements GroupLog {
   readonly recovered: RecoveredGroup;
   private readonly disk: GroupDisk;
   private readonly onRead: () => void;
@@ -156,7 +154,7 @@ class MemoryLog implements StreamLog {
   }
 
   /** Without an index. */
-  search(): GlobSearch {
+  search(): { next(): Promise<undefined> } {
     return { next: async () => undefined };
   }
 
@@ -187,7 +185,7 @@ class MemoryLog implements StreamLog {
   }
 }
 
-export function emptyGroupDisk(membership: Membership, machine: StoredMachine = STREAM_KIND): GroupDisk {
+export function emptyGroupDisk(membership: Membership, machine: StoredMachine): GroupDisk {
   return {
     machine,
     hardState: { term: EMPTY_LOG_TAIL.term, vote: undefined },

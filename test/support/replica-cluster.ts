@@ -10,20 +10,15 @@ import {
   present,
 } from '../../src/base/index.js';
 import { CacheBudget } from '../../src/group/cache-budget.js';
-import { type ClockReading, Deadlines, Group, type GroupObserver, type PeerTransport } from '../../src/group/index.js';
+import { type ClockReading, Deadlines, Group, type PeerTransport } from '../../src/group/index.js';
 import type { Proposed } from '../../src/machine/index.js';
+import { STREAM_KIND } from '../../src/machine/stream/index.js';
 import type { Message, Settings } from '../../src/raft/index.js';
 import { type BatchTransport, Stream, streamOn } from '../../src/stream/index.js';
-import {
-  batchesOf,
-  type LogRecord,
-  type Member,
-  type Membership,
-  type PackedBody,
-  packBody,
-} from '../../src/wire/index.js';
+import { batchesOf, type LogRecord, type Membership, type PackedBody, packBody } from '../../src/wire/index.js';
 import { ManualClock } from '../support/manual-clock.js';
 import { emptyGroupDisk, type GroupDisk, MemoryStorage } from '../support/memory-storage.js';
+import { memberOf, Observed } from './group-parts.js';
 
 export const GROUP: GroupId = groupId(1);
 const SETTINGS: Settings = {
@@ -37,30 +32,6 @@ export interface Sent {
   readonly to: ActorId;
   readonly message: Message;
   readonly records: readonly LogRecord[];
-}
-
-/** What an observer was told, for the asking. */
-export class Observed implements GroupObserver {
-  readonly roles: string[] = [];
-  campaigns = 0;
-  writes = 0;
-  commits = 0;
-  unknown = 0;
-  roleChanged(role: string): void {
-    this.roles.push(role);
-  }
-  campaigned(): void {
-    this.campaigns++;
-  }
-  persisted(): void {
-    this.writes++;
-  }
-  committed(): void {
-    this.commits++;
-  }
-  outcomeUnknown(batches: number): void {
-    this.unknown += batches;
-  }
 }
 
 export interface Server {
@@ -100,10 +71,10 @@ export class ReplicaCluster {
       learners: [],
       members: voters.map(memberOf),
     };
-    for (const actor of voters) this.disks.set(actor, new Map([[GROUP, emptyGroupDisk(membership)]]));
+    for (const actor of voters) this.disks.set(actor, new Map([[GROUP, emptyGroupDisk(membership, STREAM_KIND)]]));
     const nobody: Membership = { voters: [], outgoing: [], learners: [], members: [] };
     const spares = (options.spares ?? []).map(actorId);
-    for (const actor of spares) this.disks.set(actor, new Map([[GROUP, emptyGroupDisk(nobody)]]));
+    for (const actor of spares) this.disks.set(actor, new Map([[GROUP, emptyGroupDisk(nobody, STREAM_KIND)]]));
     for (const actor of [...voters, ...spares]) this.start(actor);
   }
 
@@ -134,10 +105,8 @@ export class ReplicaCluster {
       random: () => (actor % 10) / 10 + ++drawn / 2 ** 30,
       onFatal: (error: unknown) => fatal.push(error),
     };
-    const group = new Group({
+    const node = {
       ...shared,
-      ...streamOn(GROUP, transport),
-      group: GROUP,
       self,
       instance,
       settings: SETTINGS,
@@ -146,9 +115,14 @@ export class ReplicaCluster {
       transport,
       clocks: {
         toleranceMs: LIMITS.clockToleranceMs,
-        readingOf: (peer) => this.readingOf(peer),
+        readingOf: (peer: ActorId) => this.readingOf(peer),
         steadyMs: () => this.steadyMs,
       },
+    };
+    const group = new Group({
+      ...streamOn(GROUP, transport),
+      node,
+      group: GROUP,
       observer: observed,
       onMembership: (seen) => memberships.push(seen),
     });
@@ -301,24 +275,4 @@ export function batch(count = 1, dataBytes = 8): PackedBody {
   );
 }
 
-/** What became of a promise so far, without waiting for it. */
-export interface Fate<Result> {
-  state: 'pending' | 'resolved' | 'rejected';
-  value?: Result;
-  /** The code of the FlotillaError that it was rejected with, or another error's message. */
-  code?: string;
-}
-
-export function fateOf<Result>(promise: Promise<Result>): Fate<Result> {
-  const fate: Fate<Result> = { state: 'pending' };
-  promise.then(
-    (value) => Object.assign(fate, { state: 'resolved', value }),
-    (error: unknown) =>
-      Object.assign(fate, { state: 'rejected', code: error instanceof FlotillaError ? error.code : String(error) }),
-  );
-  return fate;
-}
-
-export function memberOf(actor: ActorId): Member {
-  return { actor, instance: String(actor).repeat(32).slice(0, 32), address: `node${actor}:3000` };
-}
+export { type Fate, fateOf, memberOf } from './group-parts.js';

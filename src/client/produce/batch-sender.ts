@@ -49,7 +49,9 @@ export class BatchSender implements ProduceLinkEvents {
   private readonly numbering: Numbering;
   private readonly keeper: LinkKeeper;
   private window: number = LIMITS.clientBatchesInFlight;
-  /** Batches have lost their numbers: nothing is sent before those in flight are answered, or it would overtake them. */
+  /**
+   * Batches have lost their numbers: nothing is sent before those in flight are answered, or it would overtake them.
+   */
   private awaitsAnswers = false;
   private pumpScheduled = false;
   private lastError: FlotillaError | undefined;
@@ -155,8 +157,8 @@ export class BatchSender implements ProduceLinkEvents {
   }
 
   /**
-   * Sends at the end of this turn, when everything that the turn produces is there: also what callers produce on hearing
-   * of the receipts before it.
+   * Sends at the end of this turn, when everything that the turn produces is there: also what callers produce on
+   * hearing of the receipts before it.
    */
   private schedule(): void {
     if (this.pumpScheduled) return;

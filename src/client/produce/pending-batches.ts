@@ -6,8 +6,8 @@ import { type PendingCall, PendingCalls } from './pending-call.js';
 export type ErrorFor = (batch: Batch | undefined) => FlotillaError;
 
 /**
- * Everything without an answer: calls that wait, batches that have to be sent (again), batches in flight. It knows their
- * order, their room and their time.
+ * Everything without an answer: calls that wait, batches that have to be sent (again), batches in flight. It knows
+ * their order, their room and their time.
  */
 export class PendingBatches {
   readonly calls = new PendingCalls();
@@ -33,9 +33,9 @@ export class PendingBatches {
   }
 
   /**
-   * Moves the next batch into flight; undefined where there is none, or it has to wait for those in flight, or, certainly
-   * not proposed so far, has no more than `answerMs` left: an attempt whose answer comes too late would turn that into
-   * an unknown outcome.
+   * Moves the next batch into flight; undefined where there is none, or it has to wait for those in flight, or,
+   * certainly not proposed so far, has no more than `answerMs` left: an attempt whose answer comes too late would turn
+   * that into an unknown outcome.
    */
   sendNext(nowMs: number, answerMs: number): { readonly requestId: number; readonly batch: Batch } | undefined {
     for (;;) {

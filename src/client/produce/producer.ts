@@ -41,9 +41,9 @@ export class Producer implements AsyncDisposable {
   /**
    * Appends one event. Resolves when it is fsynced on a majority.
    *
-   * Calls that are made in one turn of the event loop, and those that wait while batches are under way, travel together,
-   * unless the producer has a name. A loop that does not await each call awaits {@link drained} instead, or runs into
-   * TOO_MANY_REQUESTS when too much waits.
+   * Calls that are made in one turn of the event loop, and those that wait while batches are under way, travel
+   * together, unless the producer has a name. A loop that does not await each call awaits {@link drained} instead, or
+   * runs into TOO_MANY_REQUESTS when too much waits.
    *
    * Rejects with INVALID_ARGUMENT or MESSAGE_TOO_LARGE; with UNREACHABLE, NO_LEADER or another retryable code where the
    * event was certainly not appended in time; with OUTCOME_UNKNOWN where no node has said in time whether it was.

@@ -1,6 +1,6 @@
 /**
- * What a named producer makes of what nodes answer: nothing is told to be absent that may be there, and no number is used
- * twice.
+ * What a named producer makes of what nodes answer: nothing is told to be absent that may be there, and no number is
+ * used twice.
  */
 import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';

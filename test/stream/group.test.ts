@@ -1,0 +1,331 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { setImmediate as turn } from 'node:timers/promises';
+import { LIMITS, logIndex } from '../../src/base/index.js';
+import { batch, fateOf, GROUP, ReplicaCluster } from '../support/replica-cluster.js';
+
+async function elected(leader = 1, actors = [1, 2, 3]): Promise<ReplicaCluster> {
+  const cluster = new ReplicaCluster(actors);
+  await cluster.elect(leader);
+  return cluster;
+}
+
+test('whatIsProduced_isCommittedOnAllNodes_asTheSameRecords', async () => {
+  const cluster = await elected();
+  const receipts = [1, 2, 3].map((count) => fateOf(cluster.replica(1).submit(batch(count))));
+  await cluster.commitIsKnown();
+  assert.deepEqual(
+    receipts.map(({ value }) => value?.firstCounter),
+    [1, 2, 4],
+  );
+  const expected = await cluster.recordsOf(1, cluster.replica(1).group.commitIndex);
+  for (const actor of [2, 3]) {
+    assert.equal(cluster.replica(actor).group.commitIndex, cluster.replica(1).group.commitIndex);
+    assert.deepEqual(await cluster.recordsOf(actor, cluster.replica(actor).group.commitIndex), expected);
+    assert.deepEqual(cluster.server(actor).storage.disks.get(GROUP)?.records, expected);
+  }
+  assert.equal(cluster.server(1).observed.commits, 3);
+});
+
+test('batchesOfOneTurn_shareAnEntry_andWhatComesDuringAWriteSharesTheNextOne', async () => {
+  const cluster = await elected();
+  const before = cluster.replica(1).group.tail.index;
+  for (let position = 0; position < 50; position++) fateOf(cluster.replica(1).submit(batch()));
+  await cluster.settle();
+  assert.equal(cluster.replica(1).group.tail.index, before + 1);
+});
+
+test('entriesAreBounded_batchesThatDoNotFitGoIntoTheNextOne', async () => {
+  const cluster = await elected();
+  const before = cluster.replica(1).group.tail.index;
+  const half = Math.ceil(LIMITS.entryBytes / 2);
+  for (let position = 0; position < 3; position++) fateOf(cluster.replica(1).submit(batch(1, half)));
+  fateOf(cluster.replica(1).submit(batch(1, 2 * LIMITS.entryBytes)));
+  await cluster.commitIsKnown();
+  assert.equal(cluster.replica(1).group.tail.index, before + 4);
+  assert.equal(cluster.replica(3).group.commitIndex, before + 4);
+});
+
+test('aForwardedBatch_carriesTheActorThatTookItIn_andItsReceiptLeavesWhenThatNodeCanServeIt', async () => {
+  const cluster = await elected();
+  const receipt = fateOf(cluster.replica(3).submit(batch(2)));
+  const own = fateOf(cluster.replica(1).submit(batch(1)));
+  await cluster.commitIsKnown();
+  assert.equal(own.state, 'resolved');
+  assert.equal(receipt.state, 'resolved');
+  assert.ok(cluster.replica(3).group.commitIndex >= (receipt.value?.index ?? Number.POSITIVE_INFINITY));
+  assert.deepEqual(await cluster.eventsOf(2), ['1.3', '2.3', '3.1']);
+});
+
+test('aForwardedBatch_isNotAnsweredBeforeTheCommitIsKnownHere', async () => {
+  const cluster = await elected();
+  const receipt = fateOf(cluster.replica(3).submit(batch()));
+  await cluster.settle();
+  assert.equal(receipt.state, 'resolved');
+  cluster.server(3).storage.held = true;
+  const second = fateOf(cluster.replica(3).submit(batch()));
+  cluster.server(1).clock.runSoon();
+  const toThree = cluster.inFlight.filter(({ to }) => to === 3);
+  cluster.inFlight = cluster.inFlight.filter(({ to }) => to !== 3);
+  await cluster.settle();
+  assert.equal(cluster.replica(1).group.commitIndex, cluster.replica(1).group.tail.index);
+  assert.equal(second.state, 'pending', 'committed by 1 and 2, not yet known to 3');
+  cluster.server(3).storage.release();
+  cluster.inFlight.push(...toThree);
+  await cluster.advance(200);
+  assert.equal(second.state, 'resolved');
+});
+
+test('idsHaveNoGaps_acrossChangesOfTheLeader', async () => {
+  const cluster = await elected();
+  for (const leader of [1, 2, 3, 1]) {
+    if (cluster.replica(leader).group.role !== 'leader') {
+      const current = [1, 2, 3].find((actor) => cluster.replica(actor).group.role === 'leader') ?? 1;
+      cluster.cut(current);
+      await cluster.advance(1500, current);
+      await cluster.elect(leader);
+      cluster.heal(current);
+      await cluster.advance(300);
+    }
+    for (const actor of [1, 2, 3]) {
+      const receipt = fateOf(cluster.replica(actor).submit(batch(2)));
+      await cluster.settle();
+      assert.equal(receipt.state, 'resolved', `through ${actor} under leader ${leader}: ${receipt.code}`);
+    }
+  }
+  await cluster.advance(300);
+  const counters = (await cluster.eventsOf(2)).map((id) => Number(id.split('.')[0]));
+  assert.deepEqual(
+    counters,
+    Array.from({ length: 24 }, (_, position) => position + 1),
+  );
+  for (const actor of [1, 3]) assert.deepEqual(await cluster.eventsOf(actor), await cluster.eventsOf(2));
+});
+
+test('nothingIsAcknowledged_beforeItIsDurableOnAMajority', async () => {
+  const cluster = await elected();
+  for (const actor of [1, 2, 3]) cluster.server(actor).storage.held = true;
+  const receipt = fateOf(cluster.replica(1).submit(batch()));
+  await cluster.settle();
+  assert.equal(receipt.state, 'pending');
+  cluster.server(1).storage.completeNext();
+  await cluster.settle();
+  assert.equal(receipt.state, 'pending', 'only the leader has it on disk');
+  cluster.server(2).storage.completeNext();
+  await cluster.settle();
+  assert.equal(receipt.state, 'resolved');
+});
+
+test('theFirstFailedWrite_endsTheReplica_onceAndWithNothingAcknowledged', async () => {
+  const cluster = await elected();
+  for (const actor of [1, 2, 3]) cluster.server(actor).storage.held = true;
+  const proposed = fateOf(cluster.replica(1).submit(batch()));
+  await cluster.settle();
+  const waiting = fateOf(cluster.replica(1).submit(batch()));
+  const failure = new Error('input/output error');
+  cluster.server(1).storage.fail(failure);
+  await turn();
+  await cluster.settle();
+  assert.deepEqual(cluster.server(1).fatal, [failure]);
+  assert.equal(proposed.code, 'OUTCOME_UNKNOWN');
+  assert.equal(waiting.code, 'SHUTTING_DOWN', 'it was never in the log');
+  cluster.inFlight = [];
+  cluster
+    .replica(1)
+    .group.onMessage(
+      cluster.server(2).actor,
+      { type: 'heartbeat-result', term: cluster.replica(1).group.term, round: 1, quiesced: false },
+      [],
+    );
+  await cluster.advance(3000, 1);
+  assert.deepEqual(cluster.inFlight, [], 'no message leaves any more');
+  assert.equal(cluster.server(1).fatal.length, 1);
+  assert.equal(cluster.server(1).clock.timers, 0);
+});
+
+test('aFollowerWhoseWriteFails_acknowledgesNothing', async () => {
+  const cluster = await elected();
+  cluster.server(2).storage.held = true;
+  cluster.cut(3);
+  const receipt = fateOf(cluster.replica(1).submit(batch()));
+  await cluster.settle();
+  cluster.server(2).storage.fail(new Error('no space left on device'));
+  await cluster.settle();
+  assert.equal(cluster.server(2).fatal.length, 1);
+  assert.equal(receipt.state, 'pending');
+});
+
+test('aNodeThatWasAway_catchesUpFromStorage_whenItIsNoLongerInMemory', async () => {
+  const cluster = new ReplicaCluster([1, 2, 3], { cacheBytes: 2000 });
+  await cluster.elect(1);
+  cluster.crash(3);
+  for (let position = 0; position < 40; position++) {
+    fateOf(cluster.replica(1).submit(batch(3, 100)));
+    await cluster.settle();
+  }
+  assert.ok(cluster.replica(1).group.cachedBytes <= 2000);
+  cluster.start(3);
+  await cluster.advance(300);
+  assert.ok(cluster.server(1).storage.readRequests > 0);
+  assert.equal(cluster.replica(3).group.commitIndex, cluster.replica(1).group.commitIndex);
+  assert.deepEqual(await cluster.eventsOf(3), await cluster.eventsOf(1));
+});
+
+test('aLinkThatDropsWhatItIsGiven_doesNotMakeTheLeaderReadItsDiskOverAndOver', async () => {
+  const cluster = new ReplicaCluster([1, 2, 3], { cacheBytes: 2000 });
+  await cluster.elect(1);
+  cluster.crash(3);
+  for (let position = 0; position < 40; position++) {
+    fateOf(cluster.replica(1).submit(batch(3, 100)));
+    await cluster.settle();
+  }
+  const before = cluster.server(1).storage.readRequests;
+  await cluster.advance(100);
+  assert.ok(cluster.server(1).storage.readRequests - before <= 3);
+});
+
+test('aDeposedLeader_takesOverWhatTheNextOneCommitted_alsoWhileItsOwnWriteIsUnderWay', async () => {
+  const cluster = await elected();
+  const { storage, fatal } = cluster.server(1);
+  storage.held = true;
+  cluster.cut(1);
+  fateOf(cluster.replica(1).submit(batch()));
+  await cluster.settle();
+  assert.equal(storage.waiting.length, 1);
+  await cluster.elect(2);
+  fateOf(cluster.replica(2).submit(batch()));
+  await cluster.settle();
+  cluster.heal(1);
+  await cluster.advance(200);
+  // The entries of both histories are on their way to the disk one after the other, and the second is committed
+  // already.
+  while (storage.waiting.length > 0) {
+    storage.completeNext();
+    await cluster.settle();
+  }
+  assert.deepEqual(fatal, []);
+  storage.release();
+  await cluster.advance(200);
+  assert.deepEqual(await cluster.eventsOf(1), ['1.2']);
+  assert.deepEqual(storage.disks.get(GROUP)?.records, cluster.server(2).storage.disks.get(GROUP)?.records);
+});
+
+test('allNodesKilledAtOnce_haveEverythingThatWasAcknowledged', async () => {
+  const cluster = await elected();
+  const receipt = fateOf(cluster.replica(2).submit(batch(5)));
+  await cluster.settle();
+  assert.equal(receipt.state, 'resolved');
+  for (const actor of [1, 2, 3]) cluster.server(actor).storage.held = true;
+  const lost = fateOf(cluster.replica(1).submit(batch(1)));
+  await cluster.settle();
+  for (const actor of [1, 2, 3]) cluster.crash(actor);
+  for (const actor of [1, 2, 3]) cluster.start(actor);
+  await cluster.elect(2);
+  await cluster.advance(200);
+  assert.equal(lost.state, 'pending');
+  for (const actor of [1, 2, 3]) assert.deepEqual(await cluster.eventsOf(actor), ['1.2', '2.2', '3.2', '4.2', '5.2']);
+});
+
+test('aSingleNode_commitsByItself', async () => {
+  const cluster = await elected(1, [1]);
+  const receipt = fateOf(cluster.replica(1).submit(batch(3)));
+  await cluster.settle();
+  assert.equal(receipt.state, 'resolved');
+  assert.deepEqual(await cluster.eventsOf(1), ['1.1', '2.1', '3.1']);
+});
+
+test('handOver_movesLeadershipToAnotherNode_andResolvesWhenThatIsDone', async () => {
+  const cluster = await elected();
+  const done = fateOf(cluster.replica(1).group.handOver(5000));
+  await cluster.settle();
+  assert.equal(done.state, 'resolved');
+  assert.equal([2, 3].filter((actor) => cluster.replica(actor).group.role === 'leader').length, 1);
+});
+
+test('handOver_endsWhenItsTimeIsUp_andAtOnceWhereThereIsNobody', async () => {
+  const cluster = await elected();
+  cluster.cut(1);
+  const done = fateOf(cluster.replica(1).group.handOver(50));
+  await cluster.settle();
+  assert.equal(done.state, 'pending');
+  await cluster.advance(60, 1);
+  assert.equal(done.state, 'resolved');
+  const alone = await elected(1, [1]);
+  await alone.replica(1).group.handOver(50);
+  assert.equal(alone.replica(1).group.role, 'leader');
+});
+
+test('aLateTick_takesInTheHeartbeatsThatWait_beforeTheTimeCounts', async () => {
+  const cluster = await elected();
+  await cluster.advance(300);
+  const { clock, replica, observed } = cluster.server(2);
+  const campaigns = observed.campaigns;
+  // Node 2 stands still for three seconds; the leader's heartbeats pile up unread.
+  cluster.server(1).clock.stall(100);
+  cluster.server(1).clock.runTimers();
+  clock.stall(3000);
+  clock.runTimers();
+  clock.runSoon();
+  assert.equal(replica.group.role, 'follower', 'the poll phase has not run yet');
+  cluster.deliver();
+  clock.runSoon();
+  await cluster.settle();
+  assert.equal(observed.campaigns, campaigns);
+  assert.equal(replica.group.leader, 1);
+});
+
+test('aTickThatIsLate_withNothingUnread_campaigns', async () => {
+  const cluster = await elected();
+  const { clock, observed } = cluster.server(2);
+  const campaigns = observed.campaigns;
+  clock.stall(3000);
+  clock.runTimers();
+  clock.runSoon();
+  clock.runSoon();
+  assert.equal(observed.campaigns, campaigns + 1);
+});
+
+test('read_givesOutCommittedRecordsOnly', async () => {
+  const cluster = await elected();
+  fateOf(cluster.replica(1).submit(batch()));
+  await cluster.settle();
+  for (const actor of [2, 3]) cluster.server(actor).storage.held = true;
+  fateOf(cluster.replica(1).submit(batch()));
+  await cluster.settle();
+  const replica = cluster.replica(1);
+  assert.equal(replica.group.tail.index, replica.group.commitIndex + 1);
+  const records = await replica.group.read(logIndex(1), logIndex(99), 1_000_000);
+  assert.equal(records.at(-1)?.index, replica.group.commitIndex);
+});
+
+test('aNodeThatStops_tellsWhoeverWaits', async () => {
+  const cluster = await elected();
+  for (const actor of [2, 3]) cluster.server(actor).storage.held = true;
+  const { replica, storage } = cluster.server(1);
+  storage.held = true;
+  const proposed = fateOf(replica.submit(batch()));
+  await cluster.settle();
+  const fates = {
+    proposed,
+    committed: fateOf(replica.group.waitCommitted(logIndex(99))),
+    role: fateOf(replica.group.roleChanged()),
+    read: fateOf(replica.group.confirmReadIndex()),
+  };
+  replica.group.stop();
+  const late = {
+    submitted: fateOf(replica.submit(batch())),
+    forwarded: fateOf(replica.proposeFor(cluster.server(2).actor, batch())),
+    read: fateOf(replica.group.confirmReadIndex()),
+  };
+  await cluster.settle();
+  assert.equal(fates.proposed.code, 'OUTCOME_UNKNOWN');
+  assert.equal(fates.committed.code, 'SHUTTING_DOWN');
+  assert.equal(fates.role.state, 'resolved');
+  assert.equal(fates.read.code, 'SHUTTING_DOWN');
+  assert.deepEqual(
+    [late.submitted.code, late.forwarded.code, late.read.code],
+    ['SHUTTING_DOWN', 'SHUTTING_DOWN', 'SHUTTING_DOWN'],
+  );
+  assert.equal(cluster.server(1).fatal.length, 0);
+  assert.equal(cluster.server(1).clock.timers, 0);
+});
