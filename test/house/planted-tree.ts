@@ -18,7 +18,7 @@ const CLEAN: Readonly<Record<string, string>> = {
   'src/machine/index.ts': 'export const applied = 0;\n',
   'src/wire/index.ts': "import { Packr } from 'msgpackr';\n\nexport const packr = new Packr();\n",
   'src/rpc/index.ts': "export { Server } from '@grpc/grpc-js';\n",
-  'src/replica/index.ts': "export { capacity } from '../raft/index.js';\n",
+  'src/group/index.ts': "export { capacity } from '../raft/index.js';\n",
   'src/storage/index.ts':
     "import { readFile } from 'node:fs/promises';\nimport { capacity } from '../group/index.js';\n\n" +
     'export async function load(path: string): Promise<number> {\n  return (await readFile(path)).byteLength ' +
