@@ -1,4 +1,4 @@
-/** What src/replica/ports.ts promises of `Storage` and `GroupLog`, of every implementation that there is. */
+/** What src/group/ports.ts promises of `Storage` and `GroupLog`, of every implementation that there is. */
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { actorId, counter, FlotillaError, type LogIndex, logIndex, term } from '../../src/base/index.js';

@@ -93,7 +93,7 @@ export function emptyDisk(): Disk {
 
 /**
  * One server as a driver sees it: the core under test, the log's bodies, and a
- * disk whose writes end when the test says so. It does what `src/replica` does,
+ * disk whose writes end when the test says so. It does what `src/group` does,
  * in the same order, without time, files or network.
  */
 export class CoreNode {
