@@ -102,7 +102,8 @@ export function memberToProto({ actor, instance, address }: Member): proto.Membe
 
 /** Throws INVALID_ARGUMENT where it names no node. */
 export function memberFromProto(member: proto.Member | undefined): Member {
-  if (member === undefined) throw new FlotillaError('INVALID_ARGUMENT', 'self: the message does not name the node that it is of');
+  if (member === undefined)
+    throw new FlotillaError('INVALID_ARGUMENT', 'self: the message does not name the node that it is of');
   const { actorId: actor, instanceId: instance, address } = member;
   const valid = actor >= 1 && actor <= LIMITS.actorIdMax && /^[0-9a-f]{32}$/.test(instance) && isAddress(address);
   if (!valid)

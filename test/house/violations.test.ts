@@ -56,10 +56,7 @@ const IMPORTS: Readonly<Record<string, readonly [content: string, rule: string]>
     'pure-imports-pure',
   ],
   'src/event/looks-up.ts': ["export { birth } from '../raft/index.js';\n", 'no-upward-import-from-src-event'],
-  'src/group/knows-storage.ts': [
-    "export { load } from '../storage/index.js';\n",
-    'no-upward-import-from-src-group',
-  ],
+  'src/group/knows-storage.ts': ["export { load } from '../storage/index.js';\n", 'no-upward-import-from-src-group'],
   'src/storage/knows-node.ts': [
     "import type { load } from '../node/index.js';\nexport type Load = typeof load;\n",
     'no-upward-import-from-src-storage',
