@@ -131,7 +131,7 @@ test('a line that is refused ends the run: what was acknowledged is told, and th
   );
 });
 
-test('a produce that loses its answer sends the batch again, and has nothing to warn of', async () => {
+test('a produce that loses its answer sends the batch again, and its events are there once', async () => {
   let attempts = 0;
   node.onBatch = () => (attempts++ === 0 ? 'append-silently' : 'append');
   const arrived = once(node.arrivals, 'batch');
@@ -147,7 +147,7 @@ test('a produce that loses its answer sends the batch again, and has nothing to 
   const [code] = await once(child, 'close');
   assert.equal(code, 0);
   assert.equal(stderr, '');
-  assert.deepEqual(log.texts(), ['x', 'y', 'x', 'y']);
+  assert.deepEqual(log.texts(), ['x', 'y']);
 });
 
 test('a consume whose end a majority did not confirm warns, and succeeds', async () => {
