@@ -32,7 +32,7 @@ export function utcMsOf(replica: Stream): number {
 }
 
 export function partsOf(replica: Stream): GroupParts {
-  return Reflect.get(replica.group.id, 'parts');
+  return Reflect.get(replica.group, 'parts');
 }
 
 export function coreOf(replica: Stream): RaftCore {
@@ -42,7 +42,7 @@ export function coreOf(replica: Stream): RaftCore {
 }
 
 export function queueOf(replica: Stream): AdmissionQueue<StreamCommand, StreamMachine> {
-  const proposer: unknown = Reflect.get(replica.group.id, 'proposer');
+  const proposer: unknown = Reflect.get(replica.group, 'proposer');
   assert(proposer instanceof Proposer, 'a group keeps what it proposes in `proposer`');
   const { queue } = Reflect.get(proposer, 'options');
   assert(queue instanceof AdmissionQueue, 'a proposer has an admission queue');
