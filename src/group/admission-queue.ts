@@ -4,7 +4,7 @@ import type { AppliedState } from './applied-state.js';
 import type { GroupParts } from './group-parts.js';
 import type { Proposal } from './proposals.js';
 import type { ReadIndexes } from './read-indexes.js';
-import { notLeader } from './refusals.js';
+import { notLeader, stopping } from './refusals.js';
 
 export interface AdmissionQueueOptions<C extends Command, M extends StateMachine>
   extends Pick<GroupParts, 'core' | 'inbox' | 'observer'> {
@@ -105,7 +105,9 @@ export class AdmissionQueue<C extends Command, M extends StateMachine> {
     try {
       const index = await readIndexes.confirm();
       if (core.role !== 'leader') return proposal.reject(notLeader());
-      inbox.post(() => this.deferred.push({ proposal: { ...proposal, isConfirmed: true }, index }));
+      const confirmed = { ...proposal, isConfirmed: true };
+      // It may have come to an end between the answer and now.
+      if (!inbox.post(() => this.deferred.push({ proposal: confirmed, index }))) proposal.reject(stopping());
     } catch (cause) {
       const message = `the leader could not confirm that it still leads; nothing was proposed: ${messageOf(cause)}`;
       proposal.reject(new FlotillaError(cause instanceof FlotillaError ? cause.code : 'INTERNAL', message, { cause }));

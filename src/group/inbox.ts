@@ -21,16 +21,20 @@ export class Inbox {
     this.handlers = handlers;
   }
 
-  /** Takes nothing in from now on. */
+  /** Takes nothing in from now on, nor what waits. */
   close(): void {
     this.handlers = undefined;
+    this.waiting.length = 0;
   }
 
-  /** `take` lets consensus, or another part of the group, know; without it there is only something to carry out. */
-  post(take: () => void = NOTHING): void {
-    if (this.handlers === undefined) return;
+  /**
+   * `take` lets consensus, or another part of the group, know; without it there is only something to carry out. False
+   * where nothing is taken in any more: a caller that has promised something for it has to say so.
+   */
+  post(take: () => void = NOTHING): boolean {
+    if (this.handlers === undefined) return false;
     this.waiting.push(take);
-    if (this.isBusy) return;
+    if (this.isBusy) return true;
     this.isBusy = true;
     try {
       for (let next = this.waiting.shift(); next !== undefined; next = this.waiting.shift()) {
@@ -41,13 +45,13 @@ export class Inbox {
       this.fail(error);
     }
     this.isBusy = false;
+    return true;
   }
 
   /** The first failure ends it. */
   fail(error: unknown): void {
     const { handlers } = this;
     this.close();
-    this.waiting.length = 0;
     handlers?.failed(error);
   }
 }

@@ -14,6 +14,7 @@ import type { OwnOptions, SharedOptions } from './group-options.js';
 import type { GroupParts } from './group-parts.js';
 import type { IndexWaiters } from './index-waiters.js';
 import { type MemberNews, Memberships } from './memberships.js';
+import { stopping } from './refusals.js';
 import type { RoleWaiters } from './role-waiters.js';
 
 export interface MembersOptions
@@ -129,7 +130,7 @@ export class Members {
   ): Promise<Membership> {
     const { core, inbox } = this.options;
     const { index, term } = await new Promise<{ readonly index: LogIndex; readonly term: Term }>((resolve, reject) => {
-      inbox.post(() => {
+      const isTaken = inbox.post(() => {
         const begun = attempt(begin, reject);
         if (begun === undefined) return;
         if (typeof begun === 'string') return reject(refusedChange(begun));
@@ -137,6 +138,7 @@ export class Members {
         this.news = news;
         resolve({ index: begun, term: core.term });
       });
+      if (!isTaken) reject(stopping());
     });
     await this.ended(index, term);
     return this.latest;

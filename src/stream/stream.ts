@@ -83,7 +83,7 @@ export class Stream {
 
   /**
    * Appends a batch that this node took in, by way of the leader. Resolves when it is committed and this node can serve
-   * it. Rejects as {@link StreamGroup.submit} does.
+   * it. Rejects as `Group.submit` does.
    */
   submit(body: PackedBody, stamp: ProducerStamp = NO_PRODUCER): Promise<Proposed> {
     return this.group.submit(appendCommand(this.group.self, body, stamp));

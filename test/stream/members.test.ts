@@ -95,3 +95,12 @@ test('aNodeThatHasTheNameOfAnEarlierMember_doesNotStandForElectionInItsPlace', a
   await cluster.advance(3000);
   assert.equal(cluster.replica(3).group.role, 'leader', 'the one that is meant may be elected by them');
 });
+
+test('aChangeOfAStoppedNode_isRefused_andIsNotWaitedForForEver', async () => {
+  const cluster = await elected();
+  const { group } = cluster.replica(1);
+  group.stop();
+  const change = fateOf(group.members.republish({}));
+  await cluster.settle();
+  assert.equal(change.code, 'SHUTTING_DOWN');
+});

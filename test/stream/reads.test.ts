@@ -138,7 +138,12 @@ function asking(firstRequestId = 0): Asking {
   const clock = new ManualClock();
   const asked: number[] = [];
   const core = { readIndex: (requestId: number) => asked.push(requestId) > 0 };
-  const inbox = { post: (take?: () => void) => take?.() };
+  const inbox = {
+    post: (take?: () => void): boolean => {
+      take?.();
+      return true;
+    },
+  };
   const reads = new ReadIndexes({ clock, core, inbox }, firstRequestId);
   const pass = async (ms: number): Promise<void> => {
     clock.stall(ms);

@@ -1,6 +1,7 @@
 import type { LogIndex } from '../../base/index.js';
 import type { Admission, Decision } from '../state-machine.js';
 import { ProducerAdmission } from './producer-admission.js';
+import type { KnownProducers } from './producers.js';
 import type { StreamCommand } from './stream-commands.js';
 import type { StreamMachine } from './stream-machine.js';
 
@@ -16,7 +17,7 @@ export class StreamAdmission implements Admission<StreamCommand, StreamMachine> 
   decide(command: StreamCommand, { producers }: StreamMachine): Decision {
     if (command.kind !== 'events' || command.stamp.producer === 0) return { kind: 'append' };
     const { stamp, body } = command;
-    const opening = this.openings.get(producers.get(stamp.producer)?.name ?? '');
+    const opening = this.openingOf(stamp.producer, producers);
     if (opening !== undefined) return { kind: 'wait', index: opening };
     const digest = { count: body.count, bodyLength: body.body.byteLength, bodyChecksum: body.checksum };
     return this.producers.decide(stamp, digest, producers);
@@ -30,5 +31,10 @@ export class StreamAdmission implements Admission<StreamCommand, StreamMachine> 
   applied(index: LogIndex): void {
     for (const [name, opening] of this.openings) if (opening <= index) this.openings.delete(name);
     this.producers.advance(index);
+  }
+
+  /** The record that gives the producer's name its next epoch. */
+  private openingOf(producer: number, known: KnownProducers): LogIndex | undefined {
+    return this.openings.size === 0 ? undefined : this.openings.get(known.get(producer)?.name ?? '');
   }
 }
