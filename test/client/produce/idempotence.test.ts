@@ -1,49 +1,9 @@
 /** A producer that nobody has opened, and that has no name: its stamps, and what it makes of what nodes answer. */
 import assert from 'node:assert/strict';
-import { afterEach, test } from 'node:test';
-import { FlotillaError } from '../../../src/base/index.js';
-import { type ClientOptions, type ErrorCode, FlotillaClient } from '../../../src/client/index.js';
-import { FakeLog, FakeNode, type Verdict } from '../../support/fake-node.js';
-
-const cleanups: (() => Promise<void>)[] = [];
-
-afterEach(async () => {
-  for (const cleanup of cleanups.splice(0).reverse()) await cleanup();
-});
-
-async function cluster(size: number): Promise<{ log: FakeLog; nodes: FakeNode[] }> {
-  const log = new FakeLog();
-  const nodes: FakeNode[] = [];
-  for (let actor = 1; actor <= size; actor++) {
-    const node = await new FakeNode(actor, log).start();
-    cleanups.push(() => node.kill());
-    nodes.push(node);
-  }
-  return { log, nodes };
-}
-
-function clientOf(nodes: readonly FakeNode[], options: ClientOptions = {}): FlotillaClient {
-  const client = new FlotillaClient({ hosts: nodes.map((node) => node.address), timeoutMs: 8000, ...options });
-  cleanups.push(() => client.close());
-  return client;
-}
-
-function only(nodes: readonly FakeNode[]): FakeNode {
-  const [node] = nodes;
-  assert.ok(node !== undefined);
-  return node;
-}
-
-const code = (expected: ErrorCode) => (error: unknown) => error instanceof FlotillaError && error.code === expected;
-
-/** Settles from outside. */
-function gate<T>(): { promise: Promise<T>; open: (value: T) => void } {
-  let open: (value: T) => void = () => undefined;
-  const promise = new Promise<T>((resolve) => {
-    open = resolve;
-  });
-  return { promise, open };
-}
+import { test } from 'node:test';
+import { deferred } from '../../../src/client/connection/deferred.js';
+import { clientOf, cluster, code, only } from '../../support/fake-cluster.js';
+import type { Verdict } from '../../support/fake-node.js';
 
 test('a producer makes itself known with its first batch, and says how long ago that was when it is sent again', async () => {
   const { nodes } = await cluster(1);
@@ -73,13 +33,13 @@ test('a batch that came out of turn waits for the one before it', async () => {
   const node = only(nodes);
   const client = clientOf(nodes);
   // The first is lost on its way to the leader: the node tells it only after the second is refused.
-  const hold = gate<Verdict>();
+  const hold = deferred<Verdict>();
   node.onBatch = (_packed, position) => (position === 0 ? hold.promise : 'append');
   const first = client.produce({ namespace: '/a', data: '1' });
   while (node.received.length < 1) await new Promise((resolve) => setImmediate(resolve));
   const second = client.produce({ namespace: '/a', data: '2' });
   while (node.received.length < 2) await new Promise((resolve) => setImmediate(resolve));
-  hold.open({ failure: { code: 'NOT_LEADER' } });
+  hold.resolve({ failure: { code: 'NOT_LEADER' } });
   await Promise.all([first, second]);
   assert.deepEqual(log.texts(), ['1', '2']);
 });

@@ -1,49 +1,11 @@
 import assert from 'node:assert/strict';
-import { afterEach, test } from 'node:test';
+import { test } from 'node:test';
 import { FlotillaError, LIMITS } from '../../../src/base/index.js';
-import { type ClientOptions, type ErrorCode, FlotillaClient, type Receipt } from '../../../src/client/index.js';
-import { FakeLog, FakeNode, type Verdict } from '../../support/fake-node.js';
+import { deferred } from '../../../src/client/connection/deferred.js';
+import { FlotillaClient, type Receipt } from '../../../src/client/index.js';
+import { clientOf, cluster, code, only } from '../../support/fake-cluster.js';
+import type { Verdict } from '../../support/fake-node.js';
 import { until } from '../../support/until.js';
-
-const cleanups: (() => Promise<void>)[] = [];
-
-afterEach(async () => {
-  for (const cleanup of cleanups.splice(0).reverse()) await cleanup();
-});
-
-async function cluster(size: number): Promise<{ log: FakeLog; nodes: FakeNode[] }> {
-  const log = new FakeLog();
-  const nodes: FakeNode[] = [];
-  for (let actor = 1; actor <= size; actor++) {
-    const node = await new FakeNode(actor, log).start();
-    cleanups.push(() => node.kill());
-    nodes.push(node);
-  }
-  return { log, nodes };
-}
-
-function clientOf(nodes: readonly FakeNode[], options: ClientOptions = {}): FlotillaClient {
-  const client = new FlotillaClient({ hosts: nodes.map((node) => node.address), timeoutMs: 8000, ...options });
-  cleanups.push(() => client.close());
-  return client;
-}
-
-function only(nodes: readonly FakeNode[]): FakeNode {
-  const [node] = nodes;
-  assert.ok(node !== undefined);
-  return node;
-}
-
-const code = (expected: ErrorCode) => (error: unknown) => error instanceof FlotillaError && error.code === expected;
-
-/** Settles from outside. */
-function gate<T>(): { promise: Promise<T>; open: (value: T) => void } {
-  let open: (value: T) => void = () => undefined;
-  const promise = new Promise<T>((resolve) => {
-    open = resolve;
-  });
-  return { promise, open };
-}
 
 test('produce resolves with a receipt of the id, the entry and the incarnation', async () => {
   const { nodes, log } = await cluster(1);
@@ -82,10 +44,10 @@ test('what is produced while the window is full waits and goes into the next bat
   const { nodes, log } = await cluster(1);
   const node = only(nodes);
   const client = clientOf(nodes);
-  const hold = gate<Verdict>();
-  const windowFull = gate<void>();
+  const hold = deferred<Verdict>();
+  const windowFull = deferred<void>();
   node.onBatch = (_packed, position) => {
-    if (position === LIMITS.clientBatchesInFlight - 1) windowFull.open();
+    if (position === LIMITS.clientBatchesInFlight - 1) windowFull.resolve();
     return position < LIMITS.clientBatchesInFlight ? hold.promise : 'append';
   };
   const calls: Promise<unknown>[] = [];
@@ -101,7 +63,7 @@ test('what is produced while the window is full waits and goes into the next bat
     await new Promise((resolve) => setImmediate(resolve));
   }
   assert.equal(node.received.length, LIMITS.clientBatchesInFlight);
-  hold.open('append');
+  hold.resolve('append');
   await Promise.all(calls);
   assert.equal(node.received.length, LIMITS.clientBatchesInFlight + 1);
   assert.equal(node.received.at(-1)?.count, 100);
@@ -277,7 +239,7 @@ test('members are learned from the node at hand, and taken when it dies', async 
 
 test('it says when as much waits as should', async () => {
   const { nodes } = await cluster(1);
-  const hold = gate<Verdict>();
+  const hold = deferred<Verdict>();
   only(nodes).onBatch = () => hold.promise;
   const client = clientOf(nodes);
   assert.equal(client.drained(), undefined);
@@ -286,7 +248,7 @@ test('it says when as much waits as should', async () => {
   assert.equal(calls.length, LIMITS.clientBufferBytes / (1024 * 1024));
   const drained = client.drained();
   assert.ok(drained !== undefined);
-  hold.open('append');
+  hold.resolve('append');
   await drained;
   assert.equal(client.writable, true);
   await Promise.all(calls);
