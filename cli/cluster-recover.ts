@@ -54,14 +54,13 @@ function actorOf(command: Command, settings: Settings): number {
 }
 
 /** What somebody has to know who thinks of doing it. */
-function warningOf({ actorId, directory, clusterId, streams }: Survivor, dataDir: string): string {
+function warningOf({ actorId, directory, clusterId, streams, others }: Survivor, dataDir: string): string {
   const command = `flotilla cluster recover -d ${dataDir} -A ${actorId}`;
   if (streams === undefined)
     return (
       `The recovery of ${directory} was begun and has not ended. To carry it out to its end:\n\n  ${command} ` +
       `${CONFIRMATION}\n`
     );
-  const others = streams[0]?.others ?? [];
   return `Actor ${actorId} of cluster ${clusterId}, stopped, in ${directory}, holds:
 
 ${streams.map(lineOf).join('\n')}

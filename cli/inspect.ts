@@ -55,7 +55,7 @@ function groupText({ group, incarnation, hardState, marker, membership, segments
     membership === undefined
       ? 'unknown'
       : membership.members
-          .map(({ actor, address }) => `${actor} at ${address}${membership.voters.includes(actor) ? '' : ' (learner)'}`)
+          .map(({ actor }) => `${actor}${membership.voters.includes(actor) ? '' : ' (learner)'}`)
           .join(', ');
   const rows = [['SEGMENT', 'STATE', 'RECORDS', 'COUNTERS', 'TERMS', 'SIZE', 'CHECKPOINT'], ...segments.map(rowOf)];
   return `

@@ -8,8 +8,6 @@ import { EXIT, printResult, sizeText } from './output.js';
 import { parsePointInTime } from './points-in-time.js';
 import { withProgress } from './progress.js';
 
-const DEFAULT_ADDRESS = '127.0.0.1:3000';
-
 /** `flotilla restore`: of a backup, a node. Works on directories, not on a cluster. */
 export function restoreCommand(): Command {
   const command = new Command('restore')
@@ -17,7 +15,6 @@ export function restoreCommand(): Command {
     .argument('<backup>', 'the directory of the backup', nonEmpty)
     .addOption(new Option('-d, --data-dir <dir>', 'where the node is made (default: .flotilla)'))
     .addOption(new Option('-A, --actor-id <id>', 'its actor id'))
-    .addOption(new Option('--advertise <address>', `HOST:PORT that others are told (default: ${DEFAULT_ADDRESS})`))
     .addOption(
       new Option(
         '--through <point>',
@@ -78,20 +75,17 @@ async function restore(backupDirectory: string, command: Command, settings: Sett
     command.error("error: option '-A, --actor-id <id>' is missing: say which node is to be made", {
       exitCode: EXIT.usage,
     });
-  const address = settings.text('advertise') ?? DEFAULT_ADDRESS;
   const through = settings.text('through');
   const point = through === undefined ? undefined : settings.checked('through', () => pointOf(through, Date.now()));
   const dataDir = settings.text('data-dir') ?? '.flotilla';
-  const { parseAddress } = await import('../src/node/index.js');
   const { restoreFrom } = await import('../src/offline/index.js');
-  settings.checked('advertise', () => parseAddress(address));
   let last = 0;
   const onProgress = (counter: number): void => {
     last = counter;
   };
   const restored = await withProgress(
     () => `restoring: event ${last}`,
-    restoreFrom({ backupDirectory, dataDir, actor, address, point, onProgress }),
+    restoreFrom({ backupDirectory, dataDir, actor, point, onProgress }),
   );
   await printResult(settings.flag('json') ? { actorId: actor, ...restored } : reportOf(restored, dataDir, actor));
   return EXIT.success;

@@ -6,6 +6,7 @@ export * from './byte-sink.js';
 export * from './bytes.js';
 export * from './errors.js';
 export * from './limits.js';
+export * from './members.js';
 export * from './min-heap.js';
 export * from './quantities.js';
 export * from './random.js';

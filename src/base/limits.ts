@@ -333,7 +333,7 @@ export const LIMITS = {
   /** How often a node looks for members that are not where they were. */
   memberSearchMs: 500,
   /** How soon a leader tries again to tell what it has heard of the members. */
-  memberUpkeepMs: 100,
+  memberRetryMs: 100,
   /** How often a node looks whether there is a leader, and says why not. */
   leaderCheckMs: 3000,
   /** How long a read that met damage waits for its repair … */

@@ -1,1 +1,5 @@
-export { type MembersGroup, MemberUpkeep, type Speaker } from './member-upkeep.js';
+export { Cluster, type ClusterOptions } from './cluster.js';
+export { CLUSTER_GROUP, type ClusterGroup, ON_CLUSTER_GROUP } from './cluster-group.js';
+export { ClusterReconciler, nextCommand, type Speaker } from './cluster-reconciler.js';
+export { MACHINES } from './machines.js';
+export { MembershipReconciler, nextChange, type ReconciledGroup } from './membership-reconciler.js';

@@ -1,7 +1,7 @@
-import { type ActorId, type GroupId, LIMITS, type LogIndex, type Term } from '../base/index.js';
+import { type ActorId, type GroupId, LIMITS, type LogIndex, type Seat, type Term } from '../base/index.js';
 import type { Command, StateMachine } from '../machine/index.js';
 import type { DiskPressure, Message } from '../raft/index.js';
-import type { ClockMessage, LogRecord, LogTail } from '../wire/index.js';
+import type { ClockMessage, LogRecord, LogTail, Membership } from '../wire/index.js';
 import { CacheBudget } from './cache-budget.js';
 import { ClockWatch } from './clock-watch.js';
 import { Deadlines } from './deadlines.js';
@@ -9,6 +9,7 @@ import { Group } from './group.js';
 import type { MachineOptions, OwnOptions, SharedOptions } from './group-options.js';
 import type { GroupTime } from './group-time.js';
 import type { Logger } from './logger.js';
+import type { Members } from './members.js';
 import { NodePulse } from './node-pulse.js';
 import { CLOCK_CHECKS, type ClockChecks, PeerClocks } from './peer-clocks.js';
 import type { GroupsEvents, GroupsTransport, LinkState } from './ports.js';
@@ -37,6 +38,9 @@ export interface HostedGroup {
   readonly role: string;
   readonly term: Term;
   readonly leader: ActorId | undefined;
+  /** The latest in this node's log, committed or not. */
+  readonly membership: Membership;
+  readonly members: Pick<Members, 'committed' | 'seatOf'>;
   start(): void;
   stop(): void;
   onMessage(from: ActorId, message: Message, records: readonly LogRecord[]): void;
@@ -150,6 +154,10 @@ export class GroupHost implements GroupsEvents {
     const group = this.groups.get(id);
     if (group === undefined) this.options.onUnknownGroup(id);
     else group.onMessage(from, message, records);
+  }
+
+  seatOf(id: GroupId, actor: ActorId): Seat | undefined {
+    return this.groups.get(id)?.members.seatOf(actor);
   }
 
   onClock(from: ActorId, message: ClockMessage): void {

@@ -1,20 +1,23 @@
 import type { ActorId, GroupId, Random } from '../base/index.js';
 import type { Command, MachineKind, Proposed, StateMachine } from '../machine/index.js';
 import type { DiskPressure, Settings } from '../raft/index.js';
-import type { Membership, Voucher, VoucherClaim } from '../wire/index.js';
 import type { CacheBudget } from './cache-budget.js';
 import type { Deadlines } from './deadlines.js';
 import type { GroupObserver } from './observer.js';
 import type { ClockReadings } from './peer-clocks.js';
 import type { Clock, PeerTransport, Storage } from './ports.js';
 
+/** The version of which every member knows all kinds of records, as far as this node knows. */
+export interface ActiveVersion {
+  readonly current: number;
+}
+
 /** What all groups of a node share. */
 export interface SharedOptions {
   readonly self: ActorId;
   /** Tells this node's data directory from an earlier one under its actor id; absent: they are not told apart. */
   readonly instance?: string;
-  /** Signs for a member that this node takes in as leader; absent: nobody does. */
-  readonly vouch?: (claim: VoucherClaim) => Voucher;
+  readonly activeVersion: ActiveVersion;
   readonly settings: Settings;
   /** Until `Group.onDiskPressure` tells another. Default: ok. */
   readonly diskPressure?: DiskPressure;
@@ -33,8 +36,6 @@ export interface SharedOptions {
 export interface OwnOptions {
   readonly group: GroupId;
   readonly observer: GroupObserver;
-  /** Called when the members, or what is known of them, have changed in the log of this node. */
-  readonly onMembership: (membership: Membership) => void;
 }
 
 export interface GroupOptions extends OwnOptions {

@@ -4,12 +4,13 @@ import {
   type GroupId,
   type LogIndex,
   logIndex,
+  type Seat,
   type Term,
   type TimeBound,
 } from '../base/index.js';
 import type { Command, Proposed, StateMachine } from '../machine/index.js';
 import type { DiskPressure, MemberChange, Message, OwnEntry, RaftCore, Role } from '../raft/index.js';
-import type { LogRecord, LogTail, Member, Membership } from '../wire/index.js';
+import type { LogRecord, LogTail, Membership } from '../wire/index.js';
 import { AdmissionQueue } from './admission-queue.js';
 import { AppliedState } from './applied-state.js';
 import { CommitNotices } from './commit-notices.js';
@@ -90,7 +91,7 @@ export class Group<C extends Command, M extends StateMachine> {
     this.cutter = new LogCutter({ ...parts, members, state });
     this.forwarder = forwarder;
     const entries = new Entries<C>({ ...parts, kind, time });
-    this.proposer = new Proposer<C, M>({ ...parts, entries, members, queue, forwarder });
+    this.proposer = new Proposer<C, M>({ ...parts, entries, queue, forwarder });
     this.replicator = new Replicator({ ...parts, snapshots: snapshots.sender });
     this.persister = new Persister({ ...parts, snapshots });
     this.commitNotices = new CommitNotices(parts);
@@ -114,6 +115,8 @@ export class Group<C extends Command, M extends StateMachine> {
   listen(listener: GroupListener): void {
     this.listeners.push(listener);
   }
+
+  // What others see
 
   // What others see
 
@@ -210,8 +213,7 @@ export class Group<C extends Command, M extends StateMachine> {
    * NOT_LEADER and MEMBERSHIP_CHANGING where it was certainly not begun, and with OUTCOME_UNKNOWN where it was and has
    * not ended in time.
    */
-  async changeMembers(changes: readonly MemberChange[], introduced: readonly Member[] = []): Promise<Membership> {
-    if (this.stopped) throw stopping();
+  async changeMembers(changes: readonly MemberChange[], introduced: readonly Seat[] = []): Promise<Membership> {
     return await this.members.change(changes, introduced);
   }
 

@@ -1,26 +1,22 @@
-import { FlotillaError, LIMITS, type LogIndex, logIndex, type Term } from '../base/index.js';
-import { type RecordKind, refusalOfKind } from '../machine/index.js';
+import { type ActorId, FlotillaError, LIMITS, type LogIndex, logIndex, type Seat, type Term } from '../base/index.js';
 import { type ChangeRefusal, type Configuration, isJoint, type MemberChange } from '../raft/index.js';
 import {
-  activeVersionOf,
   decodeMembership,
   encodeMembership,
   type LogRecord,
-  type Member,
   type Membership,
   type PlacedMembership,
 } from '../wire/index.js';
-import type { OwnOptions, SharedOptions } from './group-options.js';
+import type { SharedOptions } from './group-options.js';
 import type { GroupParts } from './group-parts.js';
 import type { IndexWaiters } from './index-waiters.js';
-import { type MemberNews, Memberships } from './memberships.js';
+import { Memberships } from './memberships.js';
 import { stopping } from './refusals.js';
 import type { RoleWaiters } from './role-waiters.js';
 
 export interface MembersOptions
   extends Pick<GroupParts, 'core' | 'log' | 'clock' | 'inbox'>,
-    Pick<SharedOptions, 'self' | 'instance' | 'vouch'>,
-    Pick<OwnOptions, 'onMembership'> {
+    Pick<SharedOptions, 'self' | 'instance'> {
   readonly committed: IndexWaiters;
   readonly roles: RoleWaiters;
   readonly recovered: readonly PlacedMembership[];
@@ -31,8 +27,8 @@ export class Members {
   private readonly options: MembersOptions;
   private readonly memberships: Memberships;
   private seen: Membership;
-  /** What the record of the next configuration says that no record before it has said. */
-  private news: MemberNews = {};
+  /** The seats of actors that the next configuration brings in. */
+  private introduced: readonly Seat[] = [];
 
   constructor(options: MembersOptions) {
     this.options = options;
@@ -52,22 +48,21 @@ export class Members {
     return instance !== undefined && this.memberships.hasLeft(instance);
   }
 
-  /** What may be proposed, by the committed members; it never goes back. */
-  get activeVersion(): number {
-    return activeVersionOf(this.memberships.asOf(this.options.core.commitIndex).membership);
+  /** The latest that is committed, as far as this node knows. */
+  get committed(): Membership {
+    return this.memberships.asOf(this.options.core.commitIndex).membership;
   }
 
-  /** Why records of this kind may not be proposed yet; undefined where they may. */
-  refusalOfKind(kind: RecordKind): FlotillaError | undefined {
-    return refusalOfKind(kind, this.activeVersion);
+  /** The node that the latest configuration means by this actor; undefined where it names none. */
+  seatOf(actor: ActorId): Seat | undefined {
+    return this.latest.members.find((seat) => seat.actor === actor);
   }
 
   /** Makes the record of a configuration that consensus has just appended. */
   seal(index: LogIndex, configuration: Configuration): void {
-    const { core, log, vouch } = this.options;
-    const membership = this.memberships.membershipOf(configuration, index, this.news, vouch);
-    // The records of later steps repeat what this one says: by then somebody else may have said something newer.
-    this.news = {};
+    const { core, log } = this.options;
+    const membership = this.memberships.membershipOf(configuration, this.introduced);
+    this.introduced = [];
     const body = encodeMembership(membership);
     log.seal({ kind: 'configuration', term: core.term, eventCount: 0, payloadBytes: body.byteLength }, (payload) =>
       payload.set(body),
@@ -93,49 +88,31 @@ export class Members {
     this.memberships.replaceWith(placed);
   }
 
-  /** Tells of a membership that was not told of yet. */
+  /** Wakes those that wait for another membership, where there is one. */
   notice(): void {
     if (this.latest === this.seen) return;
     this.seen = this.latest;
     this.findSeat();
-    this.options.onMembership(this.latest);
     this.options.roles.wake();
   }
 
   /** An actor id may be given to another data directory, which then catches up on the time of the one before. */
   private findSeat(): void {
     const { core, self, instance } = this.options;
-    const seat = this.latest.members.find((member) => member.actor === self);
+    const seat = this.seatOf(self);
     core.hasStaleIdentity = instance !== undefined && seat !== undefined && seat.instance !== instance;
   }
 
   /** See `Group.changeMembers`. */
-  async change(changes: readonly MemberChange[], introduced: readonly Member[]): Promise<Membership> {
-    const { core, clock } = this.options;
-    return await this.append({ members: introduced }, () => core.changeMembers(changes, clock.nowMs()));
-  }
-
-  /**
-   * Says once more who the members are, and what is new: another address of
-   * some, a version that all speak. Nobody comes or goes. Rejects like a change.
-   */
-  async republish(news: MemberNews): Promise<Membership> {
-    const { core, clock } = this.options;
-    return await this.append(news, () => core.republishConfiguration(clock.nowMs()));
-  }
-
-  private async append(
-    news: MemberNews,
-    begin: () => LogIndex | ChangeRefusal | 'not the leader',
-  ): Promise<Membership> {
-    const { core, inbox } = this.options;
+  async change(changes: readonly MemberChange[], introduced: readonly Seat[]): Promise<Membership> {
+    const { core, clock, inbox } = this.options;
     const { index, term } = await new Promise<{ readonly index: LogIndex; readonly term: Term }>((resolve, reject) => {
       const isTaken = inbox.post(() => {
-        const begun = attempt(begin, reject);
+        const begun = attempt(() => core.changeMembers(changes, clock.nowMs()), reject);
         if (begun === undefined) return;
         if (typeof begun === 'string') return reject(refusedChange(begun));
         // The turn that follows makes the record.
-        this.news = news;
+        this.introduced = introduced;
         resolve({ index: begun, term: core.term });
       });
       if (!isTaken) reject(stopping());

@@ -1,4 +1,4 @@
-import type { ActorId, Counter, GroupId, LogIndex, TimeBound } from '../base/index.js';
+import type { ActorId, Counter, GroupId, LogIndex, Seat, TimeBound } from '../base/index.js';
 import type { MachineKind, StateMachine } from '../machine/index.js';
 import type { HardState, Message, TermStart } from '../raft/index.js';
 import type { Checkpoint, ClockMessage, LogRecord, LogTail, PlacedMembership } from '../wire/index.js';
@@ -134,6 +134,8 @@ export interface GroupsEvents {
   /** Something has come from this node; called before what came is handed on. */
   onHeard(from: ActorId): void;
   onMessage(from: ActorId, group: GroupId, message: Message, records: readonly LogRecord[]): void;
+  /** The node that this node's log of the group means by an actor; undefined where it names none. */
+  seatOf(group: GroupId, actor: ActorId): Seat | undefined;
   onClock(from: ActorId, message: ClockMessage): void;
   onLink(peer: ActorId, state: LinkState): void;
   /**

@@ -1,19 +1,19 @@
 import { FlotillaError, LIMITS, type LogIndex } from '../base/index.js';
-import { type Command, type Proposed, type StateMachine, traitsOf } from '../machine/index.js';
+import { type Command, type Proposed, refusalOfKind, type StateMachine, traitsOf } from '../machine/index.js';
 import { isVoter } from '../raft/index.js';
 import type { AdmissionQueue } from './admission-queue.js';
 import type { Entries } from './entries.js';
 import type { Forwarder } from './forwarder.js';
+import type { SharedOptions } from './group-options.js';
 import type { GroupParts } from './group-parts.js';
 import type { TimeStamp } from './group-time.js';
-import type { Members } from './members.js';
 import { PendingProposals, type Proposal } from './proposals.js';
 import { notLeader, refusalUnderPressure, stopping } from './refusals.js';
 
 export interface ProposerOptions<C extends Command, M extends StateMachine>
-  extends Pick<GroupParts, 'self' | 'core' | 'clock' | 'inbox' | 'observer'> {
+  extends Pick<GroupParts, 'self' | 'core' | 'clock' | 'inbox' | 'observer'>,
+    Pick<SharedOptions, 'activeVersion'> {
   readonly entries: Entries<C>;
-  readonly members: Members;
   readonly queue: AdmissionQueue<C, M>;
   readonly forwarder: Forwarder<C>;
 }
@@ -78,10 +78,10 @@ export class Proposer<C extends Command, M extends StateMachine> {
   }
 
   private refusalOf(command: C): FlotillaError | undefined {
-    const { core, self, members } = this.options;
+    const { core, self, activeVersion } = this.options;
     if (this.stopped) return stopping();
     if (core.role !== 'leader' && !(this.awaitsSuccessor && command.actor === self)) return notLeader();
-    const refusal = this.pressureRefusal(command) ?? members.refusalOfKind(command.kind);
+    const refusal = this.pressureRefusal(command) ?? refusalOfKind(command.kind, activeVersion.current);
     if (refusal !== undefined) return refusal;
     if (
       this.openCommands < LIMITS.pendingProposals &&

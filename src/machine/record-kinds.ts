@@ -1,5 +1,8 @@
 import { FlotillaError } from '../base/index.js';
 
+/** Every cluster begins with it. */
+export const FIRST_VERSION = 1;
+
 /** How records of a kind come into the log. */
 export interface RecordKindTraits {
   /** What stands for the kind in a record's envelope. Never given to another kind. */
@@ -33,8 +36,18 @@ const STREAM_KINDS = {
   'log-time': { code: 6, since: 1, isTakenUnderPressure: true },
 } as const satisfies Readonly<Record<string, RecordKindTraits>>;
 
+/** The kinds that the cluster's machine knows. */
+const CLUSTER_KINDS = {
+  cluster: { code: 7, since: 1, isTakenUnderPressure: true },
+  member: { code: 8, since: 1, isTakenUnderPressure: true },
+  'member-address': { code: 9, since: 1, isTakenUnderPressure: true },
+  'member-leaving': { code: 10, since: 1, isTakenUnderPressure: true },
+  'member-left': { code: 11, since: 1, isTakenUnderPressure: true },
+  'active-version': { code: 12, since: 1, isTakenUnderPressure: true },
+} as const satisfies Readonly<Record<string, RecordKindTraits>>;
+
 /** All kinds of records: those of every group, and those of each state machine. */
-export const RECORD_KINDS = { ...GROUP_KINDS, ...STREAM_KINDS };
+export const RECORD_KINDS = { ...GROUP_KINDS, ...STREAM_KINDS, ...CLUSTER_KINDS };
 
 export type RecordKind = keyof typeof RECORD_KINDS;
 

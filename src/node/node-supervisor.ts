@@ -1,4 +1,5 @@
 import { FlotillaError, LIMITS } from '../base/index.js';
+import { MACHINES } from '../cluster/index.js';
 import { systemClock } from '../group/index.js';
 import {
   type BallastFile,
@@ -10,7 +11,6 @@ import {
   SpaceGuard,
   type StorageOptions,
 } from '../storage/index.js';
-import { MACHINES } from '../stream/index.js';
 import type { Logging } from '../telemetry/index.js';
 import { FlotillaNode, type NodeParts } from './node.js';
 import { observeHealing } from './observe-healing.js';

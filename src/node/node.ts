@@ -1,28 +1,25 @@
-import { type ActorId, AssertionFailure, FlotillaError, groupId, LIMITS } from '../base/index.js';
+import { type ActorId, AssertionFailure, FlotillaError, LIMITS, type Member } from '../base/index.js';
+import { CLUSTER_GROUP, type Cluster } from '../cluster/index.js';
 import { DEFAULT_STREAM } from '../event/index.js';
 import type { GroupHost, LinkState } from '../group/index.js';
 import { addClientServices, type BatchThread } from '../grpc/index.js';
 import { HttpServer, type Readiness } from '../http/index.js';
-import { Formation, type PeerLinks, PeerRecords } from '../peer/index.js';
+import { ClusterMachine, type ClusterState } from '../machine/cluster/index.js';
+import { Formation, type Founded, type PeerLinks, PeerRecords } from '../peer/index.js';
 import { RpcServer } from '../rpc/index.js';
 import { type ClusterView, handOver, type Service, type Streams } from '../service/index.js';
 import type { LevelStorage, NodeDirectory, SpaceGuard } from '../storage/index.js';
 import type { Stream, StreamHost } from '../stream/index.js';
-import { DEFAULT_GROUP, incarnationOf } from '../stream/index.js';
+import { DEFAULT_GROUP } from '../stream/index.js';
 import type { Logging, Metrics } from '../telemetry/index.js';
-import {
-  type Member,
-  type Membership,
-  NodeKey,
-  SPOKEN_VERSIONS,
-  type VersionRange,
-  type Voucher,
-} from '../wire/index.js';
+import { NodeKey, SPOKEN_VERSIONS, type VersionRange, vouch } from '../wire/index.js';
 import { formatAddress, type ServerConfig } from './config/index.js';
 import { createService } from './create-service.js';
-import { MemberCare } from './member-care.js';
-import { bothOf } from './overlapping-members.js';
+import { joinCluster } from './join-cluster.js';
+import { KnownCluster } from './known-cluster.js';
 import { addPeerService } from './peer-handlers.js';
+import { reasonsLeaderless } from './reasons-leaderless.js';
+import { Reconciliation } from './reconciliation.js';
 import { mirrorGroups, mirrorReplica, mirrorSpace } from './replica-metrics.js';
 import { createReplication } from './replication.js';
 import { tellIgnoredRetention } from './retention-options.js';
@@ -72,13 +69,13 @@ export class FlotillaNode {
   private self: Member;
   private formation: Formation | undefined;
   private links: PeerLinks | undefined;
-  private care: MemberCare | undefined;
+  private reconciliation: Reconciliation | undefined;
   private host: GroupHost | undefined;
   private streamHost: StreamHost | undefined;
   private leaderWatch: NodeJS.Timeout | undefined;
   private farewell: NodeJS.Timeout | undefined;
-  private members: readonly Member[] = [];
-  private vouchers: readonly Voucher[] = [];
+  private known: KnownCluster | undefined;
+  private cluster: Cluster | undefined;
   private boundHttpPort: number | undefined;
   private settle: ((outcome: { readonly error?: unknown }) => void) | undefined;
 
@@ -196,7 +193,7 @@ export class FlotillaNode {
   async abandon(): Promise<void> {
     this.forming.abort();
     this.phase = 'ended';
-    this.care?.stop();
+    this.reconciliation?.stop();
     await this.server.close(0);
     await this.batches.close();
     await this.http.close();
@@ -215,7 +212,7 @@ export class FlotillaNode {
 
   private end(outcome: { readonly error?: unknown }): void {
     this.phase = 'ended';
-    this.care?.stop();
+    this.reconciliation?.stop();
     clearInterval(this.leaderWatch);
     clearTimeout(this.farewell);
     this.settle?.(outcome);
@@ -226,42 +223,22 @@ export class FlotillaNode {
     try {
       const founded = await this.requireFormation().form(this.forming.signal);
       if (this.phase !== 'forming') return;
-      await this.createGroups(founded.clusterId, founded.membership);
-      await this.parts.directory.joinCluster(founded.clusterId);
-      if (this.phase === 'forming') this.takePart(founded.clusterId);
+      await joinCluster({ ...this.parts, self: this.self, founded });
+      if (this.phase === 'forming') this.takePart(founded);
     } catch (error) {
       if (this.phase === 'forming') this.fail(error);
     }
   }
 
-  private async createGroups(clusterId: string, membership: Membership): Promise<void> {
-    const { storage, directory, furtherGroups = 0 } = this.parts;
-    if (directory.identity.clusterId !== undefined) return;
-    for (let group = DEFAULT_GROUP; group <= DEFAULT_GROUP + furtherGroups; group = groupId(group + 1)) {
-      const name = group === DEFAULT_GROUP ? DEFAULT_STREAM : `group ${group}`;
-      await storage.createGroup({ group, incarnation: incarnationOf(clusterId, name), machine: 'stream', membership });
-    }
-  }
-
-  private takePart(clusterId: string): void {
+  private takePart(founded: Founded): void {
     const { config, logging, metrics, storage, directory } = this.parts;
-    const { cluster } = directory.known;
-    if (cluster?.clusterId === clusterId) this.members = [this.self, ...cluster.others];
-    // With the first, which names who took this node in: the latest in its log may be older than that.
-    const { memberships } = storage.group(DEFAULT_GROUP).recovered;
-    for (const placed of [memberships.at(0), memberships.at(-1)])
-      if (placed !== undefined) this.followMembership(placed.membership);
-    const seat = this.members.find(({ instance }) => instance === this.self.instance);
-    if (seat !== undefined && seat.address !== this.self.address) {
-      const fields = { address: this.self.address, known: seat.address };
-      logging
-        .logger('node')
-        .info(fields, 'this node is at another address than the cluster knows: it tells the others');
-    }
-    const former = memberships
+    const { clusterId } = founded;
+    const { recovered } = storage.group(CLUSTER_GROUP);
+    const known = this.beginToKnow(founded, ClusterMachine.decode(recovered.state).state);
+    const former = recovered.memberships
       .flatMap(({ membership }) => membership.members.map(({ instance }) => instance))
       .filter((instance) => !this.members.some((member) => member.instance === instance));
-    const { links, host, streams } = createReplication({
+    const { links, host, cluster, streams } = createReplication({
       ...this.parts,
       clusterId,
       self: this.self,
@@ -271,26 +248,37 @@ export class FlotillaNode {
       memory: directory.known,
       members: this.members,
       former,
-      onMembership: (membership) => this.followMembership(membership),
+      activeVersion: this.versions,
       onCaller: () => this.noticeCaller(),
-      membership: { versions: () => this.versions.range, vouchers: () => this.vouchers },
+      membership: { versions: () => this.versions.range, vouchers: () => known.vouchers },
       onFatal: (error) => this.fail(error),
     });
     this.links = links;
     this.host = host;
+    this.cluster = cluster;
     this.streamHost = streams;
     mirrorGroups(host, metrics);
     mirrorSpace(this.parts.space, metrics);
     const replica = this.defaultStream();
     mirrorReplica(replica, metrics, () => links.states());
     tellIgnoredRetention(replica, config.retention, logging.logger('node'));
-    this.care = new MemberCare({
+    const reconciliation = new Reconciliation({
       self: { ...this.self, versions: this.versions.range },
-      clusterId,
-      group: replica.group,
+      cluster,
+      streams,
+      founding: {
+        clusterId,
+        members: this.members,
+        streams: [{ name: DEFAULT_STREAM, group: DEFAULT_GROUP, incarnation: replica.group.incarnation }],
+      },
       links,
       peerAddresses: config.peerAddresses,
       logging,
+    });
+    this.reconciliation = reconciliation;
+    cluster.onChange((state) => {
+      this.followCluster(state);
+      reconciliation.stateChanged();
     });
     this.phase = 'serving';
     this.leaderWatch = this.watchLeader();
@@ -298,8 +286,24 @@ export class FlotillaNode {
     host.start();
     links.start();
     storage.heal(new PeerRecords(links, logging.logger('peer')));
-    this.care.start();
+    reconciliation.start();
     void this.announceReady(replica);
+  }
+
+  /** What it knew when it was stopped, or was told when the cluster formed, and what its own log has told since. */
+  private beginToKnow(founded: Founded, state: ClusterState): KnownCluster {
+    const { cluster: noted } = this.parts.directory.known;
+    const told = noted?.clusterId === founded.clusterId ? { ...noted, members: [this.self, ...noted.others] } : founded;
+    const known = new KnownCluster(this.self, told.members.length === 0 ? { ...told, members: [this.self] } : told);
+    this.known = known;
+    this.followCluster(state);
+    const seat = known.members.find(({ instance }) => instance === this.self.instance);
+    if (seat !== undefined && seat.address !== this.address) {
+      const fields = { address: this.address, known: seat.address };
+      const logger = this.parts.logging.logger('node');
+      logger.info(fields, 'this node is at another address than the cluster knows: it tells the others');
+    }
+    return known;
   }
 
   private async announceReady(replica: Stream): Promise<void> {
@@ -308,33 +312,27 @@ export class FlotillaNode {
       this.parts.logging.logger('node').info({ address: this.address, httpPort: this.httpPort }, 'ready');
   }
 
-  /** A peer says where it is: perhaps elsewhere than the membership does. */
+  /** A peer says where it is: perhaps elsewhere than the cluster's state does. */
   private noticeCaller(): void {
-    this.care?.check();
+    this.reconciliation?.peerCalled();
     const { links } = this;
     if (links !== undefined) this.formation?.setMembers(this.members.map((member) => links.located(member)));
   }
 
-  /**
-   * Links to new members stand as soon as they are in the log. Those to members
-   * that have left stay for a while, so that they hear of it; and while this node
-   * catches up on memberships before its own, those that took it in stay, too.
-   */
-  private followMembership(membership: Membership): void {
-    const { members, vouchers = [] } = membership;
-    this.versions.follow(membership);
-    const isMember = members.some(({ instance }) => instance === this.self.instance);
-    if (isMember || vouchers.length > this.vouchers.length) this.vouchers = vouchers;
-    const all = bothOf(this.members, members, isMember);
-    this.members = isMember ? members : all;
+  /** Links to new members stand as soon as they are known, and those to members that have left for a while longer. */
+  private followCluster(state: ClusterState): void {
+    const { known } = this;
+    if (known === undefined) return;
+    this.versions.follow(state.activeVersion);
+    const all = known.follow(state);
     this.links?.setMembers(all);
-    this.formation?.setMembers(this.members);
+    this.formation?.setMembers(known.members);
     const { clusterId } = this.parts.directory.identity;
     if (clusterId !== undefined)
-      this.parts.directory.follow(clusterId, this.self, this.members).catch((error: unknown) => this.fail(error));
-    if (!isMember) return;
+      this.parts.directory.follow(clusterId, this.self, known).catch((error: unknown) => this.fail(error));
+    if (!known.hasSelf) return;
     clearTimeout(this.farewell);
-    this.farewell = setTimeout(() => this.links?.setMembers(members), LIMITS.farewellMs).unref();
+    this.farewell = setTimeout(() => this.links?.setMembers(known.members), LIMITS.farewellMs).unref();
   }
 
   private readiness(): Readiness {
@@ -351,8 +349,8 @@ export class FlotillaNode {
       case 'forming':
         return [this.formation?.purpose ?? 'the node is starting', ...(this.formation?.waitingFor ?? [])];
       case 'serving':
-        if (this.replica?.group.members.hasLeft === true) return [REMOVED];
-        return this.replica?.group.leader === undefined ? this.reasonsLeaderless() : [];
+        if (this.cluster?.group.members.hasLeft === true) return [REMOVED];
+        return this.replica === undefined ? [] : reasonsLeaderless(this.replica.group, this.view());
       case 'leaving':
       case 'stopping':
       case 'ended':
@@ -360,25 +358,13 @@ export class FlotillaNode {
     }
   }
 
-  private reasonsLeaderless(): string[] {
-    const actors = this.members.map(({ actor }) => actor).join(', ');
-    const states = this.links?.states();
-    const away = this.members.filter(({ actor }) => actor !== this.self.actor && states?.get(actor) !== 'open');
-    return [
-      'no leader is known',
-      ...(this.isMember ? [] : ['this node is no member of the cluster, not yet or not any more']),
-      `this node belongs to the cluster of actors ${actors}, of which a majority must take part`,
-      ...away.map(({ actor, address }) => `actor ${actor} (${address}) can't be reached`),
-    ];
+  private get members(): readonly Member[] {
+    return this.known?.members ?? [];
   }
 
   /** Of the stream `default`. */
   private get replica(): Stream | undefined {
     return this.streamHost?.get(DEFAULT_GROUP);
-  }
-
-  private get isMember(): boolean {
-    return this.replica?.group.membership.members.some(({ instance }) => instance === this.self.instance) === true;
   }
 
   /** Says why the cluster has no leader, where that lasts; again when the reasons have changed. */
@@ -394,7 +380,8 @@ export class FlotillaNode {
 
   private view(): ClusterView {
     const clusterId = this.parts.directory.identity.clusterId ?? '';
-    const { self, members, replica } = this;
+    const { self, members, cluster, replica } = this;
+    const { secret } = this.parts.directory.identity;
     const links = this.links?.states() ?? new Map<ActorId, LinkState>();
     const formWithout: ClusterView['formWithout'] = (addresses) => this.requireFormation().formWithout(addresses);
     return {
@@ -402,9 +389,12 @@ export class FlotillaNode {
       version: VERSION,
       clusterId,
       members,
+      cluster,
       replica,
+      groups: [...(this.host?.all ?? [])],
       links,
-      leaderAddress: this.addressOf(replica?.group.leader),
+      addressOf: (actor) => this.addressOf(actor),
+      vouch: (claim) => vouch(NodeKey.fromSecret(secret), clusterId, claim),
       formWithout,
     };
   }

@@ -1,11 +1,12 @@
 import { randomBytes } from 'node:crypto';
-import { LIMITS } from '../base/index.js';
-import { GroupHost, systemClock } from '../group/index.js';
+import { type GroupId, LIMITS } from '../base/index.js';
+import { CLUSTER_GROUP, Cluster, ON_CLUSTER_GROUP } from '../cluster/index.js';
+import { type ActiveVersion, GroupHost, type OwnOptions, systemClock } from '../group/index.js';
 import { PeerLinks, type PeerLinksOptions } from '../peer/index.js';
 import type { LevelStorage, SpaceGuard } from '../storage/index.js';
 import { DEFAULT_GROUP, type NodeTransport, type PeerEvents, StreamHost } from '../stream/index.js';
 import type { Logging, Metrics } from '../telemetry/index.js';
-import { checkPackedBody, type Membership, vouch } from '../wire/index.js';
+import { checkPackedBody } from '../wire/index.js';
 
 import type { ServerConfig } from './config/index.js';
 import { observeGroup, observeStream } from './replica-metrics.js';
@@ -16,8 +17,7 @@ export interface ReplicationOptions extends Omit<PeerLinksOptions, 'events' | 'c
   readonly metrics: Metrics;
   readonly storage: LevelStorage;
   readonly space: SpaceGuard;
-  /** The members of `default`, or what is known of them, have changed in this node's log. */
-  readonly onMembership: (membership: Membership) => void;
+  readonly activeVersion: ActiveVersion;
   readonly onFatal: (error: unknown) => void;
 }
 
@@ -25,6 +25,7 @@ export interface ReplicationOptions extends Omit<PeerLinksOptions, 'events' | 'c
 export interface Replication {
   readonly links: PeerLinks;
   readonly host: GroupHost;
+  readonly cluster: Cluster;
   readonly streams: StreamHost;
 }
 
@@ -52,7 +53,7 @@ export function createReplication(options: ReplicationOptions): Replication {
     ...shared,
     self: self.actor,
     instance: self.instance,
-    vouch: (claim) => vouch(options.key, options.clusterId, claim),
+    activeVersion: options.activeVersion,
     settings: {
       electionTimeoutMs: config.electionTimeoutMs,
       heartbeatIntervalMs: config.heartbeatIntervalMs,
@@ -66,20 +67,24 @@ export function createReplication(options: ReplicationOptions): Replication {
   });
   const streams: StreamHost = new StreamHost({ ...shared, groups: host });
   space.onPressure((level) => host.diskPressureChanged(level));
+  const raftLogger = logging.logger('raft');
+  const hosted = (group: GroupId): OwnOptions => ({
+    group,
+    observer: {
+      ...observeGroup(self.actor, metrics, raftLogger, group),
+      appended: ({ bytes }) => space.take(bytes.byteLength),
+    },
+  });
+  const cluster = new Cluster({ group: host.add(hosted(CLUSTER_GROUP), ON_CLUSTER_GROUP), clock: systemClock });
   for (const group of storage.groups()) {
-    const logger = logging.logger('raft');
+    if (group === CLUSTER_GROUP) continue;
     streams.add({
-      group,
+      ...hosted(group),
       ...(group === DEFAULT_GROUP ? { initialSettings: config.retention } : {}),
-      observer: {
-        ...observeGroup(self.actor, metrics, logger, group),
-        appended: ({ bytes }) => space.take(bytes.byteLength),
-      },
-      streamObserver: observeStream(metrics, logger, group),
-      onMembership: group === DEFAULT_GROUP ? options.onMembership : () => undefined,
+      streamObserver: observeStream(metrics, raftLogger, group),
     });
   }
-  return { links, host, streams };
+  return { links, host, cluster, streams };
 }
 
 function countedEvents(
@@ -88,6 +93,7 @@ function countedEvents(
 ): PeerEvents {
   return {
     onHeard: (from) => here().groups.onHeard(from),
+    seatOf: (group, actor) => here().groups.seatOf(group, actor),
     onMessage: (from, group, message, records) => {
       metrics.messagesReceived.inc({ type: message.type });
       here().groups.onMessage(from, group, message, records);

@@ -1,9 +1,10 @@
 import { FlotillaError } from '../base/index.js';
-import type { Logger } from '../group/index.js';
-import { activeVersionOf, FIRST_VERSION, type Membership, type VersionRange } from '../wire/index.js';
+import type { ActiveVersion, Logger } from '../group/index.js';
+import { FIRST_VERSION } from '../machine/index.js';
+import type { VersionRange } from '../wire/index.js';
 
 /** What a node speaks with others: what its program knows, from its cluster's active version on. */
-export class SpokenVersions {
+export class SpokenVersions implements ActiveVersion {
   private readonly known: VersionRange;
   private readonly logger: Logger;
   private active = FIRST_VERSION;
@@ -13,21 +14,24 @@ export class SpokenVersions {
     this.logger = logger;
   }
 
+  get current(): number {
+    return this.active;
+  }
+
   get range(): VersionRange {
     return { lowest: Math.max(this.known.lowest, this.active), highest: this.known.highest };
   }
 
   /**
-   * Takes over the version that a membership in the log says is active. Throws
-   * UPGRADE_NEEDED where this program does not know it: the log may hold what it
-   * can't read.
+   * Takes over the version that the cluster's state says is active. Throws UPGRADE_NEEDED where this program does not
+   * know it: the logs may hold what it can't read.
    */
-  follow(membership: Membership): void {
-    const active = activeVersionOf(membership);
+  follow(active: number): void {
     if (active > this.known.highest) {
       throw new FlotillaError(
         'UPGRADE_NEEDED',
-        `version ${active} is active in this cluster, and this program speaks up to ${this.known.highest}: start this node with a newer version of Flotilla`,
+        `version ${active} is active in this cluster, and this program speaks up to ${this.known.highest}: ` +
+          'start this node with a newer version of Flotilla',
       );
     }
     if (active > this.active) this.logger.info({ version: active }, 'a version is active that all members speak');

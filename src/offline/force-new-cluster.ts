@@ -1,6 +1,8 @@
 import { join, resolve } from 'node:path';
-import { type ActorId, FlotillaError, type GroupId, present } from '../base/index.js';
+import { type ActorId, FlotillaError, type GroupId, type Member } from '../base/index.js';
+import { CLUSTER_GROUP } from '../cluster/index.js';
 import type { Clock, RecoveredGroup } from '../group/index.js';
+import { ClusterMachine } from '../machine/cluster/index.js';
 import { isOnlyVoter } from '../raft/index.js';
 import {
   groupsPathOf,
@@ -19,7 +21,7 @@ import { segmentsPath } from '../storage/group/index.js';
 import { lockDirectory, nodeDisk } from '../storage/level/index.js';
 import { readHeader, segmentName, segmentSequenceOf, writeHeader } from '../storage/segment/index.js';
 import type { Membership } from '../wire/index.js';
-import { beginNewCluster, latestOf, openFolder, seatOf } from './new-cluster-membership.js';
+import { beginNewCluster, isMember, latestOf, openFolder } from './new-cluster-membership.js';
 
 /*
  * A node that has lost the majority of its cluster for good becomes the only
@@ -50,6 +52,8 @@ export interface StoppedNodeOptions {
 /** What a stopped node holds of one group. */
 export interface HeldLog extends Pick<RecoveredGroup, 'tail' | 'begin' | 'commitIndex' | 'incarnation'> {
   readonly group: GroupId;
+  /** The kind of state machine that the group runs. */
+  readonly machine: string;
   readonly membership: Membership;
 }
 
@@ -58,6 +62,8 @@ export interface StoppedNode {
   readonly identity: NodeIdentity;
   /** Undefined where a recovery was begun and has not ended: half of the logs are the new cluster's. */
   readonly logs: readonly HeldLog[] | undefined;
+  /** The members, as far as they are known; this node among them. */
+  readonly members: readonly Member[];
 }
 
 export interface RecoveryOptions extends StoppedNodeOptions {
@@ -73,7 +79,8 @@ export interface RecoveryOptions extends StoppedNodeOptions {
 export async function inspectStoppedNode(options: StoppedNodeOptions): Promise<StoppedNode> {
   return await withStoppedNode(options, async (path, identity, disk) => {
     const plan = await readPlan(disk, path);
-    return { path, identity, logs: plan === undefined ? await heldLogs(path, identity, options) : undefined };
+    if (plan !== undefined) return { path, identity, logs: undefined, members: [] };
+    return { path, identity, ...(await heldLogs(path, identity, options)) };
   });
 }
 
@@ -87,14 +94,13 @@ export async function forceNewCluster(options: RecoveryOptions): Promise<Stopped
     const plan = (await readPlan(disk, path)) ?? (await begin(path, identity, disk, options));
     for (const { group, incarnation } of plan.groups)
       await renewIncarnation(disk, groupPath(path, group), group, incarnation);
-    await beginNewCluster({ path, identity, clock: options.clock, disk }, (latest) =>
-      // At its old address: where it is started elsewhere, it says so itself.
-      present(seatOf(latest, identity), 'only a member is recovered'),
-    );
+    const incarnations = new Map(plan.groups.map(({ group, incarnation }) => [group, incarnation]));
+    const { clusterId } = plan;
+    await beginNewCluster({ path, identity, clock: options.clock, disk }, { clusterId, incarnations });
     const recovered = recoveredIdentity(identity, plan);
     await writeIdentity(path, recovered, disk);
     await removePlan(disk, path);
-    return { path, identity: recovered, logs: await heldLogs(path, recovered, options) };
+    return { path, identity: recovered, ...(await heldLogs(path, recovered, options)) };
   });
 }
 
@@ -104,13 +110,13 @@ async function begin(
   disk: Disk,
   options: RecoveryOptions,
 ): Promise<NewClusterPlan> {
-  const logs = await heldLogs(path, identity, options);
+  const { logs } = await heldLogs(path, identity, options);
   for (const { membership } of logs) {
-    if (seatOf(membership, identity) === undefined)
+    if (!isMember(membership, identity))
       throw refused(`${path} is no member of its cluster, as far as its log tells: recover another survivor`);
-    if (isOnlyVoter(membership, identity.actor))
-      throw refused(`${path} needs nobody else to go on: start it, there is nothing to recover from`);
   }
+  if (logs.every(({ membership }) => isOnlyVoter(membership, identity.actor)))
+    throw refused(`${path} needs nobody else to go on: start it, there is nothing to recover from`);
   const { clusterId, incarnationOf } = options;
   return await writePlan(disk, path, {
     clusterId,
@@ -141,14 +147,16 @@ async function heldLogs(
   path: string,
   identity: NodeIdentity,
   { clock, disk = nodeDisk }: StoppedNodeOptions,
-): Promise<HeldLog[]> {
+): Promise<{ readonly logs: readonly HeldLog[]; readonly members: readonly Member[] }> {
   const storage = await openFolder({ path, identity, clock, disk });
   const logs = storage.groups().map((group) => {
-    const { tail, begin: beginTail, commitIndex, incarnation, memberships } = storage.group(group).recovered;
-    return { group, tail, begin: beginTail, commitIndex, incarnation, membership: latestOf(memberships) };
+    const { tail, begin: beginTail, commitIndex, incarnation, machine, memberships } = storage.group(group).recovered;
+    return { group, tail, begin: beginTail, commitIndex, incarnation, machine, membership: latestOf(memberships) };
   });
+  const hasCluster = logs.some(({ group }) => group === CLUSTER_GROUP);
+  const members = hasCluster ? ClusterMachine.decode(storage.group(CLUSTER_GROUP).recovered.state).state.members : [];
   await storage.close();
-  return logs;
+  return { logs, members };
 }
 
 /** Without opening the log: where this was interrupted, its segments are of two incarnations. */

@@ -1,11 +1,20 @@
-import { FlotillaError, term } from '../base/index.js';
+import { FlotillaError, type GroupId, type Seat, sameSeat, type Term, term } from '../base/index.js';
+import { CLUSTER_GROUP, MACHINES } from '../cluster/index.js';
 import type { Clock, RecoveredGroup } from '../group/index.js';
+import { ClusterMachine, type ClusterState, encodeContent, type Founding } from '../machine/cluster/index.js';
+import type { RecordKind } from '../machine/index.js';
 import { isVoter } from '../raft/index.js';
 import { groupsPathOf, type NodeIdentity } from '../storage/directory/index.js';
 import type { Disk } from '../storage/disk/index.js';
 import { type LevelStorage, openStorage } from '../storage/index.js';
-import { MACHINES } from '../stream/index.js';
-import { encodeMembership, type Member, type Membership, sealRecord } from '../wire/index.js';
+import {
+  encodeMembership,
+  type LogRecord,
+  type LogTail,
+  type Membership,
+  sealRecord,
+  tailAfter,
+} from '../wire/index.js';
 
 /** A stopped node's folder. */
 export interface StoppedFolder {
@@ -21,39 +30,78 @@ export async function openFolder({ path, identity, clock, disk }: StoppedFolder)
   return await openStorage({ directory, clock, machines: MACHINES, disk, indexing: false });
 }
 
+/** The cluster that a node begins alone; its members and streams, until its own log says otherwise. */
+export interface NewCluster {
+  readonly clusterId: string;
+  /** The incarnation that each group has from now on. */
+  readonly incarnations: ReadonlyMap<GroupId, string>;
+}
+
 /**
  * Appends to each log of a stopped node a membership of this node alone, in a
  * term of its own, unless it is there. What stands before it counts as committed
- * from then on, because nobody is left to say otherwise. `selfIn`: this node, as
- * the latest membership knows it, or as it is to be.
+ * from then on, because nobody is left to say otherwise.
  */
-export async function beginNewCluster(folder: StoppedFolder, selfIn: (latest: Membership) => Member): Promise<void> {
+export async function beginNewCluster(folder: StoppedFolder, cluster: NewCluster): Promise<void> {
   const { identity } = folder;
   const storage = await openFolder(folder);
   try {
     for (const group of storage.groups()) {
       const log = storage.group(group);
       const { hardState, tail, memberships } = log.recovered;
-      const latest = latestOf(memberships);
-      if (isOnlyMember(latest, identity)) {
+      if (isOnlyMember(latestOf(memberships), identity)) {
         log.noteCommitted(tail.index);
         continue;
       }
-      const body = encodeMembership(membershipOfOne(latest, selfIn(latest)));
       const next = { term: term(hardState.term + 1), vote: identity.actor };
-      const unsealed = {
-        kind: 'configuration',
-        term: next.term,
-        eventCount: 0,
-        payloadBytes: body.byteLength,
-      } as const;
-      const record = sealRecord(tail, unsealed, (payload) => payload.set(body));
-      await storage.persist([{ group, hardState: next, records: [record] }]);
-      log.noteCommitted(record.index);
+      const records = recordsOf(group, log.recovered, identity, cluster, next.term);
+      await storage.persist([{ group, hardState: next, records }]);
+      log.noteCommitted(tailAfterAll(tail, records).index);
     }
   } finally {
     await storage.close();
   }
+}
+
+/** The membership comes last: where it is in the log, all that belongs to it is. */
+function recordsOf(
+  group: GroupId,
+  recovered: RecoveredGroup,
+  { actor, instance }: NodeIdentity,
+  cluster: NewCluster,
+  newTerm: Term,
+): LogRecord[] {
+  const records: LogRecord[] = [];
+  const append = (kind: RecordKind, body: Uint8Array): void => {
+    const unsealed = { kind, term: newTerm, eventCount: 0, payloadBytes: body.byteLength };
+    records.push(sealRecord(tailAfterAll(recovered.tail, records), unsealed, (payload) => payload.set(body)));
+  };
+  if (group === CLUSTER_GROUP) {
+    const founding = foundingOf(ClusterMachine.decode(recovered.state).state, { actor, instance }, cluster);
+    if (founding !== undefined) append('cluster', encodeContent(founding));
+  }
+  append(
+    'configuration',
+    encodeMembership({ voters: [actor], outgoing: [], learners: [], members: [{ actor, instance }] }),
+  );
+  return records;
+}
+
+/** Undefined where the cluster had not come to its first record: the node founds it when it starts. */
+function foundingOf(state: ClusterState, self: Seat, { clusterId, incarnations }: NewCluster): Founding | undefined {
+  // At its old address: where it is started elsewhere, it says so itself.
+  const member = state.members.find((each) => sameSeat(each, self));
+  if (member === undefined) return undefined;
+  const streams = state.streams.map((entry) => ({
+    ...entry,
+    incarnation: incarnations.get(entry.group) ?? entry.incarnation,
+  }));
+  return { clusterId, members: [{ ...self, address: member.address }], streams };
+}
+
+function tailAfterAll(tail: LogTail, records: readonly LogRecord[]): LogTail {
+  const last = records.at(-1);
+  return last === undefined ? tail : tailAfter(last);
 }
 
 export function latestOf(memberships: RecoveredGroup['memberships']): Membership {
@@ -62,16 +110,10 @@ export function latestOf(memberships: RecoveredGroup['memberships']): Membership
   return latest.membership;
 }
 
-export function seatOf({ members }: Membership, { instance }: NodeIdentity): Member | undefined {
-  return members.find((member) => member.instance === instance);
+export function isMember({ members }: Membership, { instance }: NodeIdentity): boolean {
+  return members.some((member) => member.instance === instance);
 }
 
 function isOnlyMember(membership: Membership, identity: NodeIdentity): boolean {
-  return (
-    membership.members.length === 1 && seatOf(membership, identity) !== undefined && isVoter(membership, identity.actor)
-  );
-}
-
-function membershipOfOne(latest: Membership, self: Member): Membership {
-  return { ...latest, voters: [self.actor], outgoing: [], learners: [], members: [self], vouchers: [] };
+  return membership.members.length === 1 && isMember(membership, identity) && isVoter(membership, identity.actor);
 }

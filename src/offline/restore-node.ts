@@ -1,6 +1,9 @@
 import { join, resolve } from 'node:path';
 import { type ActorId, defaultSegmentBytes, FlotillaError, type GroupId, LIMITS } from '../base/index.js';
+import { CLUSTER_GROUP, MACHINES } from '../cluster/index.js';
 import type { Clock } from '../group/index.js';
+import { CLUSTER_KIND } from '../machine/cluster/index.js';
+import { STREAM_KIND } from '../machine/stream/index.js';
 import {
   groupsPathOf,
   makeDirectories,
@@ -12,7 +15,7 @@ import {
 import type { Disk } from '../storage/disk/index.js';
 import { type LevelStorage, openStorage } from '../storage/index.js';
 import { lockDirectory, nodeDisk } from '../storage/level/index.js';
-import { MACHINES } from '../stream/index.js';
+import { incarnationOf } from '../stream/index.js';
 import { type Checkpoint, type LogRecord, type LogTail, tailAfter } from '../wire/index.js';
 import { type BackupFolder, tailOf } from './backup-folder.js';
 import { beginNewCluster } from './new-cluster-membership.js';
@@ -25,8 +28,6 @@ export interface RestoreOptions {
   /** Random; 32 hexadecimal digits each. */
   readonly clusterId: string;
   readonly incarnation: string;
-  /** HOST:PORT that others are told. */
-  readonly address: string;
   readonly group: GroupId;
   readonly clock: Clock;
   /** Default: {@link nodeDisk}. */
@@ -78,12 +79,12 @@ export async function restoreNode(options: RestoreOptions): Promise<RestoredNode
 }
 
 async function fill(path: string, options: RestoreOptions): Promise<Omit<RestoredNode, 'path'>> {
-  const { actor, clusterId, address, clock, disk = nodeDisk } = options;
+  const { actor, clusterId, clock, disk = nodeDisk } = options;
   await disk.remove(groupsPathOf(path));
   await disk.makeDirectory(groupsPathOf(path));
   const identity: NodeIdentity = { ...newIdentity(actor), clusterId };
   const restored = await restoreLog(path, identity, options);
-  await beginNewCluster({ path, identity, clock, disk }, () => ({ actor, instance: identity.instance, address }));
+  await beginNewCluster({ path, identity, clock, disk }, { clusterId, incarnations: new Map() });
   await writeIdentity(path, identity, disk);
   await disk.syncDirectory(path);
   return restored;
@@ -111,7 +112,17 @@ async function restoreLog(
   const storage = await openStorage({ directory, clock, machines: MACHINES, disk, segmentBytes, indexing: false });
   try {
     const { before, membership } = checkpoint;
-    await storage.createGroup({ group, incarnation, machine: 'stream', membership });
+    await storage.createGroup({ group, incarnation, machine: STREAM_KIND.name, membership });
+    // Without a record: the node founds its cluster when it starts.
+    const { actor, instance } = identity;
+    const alone = { voters: [actor], outgoing: [], learners: [], members: [{ actor, instance }] };
+    const ofCluster = incarnationOf(options.clusterId, '');
+    await storage.createGroup({
+      group: CLUSTER_GROUP,
+      incarnation: ofCluster,
+      machine: CLUSTER_KIND.name,
+      membership: alone,
+    });
     const { term } = tailOf(backup.requireManifest());
     const snapshot = before.index > 0 ? { snapshot: checkpoint } : {};
     await storage.persist([{ group, records: [], hardState: { term, vote: undefined }, ...snapshot }]);

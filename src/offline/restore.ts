@@ -12,8 +12,6 @@ export interface RestoreFromOptions {
   readonly backupDirectory: string;
   readonly dataDir: string;
   readonly actor: number;
-  /** HOST:PORT that others are told. */
-  readonly address: string;
   readonly point?: RestorePoint | undefined;
   /** Called with the counter of the last event that is written. */
   readonly onProgress?: (lastCounter: number) => void;
@@ -31,7 +29,7 @@ export interface Restored {
 
 /** Makes of a backup a node directory: the only member of a new cluster. */
 export async function restoreFrom(options: RestoreFromOptions): Promise<Restored> {
-  const { backupDirectory, dataDir, actor, address, point, onProgress } = options;
+  const { backupDirectory, dataDir, actor, point, onProgress } = options;
   const backup = await BackupFolder.open(resolve(backupDirectory));
   const { stream } = backup.requireManifest();
   const clusterId = randomBytes(16).toString('hex');
@@ -42,7 +40,6 @@ export async function restoreFrom(options: RestoreFromOptions): Promise<Restored
     actor: actorId(actor),
     clusterId,
     incarnation,
-    address,
     group: DEFAULT_GROUP,
     clock: systemClock,
     point,

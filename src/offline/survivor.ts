@@ -1,10 +1,11 @@
 import { randomBytes } from 'node:crypto';
 import { resolve } from 'node:path';
 import { type ActorId, actorId } from '../base/index.js';
+import { CLUSTER_GROUP } from '../cluster/index.js';
 import { DEFAULT_STREAM } from '../event/index.js';
 import { systemClock } from '../group/index.js';
+import { STREAM_KIND } from '../machine/stream/index.js';
 import { incarnationOf } from '../stream/index.js';
-import type { Member } from '../wire/index.js';
 import { forceNewCluster, inspectStoppedNode, type StoppedNode } from './force-new-cluster.js';
 
 /** What a survivor holds, and whom its recovery gives up. */
@@ -12,6 +13,8 @@ export interface Survivor {
   readonly actorId: number;
   readonly directory: string;
   readonly clusterId: string;
+  /** The other members, as far as this node knows. */
+  readonly others: readonly { readonly actorId: number; readonly address: string }[];
   /** Undefined where a recovery was begun and has not ended. */
   readonly streams: readonly SurvivingStream[] | undefined;
 }
@@ -27,8 +30,6 @@ export interface SurvivingStream {
   /** Counter of the last event, 0 for none. */
   readonly lastCounter: number;
   readonly voters: readonly number[];
-  /** The other members. */
-  readonly others: readonly { readonly actorId: number; readonly address: string }[];
 }
 
 export interface SurvivorOptions {
@@ -51,27 +52,30 @@ export async function recoverSurvivor({ dataDir, actor }: SurvivorOptions): Prom
     actor: actorId(actor),
     clock: systemClock,
     clusterId: randomBytes(16).toString('hex'),
-    incarnationOf: (clusterId) => incarnationOf(clusterId, DEFAULT_STREAM),
+    incarnationOf: (clusterId, group) => incarnationOf(clusterId, group === CLUSTER_GROUP ? '' : DEFAULT_STREAM),
   });
   return survivorOf(recovered, actorId(actor));
 }
 
-function survivorOf({ path, identity, logs }: StoppedNode, self: ActorId): Survivor {
-  const others = (members: readonly Member[]): SurvivingStream['others'] =>
-    members.filter(({ actor }) => actor !== self).map(({ actor, address }) => ({ actorId: actor, address }));
+function survivorOf({ path, identity, logs, members }: StoppedNode, self: ActorId): Survivor {
+  const others = members
+    .filter(({ actor }) => actor !== self)
+    .map(({ actor, address }) => ({ actorId: actor, address }));
   return {
     actorId: self,
     directory: path,
     clusterId: identity.clusterId ?? '',
-    streams: logs?.map(({ tail, commitIndex, incarnation, membership }) => ({
-      stream: DEFAULT_STREAM,
-      incarnation,
-      lastTerm: tail.term,
-      lastIndex: tail.index,
-      commitIndex,
-      lastCounter: tail.nextCounter - 1,
-      voters: membership.voters,
-      others: others(membership.members),
-    })),
+    others,
+    streams: logs
+      ?.filter(({ machine }) => machine === STREAM_KIND.name)
+      .map(({ tail, commitIndex, incarnation, membership }) => ({
+        stream: DEFAULT_STREAM,
+        incarnation,
+        lastTerm: tail.term,
+        lastIndex: tail.index,
+        commitIndex,
+        lastCounter: tail.nextCounter - 1,
+        voters: membership.voters,
+      })),
   };
 }

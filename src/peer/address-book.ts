@@ -1,4 +1,4 @@
-import type { Member } from '../wire/index.js';
+import type { Member } from '../base/index.js';
 
 /** So many addresses of one node that others have told of are kept at once. */
 const HEARSAY_MAX = 4;

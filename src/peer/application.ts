@@ -1,6 +1,6 @@
-import { FlotillaError, messageOf } from '../base/index.js';
+import { FlotillaError, type Member, messageOf } from '../base/index.js';
 import type { ClientDuplex } from '../rpc/index.js';
-import type { Member, NodeKey, proto } from '../wire/index.js';
+import type { NodeKey, proto } from '../wire/index.js';
 import { askOnce } from './exchange.js';
 import { type CalleeHandshake, CallerHandshake } from './handshake.js';
 import { foreign, type Hello } from './hello.js';

@@ -1,6 +1,6 @@
-import { actorId, FlotillaError, LIMITS, messageOf } from '../base/index.js';
+import { actorId, FlotillaError, LIMITS, type Member, messageOf } from '../base/index.js';
 import { RpcClient } from '../rpc/index.js';
-import { type Member, proto, type VersionRange } from '../wire/index.js';
+import { proto, type VersionRange } from '../wire/index.js';
 import { type Application, apply } from './application.js';
 import type { Introduction } from './founding.js';
 import { isAddress } from './hello.js';

@@ -1,6 +1,6 @@
-import { type ErrorCode, FlotillaError, LIMITS, messageOf } from '../base/index.js';
+import { type ErrorCode, FlotillaError, LIMITS, type Member, messageOf } from '../base/index.js';
 import type { Logger } from '../group/index.js';
-import { type Member, NodeKey, type proto, type VersionRange, voucherFromProto } from '../wire/index.js';
+import { NodeKey, type proto, type VersionRange, voucherFromProto } from '../wire/index.js';
 import type { Application } from './application.js';
 import {
   type DiscoveryClient,
@@ -132,7 +132,7 @@ export class Formation {
       this.discovery.keep(new Set());
     }
     this.waiting = [];
-    this.members = this.founded.membership.members;
+    this.members = this.founded.members;
     this.announceFounded();
     return this.founded;
   }

@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
-import { type ActorId, FlotillaError } from '../base/index.js';
-import type { Member, Membership, VersionRange, Voucher } from '../wire/index.js';
+import { type ActorId, FlotillaError, type Member, type Voucher } from '../base/index.js';
+import { actorIsTaken } from '../machine/cluster/index.js';
+import type { Membership, VersionRange } from '../wire/index.js';
 import { requireCommonVersion } from './hello.js';
 
 /** What a node says of itself and of the others while a cluster forms. */
@@ -31,6 +32,10 @@ export interface Founded {
   readonly clusterId: string;
   /** In force before the first record: every founder votes; a node that joins later learns the voters from the log. */
   readonly membership: Membership;
+  /** The members, until the log tells of them. */
+  readonly members: readonly Member[];
+  /** By these a node that joins is known to members that lag behind. */
+  readonly vouchers: readonly Voucher[];
 }
 
 /** The member in whose place a node asks to be taken in. */
@@ -94,7 +99,8 @@ export function foundedBy(founders: readonly Member[]): Founded {
   const members = inOrder(founders);
   const names = members.map(({ actor, instance }) => `${actor}:${instance}`).join('\n');
   const clusterId = createHash('sha256').update(names).digest('hex').slice(0, 32);
-  return { clusterId, membership: { voters: members.map(({ actor }) => actor), outgoing: [], learners: [], members } };
+  const voters = members.map(({ actor }) => actor);
+  return { clusterId, membership: { voters, outgoing: [], learners: [], members }, members, vouchers: [] };
 }
 
 /** The nodes that this one would found a cluster with, as far as it has met them. */
@@ -239,19 +245,9 @@ function ownCluster({ self, promised, predecessor, nodes }: Round): Step | undef
   return { kind: 'join', member: first.self, members: first.clusterMembers };
 }
 
-/** What a node is told that comes with another data directory than the member of its name. `where`: a member. */
-export function actorIsTaken({ actor }: Member, where: string): string {
-  return (
-    `actor id ${actor} is taken: in the cluster of ${where} it belongs to another data directory. ` +
-    'Start this node on that directory, or give it another --actor-id; a node that lost its data must not ' +
-    'come back under the same name ' +
-    `before the cluster has let it go (flotilla cluster remove ${actor})`
-  );
-}
-
-/** What a node that joins believes: there are no members, until the log tells of them. */
+/** What a node that joins believes: nobody votes, until the log tells who does. */
 export function joinedTo(clusterId: string, members: readonly Member[], vouchers: readonly Voucher[] = []): Founded {
-  return { clusterId, membership: { voters: [], outgoing: [], learners: [], members, vouchers } };
+  return { clusterId, membership: { voters: [], outgoing: [], learners: [], members: [] }, members, vouchers };
 }
 
 function whyNotPromised(member: Member, nodes: readonly Introduction[], promised: readonly Member[]): string[] {

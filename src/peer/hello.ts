@@ -1,6 +1,6 @@
-import { type ActorId, actorId, FlotillaError, LIMITS } from '../base/index.js';
+import { type ActorId, actorId, FlotillaError, LIMITS, type Member } from '../base/index.js';
 import type { CallContext } from '../rpc/index.js';
-import { formatVersions, type Member, parseVersions, type VersionRange } from '../wire/index.js';
+import { formatVersions, parseVersions, type VersionRange } from '../wire/index.js';
 
 /** The connections that a node dials to each peer: small messages must not queue behind appends. */
 export type LinkKind = 'control' | 'bulk';

@@ -1,15 +1,6 @@
-import { type ActorId, FlotillaError, LIMITS } from '../base/index.js';
-import type { Message } from '../raft/index.js';
+import { type ActorId, FlotillaError, LIMITS, type Member, type Voucher } from '../base/index.js';
 import type { CallContext } from '../rpc/index.js';
-import {
-  findVoucher,
-  type Member,
-  type NodeKey,
-  type proto,
-  type VersionRange,
-  type Voucher,
-  voucherFromProto,
-} from '../wire/index.js';
+import { findVoucher, type NodeKey, type proto, type VersionRange, voucherFromProto } from '../wire/index.js';
 import { CalleeHandshake } from './handshake.js';
 import { type Boot, checkAddressee, foreign, type Hello, readHello, requireLaterBoot } from './hello.js';
 
@@ -82,7 +73,7 @@ export interface BootMemory {
   saw(instance: string, boot: Boot): Promise<void>;
 }
 
-/** What the latest membership in this node's log says of peers. */
+/** What the cluster's state, as this node has it, says of peers. */
 export interface MembershipView {
   versions(): VersionRange;
   vouchers(): readonly Voucher[];
@@ -98,23 +89,9 @@ export interface InboundStreamsOptions {
   readonly memory: BootMemory;
 }
 
-/**
- * What leaders and candidates say. A peer that stands in for a member which this node's log still names is listened to
- * as one of these and answered, and nothing else: by this node's configuration its vote and what it holds would count
- * for the member before it, which may have promised, or acknowledged, what this one knows nothing of.
- */
-const LEADING: ReadonlySet<Message['type']> = new Set([
-  'vote-request',
-  'append',
-  'heartbeat',
-  'snapshot',
-  'timeout-now',
-  'read-index-response',
-]);
-
 /** A member that this node's log does not name yet. */
 interface Newcomer extends Member {
-  /** Log index of the configuration that took it in. */
+  /** The index of its voucher. */
   readonly index: number;
 }
 
@@ -152,19 +129,6 @@ export class InboundStreams {
   /** The members by this node's log, with those that were taken in since, some in the place of a member. */
   get peers(): Member[] {
     return [...new Map([...this.members, ...this.newcomers]).values()];
-  }
-
-  mayTell(to: ActorId, { type }: Message): boolean {
-    return !LEADING.has(type) || !this.isStandIn(to);
-  }
-
-  mayHear(from: ActorId, { type }: Message): boolean {
-    return LEADING.has(type) || !this.isStandIn(from);
-  }
-
-  /** Whether this peer is another node than the one that this node's log still names by its actor id. */
-  private isStandIn(actor: ActorId): boolean {
-    return this.members.has(actor) && this.newcomers.has(actor);
   }
 
   /** Ends the streams of peers that are too old for the version that is active now. */

@@ -1,6 +1,6 @@
 export type { DiscoveryClient } from './discovery-client.js';
 export { Formation, type FormationOptions, type FormationStore } from './formation.js';
-export { actorIsTaken, type Founded, type Predecessor } from './founding.js';
+export type { Founded, Predecessor } from './founding.js';
 export { CallerHandshake } from './handshake.js';
 export { type BootMemory, InboundStreams } from './inbound-streams.js';
 export { PeerLinks, type PeerLinksOptions } from './links.js';

@@ -1,4 +1,12 @@
-import { type ActorId, assert, FlotillaError, type GroupId, LIMITS, type LogIndex } from '../base/index.js';
+import {
+  type ActorId,
+  assert,
+  FlotillaError,
+  type GroupId,
+  LIMITS,
+  type LogIndex,
+  type Member,
+} from '../base/index.js';
 import type { ProducerStamp } from '../event/index.js';
 import type { LinkState, Logger } from '../group/index.js';
 import type { Proposed } from '../machine/index.js';
@@ -9,7 +17,6 @@ import {
   type ClockMessage,
   clockMessageToProto,
   type LogRecord,
-  type Member,
   nodeHeartbeat,
   openRecord,
   type PackedBody,
@@ -27,6 +34,7 @@ import type { Hello, LinkKind } from './hello.js';
 import { type InboundStream, InboundStreams, type InboundStreamsOptions } from './inbound-streams.js';
 import { PeerServer } from './peer-server.js';
 import { Refusals } from './refusals.js';
+import { mayTell } from './stand-ins.js';
 
 export interface PeerLinksOptions extends InboundStreamsOptions {
   /** Counts this node's starts, durably; at least 1. */
@@ -154,7 +162,7 @@ export class PeerLinks implements NodeTransport {
 
   send(to: ActorId, group: GroupId, message: Message, records: readonly LogRecord[]): boolean {
     const link = this.links.get(to);
-    if (link === undefined || !this.streams.mayTell(to, message)) return false;
+    if (link === undefined || !mayTell(message, link.member, this.options.events.seatOf(group, to))) return false;
     let bytes = MESSAGE_BYTES;
     for (const record of records) bytes += record.bytes.byteLength;
     if (message.type === 'snapshot') bytes += message.data.byteLength;

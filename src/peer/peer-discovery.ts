@@ -1,6 +1,5 @@
-import { FlotillaError, LIMITS } from '../base/index.js';
+import { FlotillaError, LIMITS, type Member } from '../base/index.js';
 import type { Clock, Logger, Timer } from '../group/index.js';
-import type { Member } from '../wire/index.js';
 import { type DiscoveryClient, memberToProto, RpcDiscoveryClient, readIntroduction } from './discovery-client.js';
 
 export interface PeerDiscoveryOptions {

@@ -1,12 +1,10 @@
-import { FlotillaError, groupId, LIMITS, logIndex } from '../base/index.js';
+import { FlotillaError, groupId, LIMITS, logIndex, type Member, type Voucher } from '../base/index.js';
 import type { Logger } from '../group/index.js';
 import type { CallContext, DuplexStream } from '../rpc/index.js';
 import type { PeerEvents } from '../stream/index.js';
 import {
   clockMessageFromProto,
   isAllClocks,
-  type Member,
-  type Membership,
   type PackedBody,
   type PeerMessage,
   peerMessageFromProto,
@@ -20,8 +18,16 @@ import { readApplication } from './application.js';
 import { memberToProto, requireReachable } from './discovery-client.js';
 import { firstOf } from './exchange.js';
 import { proofIn, required } from './handshake.js';
+
 import type { InboundStream, InboundStreams } from './inbound-streams.js';
 import type { Refusals } from './refusals.js';
+import { mayHear } from './stand-ins.js';
+
+/** What a node is told that was taken in. */
+export interface Joined {
+  readonly members: readonly Member[];
+  readonly vouchers: readonly Voucher[];
+}
 
 export interface PeerServerOptions {
   readonly clusterId: string;
@@ -82,10 +88,10 @@ export class PeerServer {
     }
   }
 
-  private takeMessage({ from }: InboundStream, request: proto.DeliverRequest): void {
+  private takeMessage({ from, caller }: InboundStream, request: proto.DeliverRequest): void {
+    const { events } = this.options;
     const { group, message, records } = this.read(request);
-    if (!this.streams.mayHear(from, message)) return;
-    this.options.events.onMessage(from, group, message, records);
+    if (mayHear(message, caller, events.seatOf(group, from))) events.onMessage(from, group, message, records);
   }
 
   /** A message that only a newer version can have written is fatal: without it this node would hold another log. */
@@ -162,11 +168,11 @@ export class PeerServer {
   async join(
     stream: DuplexStream<proto.JoinRequest, proto.JoinResponse>,
     call: CallContext,
-    takeIn: (joiner: Member, predecessor: string | undefined) => Promise<Pick<Membership, 'members' | 'vouchers'>>,
+    takeIn: (joiner: Member, predecessor: string | undefined) => Promise<Joined>,
   ): Promise<void> {
     const { handshake } = await this.greet(call, 'Join');
     const request = await firstOf(stream);
-    const { members, vouchers = [] } = await this.recognised(call.peer, async () => {
+    const { members, vouchers } = await this.recognised(call.peer, async () => {
       const { joiner, predecessor } = readApplication(handshake, request);
       await requireReachable(joiner, this.options.self);
       return await takeIn(joiner, predecessor);

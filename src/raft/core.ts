@@ -196,28 +196,13 @@ export class RaftCore {
    * what follows from it the leader does by itself. Throws INVALID_ARGUMENT where the change makes no sense.
    */
   changeMembers(changes: readonly MemberChange[], nowMs: number): LogIndex | 'not the leader' | ChangeRefusal {
-    return this.appendNext((current) => changeConfiguration(current, changes), nowMs);
-  }
-
-  /**
-   * Appends the configuration once more as it is. Its record tells more of the members than consensus knows, such as
-   * where they are. It takes its turn like a change of the members: all believe the latest record.
-   */
-  republishConfiguration(nowMs: number): LogIndex | 'not the leader' | ChangeRefusal {
-    return this.appendNext((current) => current, nowMs);
-  }
-
-  private appendNext(
-    next: (current: Configuration) => Configuration,
-    nowMs: number,
-  ): LogIndex | 'not the leader' | ChangeRefusal {
     this.observe(nowMs);
     const { server } = this;
     const { role } = server;
     if (role.name !== 'leader') return 'not the leader';
     const refusal = refusalOfChange(server, role);
     if (refusal !== undefined) return refusal;
-    const configuration = next(server.configuration);
+    const configuration = changeConfiguration(server.configuration, changes);
     wakeLeader(server, role);
     return appendConfiguration(server, role, configuration);
   }

@@ -1,7 +1,6 @@
-import type { ActorId } from '../base/index.js';
+import type { ActorId, Member } from '../base/index.js';
 import { type Configuration, isVoter } from '../raft/index.js';
 import type { Stream } from '../stream/index.js';
-import type { Member } from '../wire/index.js';
 import { authorize } from './authorize.js';
 import type { Caller } from './caller.js';
 import { type MembersView, removeMember, transferLeadership } from './members.js';
@@ -63,9 +62,9 @@ export class ClusterUseCases {
   /** This node's own row, and unless only that is wanted, what the others say of theirs. */
   async status(caller: Caller, { localOnly = false }: { readonly localOnly?: boolean } = {}): Promise<ClusterStatus> {
     authorize(caller, 'monitor');
-    const { clusterId, self, members, replica, version } = this.view();
+    const { clusterId, self, members, cluster, replica, version } = this.view();
     const own = ownStatus(self, replica, version);
-    const activeVersion = replica?.group.members.activeVersion ?? 0;
+    const activeVersion = cluster?.state.activeVersion ?? 0;
     if (localOnly) return { clusterId, actor: self.actor, nodes: [own], activeVersion };
     const others = members.filter(({ actor }) => actor !== self.actor);
     const asked = others.map(async (member) => (await this.askNode(member)) ?? unreachable(member));
@@ -90,7 +89,7 @@ export class ClusterUseCases {
   /** Takes a member out; resolves with the voters that are left. */
   async removeMember(caller: Caller, actor: number): Promise<readonly ActorId[]> {
     authorize(caller, 'admin');
-    return (await removeMember(this.view(), actor)).voters;
+    return await removeMember(this.view(), actor);
   }
 
   /** Hands leadership to an actor, 0 for anybody; resolves with the leader then, where that is known. */

@@ -1,9 +1,17 @@
-import { type ActorId, actorId, FlotillaError, LIMITS } from '../base/index.js';
+import {
+  type ActorId,
+  actorId,
+  FlotillaError,
+  LIMITS,
+  type Member,
+  type Voucher,
+  type VoucherClaim,
+} from '../base/index.js';
+import type { Cluster } from '../cluster/index.js';
 import type { HostedGroup, LinkState } from '../group/index.js';
-import { actorIsTaken } from '../peer/index.js';
-import { type Configuration, changeConfiguration, isQuorum } from '../raft/index.js';
+import { actorIsTaken, type ClusterState } from '../machine/cluster/index.js';
+import { type Configuration, changeConfiguration, isJoint, isQuorum } from '../raft/index.js';
 import type { Stream } from '../stream/index.js';
-import type { Member, Membership } from '../wire/index.js';
 
 /** What is needed to change a cluster's members. */
 export interface MembersView {
@@ -11,72 +19,84 @@ export interface MembersView {
   /** 32 hexadecimal digits. */
   readonly clusterId: string;
   /** Undefined while the cluster is still forming. */
+  readonly cluster: Cluster | undefined;
+  /** The stream `default`; undefined while the cluster is still forming. */
   readonly replica: Stream | undefined;
+  /** The groups of this node, that of the cluster included. */
+  readonly groups: readonly Pick<HostedGroup, 'membership'>[];
   readonly links: ReadonlyMap<ActorId, LinkState>;
-  readonly leaderAddress: string | undefined;
+  readonly addressOf: (actor: ActorId | undefined) => string | undefined;
+  /** Signs for a member that this node takes in. */
+  readonly vouch: (claim: VoucherClaim) => Voucher;
 }
 
 /**
- * Takes a node in, as a learner; it is made a voter when it has caught up. A
- * node that is a member already is told so again. One that comes anew because
- * its data was damaged takes the seat of its predecessor, which is removed
- * first: it will never speak again. `predecessor`: that one's instance, where the joiner has proved to be its
- * successor. Rejects as `Stream.changeMembers` does, and with FOREIGN_NODE where its actor id belongs to another data
+ * Takes a node in: as a learner of each group, which is made a voter when it has caught up. A node that is a member
+ * already is told so again. One that comes anew because its data was damaged takes the seat of its predecessor, which
+ * is removed: it will never speak again. `predecessor`: that one's instance, where the joiner has proved to be its
+ * successor. Rejects as `Cluster.takeIn` does, and with FOREIGN_NODE where its actor id belongs to another data
  * directory.
  */
-export async function takeInMember(view: MembersView, joiner: Member, predecessor?: string): Promise<Membership> {
-  const replica = leading(view);
-  const seat = replica.group.membership.members.find(({ actor }) => actor === joiner.actor);
-  if (seat?.instance === joiner.instance) return replica.group.membership;
-  if (seat !== undefined) {
-    if (seat.instance !== predecessor) throw new FlotillaError('FOREIGN_NODE', actorIsTaken(seat, seat.address));
-    await letGo(view, replica, seat);
+export async function takeInMember(view: MembersView, joiner: Member, predecessor?: string): Promise<ClusterState> {
+  const cluster = leadingCluster(view);
+  const { state, group } = cluster;
+  const holder = state.members.find(({ actor }) => actor === joiner.actor);
+  if (holder?.instance === joiner.instance) return state;
+  if (holder !== undefined) {
+    if (holder.instance !== predecessor) throw new FlotillaError('FOREIGN_NODE', actorIsTaken(holder, holder.address));
+    requireDispensable(view, holder);
   }
-  if (replica.group.membership.learners.length >= LIMITS.learners)
+  const catchingUp = state.members.filter(({ actor }) => !group.membership.voters.includes(actor));
+  if (catchingUp.length >= LIMITS.learners)
     throw new FlotillaError(
       'MEMBERSHIP_CHANGING',
       `${LIMITS.learners} nodes that have joined are still catching up; try again`,
     );
-  return await replica.group.changeMembers([{ actor: joiner.actor, to: 'learner' }], [joiner]);
+  const index = Math.max(group.tail.index, state.vouchers.at(-1)?.index ?? 0) + 1;
+  return await cluster.takeIn(joiner, view.vouch({ ...joiner, index }), predecessor);
 }
 
 /**
- * Removes a member whose data was damaged. The votes and acknowledgements that
- * it has forgotten do no harm: the others decide on this without it, by a
- * majority of those before the change and of those after it, and any such
- * majority holds whatever was ever committed.
+ * The data of a member was damaged. The votes and acknowledgements that it has forgotten do no harm: the others decide
+ * on its removal without it, by a majority of those before the change and of those after it, and any such majority
+ * holds whatever was ever committed.
  */
-async function letGo(view: MembersView, replica: Stream, { actor }: Member): Promise<void> {
+function requireDispensable(view: MembersView, { actor }: Member): void {
   if (view.links.get(actor) === 'open')
     throw new FlotillaError(
       'NOT_READY',
       `actor ${actor} is still linked as it was before; nothing was changed: try again`,
     );
-  const { membership } = replica.group;
-  const change = [{ actor, to: 'removed' }] as const;
-  const next = changeConfiguration(membership, change);
-  requireQuorum(next, view, actor);
-  requireQuorum(membership, view, actor);
-  await replica.group.changeMembers(change);
+  for (const { membership } of view.groups) requireQuorum(membership, view, actor);
+  requireQuorumWithout(view, actor);
 }
 
-/** Takes a member out. Rejects with QUORUM_AT_RISK where the others could not go on without it. */
-export async function removeMember(view: MembersView, id: number): Promise<Membership> {
+/**
+ * Takes a member out; resolves with the voters that are left when no group needs it any more. Rejects with
+ * QUORUM_AT_RISK where the others could not go on without it.
+ */
+export async function removeMember(view: MembersView, id: number): Promise<readonly ActorId[]> {
   const actor = asActor(id);
-  const replica = leading(view);
-  const change = [{ actor, to: 'removed' }] as const;
-  requireQuorum(changeConfiguration(replica.group.membership, change), view, actor);
-  return await replica.group.changeMembers(change);
+  const cluster = leadingCluster(view);
+  const member = cluster.state.members.find((each) => each.actor === actor);
+  if (member === undefined) throw new FlotillaError('INVALID_ARGUMENT', `actor ${actor} is no member`);
+  requireQuorumWithout(view, actor);
+  await cluster.remove({ actor, instance: member.instance });
+  return cluster.group.members.committed.voters;
 }
 
 /** Hands leadership to `id`, 0 for anybody; resolves with the leader then, where that is known. */
 export async function transferLeadership(view: MembersView, id: number): Promise<ActorId | undefined> {
-  const replica = leading(view);
+  const replica = leadingStream(view);
   const to = id === 0 ? undefined : asActor(id);
   if (to === view.self.actor) return to;
   if (to !== undefined && !replica.group.membership.voters.includes(to))
     throw new FlotillaError('INVALID_ARGUMENT', `actor_id: actor ${to} is no voter of this cluster`);
-  if (await handOver(replica.group, LIMITS.transferMs, to)) return replica.group.leader;
+  if (await handOver(replica.group, LIMITS.transferMs, to)) {
+    // What else this node does for the cluster goes with it, as far as that other node can take it.
+    if (view.cluster?.group.role === 'leader') await handOver(view.cluster.group, LIMITS.transferMs, to);
+    return replica.group.leader;
+  }
   throw new FlotillaError(
     'QUORUM_AT_RISK',
     to === undefined
@@ -98,14 +118,45 @@ export async function handOver(
   return isOver;
 }
 
-function leading({ replica, leaderAddress }: MembersView): Stream {
-  if (replica === undefined) throw new FlotillaError('NOT_READY', 'the cluster is still forming; nothing was changed');
-  if (replica.group.role === 'leader') return replica;
-  if (leaderAddress === undefined)
-    throw new FlotillaError('NO_LEADER', 'no leader is known; nothing was changed: try again');
+function leadingCluster({ cluster, addressOf }: MembersView): Cluster {
+  if (cluster === undefined) throw forming();
+  requireLeader(cluster.group, addressOf);
+  return cluster;
+}
+
+function leadingStream({ replica, addressOf }: MembersView): Stream {
+  if (replica === undefined) throw forming();
+  requireLeader(replica.group, addressOf);
+  return replica;
+}
+
+function requireLeader(
+  { role, leader }: Pick<HostedGroup, 'role' | 'leader'>,
+  addressOf: MembersView['addressOf'],
+): void {
+  if (role === 'leader') return;
+  const address = addressOf(leader);
+  if (address === undefined) throw new FlotillaError('NO_LEADER', 'no leader is known; nothing was changed: try again');
   throw new FlotillaError('NOT_LEADER', 'this node does not lead; nothing was changed: ask the leader', {
-    leader: leaderAddress,
+    leader: address,
   });
+}
+
+function forming(): FlotillaError {
+  return new FlotillaError('NOT_READY', 'the cluster is still forming; nothing was changed');
+}
+
+/** Each group that names a member must be able to go on without it. */
+function requireQuorumWithout(view: MembersView, actor: ActorId): void {
+  for (const { membership } of view.groups) {
+    if (!membership.members.some((seat) => seat.actor === actor)) continue;
+    if (isJoint(membership))
+      throw new FlotillaError(
+        'MEMBERSHIP_CHANGING',
+        'another change of the members is under way; nothing was changed: try again',
+      );
+    requireQuorum(changeConfiguration(membership, [{ actor, to: 'removed' }]), view, actor);
+  }
 }
 
 /** Both before and after the change, a majority must be there to decide. */

@@ -2,7 +2,7 @@ import { type ActorId, actorId, FlotillaError, logIndex, messageOf, present, typ
 
 import type { Configuration, Settings } from '../raft/index.js';
 import type { StreamGroup } from '../stream/index.js';
-import { type Membership, SPOKEN_VERSIONS } from '../wire/index.js';
+import type { Membership } from '../wire/index.js';
 import { AcknowledgementChecker } from './acknowledgement-checker.js';
 import { requireOpenSegmentWhole } from './audit.js';
 import { ClockFaults } from './clock-faults.js';
@@ -91,7 +91,6 @@ export class Cluster {
       outgoing: [],
       learners: [],
       members: voters.map(memberOf),
-      activeVersion: SPOKEN_VERSIONS.highest,
     };
     for (let made = 0; made < options.founders + options.spares; made++) this.addHost();
   }

@@ -1,6 +1,5 @@
-import type { ActorId } from '../base/index.js';
+import type { ActorId, Member } from '../base/index.js';
 import type { NodeIdentity } from '../storage/index.js';
-import type { Member } from '../wire/index.js';
 
 /** What the storage wants to know of its node. */
 export interface NodeFolder {

@@ -7,13 +7,14 @@ import {
   type Random,
   seededRandom,
 } from '../base/index.js';
+import { MACHINES } from '../cluster/index.js';
 import type { ProducerStamp } from '../event/index.js';
 import { type Clock, GroupHost, type GroupObserver, type LinkState, type PersistRequest } from '../group/index.js';
 import type { Proposed } from '../machine/index.js';
 import type { Settings } from '../raft/index.js';
 import { type LevelStorage, openStorage } from '../storage/index.js';
-import { MACHINES, type NodeTransport, type Stream, StreamHost, type StreamStorage } from '../stream/index.js';
-import type { ClockMessage, Membership, PackedBody } from '../wire/index.js';
+import { type NodeTransport, type Stream, StreamHost, type StreamStorage } from '../stream/index.js';
+import { type ClockMessage, type Membership, type PackedBody, SPOKEN_VERSIONS } from '../wire/index.js';
 import { SIMULATED_CLOCK_CHECKS } from './clock-faults.js';
 import type { Schedule, SimulatedDisk } from './disk.js';
 import { memberOf, type NodeFolder } from './node-folder.js';
@@ -178,6 +179,7 @@ export class Process {
       ...shared,
       self,
       instance: memberOf(self).instance,
+      activeVersion: { current: SPOKEN_VERSIONS.highest },
       settings,
       cacheBytes,
       clockChecks: SIMULATED_CLOCK_CHECKS,
@@ -187,7 +189,6 @@ export class Process {
     const replica = streams.add({
       group: GROUP,
       observer: this.observer(),
-      onMembership: () => undefined,
       retentionCheckMs: RETENTION_CHECK_MS,
     });
     this.groups = groups;

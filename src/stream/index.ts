@@ -1,7 +1,6 @@
 export { DEFAULT_GROUP } from './default-group.js';
 export type { GlobReads } from './glob-reads.js';
 export { incarnationOf } from './incarnation.js';
-export { MACHINES } from './machines.js';
 export { listNamespaces, type NamespaceListing } from './namespace-list.js';
 export * from './ports.js';
 export { inTurns, ReadTurns } from './read-turns.js';

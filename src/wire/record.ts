@@ -1,6 +1,5 @@
 import { crc32 } from 'node:zlib';
 import {
-  type ActorId,
   assert,
   type Counter,
   counter,
@@ -8,6 +7,7 @@ import {
   type LogIndex,
   logIndex,
   readUint64,
+  type Seat,
   type Term,
   term,
   viewOf,
@@ -16,7 +16,6 @@ import {
 import { readBatch, type StoredBatch } from '../event/index.js';
 import { type RecordKind, recordKindOf, traitsOf } from '../machine/index.js';
 import type { Configuration, EntryInfo } from '../raft/index.js';
-import type { Voucher } from './voucher.js';
 
 /**
  * A log record: one Raft entry in the envelope in which it travels and is stored.
@@ -210,22 +209,9 @@ export function batchesOf(record: LogRecord): StoredBatch[] {
   return batches;
 }
 
-/** A member as configurations name it. */
-export interface Member {
-  readonly actor: ActorId;
-  /** Fingerprint of the key that was made with the node's data directory; 32 hexadecimal digits. */
-  readonly instance: string;
-  /** HOST:PORT that others are told. */
-  readonly address: string;
-}
-
-/** What a configuration record holds: who votes, who listens, and where they are. */
+/** What a configuration record holds: which actors vote and listen, and which nodes these are. */
 export interface Membership extends Configuration {
-  readonly members: readonly Member[];
-  /** The version whose kinds of records may be in the log; absent: the first. Never goes back. */
-  readonly activeVersion?: number;
-  /** For those that were taken in last, ascending by index; absent: nobody has joined the founders. */
-  readonly vouchers?: readonly Voucher[];
+  readonly members: readonly Seat[];
 }
 
 /** A membership and the index of the record that put it in force; 0 for the one that the group was created with. */
@@ -234,9 +220,9 @@ export interface PlacedMembership {
   readonly membership: Membership;
 }
 
-export function encodeMembership(membership: Membership): Buffer {
-  const { voters, outgoing, learners, members, activeVersion, vouchers } = membership;
-  return Buffer.from(JSON.stringify({ voters, outgoing, learners, members, activeVersion, vouchers }));
+export function encodeMembership({ voters, outgoing, learners, members }: Membership): Buffer {
+  const seats = members.map(({ actor, instance }) => ({ actor, instance }));
+  return Buffer.from(JSON.stringify({ voters, outgoing, learners, members: seats }));
 }
 
 export function decodeMembership(payload: Uint8Array): Membership {

@@ -9,13 +9,6 @@ export interface VersionRange {
 /** What this version of Flotilla speaks. */
 export const SPOKEN_VERSIONS: VersionRange = { lowest: 1, highest: 1 };
 
-/** Every cluster begins with it. */
-export const FIRST_VERSION = 1;
-
-export function activeVersionOf({ activeVersion = FIRST_VERSION }: { readonly activeVersion?: number }): number {
-  return activeVersion;
-}
-
 export function versionsOverlap(one: VersionRange, other: VersionRange): boolean {
   return one.lowest <= other.highest && other.lowest <= one.highest;
 }

@@ -1,30 +1,6 @@
-import { LIMITS } from '../base/index.js';
+import { LIMITS, type Voucher, type VoucherClaim } from '../base/index.js';
 import { instanceOf, isSignedBy, type NodeKey } from './node-key.js';
 import type * as proto from './proto.js';
-
-/**
- * What the leader that took a member in has signed. A member that was away at
- * the time, and whose log does not name the new one yet, believes it, because it
- * knows the leader, or somebody who has vouched for the leader, and so on.
- * Travels in the membership, and from there with every hello.
- */
-export interface Voucher {
-  readonly actor: number;
-  /** Of the member that was taken in; 32 hexadecimal digits. */
-  readonly instance: string;
-  /**
-   * Log index of the configuration that took it in: of two that had one actor id after each other, the later is in
-   * force.
-   */
-  readonly index: number;
-  /** Public key of the member that vouches, base64. */
-  readonly by: string;
-  /** Base64. */
-  readonly signature: string;
-}
-
-/** What a voucher says. */
-export type VoucherClaim = Pick<Voucher, 'actor' | 'instance' | 'index'>;
 
 export function vouch(key: NodeKey, clusterId: string, claim: VoucherClaim): Voucher {
   return {

@@ -5,10 +5,10 @@
  */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { actorId, FlotillaError, seededRandom } from '../../src/base/index.js';
+import { actorId, FlotillaError, type Member, seededRandom } from '../../src/base/index.js';
 import { CallerHandshake } from '../../src/peer/handshake.js';
 import { RpcClient } from '../../src/rpc/index.js';
-import { type Member, NodeKey, proto, SPOKEN_VERSIONS } from '../../src/wire/index.js';
+import { NodeKey, proto, SPOKEN_VERSIONS } from '../../src/wire/index.js';
 import { withReadyCluster } from '../support/cluster.js';
 import { RecordedProducers } from '../support/recorded-producers.js';
 

@@ -1,6 +1,7 @@
 import { join } from 'node:path';
 import type { TestContext } from 'node:test';
 import { actorId, type GroupId, groupId, seededRandom } from '../../src/base/index.js';
+import { MACHINES } from '../../src/cluster/index.js';
 import type { Storage } from '../../src/group/index.js';
 import { systemClock } from '../../src/group/system-clock.js';
 import { STREAM_KIND } from '../../src/machine/stream/index.js';
@@ -8,7 +9,6 @@ import { SimulatedDisk } from '../../src/sim/disk.js';
 import { EventQueue } from '../../src/sim/event-queue.js';
 import { type Disk, type LevelStorage, openStorage } from '../../src/storage/index.js';
 import { nodeDisk } from '../../src/storage/level/node-disk.js';
-import { MACHINES } from '../../src/stream/index.js';
 import { FailingDisk } from '../storage/failing-disk.js';
 import { CLUSTER, INCARNATION, membershipOf, scratchDirectory } from '../storage/fixture.js';
 import { emptyGroupDisk, type GroupDisk, MemoryStorage } from '../support/memory-storage.js';

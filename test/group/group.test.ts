@@ -164,6 +164,7 @@ class SumCluster {
           this.inFlight.push({ from: self, to, message, records }) > 0,
       },
       clock,
+      activeVersion: { current: 1 },
       clocks: { toleranceMs: LIMITS.clockToleranceMs, readingOf: () => undefined, steadyMs: () => 0 },
       deadlines: new Deadlines(clock, 50),
       random: () => (drawn++ % 10) / 10,
@@ -173,7 +174,6 @@ class SumCluster {
       node,
       group: GROUP,
       observer: new Observed(),
-      onMembership: () => undefined,
       kind: SUM_KIND,
       forward: (leader, command) => this.group(leader).propose(command),
     });

@@ -1,7 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { RECORD_KINDS, recordKindOf, refusalOfKind } from '../../src/machine/index.js';
-import { FIRST_VERSION } from '../../src/wire/index.js';
+import { FIRST_VERSION, RECORD_KINDS, recordKindOf, refusalOfKind } from '../../src/machine/index.js';
 
 test('a kind of record is refused until the version that it belongs to is active', () => {
   const refusal = refusalOfKind('log-begin', 1, { since: 2 });

@@ -72,8 +72,8 @@ async function isRecovered(t: TestContext, dir: string): Promise<void> {
     [[1], [], []],
   );
   assert.deepEqual(
-    latest?.membership.members.map(({ actor, address }) => `${actor} ${address}`),
-    ['1 127.0.0.1:3001'],
+    latest?.membership.members.map(({ actor }) => actor),
+    [1],
   );
   assert.equal(recovered.tail.index, RECORDS + 1, 'one record more: the membership, once');
   assert.equal(recovered.commitIndex, RECORDS + 1, 'what it held counts as committed');

@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { type TestContext, test } from 'node:test';
-import { actorId, FlotillaError } from '../../src/base/index.js';
+import { actorId, FlotillaError, type Member } from '../../src/base/index.js';
 import { Formation, type FormationStore, type Founded } from '../../src/peer/index.js';
 import { RpcServer } from '../../src/rpc/index.js';
-import { type Member, NodeKey, proto, SPOKEN_VERSIONS } from '../../src/wire/index.js';
+import { NodeKey, proto, SPOKEN_VERSIONS } from '../../src/wire/index.js';
 import { freePorts, recordingLogger, silentLogger, until } from './peer-fixture.js';
 
 /** What a data directory keeps, and what a restart finds. */
@@ -103,10 +103,10 @@ test('threeNodes_anyOrderAndSpelling_formOneCluster', async (context) => {
     );
     await pause(60);
   }
-  const { membership } = await clusterOf(founders);
+  const { membership, members } = await clusterOf(founders);
   assert.deepEqual(membership.voters, [1, 2, 3]);
   assert.deepEqual(
-    membership.members.map(({ address }) => address),
+    members.map(({ address }) => address),
     [p1, p2, p3].map((port) => `127.0.0.1:${port}`),
   );
 });

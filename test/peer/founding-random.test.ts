@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { actorId, FlotillaError, type Random, seededRandom } from '../../src/base/index.js';
+import { actorId, FlotillaError, type Member, type Random, seededRandom } from '../../src/base/index.js';
 import { type DiscoveryClient, Formation, type Founded } from '../../src/peer/index.js';
-import { type Member, NodeKey, SPOKEN_VERSIONS } from '../../src/wire/index.js';
+import { NodeKey, SPOKEN_VERSIONS } from '../../src/wire/index.js';
 import { silentLogger } from './peer-fixture.js';
 
 const ROUND_MS = 4;

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { actorId } from '../../src/base/index.js';
+import { actorId, type Member } from '../../src/base/index.js';
 import { foundedBy, type Introduction, nextStep, type Round } from '../../src/peer/founding.js';
-import { type Member, SPOKEN_VERSIONS } from '../../src/wire/index.js';
+import { SPOKEN_VERSIONS } from '../../src/wire/index.js';
 
 const member = (actor: number, instance = String(actor).repeat(32)): Member => ({
   actor: actorId(actor),

@@ -1,9 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { crc32 } from 'node:zlib';
-import { AssertionFailure, FlotillaError, LIMITS, logIndex, term } from '../../src/base/index.js';
+import { AssertionFailure, FlotillaError, LIMITS, logIndex, type Member, term } from '../../src/base/index.js';
 import type { Logger } from '../../src/group/index.js';
-import type { Member } from '../../src/wire/index.js';
 import {
   CLUSTER,
   GROUP,

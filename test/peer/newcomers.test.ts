@@ -1,9 +1,9 @@
 /** Members that were taken in while this node was away: it believes those that its own members vouch for. */
 import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
-import { logIndex, term } from '../../src/base/index.js';
+import { logIndex, type Member, term, type Voucher } from '../../src/base/index.js';
 import type { Logger } from '../../src/group/index.js';
-import { type Member, type Voucher, vouch } from '../../src/wire/index.js';
+import { vouch } from '../../src/wire/index.js';
 import {
   CLUSTER,
   freePorts,
@@ -111,7 +111,9 @@ test('newcomer_inTheSeatOfAMember_takesItsPlace_andTheOneBeforeIsRefused', async
   assert.ok(one !== undefined && two !== undefined && three !== undefined);
   const replaced: Member = { ...three, instance: newInstance() };
   const { lines, logger } = refusalLogger();
-  const a = await startNode(context, { members: [one, two, three], self: one, logger });
+  // The group's log still names the one before.
+  const seatOf = (): Member => three;
+  const a = await startNode(context, { members: [one, two, three], self: one, logger, seatOf });
   const first = await startNode(context, { members: [one, two, three], self: three });
   await isLetIn(first, a);
   await first.kill();

@@ -1,18 +1,11 @@
 /** Whoever reaches the port knows all ids, which are published, and has no member's key. */
 import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
-import { FlotillaError, LIMITS } from '../../src/base/index.js';
+import { FlotillaError, LIMITS, type Member } from '../../src/base/index.js';
 import { CallerHandshake } from '../../src/peer/handshake.js';
 import type { Hello } from '../../src/peer/hello.js';
 import { RpcClient, RpcServer } from '../../src/rpc/index.js';
-import {
-  type Member,
-  NodeKey,
-  nodeHeartbeat,
-  peerMessageToProto,
-  proto,
-  SPOKEN_VERSIONS,
-} from '../../src/wire/index.js';
+import { NodeKey, nodeHeartbeat, peerMessageToProto, proto, SPOKEN_VERSIONS } from '../../src/wire/index.js';
 import {
   CLUSTER,
   GROUP,
@@ -194,7 +187,7 @@ test('join_inTheSeatOfAMember_needsThatMembersKey', async (context) => {
   const { outsider, one, two } = await attacked(context, {
     takeIn: async (_joiner, predecessor) => {
       asked.push(predecessor);
-      return { members: [] };
+      return { members: [], vouchers: [] };
     },
   });
   const joiner: Member = { ...two, instance: newInstance() };

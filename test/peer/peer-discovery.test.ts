@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { setImmediate as turn } from 'node:timers/promises';
-import { actorId, FlotillaError, LIMITS } from '../../src/base/index.js';
+import { actorId, FlotillaError, LIMITS, type Member } from '../../src/base/index.js';
 import { type DiscoveryClient, PeerDiscovery } from '../../src/peer/index.js';
-import type { Member, proto } from '../../src/wire/index.js';
+import type { proto } from '../../src/wire/index.js';
 import { ManualClock } from '../support/manual-clock.js';
 import { CLUSTER, silentLogger } from './peer-fixture.js';
 

@@ -1,6 +1,15 @@
 import assert from 'node:assert/strict';
 import type { TestContext } from 'node:test';
-import { actorId, counter, FlotillaError, groupId, logIndex, term } from '../../src/base/index.js';
+import {
+  actorId,
+  counter,
+  FlotillaError,
+  groupId,
+  logIndex,
+  type Member,
+  term,
+  type Voucher,
+} from '../../src/base/index.js';
 import type { LinkState, Logger } from '../../src/group/index.js';
 import { type BootMemory, PeerLinks } from '../../src/peer/index.js';
 import type { Message } from '../../src/raft/index.js';
@@ -9,7 +18,6 @@ import type { PeerEvents } from '../../src/stream/index.js';
 import {
   EMPTY_LOG_TAIL,
   type LogRecord,
-  type Member,
   NodeKey,
   type PackedBody,
   proto,
@@ -17,7 +25,6 @@ import {
   sealRecord,
   tailAfter,
   type VersionRange,
-  type Voucher,
 } from '../../src/wire/index.js';
 
 export const GROUP = groupId(1);
@@ -74,6 +81,7 @@ export interface TestNodeOptions {
   readonly logger?: Logger;
   readonly onForward?: PeerEvents['onForward'];
   readonly onMessage?: PeerEvents['onMessage'];
+  readonly seatOf?: PeerEvents['seatOf'];
   readonly onHeard?: PeerEvents['onHeard'];
   readonly onClock?: PeerEvents['onClock'];
   /** Called when a peer opens a Deliver stream, whether it is let in or not. */
@@ -147,6 +155,7 @@ export async function startNode(context: TestContext, options: TestNodeOptions):
         (async () => ({ firstCounter: counter(1), actor: actorId(1), index: logIndex(1), term: term(1) })),
       onFetch: options.onFetch ?? (async () => []),
       onClock: options.onClock ?? (() => undefined),
+      seatOf: options.seatOf ?? (() => undefined),
       onHeard: options.onHeard ?? (() => undefined),
       onLink: (peer, state) => void linkStates.push({ peer, state, atMs: performance.now() }),
     },

@@ -1,8 +1,7 @@
 /** Who is let in by what was seen of its earlier starts, and what members give each other of their records. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { logIndex } from '../../src/base/index.js';
-import type { Member } from '../../src/wire/index.js';
+import { logIndex, type Member } from '../../src/base/index.js';
 import {
   GROUP,
   heartbeat,

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { ClockMessage, Member } from '../../src/wire/index.js';
+import type { Member } from '../../src/base/index.js';
+import type { ClockMessage } from '../../src/wire/index.js';
 import { GROUP, heartbeat, makeAppend, makeMembers, startNode, type TestNode, until } from './peer-fixture.js';
 
 const isOpen = (node: TestNode, peer: Member): boolean => node.links.states().get(peer.actor) === 'open';

@@ -1,53 +1,87 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { actorId } from '../../src/base/index.js';
-import { type MembersView, takeInMember } from '../../src/service/index.js';
-import type { Member } from '../../src/wire/index.js';
-import { fateOf, memberOf, ReplicaCluster } from '../support/replica-cluster.js';
+import { actorId, groupId, type Member, present } from '../../src/base/index.js';
+import { type MembersView, removeMember, takeInMember } from '../../src/service/members.js';
+import { fateOf, memberOf } from '../support/group-parts.js';
+import { CLUSTER, HostCluster } from '../support/host-cluster.js';
 
-const CLUSTER = 'c'.repeat(32);
-const former = memberOf(actorId(3));
-const successor: Member = { ...former, instance: '9'.repeat(32) };
-const predecessor = former.instance;
-
-/** Node 1 leads; node 3 was stopped, and comes back with another instance. */
-async function withoutThree(links: MembersView['links']): Promise<{ cluster: ReplicaCluster; view: MembersView }> {
-  const cluster = new ReplicaCluster([1, 2, 3], {});
-  await cluster.advance(2000, 1);
-  const replica = cluster.replica(1);
-  assert.equal(replica.group.role, 'leader');
-  return {
-    cluster,
-    view: { self: memberOf(actorId(1)), clusterId: CLUSTER, replica, links, leaderAddress: undefined },
+/** A founded cluster of three; the view is that of the node that leads group 0, and `other` is no leader. */
+async function viewOf(
+  stands: (other: number, third: number) => Iterable<readonly [number, 'open' | 'closed' | 'refused']>,
+): Promise<{ cluster: HostCluster; view: MembersView; other: Member; successor: Member }> {
+  const cluster = new HostCluster(1, { withCluster: true });
+  const stateOf = (actor: number) => present(cluster.node(actor).cluster, 'it has group 0').cluster;
+  await cluster.advanceUntil(
+    'it is founded',
+    10_000,
+    () => cluster.allLed && [1, 2, 3].every((actor) => stateOf(actor).state.clusterId !== ''),
+  );
+  const leader = [1, 2, 3].find((actor) => stateOf(actor).group.role === 'leader') ?? assert.fail();
+  const [other = 0, third = 0] = [1, 2, 3].filter((actor) => actor !== leader);
+  const { host } = cluster.node(leader);
+  const view: MembersView = {
+    self: memberOf(actorId(leader)),
+    clusterId: CLUSTER,
+    cluster: stateOf(leader),
+    replica: cluster.replica(leader, groupId(1)),
+    groups: [...host.all],
+    links: new Map([...stands(other, third)].map(([actor, state]) => [actorId(actor), state])),
+    addressOf: () => undefined,
+    vouch: (claim) => ({ ...claim, by: 'key', signature: 'signature' }),
   };
+  const member = memberOf(actorId(other));
+  return { cluster, view, other: member, successor: { ...member, instance: '9'.repeat(32) } };
 }
 
-const TWO_IS_THERE: MembersView['links'] = new Map([
-  [actorId(2), 'open'],
-  [actorId(3), 'refused'],
-]);
+const OTHER_IS_GONE = (other: number, third: number) =>
+  [
+    [other, 'refused'],
+    [third, 'open'],
+  ] as const;
 
-test('successorOfADamagedMember_takesItsSeat_asALearner', async () => {
-  const { cluster, view } = await withoutThree(TWO_IS_THERE);
-  const taken = fateOf(takeInMember(view, successor, predecessor));
-  await cluster.advance(1000, 1);
-  assert.equal(taken.state, 'resolved');
-  const { membership } = cluster.replica(1).group;
-  assert.equal(membership.members.find(({ actor }) => actor === successor.actor)?.instance, successor.instance);
-  assert.ok(!membership.outgoing.includes(successor.actor));
+test('the successor of a damaged member takes its seat, as a learner', async () => {
+  const { cluster, view, other, successor } = await viewOf(OTHER_IS_GONE);
+  cluster.crash(other.actor, 'refused');
+  const taken = fateOf(takeInMember(view, successor, other.instance));
+  await cluster.advance(1500);
+  assert.equal(taken.state, 'resolved', taken.code);
+  for (const { membership } of view.groups) {
+    assert.equal(membership.members.find(({ actor }) => actor === other.actor)?.instance, successor.instance);
+    assert.ok(!membership.outgoing.includes(other.actor));
+  }
 });
 
-test('successor_isRefused_unlessItNamesTheMemberThatItWas', async () => {
-  const { view } = await withoutThree(TWO_IS_THERE);
-  const before = view.replica?.group.membership;
-  await assert.rejects(takeInMember(view, successor), { code: 'FOREIGN_NODE', message: /actor id 3 is taken/ });
+test('a successor is refused unless it names the member that it was', async () => {
+  const { view, successor } = await viewOf(OTHER_IS_GONE);
+  const before = view.cluster?.state;
+  await assert.rejects(takeInMember(view, successor), { code: 'FOREIGN_NODE', message: /actor id \d is taken/ });
   await assert.rejects(takeInMember(view, successor, '8'.repeat(32)), { code: 'FOREIGN_NODE' });
-  assert.equal(view.replica?.group.membership, before);
+  assert.equal(view.cluster?.state, before);
 });
 
-test('successor_waits_whileItsPredecessorIsLinked_andWhereTheOthersAreNoMajority', async () => {
-  const linked = await withoutThree(new Map([...TWO_IS_THERE, [actorId(3), 'open']]));
-  await assert.rejects(takeInMember(linked.view, successor, predecessor), { code: 'NOT_READY' });
-  const alone = await withoutThree(new Map([[actorId(2), 'closed']]));
-  await assert.rejects(takeInMember(alone.view, successor, predecessor), { code: 'QUORUM_AT_RISK' });
+test('a successor waits while its predecessor is linked, and where the others are no majority', async () => {
+  const linked = await viewOf((other, third) => [
+    [other, 'open'],
+    [third, 'open'],
+  ]);
+  await assert.rejects(takeInMember(linked.view, linked.successor, linked.other.instance), { code: 'NOT_READY' });
+  const alone = await viewOf((other, third) => [
+    [other, 'refused'],
+    [third, 'closed'],
+  ]);
+  await assert.rejects(takeInMember(alone.view, alone.successor, alone.other.instance), { code: 'QUORUM_AT_RISK' });
+});
+
+test('a member that the others need is not removed, and one that is none is named', async () => {
+  const { view, other } = await viewOf((_other, third) => [[third, 'closed']]);
+  const before = view.cluster?.state;
+  await assert.rejects(removeMember(view, other.actor), { code: 'QUORUM_AT_RISK' });
+  await assert.rejects(removeMember(view, 9), { code: 'INVALID_ARGUMENT', message: /actor 9 is no member/ });
+  assert.equal(view.cluster?.state, before);
+});
+
+test('a member is asked of the leader of group 0 only', async () => {
+  const { cluster, view, other } = await viewOf(OTHER_IS_GONE);
+  const elsewhere = { ...view, cluster: cluster.node(other.actor).cluster?.cluster, addressOf: () => 'leader:3000' };
+  await assert.rejects(removeMember(elsewhere, other.actor), { code: 'NOT_LEADER', leader: 'leader:3000' });
 });

@@ -2,14 +2,23 @@ import { cp, mkdtemp, readdir, rm, stat } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { TestContext } from 'node:test';
-import { actorId, type GroupId, groupId, type LogIndex, logIndex, seededRandom, term } from '../../src/base/index.js';
+import {
+  actorId,
+  type GroupId,
+  groupId,
+  type LogIndex,
+  logIndex,
+  type Member,
+  seededRandom,
+  term,
+} from '../../src/base/index.js';
+import { MACHINES } from '../../src/cluster/index.js';
 import type { PersistRequest } from '../../src/group/index.js';
 import { systemClock } from '../../src/group/system-clock.js';
 import type { RecordKind } from '../../src/machine/index.js';
 import { StreamMachine } from '../../src/machine/stream/index.js';
 import type { Disk } from '../../src/storage/disk/disk.js';
 import { type LevelStorage, type NodeDirectory, openNodeDirectory, openStorage } from '../../src/storage/index.js';
-import { MACHINES } from '../../src/stream/index.js';
 import {
   EMPTY_LOG_TAIL,
   encodeMembership,
@@ -24,7 +33,12 @@ export const GROUP: GroupId = groupId(1);
 export const INCARNATION = '0123456789abcdef0123456789abcdef';
 export const CLUSTER = 'c'.repeat(32);
 
-export function membershipOf(...actors: number[]): Membership {
+/** A membership, with the addresses of its members. */
+export interface LocatedMembership extends Membership {
+  readonly members: readonly Member[];
+}
+
+export function membershipOf(...actors: number[]): LocatedMembership {
   const voters = actors.map(actorId);
   const members = voters.map((actor) => ({
     actor,

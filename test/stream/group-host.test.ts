@@ -158,7 +158,7 @@ test('a stopped host leaves no timer behind', async () => {
 });
 
 test('a group that is added later takes part at once, over the links that stand', async () => {
-  const cluster = new HostCluster(1, 1);
+  const cluster = new HostCluster(1, { stored: 1 });
   await cluster.advanceUntil('the group has a leader', 5000, () => cluster.allLed);
   const replicas = [...cluster.nodes.values()].map(({ streams }) => streams.add(hosted(groupId(2))));
   await cluster.advanceUntil('the new one, too', 5000, () => replicas.some(({ group }) => group.role === 'leader'));

@@ -1,6 +1,5 @@
-import { type ActorId, FlotillaError } from '../../src/base/index.js';
+import { type ActorId, FlotillaError, type Member } from '../../src/base/index.js';
 import type { GroupObserver } from '../../src/group/index.js';
-import type { Member } from '../../src/wire/index.js';
 
 /** What an observer was told, for the asking. */
 export class Observed implements GroupObserver {
@@ -47,3 +46,10 @@ export function fateOf<Result>(promise: Promise<Result>): Fate<Result> {
 export function memberOf(actor: ActorId): Member {
   return { actor, instance: String(actor).repeat(32).slice(0, 32), address: `node${actor}:3000` };
 }
+
+export const SILENT_LOGGER = {
+  debug: () => undefined,
+  info: () => undefined,
+  warn: () => undefined,
+  error: () => undefined,
+};

@@ -1,13 +1,34 @@
 import { setImmediate as turn } from 'node:timers/promises';
-import { type ActorId, actorId, FlotillaError, type GroupId, groupId, present } from '../../src/base/index.js';
+import {
+  type ActorId,
+  actorId,
+  FlotillaError,
+  type GroupId,
+  groupId,
+  type Member,
+  present,
+  sameSeat,
+} from '../../src/base/index.js';
+import {
+  CLUSTER_GROUP,
+  Cluster,
+  ClusterReconciler,
+  MembershipReconciler,
+  ON_CLUSTER_GROUP,
+  type Speaker,
+} from '../../src/cluster/index.js';
 import { GroupHost } from '../../src/group/index.js';
+import { CLUSTER_KIND } from '../../src/machine/cluster/index.js';
+import { FIRST_VERSION } from '../../src/machine/index.js';
 import { STREAM_KIND } from '../../src/machine/stream/index.js';
 import type { Message, Settings } from '../../src/raft/index.js';
 import { type HostedStream, type NodeTransport, type Stream, StreamHost } from '../../src/stream/index.js';
-import type { LogRecord, Membership } from '../../src/wire/index.js';
+import { type LogRecord, type Membership, SPOKEN_VERSIONS } from '../../src/wire/index.js';
 import { ManualClock } from '../support/manual-clock.js';
 import { emptyGroupDisk, type GroupDisk, MemoryStorage } from '../support/memory-storage.js';
-import { memberOf, Observed } from './group-parts.js';
+import { memberOf, Observed, SILENT_LOGGER } from './group-parts.js';
+
+export const CLUSTER = 'c'.repeat(32);
 
 export const SETTINGS: Settings = {
   electionTimeoutMs: 1000,
@@ -31,6 +52,25 @@ export interface HostNode {
   readonly storage: MemoryStorage;
   readonly unknownGroups: GroupId[];
   readonly fatal: unknown[];
+  /** Where the nodes have the cluster's group. */
+  readonly cluster: ClusterPart | undefined;
+}
+
+/** What a node does about group 0. */
+export interface ClusterPart {
+  readonly cluster: Cluster;
+  readonly reconciler: ClusterReconciler;
+  /** What the node hears the others say of themselves. */
+  said: readonly Speaker[];
+}
+
+export interface HostClusterOptions {
+  /** Further groups on the disks, which no node takes part in yet. */
+  readonly stored?: number;
+  /** The nodes have the cluster's group, and follow it in the others. */
+  readonly withCluster?: boolean;
+  /** Nodes that no group names; they are started by the test. */
+  readonly spares?: readonly number[];
 }
 
 /** Three nodes that host the same groups, joined in memory. Everything that is said in a turn arrives in the next. */
@@ -41,17 +81,26 @@ export class HostCluster {
   said: Said[] = [];
   /** Nodes that hear nobody and are heard by nobody, and no link tells of it. */
   readonly cut = new Set<ActorId>();
+  /** What is lost beside that. */
+  loses: (said: Said) => boolean = () => false;
   private inFlight: Said[] = [];
   private readonly disks = new Map<ActorId, Map<GroupId, GroupDisk>>();
 
-  /** `stored`: further groups on the disks, which no node takes part in yet. */
-  constructor(groups: number, stored = 0) {
+  private readonly withCluster: boolean;
+
+  constructor(groups: number, { stored = 0, withCluster = false, spares = [] }: HostClusterOptions = {}) {
     const actors = [1, 2, 3].map(actorId);
+    this.withCluster = withCluster;
     const all = Array.from({ length: groups + stored }, (_, position) => groupId(position + 1));
     this.groups = all.slice(0, groups);
     const membership: Membership = { voters: actors, outgoing: [], learners: [], members: actors.map(memberOf) };
-    for (const actor of actors)
-      this.disks.set(actor, new Map(all.map((group) => [group, emptyGroupDisk(membership, STREAM_KIND)])));
+    const newcomer: Membership = { voters: [], outgoing: [], learners: [], members: [] };
+    for (const actor of [...actors, ...spares.map(actorId)]) {
+      const first = actors.includes(actor) ? membership : newcomer;
+      const disks = new Map(all.map((group) => [group, emptyGroupDisk(first, STREAM_KIND)]));
+      if (withCluster) disks.set(CLUSTER_GROUP, emptyGroupDisk(first, CLUSTER_KIND));
+      this.disks.set(actor, disks);
+    }
     for (const actor of actors) this.start(actor);
   }
 
@@ -63,7 +112,7 @@ export class HostCluster {
     return present(this.node(actor).streams.get(groupId(group)), `node ${actor} has no group ${group}`);
   }
 
-  start(actor: number): void {
+  start(actor: number, member: Member = memberOf(actorId(actor)), versions = SPOKEN_VERSIONS): void {
     const self = actorId(actor);
     const storage = new MemoryStorage(present(this.disks.get(self), `there is no node ${actor}`));
     const clock = new ManualClock();
@@ -83,19 +132,51 @@ export class HostCluster {
       ...shared,
       cacheBytes: 1024 * 1024,
       self,
-      instance: memberOf(self).instance,
+      instance: member.instance,
+      activeVersion: { current: FIRST_VERSION },
       settings: SETTINGS,
       onUnknownGroup: (group) => unknownGroups.push(group),
     });
     const streams = new StreamHost({ ...shared, groups: host });
     for (const group of this.groups) streams.add(hosted(group));
-    this.nodes.set(self, { actor: self, host, streams, clock, storage, unknownGroups, fatal });
+    const cluster = this.withCluster ? this.clusterPart({ ...member, versions }, host, streams, clock) : undefined;
+    this.nodes.set(self, { actor: self, host, streams, clock, storage, unknownGroups, fatal, cluster });
     host.start();
     for (const peer of this.nodes.values()) {
       if (peer.actor === self) continue;
       peer.host.onLink(self, 'open');
       host.onLink(peer.actor, 'open');
     }
+  }
+
+  private clusterPart(self: Speaker, host: GroupHost, streams: StreamHost, clock: ManualClock): ClusterPart {
+    const cluster = new Cluster({ group: host.add(hosted(CLUSTER_GROUP), ON_CLUSTER_GROUP), clock });
+    const isLinked = (peer: ActorId): boolean =>
+      this.nodes.has(peer) && !this.cut.has(peer) && !this.cut.has(self.actor);
+    const shared = { cluster, clock, logger: SILENT_LOGGER, isLinked };
+    const groups = [...streams.all].map(({ group }) => group);
+    const reconciler = new ClusterReconciler({
+      ...shared,
+      founding: { clusterId: CLUSTER, members: [1, 2, 3].map((actor) => memberOf(actorId(actor))), streams: [] },
+      self,
+      others: () => part.said,
+    });
+    const part: ClusterPart = { cluster, reconciler, said: [] };
+    const memberships = [
+      new MembershipReconciler({
+        ...shared,
+        group: cluster.group,
+        mayRelease: (seat) =>
+          !groups.some(({ members }) => members.committed.members.some((each) => sameSeat(each, seat))),
+      }),
+      ...groups.map((group) => new MembershipReconciler({ ...shared, group })),
+    ];
+    cluster.onChange(() => {
+      reconciler.check();
+      for (const membership of memberships) membership.check();
+    });
+    for (const each of [reconciler, ...memberships]) each.start();
+    return part;
   }
 
   /** `refused`: the others' links say that its process is gone; else nobody is told. */
@@ -109,9 +190,10 @@ export class HostCluster {
   async settle(): Promise<void> {
     for (let quiet = 0; quiet < 3; ) {
       const due = this.inFlight.splice(0);
-      for (const { from, to, what } of due) {
+      for (const said of due) {
+        const { from, to, what } = said;
         const node = this.nodes.get(to);
-        if (node === undefined || this.cut.has(from) || this.cut.has(to)) continue;
+        if (node === undefined || this.cut.has(from) || this.cut.has(to) || this.loses(said)) continue;
         node.host.onHeard(from);
         if (what !== undefined) node.host.onMessage(from, what.group, what.message, what.records);
       }
@@ -182,5 +264,5 @@ export class HostCluster {
 }
 
 export function hosted(group: GroupId): HostedStream {
-  return { group, observer: new Observed(), onMembership: () => undefined };
+  return { group, observer: new Observed() };
 }

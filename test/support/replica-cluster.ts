@@ -11,7 +11,7 @@ import {
 } from '../../src/base/index.js';
 import { CacheBudget } from '../../src/group/cache-budget.js';
 import { type ClockReading, Deadlines, Group, type PeerTransport } from '../../src/group/index.js';
-import type { Proposed } from '../../src/machine/index.js';
+import { FIRST_VERSION, type Proposed } from '../../src/machine/index.js';
 import { STREAM_KIND } from '../../src/machine/stream/index.js';
 import type { Message, Settings } from '../../src/raft/index.js';
 import { type BatchTransport, Stream, streamOn } from '../../src/stream/index.js';
@@ -41,8 +41,6 @@ export interface Server {
   readonly clock: ManualClock;
   readonly observed: Observed;
   readonly fatal: unknown[];
-  /** Every one that it was told of. */
-  readonly memberships: Membership[];
 }
 
 /** Replicas joined in memory. Messages move, and time passes, when the test says so. */
@@ -95,7 +93,6 @@ export class ReplicaCluster {
     clock.stall(this.latestMs());
     const observed = new Observed();
     const fatal: unknown[] = [];
-    const memberships: Membership[] = [];
     let drawn = 0;
     const transport = this.transportOf(self);
     const shared = {
@@ -109,6 +106,7 @@ export class ReplicaCluster {
       ...shared,
       self,
       instance,
+      activeVersion: { current: FIRST_VERSION },
       settings: SETTINGS,
       cache: new CacheBudget(this.cacheBytes),
       storage,
@@ -124,10 +122,9 @@ export class ReplicaCluster {
       node,
       group: GROUP,
       observer: observed,
-      onMembership: (seen) => memberships.push(seen),
     });
     const replica = new Stream({ ...shared, group, stored: storage.group(GROUP) });
-    this.servers.set(self, { actor: self, replica, storage, clock, observed, fatal, memberships });
+    this.servers.set(self, { actor: self, replica, storage, clock, observed, fatal });
     replica.group.start();
     for (const peer of this.servers.values()) {
       if (peer.actor === self) continue;

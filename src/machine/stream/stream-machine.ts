@@ -1,4 +1,5 @@
 import {
+  AssertionFailure,
   asciiBytes,
   asciiText,
   assert,
@@ -203,6 +204,9 @@ export class StreamMachine implements StateMachine {
         return;
       case 'log-time':
         this.state.corrections = corrected(this.state.corrections, record);
+        return;
+      default:
+        throw new AssertionFailure(`a ${kind} record is none of a stream's`);
     }
   }
 

@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { join } from 'node:path';
-import { type ActorId, LIMITS } from '../../base/index.js';
-import { type Member, NodeKey } from '../../wire/index.js';
+import { type ActorId, LIMITS, type Member } from '../../base/index.js';
+import { NodeKey } from '../../wire/index.js';
 import { type Disk, readCheckedFile, replaceCheckedFile } from '../disk/index.js';
 
 import { nodeDisk } from '../level/index.js';

@@ -1,6 +1,5 @@
 import { join } from 'node:path';
-import { FlotillaError, LIMITS } from '../../base/index.js';
-import type { Member } from '../../wire/index.js';
+import { FlotillaError, LIMITS, type Member, type Voucher } from '../../base/index.js';
 import { type Disk, readCheckedFile, replaceCheckedFile } from '../disk/index.js';
 
 const FORMAT = 1;
@@ -21,6 +20,8 @@ export interface KnownCluster {
   readonly self: Member & { readonly secret: string };
   /** The other members. */
   readonly others: readonly KnownMember[];
+  /** By these it is known to members that lag behind. */
+  readonly vouchers: readonly Voucher[];
 }
 
 interface Content extends KnownCluster {
@@ -63,8 +64,15 @@ export class KnownMembers {
     return this.content;
   }
 
-  /** Who the members are by this node's log. Durable when it resolves; what was seen of those who stay is kept. */
-  async follow(clusterId: string, self: KnownCluster['self'], members: readonly Member[]): Promise<void> {
+  /**
+   * Who the members are, as far as this node knows. Durable when it resolves; what was seen of the starts of members
+   * that stay is kept.
+   */
+  async follow(
+    clusterId: string,
+    self: KnownCluster['self'],
+    { members, vouchers }: { readonly members: readonly Member[]; readonly vouchers: readonly Voucher[] },
+  ): Promise<void> {
     const others = members
       .filter(({ actor }) => actor !== self.actor)
       .map(({ actor, instance, address }) => {
@@ -72,7 +80,7 @@ export class KnownMembers {
         return { actor, instance, address, bootCounter, bootId };
       });
     for (const { instance } of others) this.guests.delete(instance);
-    await this.change({ clusterId, self, others });
+    await this.change({ clusterId, self, others, vouchers });
   }
 
   /** The latest start that was seen of this instance. */
@@ -114,8 +122,8 @@ export class KnownMembers {
 export async function readKnownMembers(disk: Disk, nodePath: string): Promise<KnownCluster | undefined> {
   const content = await readCheckedFile<Content>(disk, pathOf(nodePath), FORMAT);
   if (content === undefined) return undefined;
-  const { clusterId, self, others } = content;
-  return { clusterId, self, others };
+  const { clusterId, self, others, vouchers } = content;
+  return { clusterId, self, others, vouchers };
 }
 
 async function readIfSound(disk: Disk, nodePath: string): Promise<KnownCluster | undefined> {

@@ -1,7 +1,14 @@
 import { access, constants, mkdir, readdir, stat } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
-import { type ActorId, assert, FlotillaError, messageOf, present } from '../../base/index.js';
-import type { Member } from '../../wire/index.js';
+import {
+  type ActorId,
+  assert,
+  FlotillaError,
+  type Member,
+  messageOf,
+  present,
+  type Voucher,
+} from '../../base/index.js';
 import { systemCodeOf } from '../disk/index.js';
 import { type DirectoryLock, lockDirectory, nodeDisk } from '../level/index.js';
 import { groupIdOf, groupsPathOf } from './groups-folder.js';
@@ -135,9 +142,13 @@ export class NodeDirectory {
     await this.change({ ...this.current, stampedBoot: this.current.bootCounter });
   }
 
-  /** Who the members are by this node's log: see {@link KnownMembers.follow}. */
-  async follow(clusterId: string, self: Member, members: readonly Member[]): Promise<void> {
-    await this.known.follow(clusterId, { ...self, secret: this.current.secret }, members);
+  /** Who the members are, as far as this node knows: see {@link KnownMembers.follow}. */
+  async follow(
+    clusterId: string,
+    self: Member,
+    known: { readonly members: readonly Member[]; readonly vouchers: readonly Voucher[] },
+  ): Promise<void> {
+    await this.known.follow(clusterId, { ...self, secret: this.current.secret }, known);
   }
 
   /**

@@ -3,11 +3,10 @@ import assert from 'node:assert/strict';
 import { copyFile, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
-import { actorId, FlotillaError } from '../../../src/base/index.js';
+import { actorId, FlotillaError, type Member } from '../../../src/base/index.js';
 import { KnownMembers } from '../../../src/storage/directory/known-members.js';
 import { type NodeDirectory, openNodeDirectory } from '../../../src/storage/index.js';
 import { nodeDisk } from '../../../src/storage/level/node-disk.js';
-import type { Member } from '../../../src/wire/index.js';
 import {
   append,
   CLUSTER,
@@ -33,7 +32,7 @@ async function memberOfThree(t: TestContext): Promise<{ dir: string; path: strin
   await node.storage.persist(append(new RecordChain().addMany(3)));
   const { identity } = node.directory;
   const self: Member = { actor: actorId(1), instance: identity.instance, address: '127.0.0.1:3001' };
-  await node.directory.follow(CLUSTER, self, [self, ...others]);
+  await node.directory.follow(CLUSTER, self, { members: [self, ...others], vouchers: [] });
   await node.directory.noteStamped();
   await node.close();
   return { dir, path: join(dir, 'node-1'), instance: identity.instance, secret: identity.secret };
@@ -70,7 +69,7 @@ test('beginAnew_keepsOnlyTheLatestDamagedData', async (t) => {
   const node = await newNode(t, dir);
   assert.equal(node.directory.identity.predecessor, undefined, 'it has joined');
   const self = { actor: actorId(1), instance: node.directory.identity.instance, address: '127.0.0.1:3001' };
-  await node.directory.follow(CLUSTER, self, [self, ...others]);
+  await node.directory.follow(CLUSTER, self, { members: [self, ...others], vouchers: [] });
   await node.close();
   const again = await open(dir);
   await again.beginAnew(new FlotillaError('DATA_LOSS', 'twice'));
@@ -86,7 +85,7 @@ test('beginAnew_aloneChangesNothing_andNamesTheTools', async (t) => {
   const node = await newNode(t, dir);
   const { directory } = node;
   const self = { actor: actorId(1), instance: directory.identity.instance, address: '127.0.0.1:3001' };
-  await directory.follow(CLUSTER, self, [self]);
+  await directory.follow(CLUSTER, self, { members: [self], vouchers: [] });
   const before = directory.identity;
   await assert.rejects(directory.beginAnew(new FlotillaError('DATA_LOSS', 'record 7 is missing')), {
     code: 'DATA_LOSS',
@@ -162,7 +161,7 @@ test('known_startsThatWereSeenOutliveTheProcess_andADamagedFileIsNone', async (t
   const self = { actor: actorId(1), instance, secret, address: '127.0.0.1:3001' };
   await known.saw('f'.repeat(32), { ...BOOT, bootCounter: 9 });
   const newcomer = { actor: actorId(4), instance: 'f'.repeat(32), address: '127.0.0.1:3004' };
-  await known.follow(CLUSTER, self, [self, ...others, newcomer]);
+  await known.follow(CLUSTER, self, { members: [self, ...others, newcomer], vouchers: [] });
   const again = await KnownMembers.open(nodeDisk, path);
   assert.deepEqual(
     [two, three, newcomer].map((member) => again.lastBoot(member.instance)?.bootCounter),

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { FlotillaError, LIMITS, logIndex } from '../../../src/base/index.js';
+import { MACHINES } from '../../../src/cluster/index.js';
 import { bytesToOpen } from '../../../src/storage/disk/ballast-file.js';
 import type { Disk } from '../../../src/storage/disk/disk.js';
 import { BallastFile, ballastedDisk } from '../../../src/storage/index.js';
@@ -9,7 +10,6 @@ import { nodeDisk } from '../../../src/storage/level/node-disk.js';
 import { UNOBSERVED } from '../../../src/storage/segment/healing.js';
 import { OpenDatabaseCache } from '../../../src/storage/segment/open-database-cache.js';
 import { SegmentDatabase } from '../../../src/storage/segment/segment-database.js';
-import { MACHINES } from '../../../src/stream/index.js';
 import { ManualClock } from '../../support/manual-clock.js';
 import { scratchDirectory } from '../fixture.js';
 

@@ -6,12 +6,12 @@ import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { actorId, FlotillaError, LIMITS, logIndex, term } from '../../../src/base/index.js';
+import { MACHINES } from '../../../src/cluster/index.js';
 import { compileGlob } from '../../../src/event/index.js';
 import type { PersistRequest } from '../../../src/group/index.js';
 import { systemClock } from '../../../src/group/system-clock.js';
 import { type LevelStorage, openStorage } from '../../../src/storage/index.js';
 import { segmentName } from '../../../src/storage/segment/segment-files.js';
-import { MACHINES } from '../../../src/stream/index.js';
 import { type LogRecord, tailAfter } from '../../../src/wire/index.js';
 import { simulatedDisk } from '../../contract/implementations.js';
 import {

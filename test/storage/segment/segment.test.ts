@@ -3,6 +3,7 @@ import { mkdir, readdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { FlotillaError, logIndex } from '../../../src/base/index.js';
+import { MACHINES } from '../../../src/cluster/index.js';
 import { systemClock } from '../../../src/group/system-clock.js';
 import { nodeDisk } from '../../../src/storage/level/node-disk.js';
 import { Pace } from '../../../src/storage/namespace-index/index.js';
@@ -10,7 +11,6 @@ import { UNOBSERVED } from '../../../src/storage/segment/healing.js';
 import { OpenDatabaseCache } from '../../../src/storage/segment/open-database-cache.js';
 import { prepareSegment, Segment } from '../../../src/storage/segment/segment.js';
 import { databasePath, readFooter } from '../../../src/storage/segment/segment-files.js';
-import { MACHINES } from '../../../src/stream/index.js';
 import { EMPTY_LOG_TAIL } from '../../../src/wire/index.js';
 import { checksums, GROUP, INCARNATION, membershipOf, RecordChain, scratchDirectory } from '../fixture.js';
 

@@ -1,0 +1,55 @@
+import type { Member, Seat, Voucher } from '../base/index.js';
+import type { ClusterState } from '../machine/cluster/index.js';
+
+/** What a node knows of its cluster's members: by group 0, and until that tells, by what it was told when it joined. */
+export class KnownCluster {
+  private readonly self: Member;
+  private current: readonly Member[];
+  private currentVouchers: readonly Voucher[];
+
+  constructor(self: Member, told: { readonly members: readonly Member[]; readonly vouchers: readonly Voucher[] }) {
+    this.self = self;
+    this.current = told.members;
+    this.currentVouchers = told.vouchers;
+  }
+
+  get members(): readonly Member[] {
+    return this.current;
+  }
+
+  get vouchers(): readonly Voucher[] {
+    return this.currentVouchers;
+  }
+
+  /** Whether the members, as they are known, have this node. */
+  get hasSelf(): boolean {
+    return this.isMember(this.current);
+  }
+
+  /**
+   * Takes over a state of the cluster. Resolves with all whom this node is to be linked with: those that have just left
+   * are to hear of it; and while this node catches up on states before it was taken in, those that took it in stay, too.
+   */
+  follow({ clusterId, members, vouchers }: ClusterState): readonly Member[] {
+    // Before the founding record has taken effect the state names no members.
+    if (clusterId === '') return this.current;
+    const isMember = this.isMember(members);
+    if (isMember || vouchers.length > this.currentVouchers.length) this.currentVouchers = vouchers;
+    const all = bothOf(this.current, members, isMember);
+    this.current = isMember ? members.map(({ actor, instance, address }) => ({ actor, instance, address })) : all;
+    return all;
+  }
+
+  private isMember(members: readonly Seat[]): boolean {
+    return members.some(({ instance }) => instance === this.self.instance);
+  }
+}
+
+/**
+ * Who is talked to while the members change. Where an actor has been another
+ * node before, the newer counts: who is not among `next` catches up on old times.
+ */
+function bothOf(known: readonly Member[], next: readonly Member[], isMember: boolean): Member[] {
+  const [older, newer] = isMember ? [known, next] : [next, known];
+  return [...new Map([...older, ...newer].map((member) => [member.actor, member])).values()];
+}
