@@ -116,7 +116,8 @@ function statusCommand(): Command {
     .option('--json', 'print an array of objects')
     .addHelpText(
       'after',
-      `${ENVIRONMENT_HELP}\n\nExamples:\n  $ flotilla cluster status\n  $ flotilla cluster status -H node1,node2 --json`,
+      `${ENVIRONMENT_HELP}\n\nExamples:\n  $ flotilla cluster status\n` +
+        '  $ flotilla cluster status -H node1,node2 --json',
     );
   return command.action(async () => {
     const json = new Settings(command).flag('json');

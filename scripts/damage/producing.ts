@@ -17,7 +17,7 @@ const KEPT_AFTER_TRIMMING = 200;
 const TRIM_ABOVE = 700;
 
 /** What was produced and acknowledged. */
-export class Ledger {
+export class ProducedEvents {
   private readonly client: FlotillaClient;
   private readonly acknowledged = new Map<string, KnownEvent>();
   private produced = 0;

@@ -115,7 +115,7 @@ export class Group<C extends Command, M extends StateMachine> {
     this.listeners.push(listener);
   }
 
-  // What others see
+  // What other parts of the node see
 
   get incarnation(): string {
     return this.parts.stored.recovered.incarnation;

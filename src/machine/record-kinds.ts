@@ -14,7 +14,7 @@ export interface RecordKindTraits {
    * It bears the time at which it is appended: it waits until that is known, or goes without; absent: it bears none.
    */
   readonly time?: 'needed' | 'where known';
-  /** It is taken although disks are full, because it makes room or costs none worth speaking of. */
+  /** It is taken although disks are full, because it frees space or takes next to none. */
   readonly isTakenUnderPressure?: true;
 }
 

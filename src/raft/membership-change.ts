@@ -14,9 +14,8 @@ export interface MemberChange {
  * need a majority of the voters before and one of those after. Learners alone
  * change at once, because they count for nothing.
  *
- * Throws INVALID_ARGUMENT where `current` is joint itself, where nothing would
- * change, where an actor is named twice or is no member, and where nobody would
- * be left to vote.
+ * Throws INVALID_ARGUMENT where `current` is joint itself, where nothing would change, where an actor is named twice or
+ * is no member, and where no server would be left to vote.
  */
 export function changeConfiguration(current: Configuration, changes: readonly MemberChange[]): Configuration {
   if (isJoint(current)) throw refused('another change of the members is under way');

@@ -32,7 +32,7 @@ export function voteOutcome(configuration: Configuration, granted: ReadonlyMap<A
   return incoming === 'won' && outgoing === 'won' ? 'won' : 'pending';
 }
 
-/** Whether those for whom `present` holds are a quorum. */
+/** Whether the servers for which `present` holds are a quorum. */
 export function isQuorum(configuration: Configuration, present: (actor: ActorId) => boolean): boolean {
   const half = (voters: readonly ActorId[]): boolean => voters.filter(present).length >= majorityOf(voters.length);
   return half(configuration.voters) && (configuration.outgoing.length === 0 || half(configuration.outgoing));

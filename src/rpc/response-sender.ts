@@ -49,8 +49,8 @@ export class UnsentResponses {
   }
 
   /**
-   * As long as `waiting` is pending, calls of which nothing is taken any more are ended: else a few could keep out
-   * everybody for ever.
+   * As long as `waiting` is pending, calls of which nothing is taken any more are ended: else a few could keep out all
+   * others for ever.
    */
   async endStalledDuring(waiting: Promise<void>): Promise<void> {
     const timer = setInterval(() => this.endStalled(), LIMITS.unsentStallMs / 5);

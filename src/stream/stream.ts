@@ -21,7 +21,7 @@ import { StreamState } from './stream-state.js';
 export interface OpenedProducer {
   readonly id: number;
   readonly epoch: number;
-  /** Of the last batch that the stream has of it; 0 where there is none. */
+  /** Sequence of the last batch that the stream has of it; 0 where there is none. */
   readonly sequence: number;
 }
 

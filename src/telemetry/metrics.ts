@@ -29,7 +29,7 @@ const MESSAGE_TYPES = [
 
 const ERROR_CODES: readonly ErrorCode[] = Object.keys(ERRORS).filter(isErrorCode);
 
-/** From half a millisecond to the longest that a producer waits. */
+/** Buckets from half a millisecond to the longest that a producer waits. */
 const APPEND_SECONDS = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10];
 const PERSIST_SECONDS = [0.0001, 0.00025, ...APPEND_SECONDS];
 const PERSIST_RECORDS = [1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024];
@@ -258,7 +258,8 @@ function processMetrics({ counter, gauge }: Instruments) {
     ),
     eventLoopStallMax: gauge(
       'flotilla_event_loop_stall_max_seconds',
-      'Longest time since the start for which the event loop stood still while the process was at work: what waits for the processor does not count.',
+      'Longest time since the start for which the event loop stood still while the process was at work: what ' +
+        'waits for the processor does not count.',
     ),
     logLinesDropped: counter('flotilla_log_lines_dropped_total', 'Log lines lost because they could not be written.'),
   };

@@ -3,14 +3,13 @@ import { instanceOf, isSignedBy, type NodeKey } from './node-key.js';
 import type * as proto from './proto.js';
 
 /**
- * What the leader that took a member in has signed. A member that was away at
- * the time, and whose log does not name the new one yet, believes it, because it
- * knows the leader, or somebody who has vouched for the leader, and so on.
+ * What the leader that took a member in has signed. A member that was away at the time, and whose log does not name the
+ * new one yet, believes it, because it knows the leader, or a member that has vouched for the leader, and so on.
  * Travels in the membership, and from there with every hello.
  */
 export interface Voucher {
   readonly actor: number;
-  /** Of the member that was taken in; 32 hexadecimal digits. */
+  /** Instance of the member that was taken in; 32 hexadecimal digits. */
   readonly instance: string;
   /**
    * Log index of the configuration that took it in: of two that had one actor id after each other, the later is in
@@ -35,9 +34,8 @@ export function vouch(key: NodeKey, clusterId: string, claim: VoucherClaim): Vou
 }
 
 /**
- * The voucher by which `claimed` is a member of the cluster for somebody that
- * knows `trusted` as members: signed by one of these, or by one that has such a
- * voucher before it in the list. Undefined where there is none.
+ * The voucher by which `claimed` is a member of the cluster for a node that knows `trusted` as members: signed by one
+ * of these, or by one that has such a voucher before it in the list. Undefined where there is none.
  */
 export function findVoucher(
   vouchers: readonly Voucher[],

@@ -19,7 +19,8 @@ const CALM_MS = 100;
 const CALM_SPREAD_MS = 500;
 
 test(
-  'links are cut, slowed and reset, nodes paused, killed and stopped, all at random: nothing acknowledged is lost, no consistent read is stale, and it recovers',
+  'links are cut, slowed and reset, nodes paused, killed and stopped, all at random: nothing acknowledged is ' +
+    'lost, no consistent read is stale, and it recovers',
   withReadyCluster({ proxies: true }, async (cluster, context) => {
     context.diagnostic(`CHAOS_SEED=${SEED}`);
     const newest = new Newest();

@@ -77,7 +77,8 @@ describe('forming a cluster', { concurrency: 2 }, () => {
   );
 
   test(
-    'a restart with the peers spelled differently, or named incompletely, finds the same cluster and its events; a majority is enough',
+    'a restart with the peers spelled differently, or named incompletely, finds the same cluster and its events; ' +
+      'a majority is enough',
     withReadyCluster({}, async (cluster) => {
       await isOneCluster(cluster, [1, 2, 3]);
       const before = await cluster.equalDumps();

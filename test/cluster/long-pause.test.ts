@@ -13,7 +13,8 @@ const PAUSE_MS = 15_000;
 const WRITE_PERIOD_MS = 10;
 
 test(
-  'a leader and a follower that were paused for a long time, as by a suspended machine, serve again, and stop when they are asked to',
+  'a leader and a follower that were paused for a long time, as by a suspended machine, serve again, and stop ' +
+    'when they are asked to',
   withReadyCluster({ nodes: 5 }, async (cluster) => {
     const leader = await cluster.leader();
     const [follower] = await cluster.followers();

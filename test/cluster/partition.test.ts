@@ -26,7 +26,7 @@ interface Sighting {
   readonly term: number;
 }
 
-describe('a follower is cut off in one direction: terms do not grow, the leader stays, writes go on, and it catches up', () => {
+describe('a follower is cut off in one direction: the leader and its term stay, writes go on, it catches up', () => {
   for (const direction of ['can not be heard', 'can not hear'] as const)
     test(
       `it ${direction}`,
@@ -147,7 +147,8 @@ async function writeThroughCut(
   producers.verify(await cluster.equalDumps());
   assert.equal(producers.refused.size + producers.unknown.size, 0, 'the client goes on by itself');
   context.diagnostic(
-    `${producers.acknowledged.size} events acknowledged; longest time between two acknowledgements ${Math.round(longestMs)} ms; ` +
+    `${producers.acknowledged.size} events acknowledged; longest time between two acknowledgements ` +
+      `${Math.round(longestMs)} ms; ` +
       `terms ${[...new Set(sightings.map(({ term }) => term))].join(', ')}`,
   );
   return { sightings, afterwards };

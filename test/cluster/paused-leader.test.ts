@@ -56,8 +56,10 @@ test(
     for (const reader of readers) {
       const refused = await reader.stop();
       context.diagnostic(
-        `node ${reader.node.actor}${reader === hammering ? ', the paused one' : ''}: ${reader.answered} reads answered` +
-          `${reader === hammering ? `, ${reader.answered - answeredBefore} of them after the pause` : ''}; ${refused} not`,
+        `node ${reader.node.actor}${reader === hammering ? ', the paused one' : ''}: ${reader.answered} reads ` +
+          'answered' +
+          `${reader === hammering ? `, ${reader.answered - answeredBefore} of them after the pause` : ''}; ` +
+          `${refused} not`,
       );
     }
     context.diagnostic(

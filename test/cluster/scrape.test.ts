@@ -68,7 +68,8 @@ test(
 );
 
 test(
-  'health: live at once; ready only in a cluster with a leader, and until then with the name of who is missing; not any more while stopping',
+  'health: live at once; ready only in a cluster with a leader, and until then with the name of who is missing; ' +
+    'not any more while stopping',
   withCluster({}, async (cluster) => {
     const [first, second, third] = [cluster.node(1), cluster.node(2), cluster.node(3)];
     first.start();

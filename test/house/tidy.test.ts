@@ -46,7 +46,7 @@ const FLOORS = { '@grpc/grpc-js': '1.14.4', protobufjs: '7.6.1' };
 
 const none = (findings: readonly Finding[]): void => assert.deepEqual(findings, []);
 
-test('no file holds two rooms', () => none(longFiles(ROOT)));
+test('no file holds two ideas', () => none(longFiles(ROOT)));
 test('no line is wider than a screen', () => none(wideLines(ROOT)));
 test('no file or folder is named for nothing', () => none(vagueNames(ROOT)));
 test('every folder of src has its index.ts', () => none(foldersWithoutEntry(ROOT)));

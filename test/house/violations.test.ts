@@ -64,7 +64,7 @@ const IMPORTS: Readonly<Record<string, readonly [content: string, rule: string]>
   'src/storage/dials.ts': ["export { Server } from '@grpc/grpc-js';\n", 'only-src-rpc-names--grpc-grpc-js'],
   'src/storage/log/by-the-side-door.ts': [
     "export { sealed } from '../segment/sealed.js';\n",
-    'enter-storage-rooms-through-index',
+    'enter-storage-folders-through-index',
   ],
   'src/storage/knows-machine.ts': ["export { applied } from '../machine/index.js';\n", 'storage-knows-no-machine'],
   'src/node/loads-tools.ts': ["export { inspect } from '../offline/index.js';\n", 'only-tools-load-offline'],

@@ -58,7 +58,7 @@ class Node {
       },
       peerAddresses: this.peers,
       logger: silentLogger,
-      discovery: lossyIntroducer(world),
+      discovery: lossyDiscovery(world),
       roundMs: ROUND_MS,
     });
     this.formation = formation;
@@ -86,7 +86,7 @@ async function delay({ random }: World): Promise<void> {
   await new Promise((resolve) => setTimeout(resolve, random() * 3));
 }
 
-function lossyIntroducer(world: World): DiscoveryClient {
+function lossyDiscovery(world: World): DiscoveryClient {
   return {
     introduce: async (address, request) => {
       await delay(world);

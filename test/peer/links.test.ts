@@ -236,7 +236,7 @@ test('fullQueue_refusesFurtherAppends_andHeartbeatsGoOn', async (context) => {
   );
   const position = b.received.findIndex(({ message: { type } }) => type === 'heartbeat');
   assert.ok(position >= 0 && position < accepted, 'the heartbeat did not wait for the appends');
-  await until(() => a.links.send(two.actor, GROUP, message, records), 'there is room again');
+  await until(() => a.links.send(two.actor, GROUP, message, records), 'there is capacity again');
 });
 
 test('removedMember_isNoLongerHeard', async (context) => {

@@ -183,11 +183,11 @@ test('§4.2.2 one that is left out still campaigns until that is committed, wher
 test('§4.1 a configuration that is only told again takes its turn like a change', () => {
   const cluster = new Cluster([1, 2, 3], { spares: [4] });
   cluster.win(1);
-  const restate = (): unknown => cluster.node(1).core.republishConfiguration(cluster.nowMs);
-  assert.equal(restate(), 'nothing committed yet');
+  const republish = (): unknown => cluster.node(1).core.republishConfiguration(cluster.nowMs);
+  assert.equal(republish(), 'nothing committed yet');
   cluster.settle();
   cluster.change(1, ['learner', 4]);
-  assert.equal(restate(), 'another change is under way');
+  assert.equal(republish(), 'another change is under way');
   cluster.settle();
   assert.equal(cluster.node(2).core.republishConfiguration(cluster.nowMs), 'not the leader');
 });

@@ -241,7 +241,7 @@ test('theQueueIsBounded_inBatches', async () => {
   assert.equal(fates.at(-2)?.state, 'resolved');
   const next = fateOf(cluster.replica(1).submit(body));
   await cluster.settle();
-  assert.equal(next.state, 'resolved', 'what is settled makes room');
+  assert.equal(next.state, 'resolved', 'what is settled frees capacity');
 });
 
 test('theQueueIsBounded_inBytes_andWhatIsInTheLogButNotCommittedCounts', async () => {

@@ -46,9 +46,8 @@ const FORMAT = 1;
 const LINE_END = 0x0a;
 
 /**
- * What a stream's committed records mean: one state, reached by applying them in
- * the order of the log, and the same on every node that has applied as many. No
- * clock, no chance and no option of a node has a say in it.
+ * What a stream's committed records mean: one state, reached by applying them in the order of the log, and the same on
+ * every node that has applied as many. No clock, no random number and no option of a node has a part in it.
  *
  * The log's segments begin with an encoded state each, so that a node that
  * starts, or gets a snapshot, applies only what comes after one. Equal states
@@ -84,7 +83,8 @@ export class StreamMachine implements StateMachine {
       return new StreamMachine({ ...state, producersMs, corrections }, ProducerTable.decode(producers));
     throw new FlotillaError(
       'UPGRADE_NEEDED',
-      `the state of a stream has format ${String(state.format)}; this version reads format ${FORMAT}: upgrade this node`,
+      `the state of a stream has format ${String(state.format)}; this version reads format ${FORMAT}: upgrade ` +
+        'this node',
     );
   }
 
@@ -113,7 +113,7 @@ export class StreamMachine implements StateMachine {
     });
   }
 
-  /** Of the last record that was applied; 0 before the first. */
+  /** Index of the last record that was applied; 0 before the first. */
   get appliedIndex(): LogIndex {
     return this.state.index;
   }
@@ -133,7 +133,7 @@ export class StreamMachine implements StateMachine {
     return timeBound(this.state.corrections, soughtMs, this.state.begin.index);
   }
 
-  /** By when a record was appended, UTC milliseconds. */
+  /** The time by which a record was appended, UTC milliseconds. */
   appendedByMs(record: TimedPlace): number {
     return appendedByMs(this.state.corrections, record);
   }

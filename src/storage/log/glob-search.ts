@@ -42,7 +42,7 @@ export class IndexSearch implements GlobSearch {
 
   async next(from: LogIndex, through: LogIndex): Promise<LogMatches | undefined> {
     if (this.glob.literalPrefix === '') return undefined;
-    // Whoever removes segments waits for an action on one of them: none of these waits for the turns of other readers.
+    // Removing a segment waits for the actions on it, so none of these waits for the turns of other readers.
     for (;;) {
       const matches = await this.log.inSealed(from, through, (segment) => this.search(segment, from));
       if (matches !== 'unfinished') return matches;

@@ -38,14 +38,14 @@ const rebuiltPath = (segmentsPath: string): string => join(dirname(segmentsPath)
 export interface RebuildOptions {
   readonly segmentsPath: string;
   readonly settings: DatabaseSettings;
-  /** Undefined where nobody else has the log. */
+  /** Undefined where no other node has the log. */
   readonly source: RecordSource | undefined;
   /** Whether what is begun is of use no more. */
   readonly isObsolete: () => boolean;
 }
 
 /**
- * Step 1, but for what is copied. Resolves with how many records came from other nodes; DATA_LOSS where nobody has one
+ * Step 1, but for what is copied. Resolves with how many records came from other nodes; DATA_LOSS where no node has one
  * that is needed.
  */
 export async function rebuildSegment(damaged: Segment, options: RebuildOptions): Promise<number> {

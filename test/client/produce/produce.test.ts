@@ -149,7 +149,7 @@ test('a stream that is refused as a whole rejects its calls with that code', asy
   await assert.rejects(clientOf(nodes).produce({ namespace: '/a' }), code('NOT_FOUND'));
 });
 
-test('the deadline is UNREACHABLE or NO_LEADER where nothing can have been appended, and OUTCOME_UNKNOWN else', async () => {
+test('the deadline is UNREACHABLE or NO_LEADER where nothing can be appended, else OUTCOME_UNKNOWN', async () => {
   const { nodes } = await cluster(1);
   const node = only(nodes);
   const client = clientOf(nodes, { timeoutMs: 1000 });
