@@ -15,6 +15,9 @@ export const LONG_FILES: Readonly<Record<string, number>> = {
 /** Where lines may be wider than others: paths begin with these. */
 export const WIDE_LINES: readonly string[] = ['src/node/'];
 
+/** Where titles of tests may be names joined by underscores: paths begin with these. */
+export const JOINED_TITLES: readonly string[] = ['test/sim/'];
+
 /** Classes that are given more collaborators than others, with their number. */
 export const COLLABORATORS: Readonly<Record<string, number>> = {};
 

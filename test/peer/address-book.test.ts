@@ -6,7 +6,7 @@ import { AddressBook } from '../../src/peer/address-book.js';
 const INSTANCE = '2'.repeat(32);
 const at = (address: string, instance = INSTANCE) => ({ actor: actorId(2), instance, address });
 
-test('aNodesOwnWord_comesFirst_thenTheMembership_thenTheLatestHearsay', () => {
+test("a node's own word comes first, then the membership, then the latest hearsay", () => {
   const book = new AddressBook();
   book.know(at('known:1'));
   assert.deepEqual(book.addressesOf(INSTANCE), ['known:1']);
@@ -16,7 +16,7 @@ test('aNodesOwnWord_comesFirst_thenTheMembership_thenTheLatestHearsay', () => {
   assert.deepEqual(book.addressesOf(INSTANCE), ['heard:1', 'known:1', 'hearsay:2', 'hearsay:1']);
 });
 
-test('whatIsKnownAlready_isNoNews', () => {
+test('what is known already is no news', () => {
   const book = new AddressBook();
   book.know(at('known:1'));
   assert.equal(book.hear(at('known:1')), false);
@@ -27,7 +27,7 @@ test('whatIsKnownAlready_isNoNews', () => {
   assert.deepEqual(book.addressesOf(INSTANCE), ['known:1']);
 });
 
-test('aMembershipThatIsBehind_doesNotHideWhatTheNodeSays', () => {
+test('a membership that is behind does not hide what the node says', () => {
   const book = new AddressBook();
   book.know(at('first:1'));
   book.hear(at('third:1'));
@@ -35,7 +35,7 @@ test('aMembershipThatIsBehind_doesNotHideWhatTheNodeSays', () => {
   assert.deepEqual(book.addressesOf(INSTANCE), ['third:1', 'second:1']);
 });
 
-test('ofWhoIsNoPeer_nothingIsKept_andHearsayIsBounded', () => {
+test('nothing is kept of a node that is no peer, and hearsay is bounded', () => {
   const book = new AddressBook();
   assert.equal(book.hear(at('x:1')), false);
   book.know(at('known:1'));

@@ -151,7 +151,7 @@ function reachesAll(lists: readonly (readonly number[])[]): boolean {
   });
 }
 
-test(`random_${SCENARIOS}Histories_neverTwoClustersWithACommonMember`, async () => {
+test(`random histories (${SCENARIOS}) never lead to two clusters with a common member`, async () => {
   let formed = 0;
   let connectedHistories = 0;
   const seeds = Array.from({ length: SCENARIOS }, (_, index) => index + 1);
@@ -229,7 +229,7 @@ async function playHalves(seed: number): Promise<readonly Node[]> {
   return nodes;
 }
 
-test(`random_${SCENARIOS}Halves_toldToFormWithoutEachOther_neverTwoClusters`, async () => {
+test(`random halves (${SCENARIOS}) that are told to form without each other never lead to two clusters`, async () => {
   let without = 0;
   const seeds = Array.from({ length: SCENARIOS }, (_, index) => index + 1);
   await Promise.all(

@@ -27,7 +27,7 @@ const TWO_IS_THERE: MembersView['links'] = new Map([
   [actorId(3), 'refused'],
 ]);
 
-test('successorOfADamagedMember_takesItsSeat_asALearner', async () => {
+test('the successor of a damaged member takes its seat, as a learner', async () => {
   const { cluster, view } = await withoutThree(TWO_IS_THERE);
   const taken = fateOf(takeInMember(view, successor, predecessor));
   await cluster.advance(1000, 1);
@@ -37,7 +37,7 @@ test('successorOfADamagedMember_takesItsSeat_asALearner', async () => {
   assert.ok(!membership.outgoing.includes(successor.actor));
 });
 
-test('successor_isRefused_unlessItNamesTheMemberThatItWas', async () => {
+test('a successor is refused unless it names the member that it was', async () => {
   const { view } = await withoutThree(TWO_IS_THERE);
   const before = view.replica?.group.membership;
   await assert.rejects(takeInMember(view, successor), { code: 'FOREIGN_NODE', message: /actor id 3 is taken/ });
@@ -45,7 +45,7 @@ test('successor_isRefused_unlessItNamesTheMemberThatItWas', async () => {
   assert.equal(view.replica?.group.membership, before);
 });
 
-test('successor_waits_whileItsPredecessorIsLinked_andWhereTheOthersAreNoMajority', async () => {
+test('a successor waits while its predecessor is linked, and where the others are no majority', async () => {
   const linked = await withoutThree(new Map([...TWO_IS_THERE, [actorId(3), 'open']]));
   await assert.rejects(takeInMember(linked.view, successor, predecessor), { code: 'NOT_READY' });
   const alone = await withoutThree(new Map([[actorId(2), 'closed']]));

@@ -39,7 +39,7 @@ async function elected(): Promise<ReplicaCluster> {
   return cluster;
 }
 
-test('whatAMemberSaysOfItself_isInEverybodysLog_andNobodyComesOrGoes', async () => {
+test('what a member says of itself is in every log, and the members stay the same', async () => {
   const cluster = await elected();
   upkeepOn(cluster, 1, () => [moved(2)]);
   await cluster.advance(300);
@@ -56,7 +56,7 @@ test('theLeaderTellsOfItself', async () => {
   assert.deepEqual(addressesOn(cluster, 3), ['elsewhere1:3000', 'node2:3000', 'node3:3000']);
 });
 
-test('aFollowerTellsNothing_andDoesSoOnceItLeads', async () => {
+test('a follower tells nothing, and does so once it leads', async () => {
   const cluster = await elected();
   upkeepOn(cluster, 2, () => [moved(3)]).check();
   await cluster.advance(300);
@@ -67,7 +67,7 @@ test('aFollowerTellsNothing_andDoesSoOnceItLeads', async () => {
   assert.equal(addressesOn(cluster, 3)[2], 'elsewhere3:3000');
 });
 
-test('whileAnotherChangeIsUnderWay_itIsTriedAgain', async () => {
+test("what can't be told while another change is under way is tried again", async () => {
   const cluster = await elected();
   cluster.cut(2);
   cluster.cut(3);
@@ -84,7 +84,7 @@ test('whileAnotherChangeIsUnderWay_itIsTriedAgain', async () => {
   assert.equal(addressesOn(cluster, 3)[1], 'elsewhere2:3000');
 });
 
-test('anotherDataDirectoryOfThatName_andWhoIsNoMember_sayNothing', async () => {
+test('another data directory of that name, and a node that is no member, say nothing', async () => {
   const cluster = await elected();
   const before = cluster.replica(1).group.membership;
   upkeepOn(cluster, 1, () => [{ ...moved(2), instance: 'f'.repeat(32) }, moved(4)]);
@@ -92,7 +92,7 @@ test('anotherDataDirectoryOfThatName_andWhoIsNoMember_sayNothing', async () => {
   assert.equal(cluster.replica(1).group.membership, before);
 });
 
-test('whoBroughtAMemberIn_andMakesItAVoterLater_doesNotTakeBackWhatWasToldMeanwhile', async () => {
+test('making a new member a voter does not take back what was told meanwhile', async () => {
   const cluster = await elected();
   cluster.cut(4);
   const change = fateOf(
@@ -115,7 +115,7 @@ const speaking = (actor: number, highest: number): Speaker => ({
   versions: { lowest: 1, highest },
 });
 
-test('aVersion_isActiveOnceEveryMemberSpeaksIt_andNeverGoesBack', async () => {
+test('a version is active once every member speaks it, and never goes back', async () => {
   const cluster = await elected();
   let others = [speaking(2, 2)];
   const upkeep = upkeepOn(cluster, 1, () => others, speaking(1, 3));
@@ -143,7 +143,7 @@ test('aVersion_isActiveOnceEveryMemberSpeaksIt_andNeverGoesBack', async () => {
   assert.equal(cluster.replica(2).group.members.activeVersion, 2);
 });
 
-test('aVersionThatIsNotCommitted_isNotActive', async () => {
+test('a version that is not committed is not active', async () => {
   const cluster = await elected();
   cluster.cut(2);
   cluster.cut(3);
@@ -153,7 +153,7 @@ test('aVersionThatIsNotCommitted_isNotActive', async () => {
   assert.equal(cluster.replica(1).group.members.activeVersion, 1);
 });
 
-test('aLearnerThatSpeaksLess_holdsAVersionBack', async () => {
+test('a learner that speaks less holds a version back', async () => {
   const cluster = await elected();
   cluster.cut(4);
   const change = fateOf(
