@@ -203,6 +203,10 @@ export class StreamMachine implements StateMachine {
         return;
       case 'log-time':
         this.state.corrections = corrected(this.state.corrections, record);
+        return;
+      default:
+        // A kind without a case would change the state on no node, and nothing would tell of it.
+        kind satisfies never;
     }
   }
 
