@@ -3,7 +3,8 @@ import type { FlotillaClient } from '../../src/client/index.js';
 import { counterOf, type KnownEvent } from './answers.js';
 
 /**
- * Of one event: some segments are filled in a moment. Half of them can be compressed to nothing, half of them hardly.
+ * Size of one event: some segments are filled in a moment. Half of them can be compressed to nothing, half of them
+ * hardly.
  */
 const DATA_BYTES = 8 * 1024;
 const dataOf = (number: number): string =>

@@ -83,7 +83,8 @@ export const ERRORS = {
     http: 409,
     exit: 1,
     retryable: false,
-    meaning: 'The change of the members was refused: too few of those who would be left can be reached to go on.',
+    meaning:
+      'The change of the members was refused: too few of the members that would be left can be reached to go on.',
   },
   PRODUCER_EXPIRED: {
     grpc: 'FAILED_PRECONDITION',

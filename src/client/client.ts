@@ -91,9 +91,9 @@ export class FlotillaClient implements AsyncDisposable {
   }
 
   /**
-   * Opens a producer that outlives its process. It goes on where the last holder of its name left off, who may append
-   * nothing from then on: `lastSequence` says how many batches of that name are in the stream. Close it where many are
-   * opened; otherwise it ends with the client.
+   * Opens a producer that outlives its process. It goes on where the last holder of its name left off, and that holder
+   * may append nothing from then on: `lastSequence` says how many batches of that name are in the stream. Close it
+   * where many are opened; otherwise it ends with the client.
    */
   async openProducer(name: string): Promise<Producer> {
     if (this.closing.signal.aborted) throw closed();

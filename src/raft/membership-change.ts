@@ -9,9 +9,8 @@ export interface MemberChange {
 }
 
 /**
- * The configuration that `changes` lead to, all at once. Where they change who
- * votes it is joint (dissertation, section 4.3): until it is left, decisions
- * need a majority of the voters before and one of those after. Learners alone
+ * The configuration that `changes` lead to, all at once. Where they change the voters it is joint (dissertation,
+ * section 4.3): until it is left, decisions need a majority of the voters before and one of those after. Learners alone
  * change at once, because they count for nothing.
  *
  * Throws INVALID_ARGUMENT where `current` is joint itself, where nothing would change, where an actor is named twice or

@@ -21,8 +21,8 @@ export function committedIndex(configuration: Configuration, matchOf: (actor: Ac
 }
 
 /**
- * What the votes decide. `granted` holds those who have answered. An election is
- * lost as soon as a half can no longer reach its majority.
+ * What the votes decide. `granted` holds the voters that have answered. An election is lost as soon as a half can no
+ * longer reach its majority.
  */
 export function voteOutcome(configuration: Configuration, granted: ReadonlyMap<ActorId, boolean>): VoteOutcome {
   const incoming = majorityVote(configuration.voters, granted);

@@ -145,7 +145,7 @@ export class ResponseSender<Message> implements Stallable {
     this.break(
       new FlotillaError(
         'TOO_MANY_REQUESTS',
-        'nothing of this call was taken for long while others waited for the memory that it held: ' +
+        'nothing of this call was taken for long while other calls waited for the memory that it held: ' +
           'read on behind the last event, and faster, or from another node',
       ),
     );

@@ -111,7 +111,7 @@ export class Stream {
     if (producer?.openedAs === id) return { id: producer.id, epoch: producer.epoch, sequence: producer.sequence };
     throw new FlotillaError(
       'PRODUCER_FENCED',
-      `name: another has opened producer "${name}" at the same time, and later`,
+      `name: another client has opened producer "${name}" at the same time, and later`,
     );
   }
 

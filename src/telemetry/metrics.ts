@@ -91,11 +91,11 @@ function raftMetrics({ counter, gauge, gaugeByPeer, state }: Instruments) {
   return {
     raftTerm: gauge('flotilla_raft_term', "Raft's current term."),
     raftRole: state('flotilla_raft_role', '1 for the role that this node has, 0 for the others.', 'role', RAFT_ROLES),
-    leaderKnown: gauge('flotilla_raft_leader_known', '1 while this node leads or knows who does, else 0.'),
+    leaderKnown: gauge('flotilla_raft_leader_known', '1 while this node leads or knows the leader, else 0.'),
     raftGroups: gauge('flotilla_raft_groups', 'Raft groups that this node has a replica of.'),
     quiescedGroups: gauge(
       'flotilla_raft_quiesced_groups',
-      'Of these, those that have quiesced: nothing happens in them, and no heartbeats are sent.',
+      'Raft groups of this node that have quiesced: nothing happens in them, and no heartbeats are sent.',
     ),
     electionsStarted: counter('flotilla_raft_elections_started_total', 'Elections that this node stood for.'),
     electionsWon: counter('flotilla_raft_elections_won_total', 'Elections that this node won.'),

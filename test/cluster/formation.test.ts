@@ -97,7 +97,7 @@ describe('forming a cluster', { concurrency: 2 }, () => {
   );
 });
 
-// By itself: the end of a test kills the commands of those beside it.
+// It runs by itself: the end of a test kills the commands of those beside it.
 test(
   'a founder that does not come is left out on command, and joins when it comes after all',
   withCluster({}, async (cluster) => {
@@ -150,7 +150,7 @@ async function waitsFor(node: ClusterNode, missing: readonly ClusterNode[]): Pro
   });
 }
 
-/** All agree on the members and on who leads, and what is appended through one is on all. */
+/** All agree on the members and on the leader, and what is appended through one is on all. */
 async function isOneCluster(cluster: Cluster, actors: readonly number[]): Promise<void> {
   const leader = await cluster.leader();
   for (const node of cluster.nodes) {

@@ -34,7 +34,7 @@ test(
     await producers.progress(50);
 
     for (const node of paused) node.pause();
-    // The pause itself is what is asked about: nothing can be awaited of who does not run.
+    // The pause itself is what is asked about: nothing can be awaited of a process that does not run.
     await sleep(PAUSE_MS);
     for (const node of paused) node.resume();
 

@@ -18,7 +18,7 @@ const CUT_MS = Number(process.env['PARTITION_SECONDS'] ?? 4) * 1000;
 const WRITE_PERIOD_MS = 5;
 const WORKERS = 4;
 
-/** Who leads, in which term, as the two sides of a cut saw it. */
+/** The leader and its term, as the two sides of a cut saw them. */
 interface Sighting {
   readonly atMs: number;
   readonly actor: number;
@@ -52,9 +52,8 @@ describe('a follower is cut off in one direction: the leader and its term stay, 
 });
 
 /**
- * A leader that is not heard has to be replaced, and one that hears nobody can
- * commit nothing: it steps down within an election time-out (check-quorum), or
- * with the first word of its successor. Either way there is one change, and then
+ * A leader that is not heard has to be replaced, and one that hears no node can commit nothing: it steps down within an
+ * election time-out (check-quorum), or with the first word of its successor. Either way there is one change, and then
  * the same calm as above.
  */
 describe('the leader is cut off in one direction: it is replaced once, and then nothing changes any more', () => {

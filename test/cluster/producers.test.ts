@@ -172,7 +172,7 @@ interface Stamp {
   readonly sequence: number;
 }
 
-/** By whichever producer has nothing under way; there is one for each worker. */
+/** Produces by a producer that has nothing under way; there is one for each worker. */
 async function appendBy(
   idle: Producer[],
   event: Parameters<FlotillaClient['produce']>[0],

@@ -1,4 +1,4 @@
-/** Of five voters one is replaced under its actor id while another is away, which then meets it for the first time. */
+/** One of five voters is replaced under its actor id while another is away, which then meets it for the first time. */
 import assert from 'node:assert/strict';
 import { rmSync } from 'node:fs';
 import { join } from 'node:path';

@@ -144,7 +144,7 @@ async function isLive(node: ClusterNode): Promise<void> {
 }
 
 interface Scrape {
-  /** By family. */
+  /** The samples by family. */
   readonly kinds: ReadonlyMap<string, string>;
   /** The value of a sample, labels included. */
   value(sample: string): number;

@@ -128,7 +128,7 @@ test('a recovery killed at any change leaves the old node, or one that starts on
     if (state === 'old') await isAsBefore(t, dir);
     if (state === 'begun') {
       assert.equal((await inspectStoppedNode(optionsFor(dir))).logs, undefined);
-      // Killed a second time, at another place, and then finished; by whoever comes, under the name that was decided
+      // Killed a second time, at another place, and then finished by another recovery, under the name that was decided
       // first.
       if (changes % 3 === 0) dir = await killedAfter(t, dir, changes % 7);
       if ((await stateOf(t, dir)) === 'begun') await forceNewCluster({ ...optionsFor(dir), clusterId: 'e'.repeat(32) });

@@ -133,7 +133,7 @@ test('partial lists are closed over all of them', async (context) => {
 
 test('nodes that name only one member are taken in while the cluster is forming', async (context) => {
   const [p1 = 0, p2 = 0, p3 = 0] = await freePorts(3);
-  // Node 1 waits for node 2, so node 3 has introduced itself long before anybody can promise.
+  // Node 1 waits for node 2, so node 3 has introduced itself long before any node can promise.
   const one = await start(context, { actor: 1, port: p1, peers: [`127.0.0.1:${p2}`] });
   const three = await start(context, { actor: 3, port: p3, peers: [`127.0.0.1:${p1}`] });
   await pause(500);

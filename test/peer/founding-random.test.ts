@@ -10,12 +10,12 @@ const SCENARIOS = 120;
 /** What a network that falls in two lasts at most. */
 const STEPS = 400;
 
-/** Which node has it does not matter: nobody asks for a proof here. */
+/** Which node has it does not matter: no proof is asked for here. */
 const KEY = NodeKey.generate();
 
 interface World {
   readonly random: Random;
-  /** By every spelling of an address; absent while the node is down. */
+  /** The nodes by every spelling of their address; absent while a node is down. */
   readonly listening: Map<string, Formation>;
   healed: boolean;
   /** Whether two nodes can reach each other; absent: all can. */
@@ -189,8 +189,8 @@ test(`random histories (${SCENARIOS}) never lead to two clusters with a common m
 });
 
 /**
- * Everybody names everybody, the network falls in two for a while, and on each
- * side somebody tells the nodes to form without those that don't answer.
+ * All nodes name all others, the network falls in two for a while, and on each side an operator tells the nodes to form
+ * without those that don't answer.
  */
 async function playHalves(seed: number): Promise<readonly Node[]> {
   const random = seededRandom(seed);

@@ -173,7 +173,7 @@ test('a newcomer that another newcomer vouches for is believed by way of that on
   const [one, two, three, four] = await makeMembers(4);
   assert.ok(one !== undefined && two !== undefined && three !== undefined && four !== undefined);
   const a = await startNode(context, { members: [one, two], self: one });
-  // Two took three in, and three, which led later, four: nobody that node 1 knows is left.
+  // Two took three in, and three, which led later, four: no member that node 1 knows is left.
   const vouchers = [voucherFor(three, 7, two), voucherFor(four, 12, three)];
   const newcomer = await startNode(context, { members: [one, three, four], self: four, vouchers });
   await isLetIn(newcomer, a);

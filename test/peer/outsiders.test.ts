@@ -1,4 +1,4 @@
-/** Whoever reaches the port knows all ids, which are published, and has no member's key. */
+/** An outsider that reaches the port knows all ids, which are published, and has no member's key. */
 import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
 import { FlotillaError, LIMITS } from '../../src/base/index.js';
@@ -148,7 +148,7 @@ class ReplayedHandshake extends CallerHandshake {
   }
 
   override takeHeaders(): void {
-    // It does not care who answers.
+    // It does not care which node answers.
   }
 }
 

@@ -1,4 +1,6 @@
-/** Who is let in by what was seen of its earlier starts, and what members give each other of their records. */
+/**
+ * Which nodes are let in by what was seen of their earlier starts, and what members give each other of their records.
+ */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { logIndex } from '../../src/base/index.js';

@@ -74,7 +74,7 @@ const configurations = fc
   .record({ voters: actorSet.filter((voters) => voters.length > 0), outgoing: actorSet, learners: actorSet })
   .map((configuration): Configuration => configuration);
 
-/** By the definition: every subset of a half that is larger than the rest of it. */
+/** The definition: every subset of a half that is larger than the rest of it. */
 function majorities(half: readonly ActorId[]): ActorId[][] {
   let subsets: ActorId[][] = [[]];
   for (const actor of half) subsets = subsets.flatMap((subset) => [subset, [...subset, actor]]);

@@ -130,7 +130,7 @@ test('a version is active once every member speaks it, and never goes back', asy
   upkeep.check();
   await cluster.advance(300);
   assert.deepEqual(active(), [2, 2, 2]);
-  // Nobody who comes or goes takes it back.
+  // No node that comes or goes takes it back.
   others = [speaking(2, 1)];
   upkeep.check();
   const change = fateOf(cluster.replica(1).group.changeMembers([{ actor: actorId(3), to: 'removed' }]));

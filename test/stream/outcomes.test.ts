@@ -22,7 +22,7 @@ async function replaceLeader(cluster: ReplicaCluster, old: number, next: number)
   await cluster.advance(200);
 }
 
-/** Node 1 hears of a later term: it no longer leads, and knows nobody who does. */
+/** Node 1 hears of a later term: it no longer leads, and knows no leader. */
 function depose(cluster: ReplicaCluster): void {
   const { term: current, tail } = cluster.replica(1).group;
   const vote = {
@@ -246,7 +246,7 @@ test('the queue is bounded in batches', async () => {
 
 test('the queue is bounded in bytes, and what is in the log but not committed counts', async () => {
   const cluster = await elected();
-  // The leader's own disk keeps up, and nobody else's does.
+  // The leader's own disk keeps up, and no other node's does.
   for (const actor of [2, 3]) cluster.server(actor).storage.held = true;
   const body = batch(1, 1024 * 1024);
   const fates = [];

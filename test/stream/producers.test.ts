@@ -177,7 +177,7 @@ test('where a batch is never committed, those behind it were not proposed, and t
 test('a new leader decides once it has applied what came before it, and keeps the order of what waits', async () => {
   const cluster = await elected();
   const producer = await opened(cluster);
-  // The followers hold it, and nobody has told them that it is committed.
+  // The followers hold it, and have not been told that it is committed.
   const first = fateOf(cluster.replica(1).submit(batch(), stampOf(producer, 1)));
   cluster.server(1).clock.runSoon();
   cluster.deliver();

@@ -140,14 +140,14 @@ async function copyRecords(
       fetched += records.length;
     }
     if (records.length === 0)
-      throw new FlotillaError('DATA_LOSS', `nobody who can be reached has record ${tail.index + 1}`);
+      throw new FlotillaError('DATA_LOSS', `no node that can be reached has record ${tail.index + 1}`);
     await segment.write(tail, records);
   }
   const { tail } = segment;
   if (tail.checksum !== end.checksum || tail.term !== end.term || tail.nextCounter !== end.nextCounter)
     throw new FlotillaError(
       'DATA_LOSS',
-      `what was put together ends otherwise than the footer says, with record ${tail.index}`,
+      `the rebuilt segment ends otherwise than its footer says, with record ${tail.index}`,
     );
   return fetched;
 }

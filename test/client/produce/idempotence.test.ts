@@ -1,4 +1,4 @@
-/** A producer that nobody has opened, and that has no name: its stamps, and what it makes of what nodes answer. */
+/** A producer that was never opened, and that has no name: its stamps, and what it makes of what nodes answer. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { deferred } from '../../../src/client/connection/deferred.js';

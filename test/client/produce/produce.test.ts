@@ -306,7 +306,7 @@ test('members that the produce stream names are taken when its node dies at once
   const { nodes } = await cluster(2);
   const [first, second] = nodes;
   assert.ok(first !== undefined && second !== undefined);
-  // No answer to who the members are: only the stream has told.
+  // The node does not answer which the members are: only the stream has told.
   first.leader = { actorId: 1, address: first.address, members: [first.address, second.address] };
   const client = clientOf([first]);
   await client.produce({ namespace: '/a' });

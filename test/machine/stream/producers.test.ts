@@ -82,7 +82,7 @@ class Log {
   }
 }
 
-/** Of the producer id in a batch header. */
+/** Offset of the producer id in a batch header. */
 const PRODUCER_OFFSET = 24;
 
 const named = (sequence: number, epoch = FIRST_NAMED_EPOCH): ProducerStamp => ({ producer: ANNA.id, epoch, sequence });

@@ -243,7 +243,7 @@ async function overlap(t: TestContext, { first, second, heldCall }: Overlap): Pr
   if (first in BACKGROUND && second in BACKGROUND)
     assert.deepEqual(checksums(await readAll(storage)), checksums(RECORDS));
   await storage.close();
-  // Damage that nobody met, because the segment was truncated, would be found by the start.
+  // Damage that was not met, because the segment was truncated, would be found by the start.
   disk.damaged.clear();
   const again = await openNode(t, disk);
   const records = await readAll(again.storage);

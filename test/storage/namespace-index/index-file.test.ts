@@ -105,7 +105,7 @@ test('any byte of an index file that is changed is found', async (t) => {
     const file = await IndexFile.open(nodeDisk, path, segment.tail);
     if (file === undefined) continue;
     await assert.rejects(file.verify(), { code: 'DATA_LOSS' }, `byte ${at} of ${sound.byteLength}`);
-    // Nor is it believed by who reads only a part of it.
+    // Nor does a reader of only a part of it believe it.
     const found = await readMatching(file, records).catch((error: unknown) => {
       assert.ok(error instanceof FlotillaError && error.code === 'DATA_LOSS', `byte ${at}: ${String(error)}`);
       return wanted;

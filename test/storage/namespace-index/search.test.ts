@@ -131,7 +131,7 @@ test('a search goes by the index of sealed segments, and reads the open one', as
   const { found, steps } = await matching(node, '/n/7', 1, tail);
   assert.deepEqual(found, matchesOf(records, compileGlob('/n/7')));
   const log = node.storage.group(GROUP);
-  // Nobody has stored a checkpoint, so one is due at each segment's begin.
+  // No checkpoint was stored, so one is due at each segment's begin.
   let openAfter = 0;
   for (let due = log.checkpointDue(logIndex(1)); due !== undefined; due = log.checkpointDue(logIndex(due + 1)))
     openAfter = due;

@@ -101,7 +101,7 @@ test('settling compresses what can be compressed', async (t) => {
   assert.equal(logBytes, 0);
 });
 
-/** Of a sealed segment that holds 50 records of 1,000 bytes, which are read again besides. */
+/** Size of a sealed segment that holds 50 records of 1,000 bytes, which are read again besides. */
 async function settled(
   t: TestContext,
   payload: { readonly fill?: number },
