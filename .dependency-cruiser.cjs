@@ -126,7 +126,7 @@ module.exports = {
       to: { path: '^src/machine/' },
     },
     {
-      name: 'enter-storage-rooms-through-index',
+      name: 'enter-storage-folders-through-index',
       comment: 'a folder of src/storage is entered through its index.ts by the others',
       severity: 'error',
       from: { path: '^src/storage/([^/]+)' },

@@ -53,7 +53,7 @@ function actorOf(command: Command, settings: Settings): number {
   );
 }
 
-/** What somebody has to know who thinks of doing it. */
+/** What an operator has to know before using it. */
 function warningOf({ actorId, directory, clusterId, streams, others }: Survivor, dataDir: string): string {
   const command = `flotilla cluster recover -d ${dataDir} -A ${actorId}`;
   if (streams === undefined)

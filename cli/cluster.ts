@@ -7,7 +7,7 @@ import { EXIT, note, printResult, showsColours } from './output.js';
 import { withProgress } from './progress.js';
 import { alignedLines } from './table.js';
 
-/** `flotilla cluster …`: who the members are. */
+/** `flotilla cluster …`: the members, and changes of them. */
 export function clusterCommand(): Command {
   return new Command('cluster')
     .description('look at the cluster, and change its members')
@@ -76,7 +76,7 @@ Examples:
 
 function transferCommand(): Command {
   const command = clientCommand('transfer', 'hand leadership to another member')
-    .argument('[actor]', 'its actor id (default: whoever has caught up furthest)')
+    .argument('[actor]', 'its actor id (default: the one that has caught up furthest)')
     .addHelpText(
       'after',
       `${ENVIRONMENT_HELP}\n\nExamples:\n  $ flotilla cluster transfer\n  $ flotilla cluster transfer 2`,
@@ -116,7 +116,8 @@ function statusCommand(): Command {
     .option('--json', 'print an array of objects')
     .addHelpText(
       'after',
-      `${ENVIRONMENT_HELP}\n\nExamples:\n  $ flotilla cluster status\n  $ flotilla cluster status -H node1,node2 --json`,
+      `${ENVIRONMENT_HELP}\n\nExamples:\n  $ flotilla cluster status\n` +
+        '  $ flotilla cluster status -H node1,node2 --json',
     );
   return command.action(async () => {
     const json = new Settings(command).flag('json');

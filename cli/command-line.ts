@@ -136,13 +136,15 @@ function misplaced(found: CommandWord): number {
   if (!Object.hasOwn(COMMANDS, word)) return usage(unknownCommand(word));
   const option = found.before.find((arg) => findCommandWord([arg], commonOptions()).unknown !== undefined) ?? '';
   return usage(
-    `option '${option}' stands before '${word}': write it behind; only -H, -p, --stream and -v may stand before a client command`,
+    `option '${option}' stands before '${word}': write it behind; only -H, -p, --stream and -v may stand before ` +
+      'a client command',
   );
 }
 
 function unknownCommand(word: string): string {
   const similar = similarName(word, NAMES);
-  return `unknown command ${JSON.stringify(word.slice(0, 64))}${similar === undefined ? '' : `; did you mean ${similar}?`} (flotilla --help lists the commands)`;
+  const suggestion = similar === undefined ? '' : `; did you mean ${similar}?`;
+  return `unknown command ${JSON.stringify(word.slice(0, 64))}${suggestion} (flotilla --help lists the commands)`;
 }
 
 function usage(message: string): number {

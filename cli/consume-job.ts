@@ -88,7 +88,8 @@ export function printerFor({ json, verbose }: EventStyle, output: Output): Print
     const { parentId, data } = event;
     const parent = parentId === undefined ? '' : `, Parent: ${parentId}`;
     const time = verbose ? `Timestamp: ${event.timestamp.toISOString()}\n` : '';
-    const head = `\nEventId: ${event.id}${parent}\nNamespace: ${forTerminal(event.namespace, output, escapeControls)}\n${time}`;
+    const namespace = forTerminal(event.namespace, output, escapeControls);
+    const head = `\nEventId: ${event.id}${parent}\nNamespace: ${namespace}\n${time}`;
     if (data.byteLength === 0) return output.write(head);
     if (output.isTerminal) return output.write(`${head}${escapeControls(event.text())}\n`);
     // The bytes themselves: what is no UTF-8 arrives unharmed too.

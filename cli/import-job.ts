@@ -61,7 +61,8 @@ export class ImportRun {
     }
     if (this.lostParents > 0)
       warn(
-        `${this.lostParents} events lost their parent: it is not among the events before them (--keep-parents keeps the ids as they are)`,
+        `${this.lostParents} events lost their parent: it is not among the events before them (--keep-parents ` +
+          'keeps the ids as they are)',
       );
     if (failure !== undefined) return this.report(failure);
     if (this.stop.signal.aborted) {

@@ -15,7 +15,7 @@ const CHUNK_BYTES = 64 * 1024;
  */
 export class Output {
   readonly isTerminal: boolean;
-  /** Whoever read us has gone: nothing more can be written, and nobody misses it. */
+  /** The reader of the output has gone: nothing more can be written, and no one misses it. */
   closed = false;
   private pieces: (string | Uint8Array)[] = [];
   private bytes = 0;
@@ -52,7 +52,7 @@ export class Output {
     return this.bytes < CHUNK_BYTES ? undefined : this.flush();
   }
 
-  /** Resolves when everything so far has been handed to the system, or nobody reads it any more. */
+  /** Resolves when everything so far has been handed to the system, or its reader has gone. */
   async flush(): Promise<void> {
     if (this.closed || this.pieces.length === 0) return;
     const chunk = Buffer.concat(this.pieces.map((piece) => (typeof piece === 'string' ? Buffer.from(piece) : piece)));
@@ -77,9 +77,8 @@ export async function printResult(result: string | object): Promise<void> {
 }
 
 /**
- * From here on a failed write to stdout is told of once, whoever made it, and the
- * exit code that a command ends with is a failure's. A reader that has gone is no
- * failure of ours: `flotilla consume | head`.
+ * From here on a failed write to stdout is reported once, whichever code made it, and the exit code that a command ends
+ * with is a failure's. A reader that has gone is no failure of ours: `flotilla consume | head`.
  */
 export function watchStdout(): (exitCode: number) => number {
   let failed = false;
@@ -116,7 +115,7 @@ export function note(message: string): void {
   process.stderr.write(`${oneLine(message)}\n`);
 }
 
-/** A message may quote what others wrote: it must neither break the line nor steer a terminal. */
+/** A message may quote what a user or another node wrote: it must neither break the line nor steer a terminal. */
 export function oneLine(message: string): string {
   return escapeControls(message.replace(/\s*[\r\n]+\s*/g, ' '));
 }

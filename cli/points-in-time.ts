@@ -15,7 +15,8 @@ export function parsePointInTime(text: string, nowMs: number): number {
   const timeMs = UNIX_MS.test(text) ? Number(text) : dateAndTime(text);
   if (timeMs !== undefined && timeMs >= 0 && !Number.isNaN(new Date(timeMs).getTime())) return timeMs;
   throw new Error(
-    `${JSON.stringify(text.slice(0, 64))} is neither a duration before now (90s, 15m, 2h, 7d) nor a time since 1970 (2026-03-01T12:00:00Z, or UTC milliseconds)`,
+    `${JSON.stringify(text.slice(0, 64))} is neither a duration before now (90s, 15m, 2h, 7d) nor a time since ` +
+      '1970 (2026-03-01T12:00:00Z, or UTC milliseconds)',
   );
 }
 

@@ -118,7 +118,7 @@ class ProduceRun {
         if (namespace !== this.firstNamespace) this.severalNamespaces = true;
       }
       await this.output.write(`${receipt.ids().join('\n')}\n`);
-      // Who reads along sees what is acknowledged, and not only when more follows.
+      // A reader of the output sees what is acknowledged at once, and not only when more follows.
       await this.output.flush();
     } catch (error) {
       this.failure ??= error;
@@ -153,7 +153,8 @@ class ProduceRun {
   private reportInterrupt(): number {
     const rest = this.submitted - this.acknowledged;
     note(
-      `interrupted: ${this.acknowledged} events are acknowledged${rest === 0 ? '' : `; the outcome of up to ${rest} more is unknown`}`,
+      `interrupted: ${this.acknowledged} events are ` +
+        `acknowledged${rest === 0 ? '' : `; the outcome of up to ${rest} more is unknown`}`,
     );
     return EXIT.interrupted;
   }

@@ -39,7 +39,7 @@ export function produceCommand(): Command {
       stream: connection.stream,
       // It stays with the node that it was pointed at, so that the ids bear that actor.
       followLeader: false,
-      // Who waits at a prompt wants to know; a long input may outlive a restart of the whole cluster.
+      // A user at a prompt wants to know soon; a long input may outlive a restart of the whole cluster.
       timeoutMs: job.source === 'arguments' ? PROMPT_TIMEOUT_MS : LIMITS.clientTimeoutMs,
       // What a node takes is the node's to say.
       maxEventBytes: LIMITS.eventDataBytesMax,

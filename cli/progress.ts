@@ -1,5 +1,5 @@
 /** Nothing is shown of what ends sooner. */
-const PATIENCE_MS = 500;
+const HIDDEN_MS = 500;
 const PERIOD_MS = 1000;
 
 /**
@@ -14,7 +14,7 @@ export async function withProgress<Result>(doing: string | (() => string), work:
   let shown = false;
   const show = (): void => {
     const passedMs = performance.now() - begunMs;
-    if (passedMs < PATIENCE_MS) return;
+    if (passedMs < HIDDEN_MS) return;
     shown = true;
     stderr.write(`\r\x1b[K${typeof doing === 'string' ? doing : doing()} … ${Math.round(passedMs / 1000)} s`);
   };

@@ -16,7 +16,7 @@ export type StartNode = (config: ServerConfig, logging: Logging, metrics: Metric
 /** A node that is asked to stop while it still starts gets this long to come up, so that it can close in order. */
 const START_GRACE_MS = 2_000;
 
-/** Beyond LIMITS.shutdownMs, within which the node itself promises to stop. */
+/** Time that a stop may take beyond LIMITS.shutdownMs, within which the node itself promises to stop. */
 const STOP_SLACK_MS = 1_000;
 
 /**
@@ -130,7 +130,7 @@ function explainStartFailure(error: unknown): string {
     case 'EROFS':
       return `${message}; the file system is read-only: choose another --data-dir`;
     case 'ENOSPC':
-      return `${message}; the disk is full: make room or choose another --data-dir`;
+      return `${message}; the disk is full: free space or choose another --data-dir`;
     case 'ENOTDIR':
     case 'EEXIST':
       return `${message}; --data-dir must be a directory`;

@@ -134,6 +134,9 @@ class Progress {
 
   summary(): string {
     const seconds = (performance.now() - this.beginMs) / 1000;
-    return `${this.ranSeeds} of ${this.seeds} seeds, ${this.ranSteps} steps, ${Math.round(this.ranSteps / seconds)} a second`;
+    return (
+      `${this.ranSeeds} of ${this.seeds} seeds, ${this.ranSteps} steps, ` +
+      `${Math.round(this.ranSteps / seconds)} a second`
+    );
   }
 }

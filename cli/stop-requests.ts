@@ -35,7 +35,7 @@ export function watchStopRequests(options: { readonly onHangUp?: (() => void) | 
     lastSignalMs ??= nowMs;
     ask(signal);
   };
-  // Node.js opens the port of its debugger at this signal, to whoever is on the machine.
+  // At this signal Node.js opens the port of its debugger, to every user of the host.
   process.on('SIGUSR1', () => undefined);
   process.on('SIGTERM', onSignal);
   process.on('SIGINT', onSignal);

@@ -1,4 +1,4 @@
-/** Rows as lines whose columns stand below each other. */
+/** Formats rows as lines, with the columns aligned. */
 export function alignedLines(rows: readonly (readonly string[])[]): string[] {
   const widths: number[] = [];
   for (const row of rows)

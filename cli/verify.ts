@@ -15,7 +15,7 @@ export function verifyCommand(): Command {
       'after',
       `
 Every record, header, footer, marker and hard state, and how they fit together.
-Changes nothing, and needs room for one segment in the system's temporary folder.
+Changes nothing, and needs space for one segment in the system's temporary folder.
 Exit code 0: all is sound. 1: something is damaged; each damage is named with its
 file, its records and what to do.
 

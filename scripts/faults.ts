@@ -30,7 +30,7 @@ import { until } from '../test/support/until.js';
 import { slowSync } from './faults/slow-sync.js';
 
 /**
- * Of the small disk, which holds what all the rounds write: where one of three has it, the other two go on taking
+ * Size of the small disk, which holds what all the rounds write: where one of three has it, the other two go on taking
  * events while it is full.
  */
 const TMPFS_BYTES = { '1': 160 * 2 ** 20, '3': 160 * 2 ** 20, '3-one': 2 ** 30 };
@@ -96,7 +96,7 @@ function produce(extraBytes: number, pauseMs = 0): RecordedProducers {
         if (pauseMs > 0) await sleep(pauseMs);
         return receipt;
       } catch (error) {
-        // Who is refused waits a little.
+        // A producer that is refused waits a little.
         await sleep(20);
         throw error;
       }

@@ -101,7 +101,8 @@ class Cluster {
     for (const port of this.#ports.flatMap((each) => [each, each + HTTP_OFFSET])) await assertFree(port);
     mkdirSync(join(this.#dataDir, 'logs'), { recursive: true });
     say(
-      `Starting three nodes on ports ${this.#ports.join(', ')}; data in ${this.#dataDir}, logs in ${join(this.#dataDir, 'logs')}`,
+      `Starting three nodes on ports ${this.#ports.join(', ')}; data in ${this.#dataDir}, logs in ` +
+        `${join(this.#dataDir, 'logs')}`,
     );
     for (const [position, port] of this.#ports.entries()) {
       if (this.stopping !== undefined) return;

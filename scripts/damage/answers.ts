@@ -66,7 +66,7 @@ export class Questions {
     return first && this.compare('the rest', known, await this.read({ startAt: first.id }));
   }
 
-  /** By every way there is to ask. */
+  /** Asks in every way that there is. */
   async all(known: readonly KnownEvent[]): Promise<Verdict> {
     const matches = known.filter(({ namespace }) => compileGlob(GLOB, 'glob').matches(namespace));
     const middle = known[known.length >> 1];

@@ -13,14 +13,14 @@ export interface DamageCase {
   readonly needsSegment: SegmentState | undefined;
   /** Needs an open segment that was there before the node's latest start, so that part of it is in a table. */
   readonly needsTables: boolean;
-  /** Nobody could tell the folder from a sound one, where there is only this node. */
+  /** The folder could not be told from a sound one where this node is the only one. */
   readonly isWholeFolder: boolean;
   apply(folder: string, older: string): Applied;
 }
 
 /**
- * Kinds of files, by the folder of the stopped node that they are in. Of several the last by name, which is the latest,
- * is taken.
+ * Kinds of files, by the folder of the stopped node that they are in. Where there are several, the last by name, which
+ * is the latest, is taken.
  */
 const KINDS: Readonly<Record<string, readonly [Place, RegExp]>> = {
   identity: ['', /^identity$/],
@@ -91,14 +91,14 @@ const FILE_DAMAGES: Readonly<Record<string, FileDamage>> = {
   older: (path, older) => (older === undefined ? rmSync(path) : cpSync(older, path)),
 };
 
-/** Of two-slot files, which bear damage in one. */
+/** Damages of two-slot files, which bear damage in one slot. */
 const BOTH_SLOTS: FileDamage = (path) =>
   change(path, (content) => {
     flip(content, 2);
     flip(content, (content.length >> 1) + 2);
   });
 
-/** What has no bytes can only go, or get some that nobody wrote. */
+/** What has no bytes can only go, or get some that no node wrote. */
 const OF_EMPTY_FILES: Readonly<Record<string, FileDamage>> = {
   filled: (path) => writeFileSync(path, Buffer.alloc(100, 'filled ')),
   removed: (path) => rmSync(path),
@@ -191,7 +191,7 @@ function needs(name: string): Omit<DamageCase, 'apply'> {
   };
 }
 
-/** Of what is sealed, the older copy is from when it was open: that of what was sealed then would be the same. */
+/** The older copy of a sealed segment is from when it was open: one from when it was sealed would be the same. */
 function where(folder: string, older: string, place: Place, what: string): string | undefined {
   const openThen = what === 'older' && place.includes('SEALED') ? segmentNamed(older, 'OPEN') : undefined;
   if (openThen !== undefined && openThen !== segmentNamed(folder, 'OPEN')) return place.replace('SEALED', openThen);

@@ -45,7 +45,7 @@ export function folderAt(folder: string, place: Place): string | undefined {
   return name === undefined ? undefined : place.replace(state, name);
 }
 
-/** Of every name and every byte in a node's folder, but for what was put aside. */
+/** Digest of every name and every byte in a node's folder, but for what was put aside. */
 export function fingerprint(folder: string): string {
   const hash = createHash('sha256');
   const visit = (path: string): void => {
@@ -62,7 +62,7 @@ export function fingerprint(folder: string): string {
   return hash.digest('hex');
 }
 
-/** Who the node was when this folder was copied; undefined where that can't be read. */
+/** Which node this was when the folder was copied; undefined where that can't be read. */
 export function instanceOf(folder: string): string | undefined {
   const path = join(folder, 'identity');
   return existsSync(path) ? /"instance":"([0-9a-f]{32})"/.exec(readFileSync(path, 'utf8'))?.[1] : undefined;

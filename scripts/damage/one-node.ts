@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { Cluster } from '../../test/support/cluster.js';
 import type { DamageCase } from './cases.js';
 import { folderAt, segmentsOf } from './node-folder.js';
-import { Ledger, MORE_THAN_A_SEGMENT } from './producing.js';
+import { MORE_THAN_A_SEGMENT, ProducedEvents } from './producing.js';
 import type { Table } from './table.js';
 import { type Saved, Trial } from './trial.js';
 
@@ -59,19 +59,19 @@ async function makeSamples(cluster: Cluster): Promise<Samples> {
   const node = cluster.node(1);
   const folder = join(cluster.dataDir, 'node-1');
   const client = cluster.client();
-  const ledger = new Ledger(client);
+  const produced = new ProducedEvents(client);
   const save = async (name: string, signal: NodeJS.Signals): Promise<Saved> => {
     await node.kill(signal);
     const path = join(cluster.dataDir, '..', name);
     cpSync(folder, path, { recursive: true });
-    return { path, known: ledger.known };
+    return { path, known: produced.known };
   };
   await cluster.start();
-  await ledger.produce(EVENTS_AT_FIRST);
-  await ledger.trim();
+  await produced.produce(EVENTS_AT_FIRST);
+  await produced.trim();
   const older = await save('older', 'SIGTERM');
   await cluster.start();
-  await ledger.produce(2 * MORE_THAN_A_SEGMENT);
+  await produced.produce(2 * MORE_THAN_A_SEGMENT);
   const stopped: Saved[] = [];
   for (const signal of ['SIGTERM', 'SIGKILL'] as const) {
     // A table and a write-ahead log in the open segment, and one more that is opened ahead.
@@ -79,11 +79,11 @@ async function makeSamples(cluster: Cluster): Promise<Samples> {
       assert.ok(attempt < 60, 'no folder with every kind of file came about');
       if (attempt % 3 === 2) await node.kill('SIGTERM');
       if (!node.running) await cluster.start();
-      await ledger.produce(EVENTS_BETWEEN);
+      await produced.produce(EVENTS_BETWEEN);
     }
     stopped.push(await save(signal, signal));
     await cluster.start();
-    await ledger.produce(EVENTS_BETWEEN);
+    await produced.produce(EVENTS_BETWEEN);
   }
   await node.kill('SIGKILL');
   await client.close();

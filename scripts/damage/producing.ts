@@ -3,7 +3,8 @@ import type { FlotillaClient } from '../../src/client/index.js';
 import { counterOf, type KnownEvent } from './answers.js';
 
 /**
- * Of one event: some segments are filled in a moment. Half of them can be compressed to nothing, half of them hardly.
+ * Size of one event: some segments are filled in a moment. Half of them can be compressed to nothing, half of them
+ * hardly.
  */
 const DATA_BYTES = 8 * 1024;
 const dataOf = (number: number): string =>
@@ -17,7 +18,7 @@ const KEPT_AFTER_TRIMMING = 200;
 const TRIM_ABOVE = 700;
 
 /** What was produced and acknowledged. */
-export class Ledger {
+export class ProducedEvents {
   private readonly client: FlotillaClient;
   private readonly acknowledged = new Map<string, KnownEvent>();
   private produced = 0;

@@ -10,7 +10,7 @@ import { until } from '../../test/support/until.js';
 import { Questions, WrongAnswer } from './answers.js';
 import type { DamageCase } from './cases.js';
 import { instanceOf, segmentNamed, segmentsOf } from './node-folder.js';
-import { Ledger, MORE_THAN_A_SEGMENT } from './producing.js';
+import { MORE_THAN_A_SEGMENT, ProducedEvents } from './producing.js';
 import type { Outcome, Table } from './table.js';
 
 const ARGS = [
@@ -54,7 +54,7 @@ export async function damageOneOfThree(cases: readonly DamageCase[], table: Tabl
 class Round {
   private readonly cluster: Cluster;
   private readonly client: FlotillaClient;
-  private readonly ledger: Ledger;
+  private readonly produced: ProducedEvents;
 
   private constructor(cluster: Cluster) {
     this.cluster = cluster;
@@ -62,14 +62,14 @@ class Round {
       hosts: cluster.nodes.map(({ address }) => address),
       timeoutMs: 60_000,
     });
-    this.ledger = new Ledger(this.client);
+    this.produced = new ProducedEvents(this.client);
   }
 
   static async begin(): Promise<Round> {
     const round = new Round(await Cluster.plan({ nodes: 3, args: ARGS }));
     await round.cluster.start();
-    await round.ledger.produce(EVENTS_AT_FIRST);
-    await round.ledger.trim();
+    await round.produced.produce(EVENTS_AT_FIRST);
+    await round.produced.trim();
     return round;
   }
 
@@ -81,7 +81,7 @@ class Round {
     const node = this.cluster.node(1 + (number % 3));
     const folder = join(this.cluster.dataDir, `node-${node.actor}`);
     const older = join(this.path, `older-${node.actor}`);
-    await this.ledger.trimIfLarge();
+    await this.produced.trimIfLarge();
     await this.prepare(one, node, older);
     await node.kill(number % 2 === 0 ? 'SIGTERM' : 'SIGKILL');
     await this.requireSound(node);
@@ -91,7 +91,7 @@ class Round {
     rmSync(older, { recursive: true, force: true });
     cpSync(fresh, older, { recursive: true });
     rmSync(fresh, { recursive: true });
-    await this.ledger.produce(EVENTS_BETWEEN);
+    await this.produced.produce(EVENTS_BETWEEN);
     const logBegin = readFileSync(node.logPath).length;
     node.start();
     await this.requireWhole(node);
@@ -129,19 +129,19 @@ class Round {
         rmSync(older, { recursive: true, force: true });
         cpSync(folder, older, { recursive: true });
       });
-      await this.ledger.produce(MORE_THAN_A_SEGMENT);
+      await this.produced.produce(MORE_THAN_A_SEGMENT);
     }
     if (one.needsTables) {
-      await this.ledger.produce(EVENTS_BETWEEN);
+      await this.produced.produce(EVENTS_BETWEEN);
       await this.caughtUp();
       await this.restart(node, () => undefined);
-      await this.ledger.produce(EVENTS_BETWEEN);
+      await this.produced.produce(EVENTS_BETWEEN);
     }
     await this.caughtUp();
     const { needsSegment } = one;
     for (let attempt = 0; needsSegment !== undefined && segmentNamed(folder, needsSegment) === undefined; attempt++) {
       assert.ok(attempt < 40, `no segment is ${needsSegment}`);
-      await this.ledger.produce(EVENTS_BETWEEN);
+      await this.produced.produce(EVENTS_BETWEEN);
       await this.caughtUp();
     }
   }
@@ -183,7 +183,7 @@ class Round {
       },
       { state: () => this.cluster.logs() },
     );
-    await this.ledger.produce(EVENTS_BETWEEN);
+    await this.produced.produce(EVENTS_BETWEEN);
     await this.caughtUp();
     await this.requireRightAnswers(node, this.cluster.nodes);
   }
@@ -198,7 +198,7 @@ class Round {
   /** From the first moment on, whatever the node gives out as confirmed must be all that was acknowledged. */
   private async watch(node: ClusterNode, signal: AbortSignal): Promise<void> {
     const questions = new Questions(node.address, proto.Consistency.CONFIRMED);
-    const { known } = this.ledger;
+    const { known } = this.produced;
     while (!signal.aborted) {
       await questions.forwards(known, { orRefused: true });
       await new Promise((resolve) => setTimeout(resolve, 20));
@@ -214,7 +214,7 @@ class Round {
   }
 
   private async requireRightAnswers(damaged: ClusterNode, asked: readonly ClusterNode[]): Promise<void> {
-    const { known } = this.ledger;
+    const { known } = this.produced;
     for (const node of asked) {
       const questions = new Questions(node.address, proto.Consistency.LOCAL);
       const failures =

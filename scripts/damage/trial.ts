@@ -22,7 +22,7 @@ export interface TrialOptions {
   readonly one: DamageCase;
   readonly saved: Saved;
   readonly older: Saved;
-  /** For the copy that is damaged. */
+  /** The folder for the copy that is damaged. */
   readonly dataDir: string;
   readonly port: number;
 }
@@ -53,7 +53,7 @@ export class Trial {
     const { one, saved, older, dataDir } = options;
     this.options = options;
     this.folder = join(dataDir, 'node-1');
-    // Nobody could tell it from the one that it was.
+    // It could not be told from the one that it was.
     this.known = one.isWholeFolder ? older.known : saved.known;
   }
 

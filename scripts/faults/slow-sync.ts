@@ -19,7 +19,7 @@ const SLOW_NODES = [1, 2, 3];
 const ROUND_MS = 30_000;
 /** Records are synced by the first, and what a new segment needs by the second. */
 const CALLS = 'fdatasync,fsync';
-/** Of a thread, every so many calls. */
+/** One of so many calls of a thread. */
 const EVERY = 7;
 const TAILED = 'b';
 const GLOB = `/w/plain/${TAILED}*`;
@@ -91,7 +91,7 @@ class GlobTail {
   constructor(cluster: Cluster, node: ClusterNode) {
     this.client = cluster.client({ hosts: [node.address] });
     this.ended = this.follow();
-    // Its failure is told by whoever awaits it.
+    // Its failure is reported where it is awaited.
     this.ended.catch(() => undefined);
   }
 

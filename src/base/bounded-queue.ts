@@ -1,8 +1,8 @@
 import { assert } from './assert.js';
 
 /**
- * First in, first out, with a bound. `push` beyond it is refused, never silent:
- * the caller says no to whoever asked.
+ * First in, first out, with a bound. `push` beyond it is refused, never silent: the caller has to tell its own caller
+ * no.
  */
 export class BoundedQueue<T> {
   readonly capacity: number;
@@ -10,7 +10,7 @@ export class BoundedQueue<T> {
   private head = 0;
 
   constructor(capacity: number) {
-    assert(capacity > 0, 'a queue needs room for one item');
+    assert(capacity > 0, 'a queue holds at least one item');
     this.capacity = capacity;
   }
 

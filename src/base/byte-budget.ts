@@ -32,7 +32,7 @@ export class ByteBudget {
    */
   take(bytes: number): boolean {
     this.held += bytes;
-    // Here before the parent: who holds too much of a part lets go before others of the whole do.
+    // This part comes before the whole: a holder within a part that is over its limit lets go before holders elsewhere.
     const fits = this.makeRoom();
     return (this.parent?.take(bytes) ?? true) && fits;
   }

@@ -25,7 +25,7 @@ export class ByteSink {
     this.reserve(8);
     const { buffer } = this;
     let { end } = this;
-    // In two integers: what V8 does with one of 53 bits takes ten times as long.
+    // Two integers, because V8 takes ten times as long over one of 53 bits.
     let low = value >>> 0;
     let high = (value - low) / 2 ** 32;
     for (; high > 0; high >>>= 7) {

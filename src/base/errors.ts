@@ -24,7 +24,8 @@ export const ERRORS = {
     exit: 1,
     retryable: false,
     meaning:
-      'The position is not one of this stream: its actor does not match its counter, it lies past the end, or it is of another incarnation.',
+      'The position is not one of this stream: its actor does not match its counter, it lies past the end, or it ' +
+      'is of another incarnation.',
   },
   POSITION_REMOVED: {
     grpc: 'OUT_OF_RANGE',
@@ -53,7 +54,8 @@ export const ERRORS = {
     exit: 1,
     retryable: true,
     meaning:
-      'The disk of the leader, or of a majority, is nearly full: no new events are taken until there is room again. Certainly not proposed. Also of a read, or a start, for which a full disk has no room.',
+      'The disk of the leader, or of a majority, is nearly full: no new events are taken until there is space ' +
+      'again. Certainly not proposed. Also of a read, or a start, for which a full disk has no space.',
   },
   NO_LEADER: {
     grpc: 'UNAVAILABLE',
@@ -81,7 +83,8 @@ export const ERRORS = {
     http: 409,
     exit: 1,
     retryable: false,
-    meaning: 'The change of the members was refused: too few of those who would be left can be reached to go on.',
+    meaning:
+      'The change of the members was refused: too few of the members that would be left can be reached to go on.',
   },
   PRODUCER_EXPIRED: {
     grpc: 'FAILED_PRECONDITION',
@@ -89,7 +92,8 @@ export const ERRORS = {
     exit: 1,
     retryable: false,
     meaning:
-      'The stream does not remember the producer, or not that early a batch of it: nothing was appended now, and whether it was before is not known.',
+      'The stream does not remember the producer, or not that early a batch of it: nothing was appended now, and ' +
+      'whether it was before is not known.',
   },
   PRODUCER_FENCED: {
     grpc: 'FAILED_PRECONDITION',
@@ -140,7 +144,8 @@ export const ERRORS = {
     retryable: false,
     uncertain: true,
     meaning:
-      'The batch was proposed, or sent, and what became of it is not known: it may have been appended, or may still be.',
+      'The batch was proposed, or sent, and what became of it is not known: it may have been appended, or may ' +
+      'still be.',
   },
   DEADLINE_EXCEEDED: {
     grpc: 'DEADLINE_EXCEEDED',

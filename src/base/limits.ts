@@ -31,8 +31,8 @@ export const LIMITS = {
   /** … and of one that has events; more than the largest batch of the fullest events has. */
   batchRequestFields: 2_097_152,
   /**
-   * With more fields than this, or more bytes of a body, a batch goes through a thread of its own: here it would hold
-   * everything else up.
+   * A batch with more fields than this, or more bytes of a body, goes through a thread of its own: on the main thread
+   * it would hold everything else up.
    */
   inlineRequestFields: 8192,
   inlineBodyBytes: 512 * KiB,
@@ -46,7 +46,7 @@ export const LIMITS = {
   clientBatchBytes: 256 * KiB,
   /** One log entry collects waiting batches up to this size; a larger single batch has an entry of its own. */
   entryBytes: 1 * MiB,
-  /** Room for headers and columns in a message beside its event data. */
+  /** What headers and columns may take in a message beside its event data. */
   messageOverheadBytes: 4 * MiB,
   /** One append message between nodes carries records up to this size (or one larger record). */
   appendMessageBytes: 1 * MiB,
@@ -96,7 +96,7 @@ export const LIMITS = {
   unsentBytesPerStream: 4 * MiB,
   /** … and for all calls of a node: where they are more, each gets a smaller part. */
   unsentBytes: 64 * MiB,
-  /** While others wait for that, a call of which the connection has taken nothing for so long is ended. */
+  /** While other calls wait for that, a call of which the connection has taken nothing for so long is ended. */
   unsentStallMs: 5_000,
   /** Lists of namespaces that are being made at once … */
   namespaceLists: 16,
@@ -135,7 +135,7 @@ export const LIMITS = {
   inboundBytesPerAddress: 96 * MiB,
   /** … and on one connection; more than the largest message. */
   inboundBytesPerConnection: 32 * MiB,
-  /** With so much handed over that it has not taken, a handler is given no further message. */
+  /** A handler that has not taken so much of what was handed over is given no further message. */
   handedOverBytes: 256 * KiB,
   /** A request of a call without events, or of health and reflection, inflates to this at most. */
   inflatedBytes: 256 * KiB,
@@ -149,7 +149,7 @@ export const LIMITS = {
   /** Messages of one stream that were handed over and not yet taken by the connection. */
   unsentMessagesPerStream: 8,
   metadataBytes: 16 * KiB,
-  /** Of a stream of responses: what the connection may hold for it … */
+  /** What a connection may hold for one stream of responses … */
   readWindowBytes: 3 * MiB,
   /** … and what is decoded and not taken; the message that reaches this may be the largest. */
   readAheadBytes: 1 * MiB,
@@ -159,7 +159,7 @@ export const LIMITS = {
   streamWindowBytes: 1 * MiB,
   /** Beyond it a connection is given no further streams. */
   sessionMemoryBytes: 256 * MiB,
-  /** A quiet connection is pinged this often … */
+  /** A connection on which nothing moves is pinged this often … */
   keepaliveTimeMs: 10_000,
   /** … and closed where no answer comes for so long. */
   keepaliveTimeoutMs: 5_000,
@@ -179,8 +179,8 @@ export const LIMITS = {
   /** Members that have not caught up yet; further nodes wait for their turn. */
   learners: 16,
   /**
-   * A message of a term so far ahead is refused: nobody holds four thousand million elections, and terms must not run
-   * out.
+   * A message of a term so far ahead is refused: no cluster holds four thousand million elections, and terms must not
+   * run out.
    */
   termsAhead: 2 ** 32,
   /**
@@ -236,7 +236,7 @@ export const LIMITS = {
   copiedNamespaceBytes: 256 * KiB,
   /** Sealed segments whose LevelDB is held open for readers, over all groups of a node. */
   openSealedSegments: 2,
-  /** How often a node looks how much room its disk has … */
+  /** How often a node asks how much space its disk has left … */
   spaceCheckMs: 500,
   /** … and after how many bytes written even sooner. */
   spaceCheckBytes: 4 * MiB,
@@ -255,7 +255,7 @@ export const LIMITS = {
   namespaceLookupBytes: 2 * MiB,
   /** Data that was found damaged and set aside: so many folders of it are kept. */
   damagedFolders: 1,
-  /** Ids of its own latest starts that a node keeps and tells others. */
+  /** Ids of its own latest starts that a node keeps and tells its peers. */
   bootsRemembered: 32,
 
   /** Sealed segments are verified in the background at this rate. */
@@ -306,10 +306,10 @@ export const LIMITS = {
   commitNoticeMs: 5,
   /** How long a node waits, after it stopped leading, for the fate of what it had proposed. */
   outcomeWaitMs: 2000,
-  /** A sealed segment that nobody reads is closed after this time. */
+  /** A sealed segment without a reader is closed after this time. */
   sealedSegmentIdleMs: 5000,
   readIndexTimeoutMs: 2000,
-  /** On a stop: for producers to go over to the next leader … */
+  /** How long a stop waits for producers to go over to the next leader … */
   changeOverMs: 250,
   /** … for batches under way to be answered … */
   drainMs: 3000,
@@ -318,7 +318,9 @@ export const LIMITS = {
   shutdownMs: 8000,
   /** How long a voter has to take leadership over that it was handed. */
   transferMs: 3000,
-  /** How long who was taken out of the cluster is still listened and talked to, so that it may hear of that. */
+  /**
+   * How long a node that was removed from the cluster can still talk to the others, so that it may hear of its removal.
+   */
   farewellMs: 1000,
   /** How long a change of the members may take before its outcome counts as unknown. */
   memberChangeMs: 10_000,
@@ -383,11 +385,11 @@ export const LIMITS = {
   /** A client pings a silent connection so often, and leaves it where no answer comes: its node may be paused. */
   clientKeepaliveTimeMs: 3000,
   clientKeepaliveTimeoutMs: 3000,
-  /** A client that stays with the node it was pointed at leaves it when it has refused everything for so long. */
-  clientPatienceMs: 4000,
+  /** A client that follows no leader leaves a node that has refused everything for this time. */
+  clientRefusedMs: 4000,
 } as const;
 
-/** How large segments are where nobody says it. */
+/** How large segments are where no option says it. */
 export function defaultSegmentBytes(cacheBytes: number = LIMITS.cacheBytes): number {
   return Math.max(
     LIMITS.segmentBytesMin,

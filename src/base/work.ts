@@ -1,6 +1,6 @@
 /**
- * Work that may be long: each `yield` is a place where others may go first. What
- * is pure says by it where it can be interrupted, and waits for nothing itself.
+ * Work that may be long: each `yield` is a place where other work may go first. What is pure says by it where it can be
+ * interrupted, and waits for nothing itself.
  */
 export type Work<Result> = Generator<void, Result, void>;
 

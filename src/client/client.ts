@@ -91,9 +91,9 @@ export class FlotillaClient implements AsyncDisposable {
   }
 
   /**
-   * Opens a producer that outlives its process. It goes on where the last holder of its name left off, who may append
-   * nothing from then on: `lastSequence` says how many batches of that name are in the stream. Close it where many are
-   * opened; otherwise it ends with the client.
+   * Opens a producer that outlives its process. It goes on where the last holder of its name left off, and that holder
+   * may append nothing from then on: `lastSequence` says how many batches of that name are in the stream. Close it
+   * where many are opened; otherwise it ends with the client.
    */
   async openProducer(name: string): Promise<Producer> {
     if (this.closing.signal.aborted) throw closed();
@@ -169,10 +169,9 @@ export class FlotillaClient implements AsyncDisposable {
   }
 
   /**
-   * Lets a cluster that waits for founders which don't answer at `addresses`
-   * form without them. Resolves with its founders when it has. Rejects with
-   * INVALID_ARGUMENT where nobody waits for them, and with QUORUM_AT_RISK where
-   * two clusters could come of it.
+   * Lets a cluster that waits for founders which don't answer at `addresses` form without them. Resolves with its
+   * founders when it has. Rejects with INVALID_ARGUMENT where no node waits for them, and with QUORUM_AT_RISK where two
+   * clusters could come of it.
    */
   async formCluster(without: readonly string[]): Promise<number[]> {
     return await this.ask(
@@ -192,7 +191,10 @@ export class FlotillaClient implements AsyncDisposable {
     );
   }
 
-  /** Hands leadership to `actor`, or to whoever can take it best. Resolves with who leads then, where that is known. */
+  /**
+   * Hands leadership to `actor`, or to the node that can take it best. Resolves with the leader after that, where it is
+   * known.
+   */
   async transferLeadership(actor?: number): Promise<number | undefined> {
     return await this.ask(proto.ClusterServiceDefinition, async (client, call) => {
       const { leaderActorId } = await client.unary('transferLeadership', { actorId: actor ?? 0 }, call);

@@ -18,7 +18,7 @@ import {
  *
  *     offset  size
  *          0     1  format, 1
- *          1     1  flags: 0; room for a compressed data column
+ *          1     1  flags: 0; kept for a compressed data column
  *          2     2  actor id of the node that took the events in
  *          4     4  number of events
  *          8     8  counter of the first event; the others follow without gaps

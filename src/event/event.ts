@@ -71,7 +71,8 @@ export function checkAttributes(attributes: EventAttributes, field: string): voi
   if (bytes > LIMITS.attributeBytes) {
     throw new FlotillaError(
       'INVALID_ARGUMENT',
-      `${field}: type, contentType and metadata take ${bytes} bytes together, more than the ${LIMITS.attributeBytes} that an event may have`,
+      `${field}: type, contentType and metadata take ${bytes} bytes together, more than the ` +
+        `${LIMITS.attributeBytes} that an event may have`,
     );
   }
 }

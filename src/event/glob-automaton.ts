@@ -7,9 +7,8 @@ const DOT = 0x2e;
 const KEPT_MASKS = 640;
 
 /**
- * Whether names are of a pattern, by an automaton whose states are bits: each
- * step takes one character and moves all states of a word at once (the
- * Shift-And of Baeza-Yates and Gonnet, with loops). So the longest pattern
+ * Tells which names match a pattern, by an automaton with one bit for each state: each step takes one character and
+ * moves all states of a word at once (the Shift-And of Baeza-Yates and Gonnet, with loops). So the longest pattern
  * against the longest name takes some 30,000 operations, whatever they are.
  *
  * State i stands before the i-th position of the pattern, the last one behind
@@ -31,7 +30,7 @@ export class GlobAutomaton {
   private readonly any: Int32Array;
   /** What a leading dot leads to: only a literal one takes it. */
   private readonly leadingDot: Int32Array;
-  /** By code point, the states that a literal leads to. */
+  /** The states that a literal leads to, by its code point. */
   private readonly literals = new Map<number, number[]>();
   /**
    * What classes lead to beside `any`: from each of `edges` on, up to the next one, the mask of that position; before
@@ -39,11 +38,11 @@ export class GlobAutomaton {
    */
   private readonly edges: readonly number[];
   private readonly classMasks: readonly Int32Array[];
-  /** By code point, the states that it leads to. */
+  /** The states that a code point leads to. */
   private readonly masks = new Map<number, Int32Array>();
   /** The states so far; used again by each call. */
   private readonly states: Int32Array;
-  /** Behind so many words of them none was reached yet. */
+  /** Number of words in use: no state in a word behind these was reached yet. */
   private reachedWords = 1;
 
   constructor(components: readonly GlobComponent[]) {

@@ -9,7 +9,7 @@ export function isSystemNamespace(namespace: string): boolean {
   return namespace.startsWith(SYSTEM_NAMESPACE_PREFIX);
 }
 
-/** Who wants to write: a client, or a node for a feature of its own. */
+/** The writer: a client, or a node for a feature of its own. */
 export type NamespaceWriter = 'producer' | 'system';
 
 /** Throws INVALID_ARGUMENT, which names `field`, unless `writer` may write events under this namespace. */
@@ -24,7 +24,10 @@ export function namespaceProblem(namespace: string, writer: NamespaceWriter = 'p
   // Each UTF-16 unit is at least a byte: the loops below never see a long string.
   if (namespace.length > LIMITS.namespaceBytes) return tooLong(namespace);
   if (writer === 'producer' && isSystemNamespace(namespace)) {
-    return `${excerpt(namespace)} is the system's: clients cannot write namespaces that begin with "${SYSTEM_NAMESPACE_PREFIX}"`;
+    return (
+      `${excerpt(namespace)} is the system's: clients cannot write namespaces that begin with ` +
+      `"${SYSTEM_NAMESPACE_PREFIX}"`
+    );
   }
   if (isPlain(namespace)) return undefined;
   const bytes = utf8Length(namespace);

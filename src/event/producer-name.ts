@@ -8,6 +8,7 @@ export function checkProducerName(name: string, field: string): void {
   if (name.length <= LIMITS.producerNameLength && PRODUCER_NAME.test(name)) return;
   throw new FlotillaError(
     'INVALID_ARGUMENT',
-    `${field}: ${excerpt(name)} is not a producer name: write 1 to ${LIMITS.producerNameLength} of A-Z, a-z, 0-9, ".", "_" and "-"`,
+    `${field}: ${excerpt(name)} is not a producer name: write 1 to ${LIMITS.producerNameLength} of A-Z, a-z, ` +
+      '0-9, ".", "_" and "-"',
   );
 }

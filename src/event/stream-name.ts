@@ -11,6 +11,7 @@ export function checkStreamName(name: string, field: string): void {
   if (name.length <= LIMITS.streamNameLength && STREAM_NAME.test(name)) return;
   throw new FlotillaError(
     'INVALID_ARGUMENT',
-    `${field}: ${excerpt(name)} is not a stream name: write 1 to ${LIMITS.streamNameLength} of A-Z, a-z, 0-9, ".", "_" and "-"`,
+    `${field}: ${excerpt(name)} is not a stream name: write 1 to ${LIMITS.streamNameLength} of A-Z, a-z, 0-9, ` +
+      '".", "_" and "-"',
   );
 }

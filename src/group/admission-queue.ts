@@ -34,7 +34,7 @@ export class AdmissionQueue<C extends Command, M extends StateMachine> {
     return this.waiting.length === 0;
   }
 
-  /** Whether commands wait whose answer rests on what is not committed. */
+  /** Whether commands wait because their answer depends on what is not committed. */
   get hasDeferred(): boolean {
     return this.deferred.length > 0;
   }

@@ -5,15 +5,14 @@ export interface BudgetedCache {
 }
 
 /**
- * The bound in bytes that all hot tails of a node share. Where it is exceeded,
- * the tail that was neither written nor read for the longest time gives first:
- * a group in which nothing happens makes room for those that are busy. What is
- * not yet durable stays whatever the bound says, because it stands nowhere else;
- * LIMITS.unpersistedBytes bounds that, for each group.
+ * The bound in bytes that all hot tails of a node share. Where it is exceeded, the tail that was neither written nor
+ * read for the longest time gives first: a group in which nothing happens gives way to those that are busy. What is not
+ * yet durable stays whatever the bound says, because it stands nowhere else; LIMITS.unpersistedBytes bounds that, for
+ * each group.
  */
 export class CacheBudget {
   private readonly capacityBytes: number;
-  /** In the order of last use. */
+  /** The least recently used first. */
   private readonly caches = new Set<BudgetedCache>();
   private latest: BudgetedCache | undefined;
   private size = 0;
@@ -39,7 +38,7 @@ export class CacheBudget {
     this.size += bytes;
   }
 
-  /** Makes room, as far as that can be. */
+  /** Lets caches give up what is above the bound, as far as they can. */
   enforce(): void {
     for (const cache of this.caches) {
       while (this.size > this.capacityBytes) {

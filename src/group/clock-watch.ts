@@ -15,7 +15,7 @@ interface Finding {
   readonly text: string;
 }
 
-/** Finds out whose clock is wrong, for those who can set it right: says so once, and again when it is over. */
+/** Finds out which node's clock is wrong, for its operator to set it right: says so once, and again when it is over. */
 export class ClockWatch {
   private readonly clocks: PeerClocks;
   private readonly groups: () => Iterable<Timed>;
@@ -47,7 +47,7 @@ export class ClockWatch {
 
   private findings(): Finding[] {
     const findings: Finding[] = [];
-    // All groups of a node have it from the same clocks: the first that complains speaks for the others.
+    // All groups of a node have it from the same clocks: the first that complains speaks for all.
     for (const group of this.groups()) {
       findings.push(...this.findingsOf(group));
       if (findings.length > 0) break;

@@ -3,9 +3,8 @@ import type { GroupParts } from './group-parts.js';
 import type { Timer } from './ports.js';
 
 /**
- * Followers learn of commits with the next append, which under load is at once.
- * When none follows they are told a little later: as much as a message to each
- * for every entry would cost, and nobody's receipt waits for it.
+ * Followers learn of commits with the next append, which under load is at once. When none follows they are told a
+ * little later: as much as a message to each for every entry would cost, and no receipt waits for it.
  */
 export class CommitNotices {
   private readonly parts: Pick<GroupParts, 'core' | 'clock' | 'inbox'>;

@@ -2,9 +2,9 @@ import type { Clock, Timer } from './ports.js';
 
 /** One of those that share a timer: called back when its time has come. */
 export interface Deadline {
-  /** In place of what was set before. Infinity: never. */
+  /** Replaces the time that was set before. Infinity: never. */
   set(dueMs: number): void;
-  /** For good. */
+  /** It never fires again. */
   cancel(): void;
 }
 
@@ -14,14 +14,13 @@ interface Entry {
 }
 
 /**
- * The deadlines of all groups of a node, on one timer. Most are put off again
- * and again, each by a message of its leader, so the timer that runs is kept,
- * and the deadlines are looked through only when it fires; those of groups that
- * rest are infinite.
+ * The deadlines of all groups of a node, on one timer. Most are put off again and again, each by a message of its
+ * leader, so the timer that runs is kept, and the deadlines are looked through only when it fires; those of quiesced
+ * groups are infinite.
  */
 export class Deadlines {
   private readonly clock: Clock;
-  /** Beyond this a timer that fires was held up, and with it the process. */
+  /** A timer that fires later than this was held up, and with it the process. */
   private readonly lateMs: number;
   private readonly entries = new Set<Entry>();
   private running: { readonly timer: Timer; readonly firesMs: number } | undefined;

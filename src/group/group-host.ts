@@ -10,7 +10,7 @@ import type { MachineOptions, OwnOptions, SharedOptions } from './group-options.
 import type { GroupTime } from './group-time.js';
 import type { Logger } from './logger.js';
 import type { Members } from './members.js';
-import { NodePulse } from './node-pulse.js';
+import { NodeHeartbeats } from './node-heartbeats.js';
 import { CLOCK_CHECKS, type ClockChecks, PeerClocks } from './peer-clocks.js';
 import type { GroupsEvents, GroupsTransport, LinkState } from './ports.js';
 
@@ -63,7 +63,7 @@ export class GroupHost implements GroupsEvents {
   private readonly options: GroupHostOptions;
   readonly deadlines: Deadlines;
   private readonly cache: CacheBudget;
-  private readonly pulse: NodePulse;
+  private readonly nodeHeartbeats: NodeHeartbeats;
   readonly clocks: PeerClocks;
   private readonly clockWatch: ClockWatch;
   private readonly groups = new Map<GroupId, HostedGroup>();
@@ -77,12 +77,12 @@ export class GroupHost implements GroupsEvents {
     this.diskPressure = options.diskPressure ?? 'ok';
     this.cache = new CacheBudget(options.cacheBytes - Math.min(LIMITS.uncollectedBytes, (options.cacheBytes * 3) / 4));
     this.deadlines = new Deadlines(clock, settings.heartbeatIntervalMs / 2);
-    this.pulse = new NodePulse({
+    this.nodeHeartbeats = new NodeHeartbeats({
       clock,
       deadlines: this.deadlines,
       silenceMs: settings.electionTimeoutMs,
-      restsWith: () => new Set([...this.groups.values()].flatMap((group) => group.watchedPeers)),
-      beat: (to) => transport.heartbeat(to),
+      watched: () => new Set([...this.groups.values()].flatMap((group) => group.watchedPeers)),
+      heartbeat: (to) => transport.heartbeat(to),
       onPresence: (peer, state) => {
         for (const group of this.groups.values()) group.onPresence(peer, state);
       },
@@ -147,7 +147,7 @@ export class GroupHost implements GroupsEvents {
   // What the links bring in
 
   onHeard(from: ActorId): void {
-    this.pulse.heard(from);
+    this.nodeHeartbeats.heard(from);
   }
 
   onMessage(from: ActorId, id: GroupId, message: Message, records: readonly LogRecord[]): void {
@@ -191,7 +191,7 @@ export class GroupHost implements GroupsEvents {
   // Stopping
 
   stop(): void {
-    this.pulse.stop();
+    this.nodeHeartbeats.stop();
     this.clocks.stop();
     for (const group of this.groups.values()) group.stop();
   }

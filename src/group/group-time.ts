@@ -25,12 +25,10 @@ export type ClockVerdict =
   | { readonly kind: 'divided'; readonly apartMs: number };
 
 /**
- * The time of one group, by the clocks of its voters as this node has measured
- * them. As with a commit index, a majority decides: it is at least what a
- * majority's clocks have reached, and at most what a majority's have not passed.
- * Voters that could not be asked count on neither side. As long as every majority
- * has one right clock in it, the time is between the two, whatever the others say.
- * See docs/adr/0001-clocks.md.
+ * The time of one group, by the clocks of its voters as this node has measured them. As with a commit index, a majority
+ * decides: it is at least what a majority's clocks have reached, and at most what a majority's have not passed. Voters
+ * that could not be asked count on neither side. As long as every majority has one right clock in it, the time is
+ * between the two, whatever the other clocks say. See docs/adr/0001-clocks.md.
  */
 export class GroupTime {
   private readonly self: ActorId;
@@ -91,9 +89,8 @@ export class GroupTime {
   }
 
   /**
-   * What time it certainly is by now, for those who give up what is older than
-   * `maxAgeMs`; undefined where nothing may be given up. A sole voter has nobody
-   * to ask: its clock has to have gone steadily for as long as the age, or
+   * The time that it certainly is by now, for giving up what is older than `maxAgeMs`; undefined where nothing may be
+   * given up. A sole voter has no other node to ask: its clock has to have gone steadily for as long as the age, or
    * {@link LIMITS.clockTrustMs}.
    */
   reachedMs(maxAgeMs: number): number | undefined {

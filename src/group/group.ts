@@ -116,7 +116,7 @@ export class Group<C extends Command, M extends StateMachine> {
     this.listeners.push(listener);
   }
 
-  // What others see
+  // What other parts of the node see
 
   // What others see
 
@@ -136,7 +136,7 @@ export class Group<C extends Command, M extends StateMachine> {
     return this.core.leader;
   }
 
-  /** This node leads, and knows everything that was committed before it did. */
+  /** This node leads, and knows all that was committed before it did. */
   get leadsWithCertainty(): boolean {
     const { role, commitIndex, noopIndex } = this.core;
     return role === 'leader' && commitIndex >= (noopIndex ?? Number.POSITIVE_INFINITY);
@@ -207,11 +207,10 @@ export class Group<C extends Command, M extends StateMachine> {
   }
 
   /**
-   * Changes the members, through a joint configuration where that is needed. `introduced`: the actors that were no
-   * members before. Resolves with what came of it when all of the change is committed; a learner that is to vote does
-   * so later, by itself, once it has caught up. Rejects with INVALID_ARGUMENT where the change makes no sense, with
-   * NOT_LEADER and MEMBERSHIP_CHANGING where it was certainly not begun, and with OUTCOME_UNKNOWN where it was and has
-   * not ended in time.
+   * Changes the members, through a joint configuration where that is needed. `introduced`: the seats of actors that
+   * were no members before. Resolves when all of the change is committed; a learner votes later, once it has caught up.
+   * Rejects with INVALID_ARGUMENT where the change makes no sense, with OUTCOME_UNKNOWN where it has not ended in time,
+   * and with other codes where it was not begun.
    */
   async changeMembers(changes: readonly MemberChange[], introduced: readonly Seat[] = []): Promise<Membership> {
     return await this.members.change(changes, introduced);
@@ -293,10 +292,7 @@ export class Group<C extends Command, M extends StateMachine> {
 
   // Stopping
 
-  /**
-   * Hands leadership over, to the member that can take it best, or to `to`. Resolves when this node no longer leads, or
-   * the time is up: with whether it no longer leads.
-   */
+  /** Hands leadership over, to the member that can take it best or to `to`; resolves with whether that was in time. */
   async handOver(timeoutMs: number, to?: ActorId): Promise<boolean> {
     const { core, clock, inbox } = this.parts;
     if (this.stopped || !core.transferLeadership(to, clock.nowMs())) return false;

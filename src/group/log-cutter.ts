@@ -10,7 +10,7 @@ export interface LogCutterOptions
   readonly state: AppliedState<StateMachine>;
 }
 
-/** Gives up the front of the log, as far as nobody needs it. */
+/** Gives up the front of the log, as far as it is not needed. */
 export class LogCutter {
   private readonly options: LogCutterOptions;
   private isCutting = false;
@@ -21,7 +21,7 @@ export class LogCutter {
     this.options = options;
   }
 
-  /** Gives up whole segments that nobody needs any more, where more may go than before. Called in each turn. */
+  /** Gives up whole segments that are no longer needed, where more may go than before. Called in each turn. */
   cut(): void {
     const { state } = this.options;
     const { durableCheckpointIndex: checkpointIndex } = state;

@@ -10,6 +10,6 @@ export interface Logger {
   info(fields: Record<string, unknown>, message: string): void;
   /** Something went wrong and the node helps itself. */
   warn(fields: Record<string, unknown>, message: string): void;
-  /** Something is wrong and somebody has to act. */
+  /** Something is wrong and an operator has to act. */
   error(fields: Record<string, unknown>, message: string): void;
 }

@@ -1,13 +1,13 @@
 import type { ActorId } from '../base/index.js';
 
 /**
- * Which of the other nodes are heard, whatever they say: groups that rest lean
- * on it. A node that was never heard takes part in no group that rests.
+ * Which of the other nodes are heard, whatever they say: quiesced groups rely on it. A node that was never heard takes
+ * part in no quiesced group.
  */
 export class NodeLiveness {
   /** A node that has said nothing for so long has fallen silent. */
   private readonly silenceMs: number;
-  /** Of the nodes that are not silent: when they were heard last. */
+  /** When each node that is not silent was heard last. */
   private readonly heardMs = new Map<ActorId, number>();
 
   constructor(silenceMs: number) {
@@ -26,10 +26,10 @@ export class NodeLiveness {
     return Math.min(...this.heardMs.values()) + this.silenceMs;
   }
 
-  /** Who has fallen silent since this was asked last. */
+  /** The nodes that have fallen silent since this was asked last. */
   takeSilent(nowMs: number): ActorId[] {
-    // The same sum as in nextSilentMs: a difference may be rounded to the other side, and who is due would never be
-    // silent.
+    // The same sum as in nextSilentMs: a difference may be rounded to the other side, and a node that is due would
+    // never be silent.
     const silent = [...this.heardMs].filter(([, heardMs]) => heardMs + this.silenceMs <= nowMs).map(([peer]) => peer);
     for (const peer of silent) this.heardMs.delete(peer);
     return silent;

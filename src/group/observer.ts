@@ -15,10 +15,10 @@ export interface GroupObserver {
   /** The front of the log could not be given up; it is tried again. */
   cutFailed?(error: FlotillaError): void;
   /**
-   * A record entered this node's log, in place of whatever stood at its index and above. For those who watch over it:
-   * the simulator.
+   * A record entered this node's log, in place of whatever stood at its index and above. For an observer that checks
+   * the log: the simulator.
    */
   appended?(record: LogRecord): void;
-  /** A snapshot took the log's place, which begins after this. For the same. */
+  /** A snapshot took the log's place, which begins after this. For an observer that checks the log. */
   replaced?(before: LogTail): void;
 }

@@ -13,7 +13,7 @@ export interface ClockReading {
 export interface ClockReadings {
   /** Clocks that are further apart do not agree. */
   readonly toleranceMs: number;
-  /** Of a peer's clock, as of now; undefined where it was not measured lately. */
+  /** How a peer's clock stands now; undefined where it was not measured lately. */
   readingOf(peer: ActorId): ClockReading | undefined;
   /** So long this node's own clock has gone as its monotonic one does: since it was set last, or the process began. */
   steadyMs(): number;
@@ -38,7 +38,7 @@ export const CLOCK_CHECKS: ClockChecks = {
 const HASTE = 4;
 
 interface Peer {
-  /** By the id of a question, when it was sent, monotonic. */
+  /** When each question was sent (monotonic), by its id. */
   readonly asked: Map<number, number>;
   /** What its clock said, at a time of this node's monotonic one, and how far off that may be. */
   measured?: { readonly utcMs: number; readonly atMs: number; readonly errorMs: number };
@@ -127,7 +127,7 @@ export class PeerClocks implements ClockReadings {
     return { earliestMs: utcMs - errorMs, latestMs: utcMs + errorMs };
   }
 
-  /** By how much the clocks of the peers are ahead of this node's own, as far as they were measured. */
+  /** How far the peers' clocks are ahead of this node's own, as far as they were measured. */
   skewsMs(): Map<ActorId, number> {
     const ownMs = this.options.clock.utcMs();
     const skews = new Map<ActorId, number>();

@@ -30,7 +30,7 @@ export class Proposer<C extends Command, M extends StateMachine> {
   private openBytes = 0;
   private flushPlanned = false;
   private isHandingOver = false;
-  /** Leadership was handed over, and it is not known yet who leads: commands of this node wait for that. */
+  /** Leadership was handed over, and the next leader is not known yet: commands of this node wait for it. */
   private awaitsSuccessor = false;
   private isLeaving = false;
   private stopped = false;
@@ -94,7 +94,7 @@ export class Proposer<C extends Command, M extends StateMachine> {
   private pressureRefusal({ kind }: C): FlotillaError | undefined {
     if (traitsOf(kind).isTakenUnderPressure === true) return undefined;
     const refusal = refusalUnderPressure(this.options.core);
-    // Leadership may be on its way to a node with more space, and the others are asked how they stand.
+    // Leadership may be on its way to a node with more space, and the other nodes are asked how their disks stand.
     if (refusal !== undefined) this.planFlush();
     return refusal;
   }

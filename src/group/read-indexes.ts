@@ -34,9 +34,8 @@ export class ReadIndexes {
   private stopped = false;
 
   /**
-   * `firstRequestId` differs from one process of this node to the next: a leader
-   * may still hold a question of the last one, whose answer knows less than this
-   * one's question demands.
+   * `firstRequestId` differs from one process of this node to the next: a leader may still hold a question of the last
+   * one, and the answer to that knows less than this one's question demands.
    */
   constructor(parts: ReadIndexParts, firstRequestId: number) {
     this.parts = parts;

@@ -11,9 +11,8 @@ export function weightOf({ bytes }: Pick<LogRecord, 'bytes'>): number {
 }
 
 /**
- * The hot tail of a log: the newest records without a gap, shared by everyone
- * who reads them, within a bound that all of a node's groups share. What is not
- * yet durable stays whatever the bound says, because it stands nowhere else.
+ * The hot tail of a log: the newest records without a gap, shared by all its readers, within a bound that all of a
+ * node's groups share. What is not yet durable stays whatever the bound says, because it stands nowhere else.
  */
 export class RecordCache implements BudgetedCache {
   private readonly budget: CacheBudget;
@@ -38,7 +37,7 @@ export class RecordCache implements BudgetedCache {
     return this.size;
   }
 
-  /** Of the oldest record here, or of the next one that will be appended. */
+  /** Index of the oldest record here, or of the next one that will be appended. */
   get beginIndex(): LogIndex {
     return this.firstIndex;
   }

@@ -21,5 +21,8 @@ export function refusalUnderPressure(core: RaftCore): FlotillaError | undefined 
     refusal === 'own disk'
       ? "the leader's disk is nearly full, and no other node can take over"
       : 'the disks of a majority are nearly full';
-  return new FlotillaError('DISK_NEARLY_FULL', `${disks}: nothing was proposed; make room, and it goes on by itself`);
+  return new FlotillaError(
+    'DISK_NEARLY_FULL',
+    `${disks}: nothing was proposed; free some space, and it goes on by itself`,
+  );
 }

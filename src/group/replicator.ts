@@ -54,8 +54,8 @@ export class Replicator {
       dropped = !this.sendAppend(plan, records);
     } catch (error) {
       const code = error instanceof FlotillaError ? error.code : undefined;
-      // What is damaged here may be had from another member, or may be repaired later, and a full disk may get room:
-      // the others go on meanwhile.
+      // What is damaged here may be had from another member, or may be repaired later, and a full disk may get space
+      // again: the other followers go on meanwhile.
       unreadable = code === 'DATA_LOSS' || code === 'DISK_NEARLY_FULL';
       // The log was cut meanwhile: the follower gets a snapshot.
       if (!unreadable && code !== 'POSITION_REMOVED') inbox.fail(error);

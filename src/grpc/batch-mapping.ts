@@ -46,7 +46,7 @@ export function contentFromProto({ events, packed, taken }: Omit<BatchRequest, '
   return { kind: 'packed', packed };
 }
 
-/** A batch of a Produce stream: what is wrong with one is no matter of the others. */
+/** A batch of a Produce stream: what is wrong with one does not concern the others. */
 export function numberedFromProto(
   request: proto.ProduceRequest & Pick<BatchRequest, 'taken'>,
   arrival: Arrival,

@@ -17,10 +17,9 @@ interface Waiting {
 }
 
 /**
- * Inflates, decodes, checks and packs large batches, one after another, on a
- * thread of its own: 65,536 events take a quarter of a second, and meanwhile the
- * node would answer nobody. What is made of a batch on the way is many times its
- * bytes, so there is only ever one of them, and the thread's memory has a bound.
+ * Inflates, decodes, checks and packs large batches, one after another, on a thread of its own: 65,536 events take a
+ * quarter of a second, and meanwhile the node would answer no call. What is made of a batch on the way is many times
+ * its bytes, so there is only ever one of them, and the thread's memory has a bound.
  *
  * The thread is started for the first such batch, and ends when none has come
  * for a while.
@@ -78,7 +77,7 @@ export class BatchThread implements LargeRequests {
     }
     this.worker ??= this.start();
     const { request } = this.current;
-    // A view into memory that others share would take that along.
+    // A view into memory that is shared would take all of that memory along.
     const own = request.bytes.byteLength + LIMITS.messageSlackBytes >= request.bytes.buffer.byteLength;
     const bytes = own ? request.bytes : request.bytes.slice();
     this.worker.postMessage({ ...request, bytes }, bytes.buffer instanceof ArrayBuffer ? [bytes.buffer] : []);
@@ -130,7 +129,7 @@ export class BatchThread implements LargeRequests {
   }
 }
 
-/** Beside this file, from source and when built. */
+/** The worker stands beside this file, from source and when built. */
 const WORKER = import.meta.url.endsWith('.ts') ? './batch-worker.ts' : './batch-worker.js';
 
 function errorOf({ code, message }: Refusal): FlotillaError {

@@ -9,7 +9,10 @@ import { namespaceHandlers, streamHandlers } from './stream-handlers.js';
 export { BatchThread } from './batch-thread.js';
 export { askNode } from './cluster-handlers.js';
 
-/** No caller says who it is: the node is bound to loopback, or its operator has said that this does not matter. */
+/**
+ * Callers do not say which user they are: the node is bound to loopback, or its operator has said that it does not
+ * matter.
+ */
 const ANYBODY = unrestricted('anybody');
 
 /** Opens the door for gRPC clients. */

@@ -71,7 +71,7 @@ export class HttpServer {
     }).catch((error: unknown) => {
       throw new FlotillaError('INVALID_ARGUMENT', explain(host, port, error), { cause: error });
     });
-    // A failing accept (no descriptors left) is reported here; the node lives on.
+    // A failing accept (no descriptors left) is reported here; the node goes on.
     this.server.on('error', (error) => this.logger.error({ error }, 'the HTTP server reported an error'));
     const address: AddressInfo | string | null = this.server.address();
     return address !== null && typeof address === 'object' ? address.port : port;
@@ -130,7 +130,7 @@ function boundedServer(handler: (request: IncomingMessage, response: ServerRespo
   server.maxHeadersCount = LIMITS.httpHeaders;
   // Ends a reader that takes nothing of its answer, too.
   server.timeout = LIMITS.httpIdleMs;
-  // Nobody is told to go on with a body that nobody reads.
+  // A client is not told to go on with a body that would not be read.
   server.on('checkContinue', handler);
   return server;
 }

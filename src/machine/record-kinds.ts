@@ -17,7 +17,7 @@ export interface RecordKindTraits {
    * It bears the time at which it is appended: it waits until that is known, or goes without; absent: it bears none.
    */
   readonly time?: 'needed' | 'where known';
-  /** It is taken although disks are full, because it makes room or costs none worth speaking of. */
+  /** It is taken although disks are full, because it frees space or takes next to none. */
   readonly isTakenUnderPressure?: true;
 }
 
@@ -50,6 +50,10 @@ const CLUSTER_KINDS = {
 export const RECORD_KINDS = { ...GROUP_KINDS, ...STREAM_KINDS, ...CLUSTER_KINDS };
 
 export type RecordKind = keyof typeof RECORD_KINDS;
+
+export type StreamRecordKind = keyof typeof STREAM_KINDS;
+
+export type ClusterRecordKind = keyof typeof CLUSTER_KINDS;
 
 export function traitsOf(kind: RecordKind): RecordKindTraits {
   return RECORD_KINDS[kind];

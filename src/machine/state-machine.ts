@@ -28,7 +28,7 @@ export interface Command {
 
 /** Where a command stands once it is committed. */
 export interface Proposed {
-  /** Of its first event, or of the next one where it has none. */
+  /** Counter of its first event, or of the next one where it has none. */
   readonly firstCounter: Counter;
   /** The node that took it in; of a batch that was sent again, the first time. */
   readonly actor: ActorId;
@@ -37,9 +37,9 @@ export interface Proposed {
 }
 
 /**
- * What a leader does with a command. `wait`: the answer rests on a record that may never be committed; ask again when
- * that record has taken effect. `isCertain`: what is there stays there; but that something is not there, a leader
- * knows only while a majority follows it.
+ * What a leader does with a command. `wait`: the answer depends on a record that may never be committed; ask again when
+ * that record has taken effect. `isCertain`: what is there stays there; but that something is not there, a leader knows
+ * only while a majority follows it.
  */
 export type Decision =
   | { readonly kind: 'append' }
@@ -49,7 +49,7 @@ export type Decision =
 
 /**
  * A leader's decisions about commands in one term, against its whole log: the state, and what it has appended since.
- * Everything that is told of a command without appending it rests on committed records only.
+ * Whatever a caller is told of a command that was not appended depends on committed records only.
  */
 export interface Admission<C extends Command, M> {
   decide(command: C, machine: M): Decision;
@@ -73,7 +73,7 @@ export interface RecordPlace {
 export interface StateMachine {
   /** Index of the last record that was applied; 0 before the first. */
   readonly appliedIndex: LogIndex;
-  /** Up to this record nobody needs the log but members that lag behind, and these can do with a snapshot. */
+  /** Up to this record only members that lag behind need the log, and a snapshot does for these. */
   readonly expendableIndex: LogIndex;
   /** Takes the next committed record. Throws UPGRADE_NEEDED where a newer version wrote it. */
   apply(record: CommittedRecord): void;
@@ -91,7 +91,7 @@ export interface MachineKind<C extends Command, M extends StateMachine> {
    * The inverse of encode, of bytes with a verified checksum. Throws UPGRADE_NEEDED where a newer version wrote them.
    */
   decode(bytes: Uint8Array): M;
-  /** For a term that begins. */
+  /** Makes the admission of a leader's new term. */
   admission(): Admission<C, M>;
   /** Writes the payload of the record that holds these commands: one, or several of a shared kind. */
   write(payload: Uint8Array, commands: readonly C[], place: RecordPlace): void;

@@ -24,7 +24,7 @@ export function sameActors(first: readonly ActorId[], second: readonly ActorId[]
   return first.length === second.length && first.every((actor) => second.includes(actor));
 }
 
-/** Everyone who receives the log, each once. */
+/** All servers that receive the log, each once. */
 export function membersOf(configuration: Configuration): ActorId[] {
   return [...new Set([...configuration.voters, ...configuration.outgoing, ...configuration.learners])];
 }

@@ -11,14 +11,12 @@ import type { DiskPressure, EntryInfo } from './types.js';
  * What becomes of a group when a server's disk runs full. Nothing here bears on
  * safety: it only decides which server takes which entries, and which had better lead.
  *
- * `low`: the server takes no new events as a leader, and hands over to a voter
- * whose disk is `ok`; without a leader it lets others stand first. As a follower it
- * goes on: what was proposed before is still to be held by a majority.
- * `full`: as a follower it accepts no events either. Whatever else is in the
- * log, such as the no-op of a new leader, it accepts as before, so that elections,
- * reads and changes of the members go on. It reports its disk in each answer
- * to a heartbeat; a leader sends it no entry that it has refused until its disk has
- * recovered, and takes no events where a majority would refuse them.
+ * `low`: the server takes no new events as a leader, and hands over to a voter whose disk is `ok`; without a leader it
+ * lets other servers stand first. As a follower it goes on: what was proposed before is still to be held by a majority.
+ * `full`: as a follower it accepts no events either. Whatever else is in the log, such as the no-op of a new leader, it
+ * accepts as before, so that elections, reads and changes of the members go on. It reports its disk in each answer to a
+ * heartbeat; a leader sends it no entry that it has refused until its disk has recovered, and takes no events where a
+ * majority would refuse them.
  */
 
 /** The driver reports how much this server's disk takes. A leader whose disk runs low looks for a successor at once. */

@@ -9,14 +9,12 @@ export interface MemberChange {
 }
 
 /**
- * The configuration that `changes` lead to, all at once. Where they change who
- * votes it is joint (dissertation, section 4.3): until it is left, decisions
- * need a majority of the voters before and one of those after. Learners alone
+ * The configuration that `changes` lead to, all at once. Where they change the voters it is joint (dissertation,
+ * section 4.3): until it is left, decisions need a majority of the voters before and one of those after. Learners alone
  * change at once, because they count for nothing.
  *
- * Throws INVALID_ARGUMENT where `current` is joint itself, where nothing would
- * change, where an actor is named twice or is no member, and where nobody would
- * be left to vote.
+ * Throws INVALID_ARGUMENT where `current` is joint itself, where nothing would change, where an actor is named twice or
+ * is no member, and where no server would be left to vote.
  */
 export function changeConfiguration(current: Configuration, changes: readonly MemberChange[]): Configuration {
   if (isJoint(current)) throw refused('another change of the members is under way');

@@ -154,10 +154,9 @@ export class Progress {
   }
 
   /**
-   * The follower lives, but has acknowledged nothing new since `beforeMs`: what
-   * is in flight may be lost, for a link drops what it can't hold. Sends it
-   * again. Age alone proves nothing: a slow follower works off a full window in
-   * its own time, and sending all of that twice would make it slower still.
+   * The follower is up, but has acknowledged nothing new since `beforeMs`: what is in flight may be lost, for a link
+   * drops what it can't hold. Sends it again. Age alone proves nothing: a slow follower works off a full window in its
+   * own time, and sending all of that twice would make it slower still.
    */
   repeatUnanswered(beforeMs: number): void {
     const pipelined = this.inFlight.length > 0 ? this.unansweredSinceMs : undefined;

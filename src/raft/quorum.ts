@@ -21,8 +21,8 @@ export function committedIndex(configuration: Configuration, matchOf: (actor: Ac
 }
 
 /**
- * What the votes decide. `granted` holds those who have answered. An election is
- * lost as soon as a half can no longer reach its majority.
+ * What the votes decide. `granted` holds the voters that have answered. An election is lost as soon as a half can no
+ * longer reach its majority.
  */
 export function voteOutcome(configuration: Configuration, granted: ReadonlyMap<ActorId, boolean>): VoteOutcome {
   const incoming = majorityVote(configuration.voters, granted);
@@ -32,7 +32,7 @@ export function voteOutcome(configuration: Configuration, granted: ReadonlyMap<A
   return incoming === 'won' && outgoing === 'won' ? 'won' : 'pending';
 }
 
-/** Whether those for whom `present` holds are a quorum. */
+/** Whether the servers for which `present` holds are a quorum. */
 export function isQuorum(configuration: Configuration, present: (actor: ActorId) => boolean): boolean {
   const half = (voters: readonly ActorId[]): boolean => voters.filter(present).length >= majorityOf(voters.length);
   return half(configuration.voters) && (configuration.outgoing.length === 0 || half(configuration.outgoing));

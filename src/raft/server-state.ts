@@ -212,8 +212,8 @@ export class ServerState {
   }
 
   /**
-   * Draws the next election deadline: after `base` and, at random, up to `spread`
-   * more (section 3.4). A server under disk pressure lets the others stand first.
+   * Draws the next election deadline: after `base` and, at random, up to `spread` more (section 3.4). A server under
+   * disk pressure lets the other servers stand first.
    */
   resetElectionDeadline(baseMs: number, spreadMs: number): void {
     const pressureMs = this.diskPressure === 'ok' ? 0 : this.settings.electionTimeoutMs;

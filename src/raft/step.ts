@@ -11,7 +11,7 @@ import { handleSnapshotChunk, handleSnapshotResult } from './snapshot.js';
 export function step(server: ServerState, from: ActorId, message: Message): void {
   wakeByMessage(server, from, message);
   if (message.type === 'vote-request' && !message.preVote && !message.leadershipTransfer && server.hearsLeader()) {
-    // A server that was removed or cut off must not depose a leader that the others hear (section 4.2.3).
+    // A server that was removed or cut off must not depose a leader that the other servers hear (section 4.2.3).
     return;
   }
   if (message.term > server.term && !isPreVote(message)) server.becomeFollower(message.term, leaderOf(from, message));

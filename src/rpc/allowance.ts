@@ -56,7 +56,7 @@ export class Allowance {
     return this.left > 0;
   }
 
-  /** It turned out to be so much more, which nobody could know before: the next caller waits for it. */
+  /** It turned out to be so much more, which could not be known before: the next caller waits for it. */
   takeMore(amount: number): void {
     this.left -= amount;
   }

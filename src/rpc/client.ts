@@ -20,7 +20,7 @@ import { errorFromStatus } from './status.js';
 export type RpcClientOptions = KeepaliveOptions;
 
 export interface CallOptions {
-  /** From now; a call without it waits as long as its connection lasts. */
+  /** Counted from now; a call without it waits as long as its connection lasts. */
   readonly timeoutMs?: number | undefined;
   /** Cancels the call. */
   readonly signal?: AbortSignal | undefined;
@@ -177,7 +177,7 @@ export class RpcClient<Service extends RpcService> {
     this.releaseWhenIdle();
   }
 
-  /** A peer that lives is told first, and closes its side; one that is mute is waited for no longer. */
+  /** A peer that answers is told first, and closes its side; one that does not is waited for no longer. */
   private releaseWhenIdle(): void {
     if (this.closed && this.calls === 0)
       setTimeout(() => this.dialling.destroySockets(), LIMITS.connectionFarewellMs).unref();

@@ -22,7 +22,7 @@ export function serverOptions(
     'grpc.keepalive_time_ms': options.keepaliveTimeMs ?? LIMITS.keepaliveTimeMs,
     'grpc.keepalive_timeout_ms': options.keepaliveTimeoutMs ?? LIMITS.keepaliveTimeoutMs,
     'grpc.max_connection_idle_ms': LIMITS.connectionIdleMs,
-    // In megabytes, as Node takes it.
+    // Node.js takes this in megabytes.
     'grpc-node.max_session_memory': LIMITS.sessionMemoryBytes / 1024 / 1024,
     'grpc.enable_channelz': 0,
   };

@@ -3,18 +3,17 @@ import { isIP } from 'node:net';
 import { type ChannelOptions, experimental, Metadata, status as Status } from '@grpc/grpc-js';
 import { LIMITS, messageOf } from '../base/index.js';
 
-/** Of the targets whose addresses a {@link Dialling} hands out. */
+/** Scheme of the targets that get their addresses from a {@link Dialling}. */
 const SCHEME = 'flotilla';
 
 /** Options of this prefix stay with the channel: its connections do not see them. */
 const OPTION = `${experimental.SUBCHANNEL_ARGS_EXCLUDE_KEY_PREFIX}.dialling`;
 
 /**
- * All that one channel dials. grpc-js does not let go of a closed channel for
- * certain: whoever still watches its state, an address that is just being handed
- * over, or a back-off that is running makes it dial again, for ever; a socket
- * waits for a peer that does not answer. So addresses come from here, and with
- * them the sockets: what is given up here is never dialled again.
+ * All that one channel dials. grpc-js does not let go of a closed channel for certain: a watcher of its state, an
+ * address that is just being handed over, or a back-off that is running makes it dial again, for ever; a socket waits
+ * for a peer that does not answer. So addresses come from here, and with them the sockets: what is given up here is
+ * never dialled again.
  */
 export class Dialling {
   private readonly sockets = new AbortController();
@@ -70,7 +69,7 @@ class AddressResolver implements experimental.Resolver {
   private readonly listener: Listener;
   private timer: NodeJS.Timeout | undefined;
   private lookedUpMs = Number.NEGATIVE_INFINITY;
-  /** What is under way is told to nobody once this has changed. */
+  /** The result of a lookup under way is dropped once this has changed. */
   private round = 0;
   private busy = false;
 

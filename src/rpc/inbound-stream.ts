@@ -52,8 +52,8 @@ export interface InboundStreamOptions {
  * message for each that is whole, the next one when enough of those before have
  * been taken, and the handler's side takes the message here when it is handed that.
  *
- * In place of a message that is refused an empty one is taken, with the reason,
- * behind those that came before it: their outcomes are not lost.
+ * An empty message takes the place of one that is refused, with the reason, behind those that came before it: their
+ * outcomes are not lost.
  */
 export class InboundStream extends EventEmitter implements Evictable {
   private readonly options: InboundStreamOptions;
@@ -140,7 +140,7 @@ export class InboundStream extends EventEmitter implements Evictable {
     this.stream.sendTrailers(withCode(headers));
   }
 
-  /** The message for which grpc-js hands over an empty one now: it does so in their order. To be released. */
+  /** The message for which grpc-js hands over an empty one now: it does so in their order. The caller releases it. */
   take(): InboundMessage {
     const message = this.messages.shift();
     if (message === undefined) return CALLER_GONE;
@@ -150,7 +150,7 @@ export class InboundStream extends EventEmitter implements Evictable {
     return message;
   }
 
-  /** To be called once the message's bytes are no longer needed. */
+  /** The caller calls this once the message's bytes are no longer needed. */
   release({ heldBytes }: InboundMessage): void {
     if (heldBytes > 0) this.options.budget.give(heldBytes);
   }
@@ -201,7 +201,7 @@ export class InboundStream extends EventEmitter implements Evictable {
       this.listed = true;
       this.options.budget.list(this);
     }
-    // Whoever has to let go may be this stream itself.
+    // The stream that has to let go may be this one.
     if (!this.options.budget.take(bytes) && this.state === 'open') this.refuse(CROWDED_OUT);
   }
 
@@ -291,7 +291,8 @@ export class InboundStream extends EventEmitter implements Evictable {
   }
 
   /**
-   * In place of the message that is arriving the handler's side hears why it is refused, and nothing more is looked at.
+   * The handler's side gets the reason of the refusal instead of the message that is arriving; what follows is not
+   * looked at.
    */
   private refuse(error: FlotillaError): void {
     // The one message of a call is refused as a whole; on a stream those before it count.
@@ -322,7 +323,7 @@ export class InboundStream extends EventEmitter implements Evictable {
     this.options.budget.unlist(this);
   }
 
-  /** Whoever is still handed something of this call hears that the caller is gone. */
+  /** Code that is still handed something of this call hears that the caller is gone. */
   private onClose(): void {
     this.dropAll();
     this.state = 'closed';

@@ -62,7 +62,7 @@ export class Inbound {
     const [listener, ...others] = server.listeners('stream');
     assert(
       typeof listener === 'function' && others.length === 0,
-      'grpc-js listens to the streams of its server, and nobody else does',
+      'grpc-js listens to the streams of its server, and no other code does',
     );
     const handle = listener as StreamListener;
     server.removeAllListeners('stream');

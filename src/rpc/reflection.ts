@@ -25,7 +25,7 @@ export function readDescriptorSet(): Uint8Array {
   return readFileSync(descriptorSetPath());
 }
 
-/** In the package's root: two folders up when run from source, three when built. */
+/** The file is in the package's root: two folders up when run from source, three when built. */
 function descriptorSetPath(): string {
   for (let folder = dirname(fileURLToPath(import.meta.url)); ; folder = dirname(folder)) {
     const candidate = join(folder, DESCRIPTOR_SET);

@@ -49,8 +49,8 @@ export class UnsentResponses {
   }
 
   /**
-   * As long as `waiting` is pending, calls of which nothing is taken any more are ended: else a few could keep out
-   * everybody for ever.
+   * As long as `waiting` is pending, calls of which nothing is taken any more are ended: else a few could keep out all
+   * others for ever.
    */
   async endStalledDuring(waiting: Promise<void>): Promise<void> {
     const timer = setInterval(() => this.endStalled(), LIMITS.unsentStallMs / 5);
@@ -145,7 +145,7 @@ export class ResponseSender<Message> implements Stallable {
     this.break(
       new FlotillaError(
         'TOO_MANY_REQUESTS',
-        'nothing of this call was taken for long while others waited for the memory that it held: ' +
+        'nothing of this call was taken for long while other calls waited for the memory that it held: ' +
           'read on behind the last event, and faster, or from another node',
       ),
     );

@@ -138,7 +138,7 @@ class Call implements CallContext {
     else this.listeners.push(listener);
   }
 
-  /** Runs a handler to its end. False where there is nobody left to answer. */
+  /** Runs a handler to its end. False where the caller has gone. */
   end(): boolean {
     if (this.state !== 'open') return false;
     this.state = 'ended';

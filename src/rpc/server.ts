@@ -31,12 +31,11 @@ import {
 
 export interface RpcServerOptions extends KeepaliveOptions {
   /**
-   * The largest message that is taken in, in bytes; larger ones are refused with
-   * RESOURCE_EXHAUSTED. All nodes of a cluster must have the same, for what one
-   * takes in must reach the others. Default: MESSAGE_BYTES_MAX.
+   * The largest message that is taken in, in bytes; larger ones are refused with RESOURCE_EXHAUSTED. All nodes of a
+   * cluster must have the same, for what one takes in must reach the other nodes. Default: MESSAGE_BYTES_MAX.
    */
   readonly maxMessageBytes?: number;
-  /** For requests that may take long to decode. */
+  /** Decodes the requests that may take long. */
   readonly largeRequests?: LargeRequests;
   /**
    * Hears of every failure of a handler that is none of our errors. A broken invariant (AssertionFailure) is among

@@ -10,7 +10,7 @@ export type Action = (typeof ACTIONS)[number];
 export interface Caller {
   /** As the log names it. */
   readonly principal: string;
-  /** On all streams and namespaces. */
+  /** They hold for all streams and namespaces. */
   readonly permissions: ReadonlySet<Action>;
 }
 

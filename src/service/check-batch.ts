@@ -11,8 +11,8 @@ export type BatchContent =
   | { readonly kind: 'checked'; readonly body: PackedBody };
 
 /**
- * The encoded body of a batch, checked in full: past this point nobody looks
- * into it again before a consumer. Throws INVALID_ARGUMENT or MESSAGE_TOO_LARGE.
+ * The encoded body of a batch, checked in full: past this point no code looks into it again before a consumer. Throws
+ * INVALID_ARGUMENT or MESSAGE_TOO_LARGE.
  */
 export function checkBatch(content: BatchContent, limits: EventLimits): PackedBody {
   switch (content.kind) {

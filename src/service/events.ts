@@ -44,7 +44,7 @@ export class EventUseCases {
 
   /** Takes in what a producer sends, and answers each batch when it is settled; see {@link ProduceSession}. */
   async produce(caller: Caller, stream: ProducerStream): Promise<void> {
-    // For each batch again: only that names its stream.
+    // Each batch is authorized anew: only the batch names its stream.
     authorize(caller, 'append');
     const { intake, metrics } = this.options;
     intake.requireOpen();

@@ -12,11 +12,11 @@ export interface NewBatch {
   /** Empty: the default one. */
   readonly stream: string;
   readonly content: BatchContent;
-  /** By what the stream knows the batch again; absent: by nothing. */
+  /** The stream recognises the batch by it when it comes again; absent: it does not. */
   readonly stamp?: ProducerStamp | undefined;
-  /** Of the stream that the stamp is for; empty: of any. */
+  /** Incarnation of the stream that the stamp is for; empty: any stream. */
   readonly incarnation?: string | undefined;
-  /** Monotonic, of this process: the first attempt of the batch was sent later than this; absent: nobody knows. */
+  /** Monotonic, of this process: the first attempt of the batch was sent later than this; absent: that is unknown. */
   readonly firstSentAfterMs?: number | undefined;
 }
 

@@ -36,7 +36,7 @@ export class Intake {
     }
   }
 
-  /** From now on nothing is taken in. Resolves when everything that was is answered. */
+  /** Takes nothing in from now on. Resolves when everything that was taken in is answered. */
   async drain(error: FlotillaError): Promise<void> {
     this.stopping = error;
     for (const session of this.sessions) session.stop(error);

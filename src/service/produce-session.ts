@@ -9,7 +9,7 @@ import { findStream, type Streams, withLeader } from './streams.js';
 
 /** A batch, and the number by which its producer knows the answer. */
 export interface NumberedBatch {
-  /** From 1 on; as text, because it may be any number of 64 bits. */
+  /** A number from 1 on, as text, because it may have all 64 bits. */
   readonly requestId: string;
   /** Or why it is none. */
   readonly batch: NewBatch | FlotillaError;
@@ -54,7 +54,7 @@ export class ProduceSession {
   private onSettled: (() => void) | undefined;
   private refusal: FlotillaError | undefined;
   private replica: Stream | undefined;
-  /** Who leads, in which term: on another route a batch might overtake those that are open. */
+  /** The leader and its term: on another route a batch might overtake those that are open. */
   private route = '';
   /** What the producer was told last of the leader and the members. */
   private told = '';
@@ -174,8 +174,8 @@ export class ProduceSession {
   }
 
   /**
-   * Tells where the stream's leader is, and which others could take batches, now and
-   * whenever that changes: also when batches were refused because there was none.
+   * Tells where the stream's leader is, and which other nodes could take batches, now and whenever that changes: also
+   * when batches were refused because there was none.
    */
   private announceLeaderOf(replica: Stream): void {
     if (this.replica === replica) return;

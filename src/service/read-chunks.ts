@@ -19,7 +19,7 @@ export class ReaderStalled {
 
   constructor(taken: Promise<void>) {
     this.taken = taken;
-    // Whoever sends may have another reason to end before it looks at this one.
+    // The sender may have another reason to end before it looks at this one.
     taken.catch(() => undefined);
   }
 }

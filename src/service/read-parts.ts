@@ -20,7 +20,7 @@ export interface ReadStarted {
   readonly confirmed: boolean;
 }
 
-/** Whoever reads, at its own pace. */
+/** The reader, which takes at its own pace. */
 export interface Sink<Part> {
   /**
    * Undefined where the next part may follow at once, else a promise of that.

@@ -27,7 +27,7 @@ export interface ReadRequest {
   /** Log times, UTC milliseconds: from `sinceMs` on, and before `untilMs`. */
   readonly sinceMs?: number | undefined;
   readonly untilMs?: number | undefined;
-  /** From the newest to the oldest. */
+  /** The newest event comes first. */
   readonly backwards?: boolean;
   /** End after so many events. */
   readonly limit?: number;

@@ -135,10 +135,9 @@ export function firstPosition({ state }: Stream): ReadPosition {
 }
 
 /**
- * Where a reader goes on that has had all before record `next`, and wants what
- * is behind `afterCounter`. Throws POSITION_REMOVED where the begin of the
- * stream has overtaken it: to skip what was removed would be a hole that nobody
- * tells of.
+ * Where a reader goes on that has had all before record `next`, and wants what is behind `afterCounter`. Throws
+ * POSITION_REMOVED where the begin of the stream has overtaken it: skipping what was removed would leave a hole that no
+ * reader tells of.
  */
 export async function keptFrom(replica: Stream, next: LogIndex, afterCounter: number): Promise<LogIndex> {
   const { first } = replica.state;

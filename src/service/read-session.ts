@@ -240,7 +240,7 @@ function bytesOf(found: LogMatches): number {
   return parts.reduce((sum, { bytes }) => sum + bytes.byteLength, 0);
 }
 
-/** Of several packs, the events of a range by their counters; undefined for one that is not of it. */
+/** The events of a range out of several packs, by their counters; undefined for an event outside of it. */
 function* eventsOfPacks(range: ReadRange, packs: readonly GatheredEvents[]): Generator<Event | undefined, void, void> {
   const heads = new MinHeap<{ readonly event: Event; readonly rest: Iterator<Event> }>(
     (left, right) => left.event.id.counter - right.event.id.counter,

@@ -43,7 +43,7 @@ export class Service {
     this.backups = new BackupUseCases({ streams, storage, reading, clusterId: () => view().clusterId });
   }
 
-  /** From now on no events are taken in. Resolves when everything that was is answered. */
+  /** Takes no events in from now on. Resolves when everything that was taken in is answered. */
   drain(error: FlotillaError): Promise<void> {
     return this.intake.drain(error);
   }

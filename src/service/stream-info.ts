@@ -9,7 +9,7 @@ export interface StreamInfo {
   readonly name: string;
   readonly incarnation: string;
   readonly settings: StreamSettings;
-  /** Of the events that there are; undefined where there is none. */
+  /** Id of the first event that there is; undefined where there is none. */
   readonly firstId: EventId | undefined;
   readonly lastId: EventId | undefined;
   /** What the next event gets. */

@@ -38,7 +38,7 @@ export interface StorageOptions {
   readonly segmentBytes?: number;
   /** Whether sealed segments get their namespace index, in the background. Default: they do. */
   readonly indexing?: boolean;
-  /** Whether the disk has room for what can wait. Default: it has. */
+  /** Whether the disk has space for what can wait. Default: it has. */
   readonly isDiskOk?: () => boolean;
   /** Told of damage and its repair. */
   readonly observer?: HealingObserver;
@@ -121,7 +121,7 @@ export class LevelStorage implements StreamStorage {
     }
   }
 
-  /** From now on what is damaged is had from `source`, and all that is sealed is verified in the background. */
+  /** Begins to fetch what is damaged from `source`, and to verify all that is sealed in the background. */
   heal(source: RecordSource): void {
     this.healing.source = source;
     this.scrubber.start();
@@ -205,7 +205,7 @@ export class LevelStorage implements StreamStorage {
     for (const outcome of closed) if (outcome.status === 'rejected') this.fail(outcome.reason);
   }
 
-  /** Never rejects: a failure goes to those who wait and to `onFailure`. */
+  /** Never rejects: a failure goes to the waiting callers and to `onFailure`. */
   private async writeWaiting(): Promise<void> {
     while (this.queue.length > 0) {
       const group = this.queue.takeGroup();

@@ -53,7 +53,7 @@ export class GlobReads {
     return found;
   }
 
-  /** Gives up what was looked for ahead: nobody takes it for now. */
+  /** Gives up what was looked for ahead: it is not taken for now. */
   async forget(): Promise<void> {
     const { ahead } = this;
     this.ahead = undefined;
@@ -65,14 +65,14 @@ export class GlobReads {
     const { ahead } = this;
     this.ahead = undefined;
     if (ahead?.from === from && ahead.through === through) return ahead.found;
-    // A search takes one step at a time; what became of this one is nobody's business any more.
+    // A search takes one step at a time; what became of this one no longer matters.
     if (ahead !== undefined) await ahead.found.catch(() => undefined);
     return this.search.next(from, through);
   }
 
   private lookAhead(from: LogIndex, through: LogIndex): void {
     const found = this.search.next(from, through);
-    // Who asks for it meets the failure, if anyone does.
+    // The next step meets the failure, if there is one.
     found.catch(() => undefined);
     this.ahead = { from, through, found };
   }

@@ -35,7 +35,7 @@ export class LogPositions {
     return known?.index ?? logIndex(0);
   }
 
-  /** Takes out the one whose neighbours are closest to each other, measured by how long ago they were. */
+  /** Takes out the one with the neighbours closest to each other, measured by how long ago they were. */
   private thinOut(nowMs: number): void {
     let closest = 1;
     let least = Number.POSITIVE_INFINITY;

@@ -12,10 +12,9 @@ export interface LogTimeKeeperOptions {
 }
 
 /**
- * Sets log time back where it lies in the future: clocks were wrong when it was
- * told, be it a cluster's only one or a majority of them. Without it nothing would
- * get too old until then. It waits for a while, because it is as likely that the
- * clocks are wrong now, and then every event would look too old once they are not.
+ * Sets log time back where it lies in the future: clocks were wrong when it was told, those of a majority or of a
+ * cluster's only node. If log time stayed there, nothing would get too old until then. It waits for a while, because it
+ * is as likely that the clocks are wrong now, and then every event would look too old once they are not.
  */
 export class LogTimeKeeper {
   private readonly options: LogTimeKeeperOptions;

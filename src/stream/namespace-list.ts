@@ -23,9 +23,8 @@ export interface NamespaceListing {
 }
 
 /**
- * The namespaces that have events in a log, ascending by bytes, each with what
- * all parts of the log hold of it: the indexes of sealed segments, and a count of
- * the records that none covers. Of each part a block of rows is in memory.
+ * The namespaces that have events in a log, ascending by bytes, each with what all parts of the log hold of it: the
+ * indexes of sealed segments, and a count of the records that none covers. One block of rows of each part is in memory.
  */
 export async function* listNamespaces(
   log: ListedLog,

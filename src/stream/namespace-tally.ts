@@ -137,7 +137,9 @@ class Window {
     return this.tallies.has(text) ? tally : undefined;
   }
 
-  /** Those that are behind the window then never come back into it: what has been counted of the others is whole. */
+  /**
+   * Those that are behind the window then never come back into it: what has been counted of the other names is whole.
+   */
   private dropGreatest(): void {
     this.isWhole = false;
     const dropped = this.greatest.pop();

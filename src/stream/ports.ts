@@ -20,7 +20,7 @@ export interface StreamStorage extends Storage {
   group(id: GroupId): StreamLog;
 }
 
-/** Names that begin with `prefix` and come behind `after`; others may be among what is found. */
+/** Names that begin with `prefix` and come behind `after`; other names may be among what is found. */
 export interface NamespaceRange {
   readonly prefix: string;
   readonly after: string;
@@ -91,11 +91,11 @@ export interface PeerEvents extends GroupsEvents {
 
 /** The share of the event loop's time that work for readers takes; see `ReadTurns`. */
 export interface Turns {
-  /** Whether others are to go first: await {@link next}, and go on then. */
+  /** Whether other readers are to go first: await {@link next}, and go on then. */
   readonly isDue: boolean;
   /** Resolves when there is time again. */
   next(): Promise<void>;
 }
 
-/** For whoever has the process to itself: all the time there is. */
+/** For work that has the process to itself: all the time there is. */
 export const UNDIVIDED: Turns = { isDue: false, next: () => Promise.resolve() };

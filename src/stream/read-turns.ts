@@ -2,17 +2,15 @@ import { BoundedQueue, FlotillaError, LIMITS, type Work } from '../base/index.js
 import type { Clock } from '../group/index.js';
 import type { Turns } from './ports.js';
 
-/** In each turn of the event loop readers' work may take so long … */
+/** Readers' work may take so long in each turn of the event loop … */
 const TURN_MS = 10;
-/** … and one reader's, while others wait, so long of it. */
+/** … and one reader's work, while other readers wait, so long of it. */
 const SLICE_MS = 2;
 
 /**
- * What all readers of a node do takes no more than a part of each turn of its
- * event loop, however many they are and whatever they ask for: what consensus
- * and producers wait for comes in between. Whoever works for a reader asks
- * {@link isDue} wherever it has worked for a moment; those who wait go on in the
- * order in which they came.
+ * What all readers of a node do takes no more than a part of each turn of its event loop, however many they are and
+ * whatever they ask for: what consensus and producers wait for comes in between. Code that works for a reader asks
+ * {@link isDue} wherever it has worked for a moment; waiting readers go on in the order in which they came.
  */
 export class ReadTurns implements Turns {
   private readonly clock: Pick<Clock, 'nowMs' | 'soon'>;

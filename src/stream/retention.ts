@@ -22,14 +22,13 @@ export interface RetentionOptions {
 }
 
 /**
- * Keeps a stream within its settings. The leader alone finds out where the log
- * should begin by now, at most once an interval, and says so in a record; that
- * takes effect everywhere at the same place of the log. It looks up one place
- * and writes one record, however many events that removes, and waits for nobody:
- * a follower that lacks what is given up gets a snapshot.
+ * Keeps a stream within its settings. The leader alone finds out where the log should begin by now, at most once an
+ * interval, and says so in a record; that takes effect everywhere at the same place of the log. It looks up one place
+ * and writes one record, however many events that removes, and waits for no node: a follower that lacks what is given
+ * up gets a snapshot.
  *
- * Where nothing was appended since, nothing is looked for, so that the group may
- * rest; but what gets too old has a deadline of its own.
+ * Where nothing was appended since, nothing is looked for, so that the group may quiesce; but what gets too old has a
+ * deadline of its own.
  */
 export class Retention {
   private readonly options: RetentionOptions;
@@ -133,8 +132,8 @@ export class Retention {
   }
 
   /**
-   * Behind the last record that is certainly too old. Records stand in the order in which they were appended, so it
-   * alone proves that all before it are.
+   * Index behind the last record that is certainly too old. Records stand in the order in which they were appended, so
+   * it alone proves that all before it are.
    */
   private async firstByAge(maxAgeMs: number, appliedIndex: LogIndex): Promise<number> {
     const { group, state } = this.options;
@@ -147,7 +146,7 @@ export class Retention {
     return record === undefined || record.timeMs >= keptMs ? 1 : record.firstCounter + record.eventCount;
   }
 
-  /** Of the first event in or behind a record; what has not taken effect yet is not looked at. */
+  /** Counter of the first event in or behind a record; what has not taken effect yet is not looked at. */
   private async counterAt(
     index: LogIndex,
     applied: { readonly index: LogIndex; readonly nextCounter: number },
@@ -164,7 +163,7 @@ export class Retention {
     return index === undefined ? undefined : logIndex(index - 1);
   }
 
-  /** The group may rest until then. */
+  /** The group may quiesce until then. */
   private async planAge(maxAgeMs: number): Promise<void> {
     const { group, state, clock, retentionCheckMs: intervalMs = LIMITS.retentionCheckMs } = this.options;
     const { time } = group;
@@ -174,7 +173,7 @@ export class Retention {
     const oldest = index === undefined ? undefined : await this.recordAt(index);
     if (oldest === undefined) return;
     const reachedMs = time.reachedMs(maxAgeMs);
-    // Nobody knows the time now, or nobody confirms it: that is looked at again like what has failed.
+    // The time is not known now, or a majority does not confirm it: the check is repeated like one that has failed.
     const inMs =
       reachedMs === undefined
         ? Math.min(LIMITS.retentionRetryMs, maxAgeMs)

@@ -43,7 +43,7 @@ export class StreamState {
     return this.machine.timeBound(soughtMs);
   }
 
-  /** By when a record was appended, UTC milliseconds. */
+  /** The time by which a record was appended, UTC milliseconds. */
   appendedByMs(record: TimedPlace): number {
     return this.machine.appendedByMs(record);
   }
@@ -91,7 +91,7 @@ export class StreamState {
     return { firstCounter: nextCounter, index: logIndex(Math.max(index, begin.index)) };
   }
 
-  /** For the comparison of nodes. */
+  /** Encodes the state, to compare nodes. */
   encode(): Uint8Array {
     return this.machine.encode();
   }

@@ -21,7 +21,7 @@ import { StreamState } from './stream-state.js';
 export interface OpenedProducer {
   readonly id: number;
   readonly epoch: number;
-  /** Of the last batch that the stream has of it; 0 where there is none. */
+  /** Sequence of the last batch that the stream has of it; 0 where there is none. */
   readonly sequence: number;
 }
 
@@ -111,7 +111,7 @@ export class Stream {
     if (producer?.openedAs === id) return { id: producer.id, epoch: producer.epoch, sequence: producer.sequence };
     throw new FlotillaError(
       'PRODUCER_FENCED',
-      `name: another has opened producer "${name}" at the same time, and later`,
+      `name: another client has opened producer "${name}" at the same time, and later`,
     );
   }
 

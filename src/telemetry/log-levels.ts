@@ -3,13 +3,13 @@ export const LOG_MODULES = ['node', 'raft', 'storage', 'peer', 'api', 'http', 'f
 
 export type LogModule = (typeof LOG_MODULES)[number];
 
-/** From everything to nothing. */
+/** The levels, from everything to nothing. */
 export const LOG_LEVELS = ['debug', 'info', 'warn', 'error', 'silent'] as const;
 
 export type LogLevel = (typeof LOG_LEVELS)[number];
 
 export interface LogLevels {
-  /** Of every module that has no level of its own. */
+  /** Level of every module that has none of its own. */
   readonly default: LogLevel;
   readonly modules: Readonly<Partial<Record<LogModule, LogLevel>>>;
 }

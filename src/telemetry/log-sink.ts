@@ -44,7 +44,7 @@ export class LogSink {
     if (this.retry === undefined) this.flushSync();
   }
 
-  /** Writes what the reader takes without making anybody wait. */
+  /** Writes what the reader takes, without a wait for its caller. */
   flushSync(): void {
     for (let next = this.waiting[0]; next !== undefined; next = this.waiting[0]) {
       const written = this.attempt(next);

@@ -77,7 +77,7 @@ function moduleLogger(root: PinoLogger, module: LogModule, levels: LogLevels): P
   return root.child({ module }, { level });
 }
 
-/** For people: local time, level, module and message, then the fields. */
+/** Writes lines for people: local time, level, module and message, then the fields. */
 function readableLines(sink: LogSink): { write(line: string): void } {
   const format = prettyFactory({
     colorize: true,

@@ -29,7 +29,7 @@ const MESSAGE_TYPES = [
 
 const ERROR_CODES: readonly ErrorCode[] = Object.keys(ERRORS).filter(isErrorCode);
 
-/** From half a millisecond to the longest that a producer waits. */
+/** Buckets from half a millisecond to the longest that a producer waits. */
 const APPEND_SECONDS = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10];
 const PERSIST_SECONDS = [0.0001, 0.00025, ...APPEND_SECONDS];
 const PERSIST_RECORDS = [1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024];
@@ -91,11 +91,11 @@ function raftMetrics({ counter, gauge, gaugeByPeer, state }: Instruments) {
   return {
     raftTerm: gauge('flotilla_raft_term', "Raft's current term."),
     raftRole: state('flotilla_raft_role', '1 for the role that this node has, 0 for the others.', 'role', RAFT_ROLES),
-    leaderKnown: gauge('flotilla_raft_leader_known', '1 while this node leads or knows who does, else 0.'),
+    leaderKnown: gauge('flotilla_raft_leader_known', '1 while this node leads or knows the leader, else 0.'),
     raftGroups: gauge('flotilla_raft_groups', 'Raft groups that this node has a replica of.'),
     quiescedGroups: gauge(
       'flotilla_raft_quiesced_groups',
-      'Of these, those that have quiesced: nothing happens in them, and no heartbeats are sent.',
+      'Raft groups of this node that have quiesced: nothing happens in them, and no heartbeats are sent.',
     ),
     electionsStarted: counter('flotilla_raft_elections_started_total', 'Elections that this node stood for.'),
     electionsWon: counter('flotilla_raft_elections_won_total', 'Elections that this node won.'),
@@ -258,7 +258,8 @@ function processMetrics({ counter, gauge }: Instruments) {
     ),
     eventLoopStallMax: gauge(
       'flotilla_event_loop_stall_max_seconds',
-      'Longest time since the start for which the event loop stood still while the process was at work: what waits for the processor does not count.',
+      'Longest time since the start for which the event loop stood still while the process was at work: what ' +
+        'waits for the processor does not count.',
     ),
     logLinesDropped: counter('flotilla_log_lines_dropped_total', 'Log lines lost because they could not be written.'),
   };

@@ -88,7 +88,7 @@ export function* selectingEvents(
 /** So many names are matched without an interruption: the longest against the worst pattern take some milliseconds. */
 const NAMES_AT_ONCE = 16;
 
-/** Of each name, whether the glob takes it. */
+/** Whether the glob takes each of the names. */
 function* matching(names: readonly string[], glob: Glob): Work<boolean[]> {
   const wanted: boolean[] = [];
   for (const name of names) {
@@ -100,7 +100,7 @@ function* matching(names: readonly string[], glob: Glob): Work<boolean[]> {
 
 interface PositionRange {
   readonly first: number;
-  /** Behind the last. */
+  /** Position behind the last event. */
   readonly end: number;
 }
 

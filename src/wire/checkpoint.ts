@@ -25,13 +25,13 @@ export interface Checkpoint extends LogOrigin {
 const FORMAT = 1;
 const LINE_END = 0x0a;
 
-/** One line of JSON, then the state. Whoever keeps or sends the bytes adds a checksum. */
+/** One line of JSON, then the state. The code that keeps or sends the bytes adds a checksum. */
 export function encodeCheckpoint({ state, incarnation, before, membership, membershipIndex }: Checkpoint): Buffer {
   const line = JSON.stringify({ format: FORMAT, incarnation, before, membership, membershipIndex });
   return Buffer.concat([Buffer.from(`${line}\n`), state]);
 }
 
-/** Throws FOREIGN_NODE where the bytes, whose digest was verified, are of another format. */
+/** Verify the digest of the bytes first. Throws FOREIGN_NODE where they are of another format. */
 export function decodeCheckpoint(bytes: Uint8Array): Checkpoint {
   const lineEnd = bytes.indexOf(LINE_END);
   const line = Buffer.from(bytes.buffer, bytes.byteOffset, lineEnd === -1 ? bytes.byteLength : lineEnd).toString();

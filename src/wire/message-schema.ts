@@ -21,7 +21,7 @@ export interface FieldSchema {
 
 export interface MessageSchema {
   readonly name: string;
-  /** By number; our numbers are small. */
+  /** The fields by their numbers, which are small. */
   readonly fields: (FieldSchema | undefined)[];
   /** Has a repeated number, which may come as one field for many: no request does. */
   packedNumbers: boolean;
@@ -55,7 +55,7 @@ const SATURATING: ReadonlySet<string> = new Set([
   'flotilla.v1.ListNamespacesRequest.limit',
 ]);
 
-/** Fields whose generated type is text, so that all 64 bits come through. */
+/** Numbers that are text in the generated types, so that all 64 bits come through. */
 const EXACT: ReadonlySet<string> = new Set(['flotilla.v1.ProduceRequest.request_id']);
 
 /** FieldDescriptorProto.Type by number, as the wire has it. */

@@ -16,14 +16,15 @@ export const SIGNATURE_BYTES = 64;
 const CURVE = { kty: 'OKP', crv: 'Ed25519' } as const;
 
 /**
- * The key pair of one node's data directory (Ed25519). Everybody may know a
- * node's instance id, which is the fingerprint of its public key; only the
- * directory has the private key. So a node can show that it is the member that
- * the log names, and nobody else can.
+ * The key pair of one node's data directory (Ed25519). Everyone may know a node's instance id, which is the fingerprint
+ * of its public key; only the directory has the private key. So a node can show that it is the member that the log
+ * names, and no one else can.
  */
 export class NodeKey {
   readonly publicKey: Uint8Array;
-  /** Whoever has it is this node: it stays in the data directory. The private key and the public one, base64url. */
+  /**
+   * A process that has it is this node: it stays in the data directory. The private key and the public one, base64url.
+   */
   readonly secret: string;
   /** 32 hexadecimal digits. */
   readonly instance: string;

@@ -151,7 +151,7 @@ function metadataColumn(events: readonly NewEvent[]): (string[] | null)[] | null
   return events.map(({ metadata }) => (metadata === undefined || metadata.size === 0 ? null : sortedPairs(metadata)));
 }
 
-/** Keys and values in turn, sorted by key, so that the same events have the same bytes whoever encodes them. */
+/** Keys and values in turn, sorted by key, so that the same events have the same bytes whatever encodes them. */
 function sortedPairs(metadata: ReadonlyMap<string, string>): string[] {
   const pairs: string[] = [];
   let sorted = true;

@@ -151,7 +151,7 @@ function fromWire(wire: GroupMessage): Message {
   }
 }
 
-/** In the order of the protocol's numbers. */
+/** Their positions are the protocol's numbers. */
 const DISK_PRESSURES: readonly HeartbeatResult['diskPressure'][] = [undefined, 'low', 'full'];
 
 function heartbeatResultFromWire({ term: inTerm, round, quiesced, diskPressure }: proto.HeartbeatResult): Message {

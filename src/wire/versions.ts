@@ -1,6 +1,4 @@
-/**
- * Versions of what nodes say to each other and put into the log, from the lowest to the highest that somebody speaks.
- */
+/** Versions of what nodes say to each other and put into the log, from the lowest to the highest that a node speaks. */
 export interface VersionRange {
   readonly lowest: number;
   readonly highest: number;

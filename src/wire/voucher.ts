@@ -11,9 +11,8 @@ export function vouch(key: NodeKey, clusterId: string, claim: VoucherClaim): Vou
 }
 
 /**
- * The voucher by which `claimed` is a member of the cluster for somebody that
- * knows `trusted` as members: signed by one of these, or by one that has such a
- * voucher before it in the list. Undefined where there is none.
+ * The voucher by which `claimed` is a member of the cluster for a node that knows `trusted` as members: signed by one
+ * of these, or by one that has such a voucher before it in the list. Undefined where there is none.
  */
 export function findVoucher(
   vouchers: readonly Voucher[],

@@ -36,10 +36,11 @@ test('produce prints each id on its line and how many events went where; consume
 
   const consumed = await runCli(at('consume', '-v', '-s', '1.1', '-l', '3'));
   assert.deepEqual([consumed.code, consumed.stderr], [0, '']);
+  const parent = `${id(7).slice(0, 20)}00003`;
   assert.equal(
     consumed.stdout,
-    `\nEventId: ${id(2)}, Parent: ${id(7).slice(0, 20)}00003\nNamespace: /food\nTimestamp: 2023-11-14T22:13:20.001Z\n` +
-      `\nEventId: ${id(3)}, Parent: ${id(7).slice(0, 20)}00003\nNamespace: /food\nTimestamp: 2023-11-14T22:13:20.001Z\nspam\n` +
+    `\nEventId: ${id(2)}, Parent: ${parent}\nNamespace: /food\nTimestamp: 2023-11-14T22:13:20.001Z\n` +
+      `\nEventId: ${id(3)}, Parent: ${parent}\nNamespace: /food\nTimestamp: 2023-11-14T22:13:20.001Z\nspam\n` +
       `\nEventId: ${id(4)}\nNamespace: /none\nTimestamp: 2023-11-14T22:13:20.004Z\n`,
   );
   const json = await runCli(at('consume', '--json', '-n', '/none'));
@@ -96,10 +97,9 @@ test('--stdin takes lines as bytes, --ndjson takes events', async () => {
   const all = await runCli(at('consume'));
   assert.ok(all.stdoutBytes.includes(Buffer.from('\nt\xff\xfewo\n', 'latin1')));
   const last = await runCli(at('consume', '--json', '-s', '4.1'));
-  assert.match(
-    last.stdout,
-    /"namespace":"\/j",.*"type":"t","metadata":\{"k":"v"\},"data":"\{\\"a\\":1\}"\}\n.*"namespace":"\/d",.*"dataBase64":"\/\/4="\}\n$/,
-  );
+  const [first, second] = last.stdout.trimEnd().split('\n').slice(-2);
+  assert.match(first ?? '', /"namespace":"\/j",.*"type":"t","metadata":\{"k":"v"\},"data":"\{\\"a\\":1\}"\}$/);
+  assert.match(second ?? '', /"namespace":"\/d",.*"dataBase64":"\/\/4="\}$/);
 });
 
 test('many lines travel in few batches, and every id is printed in order', async () => {
@@ -114,7 +114,7 @@ test('many lines travel in few batches, and every id is printed in order', async
   assert.equal(log.texts()[49_999], 'line 49999');
 });
 
-test('a line that is refused ends the run: what was acknowledged is told, and the exit code is the failure', async () => {
+test('a refused line ends the run, with what was acknowledged and the exit code of the failure', async () => {
   const bad = await runCli(at('produce', '-n', '/b', '--ndjson'), {
     stdin: '{"data":"good"}\n{"data":1}\n{"data":"never"}\n',
   });

@@ -50,7 +50,7 @@ test('export writes what consume --json prints, under its name only when it is c
   assert.match(nowhere.stderr, /^error: the file can't be written: ENOENT/);
 });
 
-test('import gives new ids, and parents that came earlier the new ones; what an export says goes through unchanged', async () => {
+test('import gives new ids, also to parents that came earlier; the rest of an export stays unchanged', async () => {
   await runCli(at('produce', '-n', '/before', '-d', 'x'));
   const file = join(folder, 'in.jsonl');
   const time = '2020-01-01T00:00:00.000Z';

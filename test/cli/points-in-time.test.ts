@@ -4,7 +4,7 @@ import { parsePointInTime } from '../../cli/points-in-time.js';
 
 const NOW_MS = Date.UTC(2026, 2, 1, 12);
 
-test('a duration is so long before now, a number UTC milliseconds, the rest ISO 8601, UTC where it names no zone', () => {
+test('a duration counts back from now, a number is UTC milliseconds, else ISO 8601, in UTC without a zone', () => {
   const read: Readonly<Record<string, number>> = {
     '250ms': NOW_MS - 250,
     '90s': NOW_MS - 90_000,

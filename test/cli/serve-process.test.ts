@@ -108,7 +108,8 @@ describe('a server process', { concurrency: 4 }, () => {
   }
 
   it('ends when npm is no longer its parent', async () => {
-    const launcher = `require('node:child_process').spawn(process.execPath, ['--import', 'tsx', ${JSON.stringify(FIXTURE)}, 'runs'], { stdio: 'inherit' })`;
+    const fixture = JSON.stringify(['--import', 'tsx', FIXTURE, 'runs']);
+    const launcher = `require('node:child_process').spawn(process.execPath, ${fixture}, { stdio: 'inherit' })`;
     const child = spawn(process.execPath, ['-e', launcher], {
       env: environment({ npm_execpath: '/npm' }),
       stdio: ['ignore', 'pipe', 'pipe'],
@@ -161,7 +162,7 @@ describe('a server process', { concurrency: 4 }, () => {
     ['throws', 'thrown in a callback'],
     ['rejects', 'rejected unseen'],
   ] as const) {
-    it(`a defect that ${behaviour} ends it at once, is in the log with its stack, and stops nothing in order`, async () => {
+    it(`a defect that ${behaviour} ends it at once, without an orderly stop, and logs its stack`, async () => {
       const { code, out, err } = await serve([behaviour]).closed;
       assert.equal(code, 1);
       assert.match(err, new RegExp(`^error: a defect ended the node: ${message}`));

@@ -101,7 +101,7 @@ test('the signal of a program has no listener any more, however a read ends', as
   await assert.rejects(client.read({ signal, glob: '/foo**' }).next());
   await assert.rejects(client.namespaces('/foo**', { signal }).next());
   client.tail({ signal });
-  // Of all these only the one that was neither read to its end nor left.
+  // Only the one of these that was neither read to its end nor left.
   await until('they are gone', () => listeners() === 1);
   await client.close();
   await until('that one is gone with its client', () => listeners() === 0);

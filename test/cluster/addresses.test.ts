@@ -7,7 +7,8 @@ import { RecordedProducers } from '../support/recorded-producers.js';
 import { until } from '../support/until.js';
 
 test(
-  'each member is started at another port, one after the other, while producers write: nothing acknowledged is lost, and clients find the new ones',
+  'each member is started at another port, one after the other, while producers write: nothing acknowledged is ' +
+    'lost, and clients find the new ones',
   withReadyCluster({}, async (cluster) => {
     // It is told of the first addresses only, none of which is left in the end.
     const client = cluster.client();

@@ -174,7 +174,7 @@ async function refusesUnwritable(port: number): Promise<void> {
   chmodSync(dataDir, 0o555);
   const args = ['-d', dataDir, '-p', String(port)];
   const nobody = 65_534;
-  // For root every directory is writable: another user must start the node, where that one may read the program at all.
+  // Every directory is writable for root: another user must start the node, where that one may read the program at all.
   const isRoot = process.getuid?.() === 0;
   const options: CommandOptions = isRoot ? { uid: nobody, cwd: tmpdir() } : {};
   if (isRoot && !isReadableForAll(COMMAND)) args[1] = '/proc/flotilla';

@@ -7,10 +7,7 @@ import type { ClusterNode } from '../support/cluster-node.js';
 import { ConsistentReader, Newest } from '../support/consistent-reader.js';
 import { RecordedProducers } from '../support/recorded-producers.js';
 
-/**
- * CHAOS_SECONDS=60 and more is for whoever wants to find something; CHAOS_SEED draws the same faults again, at other
- * moments.
- */
+/** CHAOS_SECONDS=60 and more is for finding something new; CHAOS_SEED draws the same faults again, at other moments. */
 const CHAOS_MS = Number(process.env['CHAOS_SECONDS'] ?? 6) * 1000;
 const SEED = Number(process.env['CHAOS_SEED'] ?? 1 + Math.floor(Math.random() * 2 ** 31));
 const WRITE_PERIOD_MS = 5;
@@ -19,7 +16,8 @@ const CALM_MS = 100;
 const CALM_SPREAD_MS = 500;
 
 test(
-  'links are cut, slowed and reset, nodes paused, killed and stopped, all at random: nothing acknowledged is lost, no consistent read is stale, and it recovers',
+  'links are cut, slowed and reset, nodes paused, killed and stopped, all at random: nothing acknowledged is ' +
+    'lost, no consistent read is stale, and it recovers',
   withReadyCluster({ proxies: true }, async (cluster, context) => {
     context.diagnostic(`CHAOS_SEED=${SEED}`);
     const newest = new Newest();

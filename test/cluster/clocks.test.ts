@@ -68,7 +68,8 @@ async function consumeUntilNow(cluster: Cluster, node: ClusterNode): Promise<{ t
 }
 
 test(
-  'a leader whose clock is 30 days ahead gives up nothing that is minutes old, stamps with the time of the others, and says that it is off',
+  'a leader whose clock is 30 days ahead gives up nothing that is minutes old, stamps with the time of the ' +
+    'others, and says that it is off',
   withCluster({ args: ['--max-age', '1h'] }, async (cluster) => {
     await fill(cluster);
     for (const node of cluster.nodes) shift(node, node.actor === 3 ? DAYS_30_MS : 0);
@@ -103,7 +104,8 @@ test(
 );
 
 test(
-  'a cluster of one starts with its clock 30 days ahead: nothing is given up, and once the clock is right again what came before now is found',
+  'a cluster of one starts with its clock 30 days ahead: nothing is given up, and once the clock is right again ' +
+    'what came before now is found',
   withCluster({ nodes: 1, args: ['--max-age', '1h'] }, async (cluster) => {
     await fill(cluster);
     const node = cluster.node(1);

@@ -61,7 +61,8 @@ async function whole(
 }
 
 test(
-  'damage in one node of three, and a disk that was rolled back: no event is wrong or missing, and the node is whole again by itself',
+  'damage in one node of three, and a disk that was rolled back: no event is wrong or missing, and the node is ' +
+    'whole again by itself',
   withReadyCluster({ args: ARGS }, async (cluster) => {
     const [one, two] = [cluster.node(1), cluster.node(2)];
     const client = cluster.client();

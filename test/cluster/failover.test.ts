@@ -9,7 +9,8 @@ const KILLS = 4;
 const WORKERS = 8;
 
 test(
-  'the leader is killed again and again under a producer: it goes on, nothing acknowledged is lost, nothing comes twice',
+  'the leader is killed again and again under a producer: it goes on, nothing acknowledged is lost, nothing ' +
+    'comes twice',
   withReadyCluster({}, async (cluster, context) => {
     const client = cluster.client();
     const producers = new RecordedProducers((event) => client.produce(event), { workers: WORKERS });

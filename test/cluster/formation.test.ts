@@ -77,7 +77,8 @@ describe('forming a cluster', { concurrency: 2 }, () => {
   );
 
   test(
-    'a restart with the peers spelled differently, or named incompletely, finds the same cluster and its events; a majority is enough',
+    'a restart with the peers spelled differently, or named incompletely, finds the same cluster and its events; ' +
+      'a majority is enough',
     withReadyCluster({}, async (cluster) => {
       await isOneCluster(cluster, [1, 2, 3]);
       const before = await cluster.equalDumps();
@@ -96,7 +97,7 @@ describe('forming a cluster', { concurrency: 2 }, () => {
   );
 });
 
-// By itself: the end of a test kills the commands of those beside it.
+// It runs by itself: the end of a test kills the commands of those beside it.
 test(
   'a founder that does not come is left out on command, and joins when it comes after all',
   withCluster({}, async (cluster) => {
@@ -149,7 +150,7 @@ async function waitsFor(node: ClusterNode, missing: readonly ClusterNode[]): Pro
   });
 }
 
-/** All agree on the members and on who leads, and what is appended through one is on all. */
+/** All agree on the members and on the leader, and what is appended through one is on all. */
 async function isOneCluster(cluster: Cluster, actors: readonly number[]): Promise<void> {
   const leader = await cluster.leader();
   for (const node of cluster.nodes) {

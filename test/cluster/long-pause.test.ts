@@ -13,7 +13,8 @@ const PAUSE_MS = 15_000;
 const WRITE_PERIOD_MS = 10;
 
 test(
-  'a leader and a follower that were paused for a long time, as by a suspended machine, serve again, and stop when they are asked to',
+  'a leader and a follower that were paused for a long time, as by a suspended machine, serve again, and stop ' +
+    'when they are asked to',
   withReadyCluster({ nodes: 5 }, async (cluster) => {
     const leader = await cluster.leader();
     const [follower] = await cluster.followers();
@@ -33,7 +34,7 @@ test(
     await producers.progress(50);
 
     for (const node of paused) node.pause();
-    // The pause itself is what is asked about: nothing can be awaited of who does not run.
+    // The pause itself is what is asked about: nothing can be awaited of a process that does not run.
     await sleep(PAUSE_MS);
     for (const node of paused) node.resume();
 

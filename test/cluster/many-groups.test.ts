@@ -4,7 +4,7 @@ import { GroupCluster } from '../support/group-cluster.js';
 
 const GROUPS = Number(process.env['GROUPS'] ?? 40);
 
-test(`${GROUPS} groups on three nodes elect, take writes at every node, rest, and have a leader again after the loss of a node`, async (context) => {
+test(`${GROUPS} groups on three nodes elect, take writes, quiesce, and replace lost leaders`, async (context) => {
   const cluster = await GroupCluster.start(GROUPS);
   try {
     await cluster.leaders();
@@ -46,7 +46,7 @@ test(`${GROUPS} groups on three nodes elect, take writes at every node, rest, an
   }
 });
 
-test('a node that stands still for longer than an election time-out loses its quiet groups, and serves nothing old when it goes on', async () => {
+test('a node that stands still for an election time-out loses its groups, and serves no stale read', async () => {
   const cluster = await GroupCluster.start(3);
   try {
     const leaders = await cluster.leaders();

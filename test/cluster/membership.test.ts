@@ -8,7 +8,8 @@ import { RecordedProducers } from '../support/recorded-producers.js';
 import { until } from '../support/until.js';
 
 test(
-  'grown from one to five, shrunk to three, and every node replaced, while producers write: nothing acknowledged is lost',
+  'grown from one to five, shrunk to three, and every node replaced, while producers write: nothing acknowledged ' +
+    'is lost',
   withCluster({ nodes: 8 }, async (cluster, context) => {
     const [first, ...others] = cluster.nodes;
     assert.ok(first !== undefined);

@@ -1,5 +1,5 @@
 /**
- * An outsider knows what every node tells whoever asks: the cluster's id, and each member's actor, instance and
+ * An outsider knows what every node tells every caller: the cluster's id, and each member's actor, instance and
  * address. It sends every message between nodes with every field forged. OUTSIDER_ROUNDS=10000 for more than the tests
  * have time for.
  */
@@ -186,7 +186,7 @@ async function attack(outsider: Outsider, peer: Peer, wanted: Member): Promise<v
   }
 }
 
-/** Where somebody else answers than was looked for, the outsider goes on all the same. */
+/** Where another node answers than was looked for, the outsider goes on all the same. */
 function prove(handshake: CallerHandshake, header: (key: string) => string | undefined): void {
   try {
     handshake.takeHeaders(header);

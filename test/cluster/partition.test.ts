@@ -18,7 +18,7 @@ const CUT_MS = Number(process.env['PARTITION_SECONDS'] ?? 4) * 1000;
 const WRITE_PERIOD_MS = 5;
 const WORKERS = 4;
 
-/** Who leads, in which term, as the two sides of a cut saw it. */
+/** The leader and its term, as the two sides of a cut saw them. */
 interface Sighting {
   readonly atMs: number;
   readonly actor: number;
@@ -26,7 +26,7 @@ interface Sighting {
   readonly term: number;
 }
 
-describe('a follower is cut off in one direction: terms do not grow, the leader stays, writes go on, and it catches up', () => {
+describe('a follower is cut off in one direction: the leader and its term stay, writes go on, it catches up', () => {
   for (const direction of ['can not be heard', 'can not hear'] as const)
     test(
       `it ${direction}`,
@@ -52,9 +52,8 @@ describe('a follower is cut off in one direction: terms do not grow, the leader 
 });
 
 /**
- * A leader that is not heard has to be replaced, and one that hears nobody can
- * commit nothing: it steps down within an election time-out (check-quorum), or
- * with the first word of its successor. Either way there is one change, and then
+ * A leader that is not heard has to be replaced, and one that hears no node can commit nothing: it steps down within an
+ * election time-out (check-quorum), or with the first word of its successor. Either way there is one change, and then
  * the same calm as above.
  */
 describe('the leader is cut off in one direction: it is replaced once, and then nothing changes any more', () => {
@@ -147,7 +146,8 @@ async function writeThroughCut(
   producers.verify(await cluster.equalDumps());
   assert.equal(producers.refused.size + producers.unknown.size, 0, 'the client goes on by itself');
   context.diagnostic(
-    `${producers.acknowledged.size} events acknowledged; longest time between two acknowledgements ${Math.round(longestMs)} ms; ` +
+    `${producers.acknowledged.size} events acknowledged; longest time between two acknowledgements ` +
+      `${Math.round(longestMs)} ms; ` +
       `terms ${[...new Set(sightings.map(({ term }) => term))].join(', ')}`,
   );
   return { sightings, afterwards };

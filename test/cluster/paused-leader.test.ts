@@ -9,7 +9,7 @@ import { RecordedProducers } from '../support/recorded-producers.js';
 import { until } from '../support/until.js';
 
 /**
- * Longer than a follower waits for its leader, so that there are two who were elected. PAUSE_SECONDS=5 is what has been
+ * Longer than a follower waits for its leader, so that two leaders have been elected. PAUSE_SECONDS=5 is what has been
  * asked for a release.
  */
 const PAUSE_MS = Number(process.env['PAUSE_SECONDS'] ?? 2.5) * 1000;
@@ -56,8 +56,10 @@ test(
     for (const reader of readers) {
       const refused = await reader.stop();
       context.diagnostic(
-        `node ${reader.node.actor}${reader === hammering ? ', the paused one' : ''}: ${reader.answered} reads answered` +
-          `${reader === hammering ? `, ${reader.answered - answeredBefore} of them after the pause` : ''}; ${refused} not`,
+        `node ${reader.node.actor}${reader === hammering ? ', the paused one' : ''}: ${reader.answered} reads ` +
+          'answered' +
+          `${reader === hammering ? `, ${reader.answered - answeredBefore} of them after the pause` : ''}; ` +
+          `${refused} not`,
       );
     }
     context.diagnostic(

@@ -9,7 +9,8 @@ const ROUNDS = 20;
 const WORKERS = 16;
 
 test(
-  `all three are killed at once during writes, ${ROUNDS} times: everything acknowledged is there, in order, the same on all`,
+  `all three are killed at once during writes, ${ROUNDS} times: everything acknowledged is there, in order, the ` +
+    'same on all',
   // A shorter time-out only makes the rounds shorter: what must hold does not depend on it.
   withReadyCluster({ args: ['--election-timeout', '400ms'] }, async (cluster, context) => {
     const client = cluster.client({ timeoutMs: 60_000 });

@@ -17,7 +17,8 @@ const KILLS = Number(process.env['PRODUCER_KILLS'] ?? 2);
 const DIAL_THROUGH = fileURLToPath(new URL('../support/dial-through.cjs', import.meta.url));
 
 test(
-  'a process that produces without asking for anything: leaders are killed, every third answer is lost, and each event is there once',
+  'a process that produces without asking for anything: leaders are killed, every third answer is lost, and each ' +
+    'event is there once',
   withReadyCluster({}, async (cluster, context) => {
     const droppers = await Promise.all(cluster.nodes.map(({ port }) => AnswerDropper.to(port, { every: 3 })));
     context.after(() => Promise.all(droppers.map((dropper) => dropper.close())));
@@ -65,7 +66,8 @@ test(
 );
 
 test(
-  'named producers: the leader is killed, and then all nodes are, and every event is there once, at the id that was told',
+  'named producers: the leader is killed, and then all nodes are, and every event is there once, at the id that ' +
+    'was told',
   withReadyCluster({}, async (cluster) => {
     const client = cluster.client();
     const idle: Producer[] = [];
@@ -112,7 +114,8 @@ test(
 );
 
 test(
-  'over plain gRPC: a stamp is refused where it makes no sense, with the field, and answered with the first ids where it does',
+  'over plain gRPC: a stamp is refused where it makes no sense, with the field, and answered with the first ids ' +
+    'where it does',
   withReadyCluster({}, async (cluster) => {
     const [client, opened] = [cluster.node(1).connect(), await openAtLeader(cluster)];
     const append = async (producer: Partial<Stamp>, data = 'x'): Promise<string> => {
@@ -169,7 +172,7 @@ interface Stamp {
   readonly sequence: number;
 }
 
-/** By whichever producer has nothing under way; there is one for each worker. */
+/** Produces by a producer that has nothing under way; there is one for each worker. */
 async function appendBy(
   idle: Producer[],
   event: Parameters<FlotillaClient['produce']>[0],

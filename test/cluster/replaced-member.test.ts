@@ -1,4 +1,4 @@
-/** Of five voters one is replaced under its actor id while another is away, which then meets it for the first time. */
+/** One of five voters is replaced under its actor id while another is away, which then meets it for the first time. */
 import assert from 'node:assert/strict';
 import { rmSync } from 'node:fs';
 import { join } from 'node:path';
@@ -37,7 +37,8 @@ async function leads(client: FlotillaClient, node: ClusterNode): Promise<void> {
 }
 
 test(
-  'a member that was away takes part again, whoever leads, and elects the replaced one where only that has what was committed',
+  'a member that was away takes part again, whoever leads, and elects the replaced one where only that has what ' +
+    'was committed',
   withReadyCluster({ nodes: 5 }, async (cluster) => {
     const [one, two, three, four, five] = [1, 2, 3, 4, 5].map((actor) => cluster.node(actor));
     assert.ok(

@@ -13,7 +13,8 @@ const KEPT = 300;
 const EVENT = { namespace: '/kept', data: Buffer.alloc(2000, 'x') };
 
 test(
-  'what a stream keeps is changed while producers write: all nodes begin with the same event and give disk back, and a node that was away gets a snapshot',
+  'what a stream keeps is changed while producers write: all nodes begin with the same event and give disk back, ' +
+    'and a node that was away gets a snapshot',
   withCluster({ args: ['--segment-bytes', '1MiB', '--max-events', '100000'] }, async (cluster, context) => {
     await cluster.start();
     await until(

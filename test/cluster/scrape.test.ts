@@ -68,7 +68,8 @@ test(
 );
 
 test(
-  'health: live at once; ready only in a cluster with a leader, and until then with the name of who is missing; not any more while stopping',
+  'health: live at once; ready only in a cluster with a leader, and until then with the name of who is missing; ' +
+    'not any more while stopping',
   withCluster({}, async (cluster) => {
     const [first, second, third] = [cluster.node(1), cluster.node(2), cluster.node(3)];
     first.start();
@@ -143,7 +144,7 @@ async function isLive(node: ClusterNode): Promise<void> {
 }
 
 interface Scrape {
-  /** By family. */
+  /** The samples by family. */
   readonly kinds: ReadonlyMap<string, string>;
   /** The value of a sample, labels included. */
   value(sample: string): number;

@@ -13,7 +13,8 @@ import { until } from '../support/until.js';
 const STOP_MS = 10_000;
 
 test(
-  'SIGTERM to the leader under load: it ends with 0 in time, its leadership is handed over, the client goes on, nothing has an unknown outcome',
+  'SIGTERM to the leader under load: it ends with 0 in time, its leadership is handed over, the client goes on, ' +
+    'nothing has an unknown outcome',
   withReadyCluster({}, async (cluster, context) => {
     const client = cluster.client();
     const gaps = new Gaps();

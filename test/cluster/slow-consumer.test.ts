@@ -42,7 +42,9 @@ test(
       await othersAreServed(cluster, client, data);
       const sent = (await metric(node, 'flotilla_events_out_total')) - sentBefore;
       const growth = (await residentBytes(node)) - before;
-      const inWords = `${Math.round(before / MiB)} MiB before, ${Math.round(growth / MiB)} MiB more, ${sent} events on their way`;
+      const inWords =
+        `${Math.round(before / MiB)} MiB before, ${Math.round(growth / MiB)} MiB more, ${sent} ` +
+        'events on their way';
       context.diagnostic(`${STALLED_READERS} stalled readers: ${inWords}`);
       assert.ok(growth < GROWTH_MAX_BYTES, inWords);
       assert.ok(sent < (STALLED_READERS * EVENTS) / 4, inWords);

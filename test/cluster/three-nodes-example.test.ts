@@ -31,7 +31,7 @@ after(async () => {
   rmSync(folder, { recursive: true, force: true });
 });
 
-test('the example starts, takes events in, gives them out through every node, stops, and finds them again', async () => {
+test('the example starts, takes events in, gives them out at every node, stops, and finds them again', async () => {
   const portBase = await freePortBase();
   const dataDir = join(folder, 'kept');
   const first = await Example.start(portBase, dataDir);

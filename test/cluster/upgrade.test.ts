@@ -17,7 +17,8 @@ const NEWER = TODAY + 1;
 const speaking = (highest: number): readonly string[] => [VERSIONED_NODE, String(highest)];
 
 test(
-  'nodes are upgraded one after the other while producers write: the new version is active with the last, nothing is lost, and there is no way back',
+  'nodes are upgraded one after the other while producers write: the new version is active with the last, ' +
+    'nothing is lost, and there is no way back',
   withCluster({}, async (cluster) => {
     for (const node of cluster.nodes) node.program = speaking(TODAY);
     await cluster.start();
@@ -53,7 +54,8 @@ test(
     assert.match(
       one.lastLogLines(),
       new RegExp(
-        `version ${NEWER} is active in this cluster, and this program speaks up to ${TODAY}: start this node with a newer version`,
+        `version ${NEWER} is active in this cluster, and this program speaks up to ${TODAY}: start this node ` +
+          'with a newer version',
       ),
     );
     const produced = await cluster.command(two, ['produce', '-n', '/after', '-d', 'x']);

@@ -121,7 +121,8 @@ async function restOfTheOptions(cluster: Cluster): Promise<void> {
   );
   prints(
     await cluster.command(cluster.node(3), ['produce', '-n', '/lines', '--stdin'], { input: 'one\r\n\nthree' }),
-    '0000000000000000000900003\n0000000000000000001000003\n0000000000000000001100003\nSuccessfully produced 3 events to /lines\n',
+    '0000000000000000000900003\n0000000000000000001000003\n0000000000000000001100003\n' +
+      'Successfully produced 3 events to /lines\n',
   );
   const { stdout } = await at(1, 'consume', '-n', '/lines', '--json');
   const events = stdout

@@ -77,7 +77,7 @@ test('a node that was paused for longer than its watchdog waits goes on', async 
       readFileSync(node.logPath, 'utf8').includes('stands still'),
     );
     node.pause();
-    // The pause itself is what is asked about: nothing can be awaited of who does not run.
+    // The pause itself is what is asked about: nothing can be awaited of a process that does not run.
     await sleep(2.5 * TIMEOUT_MS);
     node.resume();
     await until('the node is ready', async () => (await node.readiness())?.status === 200);

@@ -30,7 +30,7 @@ async function indexesIn(database: DiskDatabase): Promise<number[]> {
 
 for (const implementation of DISKS) {
   describe(implementation.name, () => {
-    test('files_areWrittenWholeAndRead_andNoneIsUndefined', async (t) => {
+    test('files are written whole and read, and one that is missing reads as undefined', async (t) => {
       const { disk, path } = await implementation.open(t);
       const file = join(path, 'file');
       assert.equal(await disk.readFile(file), undefined);
@@ -42,7 +42,7 @@ for (const implementation of DISKS) {
       await assert.rejects(disk.writeFile(join(path, 'no', 'parent'), bytes('x')), { code: 'ENOENT' });
     });
 
-    test('anOpenFile_isWrittenInPlace_andSeenAtOnce', async (t) => {
+    test('an open file is written in place, and what was written is seen at once', async (t) => {
       const { disk, path } = await implementation.open(t);
       await disk.writeFile(join(path, 'file'), bytes('0123456789'));
       const file = (await disk.openFile(join(path, 'file'))) ?? assert.fail('it is there');
@@ -54,7 +54,7 @@ for (const implementation of DISKS) {
       assert.equal(text(await disk.readFile(join(path, 'file'))), '0123abc789');
     });
 
-    test('rename_takesThePlaceOfWhatBoreTheName_andMovesDirectories', async (t) => {
+    test('a rename takes the place of what bore the name, and moves directories', async (t) => {
       const { disk, path } = await implementation.open(t);
       await disk.writeFile(join(path, 'old'), bytes('old'));
       await disk.writeFile(join(path, 'new'), bytes('new'));
@@ -72,7 +72,7 @@ for (const implementation of DISKS) {
       await assert.rejects(disk.rename(join(path, 'missing'), join(path, 'x')), { code: 'ENOENT' });
     });
 
-    test('directories_areMadeOnce_listed_andRemovedWithAllThatIsInThem', async (t) => {
+    test('directories are made once, listed, and removed with all that is in them', async (t) => {
       const { disk, path } = await implementation.open(t);
       const folder = join(path, 'folder');
       await disk.makeDirectory(folder);
@@ -88,7 +88,7 @@ for (const implementation of DISKS) {
       await assert.rejects(disk.syncDirectory(folder), { code: 'ENOENT' });
     });
 
-    test('aDatabase_isThereOnceItIsMade_andOnlyThen', async (t) => {
+    test('a database is there once it is made, and only then', async (t) => {
       const { disk, path } = await implementation.open(t);
       const place = join(path, 'db');
       // The engine leaves an empty directory where it looked.
@@ -104,7 +104,7 @@ for (const implementation of DISKS) {
       assert.equal(await disk.databaseIsEmpty(place), false);
     });
 
-    test('aDatabase_holdsWhatWasWritten_inTheOrderOfTheIndexes_alsoWhenItIsOpenedAgain', async (t) => {
+    test('a database holds what was written, in the order of the indexes, also when it is opened again', async (t) => {
       const { disk, path } = await implementation.open(t);
       const database = await disk.createDatabase(join(path, 'db'), OPTIONS);
       await database.write(entriesOf(10, 9, 300, 70_000), 1, 0);
@@ -116,7 +116,7 @@ for (const implementation of DISKS) {
       await again.close();
     });
 
-    test('aWrite_deletesARangeFirst_andMayPutInItAgain', async (t) => {
+    test('a write deletes a range first, and may put records into it again', async (t) => {
       const { disk, path } = await implementation.open(t);
       const database = await disk.createDatabase(join(path, 'db'), OPTIONS);
       await database.write(entriesOf(1, 2, 3, 4, 5, 6), 1, 0);
@@ -128,7 +128,7 @@ for (const implementation of DISKS) {
       await database.close();
     });
 
-    test('read_isWhatStandsInARange_untilItIsEnough', async (t) => {
+    test('a read gives what stands in a range, until it is enough', async (t) => {
       const { disk, path } = await implementation.open(t);
       const database = await disk.createDatabase(join(path, 'db'), OPTIONS);
       await database.write(

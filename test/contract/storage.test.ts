@@ -72,7 +72,7 @@ function laterLog(): { snapshot: Checkpoint; chain: RecordChain; request: Persis
 
 for (const implementation of STORAGES) {
   describe(implementation.name, () => {
-    test('persist_whatWasAskedForIsThereOnceItResolves_andAfterReopening', async (t) => {
+    test('what persist was asked for is there once it resolves, and after reopening', async (t) => {
       const opened = await implementation.open(t);
       const chain = new RecordChain();
       chain.add({ kind: 'no-op', term: 3 });
@@ -102,7 +102,7 @@ for (const implementation of STORAGES) {
       assert.deepEqual(Buffer.from(records[4]?.payload ?? []), chain.records[4]?.payload);
     });
 
-    test('persist_anEmptyRequestAndAVoteAlone', async (t) => {
+    test('persist takes an empty request, and a vote alone', async (t) => {
       const opened = await implementation.open(t);
       await opened.storage.persist([]);
       await opened.storage.persist([{ group: GROUP, records: [] }]);
@@ -111,7 +111,7 @@ for (const implementation of STORAGES) {
       assert.deepEqual([recovered.hardState, recovered.tail.index], [{ term: 9, vote: 7 }, 0]);
     });
 
-    test('persist_callsAreCarriedOutInOrder_alsoWhereTheyTruncateOneAnother', async (t) => {
+    test('calls of persist are carried out in order, also where they truncate one another', async (t) => {
       const { storage } = await implementation.open(t);
       const chain = new RecordChain();
       const ended: number[] = [];
@@ -126,7 +126,7 @@ for (const implementation of STORAGES) {
       assert.deepEqual(checksums(await readAll(storage)), checksums(chain.records));
     });
 
-    test('persist_severalGroupsInOneCall_keepApart', async (t) => {
+    test('several groups in one call of persist are kept apart', async (t) => {
       const opened = await implementation.open(t);
       const chains = GROUPS.map(() => new RecordChain());
       const hardState = { term: term(1), vote: actorId(1) };
@@ -138,7 +138,7 @@ for (const implementation of STORAGES) {
         assert.deepEqual(checksums(await readAll(storage, 0, group)), checksums(chains[position]?.records ?? []));
     });
 
-    test('truncate_overManyRecords_toNothing_andWithoutNewOnes', async (t) => {
+    test('a truncation may go over many records, to nothing, and without new ones', async (t) => {
       let opened = await implementation.open(t);
       const chain = new RecordChain();
       for (let write = 0; write < 40; write++)
@@ -162,7 +162,7 @@ for (const implementation of STORAGES) {
       }
     });
 
-    test('truncate_takesBackTheMembersThatWereSetThere', async (t) => {
+    test('a truncation takes back the members that were set in what it removes', async (t) => {
       const opened = await implementation.open(t);
       const chain = new RecordChain();
       chain.addMany(3);
@@ -173,7 +173,7 @@ for (const implementation of STORAGES) {
       assert.deepEqual(memberships, [{ index: 0, membership: membershipOf(1) }]);
     });
 
-    test('aBrokenInvariant_failsTheCall_andEveryOneAfterIt', async (t) => {
+    test('a broken invariant fails the call, and every one after it', async (t) => {
       const broken: readonly (readonly [string, (chain: RecordChain) => PersistRequest[]])[] = [
         ['a record that does not follow', (chain) => append(chain.addMany(2).slice(1))],
         ['a later term than the hard state', (chain) => [{ group: GROUP, records: [chain.add({ term: 8 })] }]],
@@ -200,7 +200,7 @@ for (const implementation of STORAGES) {
       }
     });
 
-    test('failure_theFirstFailedWriteIsTheLast_forAllThatWaitAndAllThatFollow', async (t) => {
+    test('the first failed write is the last, for all calls that wait and all that follow', async (t) => {
       const { storage, breakDisk } = await implementation.open(t);
       const chain = new RecordChain();
       await storage.persist(append(chain.addMany(3)));
@@ -215,7 +215,7 @@ for (const implementation of STORAGES) {
       assert.equal(later, first);
     });
 
-    test('read_fromThroughTo_asManyAsFit_atLeastOne', async (t) => {
+    test('a read gives the records from one index through another, as many as fit, at least one', async (t) => {
       const { storage } = await implementation.open(t);
       const chain = new RecordChain();
       await storage.persist(append(chain.addMany(20, { bytes: 1000 - RECORD_HEADER_BYTES })));
@@ -230,7 +230,7 @@ for (const implementation of STORAGES) {
       assert.deepEqual(await read(21, 30, 100_000), [], 'nothing is there: it may have been truncated meanwhile');
     });
 
-    test('indexOfCounter_isTheRecordThatHoldsIt_andOfNoOther', async (t) => {
+    test('indexOfCounter is the record that holds the counter, and no other', async (t) => {
       let opened = await implementation.open(t);
       const chain = new RecordChain();
       let persisted = 0;
@@ -254,7 +254,7 @@ for (const implementation of STORAGES) {
       }
     });
 
-    test('indexOfTime_isTheFirstRecordOfThatLogTimeOrLater_whateverTheClocksDid', async (t) => {
+    test('indexOfTime is the first record of that log time or later, whatever the clocks did', async (t) => {
       let opened = await implementation.open(t);
       assert.equal(
         await opened.storage.group(GROUP).indexOfTime(timeBound([], 0, logIndex(0))),
@@ -293,7 +293,7 @@ for (const implementation of STORAGES) {
       await assertFound(point);
     });
 
-    test('noteCommitted_isKnownAfterReopening_andNeverLeadsTheLog', async (t) => {
+    test('what noteCommitted was told is known after reopening, and never leads the log', async (t) => {
       let opened = await implementation.open(t);
       const chain = new RecordChain();
       await opened.storage.persist(append(chain.addMany(9)));
@@ -306,7 +306,7 @@ for (const implementation of STORAGES) {
       assert.equal((await opened.reopen()).storage.group(GROUP).recovered.commitIndex, 9);
     });
 
-    test('cutPoint_isAPlaceAtOrBelow_whereTheLogCanBegin_andItsCheckpointIsAllThatItBuildsOn', async (t) => {
+    test('the log can begin at a cut point, and its checkpoint is all that it builds on', async (t) => {
       const opened = await implementation.open(t);
       const chain = await fill(opened);
       const log = opened.storage.group(GROUP);
@@ -323,7 +323,7 @@ for (const implementation of STORAGES) {
       await assertCheckpoint(log, chain, point);
     });
 
-    test('cut_whatIsGivenUpIsGone_andTheLogGoesOn', async (t) => {
+    test('what is cut is gone, and the log goes on', async (t) => {
       const opened = await implementation.open(t);
       const chain = await fill(opened);
       const log = opened.storage.group(GROUP);
@@ -347,7 +347,7 @@ for (const implementation of STORAGES) {
       await assertCheckpoint(storage.group(GROUP), chain, point);
     });
 
-    test('snapshot_takesThePlaceOfTheLog_andTheRecordsOfTheSameRequestFollowIt', async (t) => {
+    test('a snapshot takes the place of the log, and the records of the same request follow it', async (t) => {
       const opened = await implementation.open(t);
       await fill(opened);
       const { snapshot, chain, request } = laterLog();
@@ -370,7 +370,7 @@ for (const implementation of STORAGES) {
       assert.deepEqual(await storage.group(GROUP).checkpointAt(logIndex(200)), snapshot);
     });
 
-    test('oneRequest_truncatesThenAppendsThenCuts', async (t) => {
+    test('one request truncates, then appends, then cuts', async (t) => {
       const opened = await implementation.open(t);
       const chain = await fill(opened);
       const point = opened.storage.group(GROUP).cutPoint(logIndex(60));

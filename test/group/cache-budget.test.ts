@@ -40,7 +40,7 @@ class Group {
   }
 }
 
-test('groupsShareOneBound_andTheOneThatRestsLongestGivesFirst', () => {
+test('groups share one bound, and the one without use for the longest time gives first', () => {
   const budget = new CacheBudget(10 * WEIGHT);
   const [first, second, third] = [new Group(budget), new Group(budget), new Group(budget)];
   first.append(6);
@@ -52,7 +52,7 @@ test('groupsShareOneBound_andTheOneThatRestsLongestGivesFirst', () => {
   assert.equal(budget.bytes, 10 * WEIGHT);
 });
 
-test('aGroupAlone_getsAllOfIt', () => {
+test('a group alone gets all of the bound', () => {
   const budget = new CacheBudget(10 * WEIGHT);
   const [first, second] = [new Group(budget), new Group(budget)];
   second.append(3);
@@ -60,7 +60,7 @@ test('aGroupAlone_getsAllOfIt', () => {
   assert.deepEqual([first.held, second.held], [10, 0]);
 });
 
-test('whatIsNotDurable_staysInEveryGroup_andTheOthersMakeRoomForIt', () => {
+test('what is not durable stays in every group, and the others give way to it', () => {
   const budget = new CacheBudget(10 * WEIGHT);
   const [first, second] = [new Group(budget), new Group(budget)];
   first.append(12, false);
@@ -70,7 +70,7 @@ test('whatIsNotDurable_staysInEveryGroup_andTheOthersMakeRoomForIt', () => {
   assert.equal(first.held, 10);
 });
 
-test('theBudget_isAlwaysWhatAllCachesWeigh_andKeptWhereAllIsDurable', () => {
+test('the budget is always what all caches weigh, and is kept where all is durable', () => {
   const step = fc.record({ group: fc.nat(3), appended: fc.nat(5) });
   fc.assert(
     fc.property(fc.array(step, { maxLength: 50 }), (steps) => {

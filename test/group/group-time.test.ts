@@ -89,7 +89,7 @@ test('a sole voter gives up by its own clock once that has gone steadily for as 
   }
 });
 
-test('as long as every majority has a right clock in it, the time lies between the two, whatever the others say', () => {
+test('as long as every majority has a right clock in it, the time lies between the two bounds', () => {
   const clocks = fc.integer({ min: 1, max: 7 }).chain((voters) =>
     fc.array(fc.record({ offsetMs: fc.integer({ min: -60 * DAY_MS, max: 60 * DAY_MS }), isKnown: fc.boolean() }), {
       minLength: voters,

@@ -27,7 +27,7 @@ const NOTHING_APPLIED: StateMachine = {
 };
 const NOTHING = { initial: () => NOTHING_APPLIED, decode: () => NOTHING_APPLIED };
 
-test('indexOfTime_isThatOfThePlainList_whateverIsInMemoryAndWhateverIsStored', async () => {
+test('indexOfTime is that of the plain list, whatever is in memory and whatever is stored', async () => {
   const write = fc.record({ timestampMs: fc.nat(20), isEvents: fc.boolean() });
   await fc.assert(
     fc.asyncProperty(

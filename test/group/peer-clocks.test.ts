@@ -42,7 +42,7 @@ class Measured {
   }
 }
 
-test('a peer is asked when its link opens and every other second from then on, and more often until it has answered', () => {
+test('a peer is asked when its link opens, then every other second, and more often until it has answered', () => {
   const measured = new Measured();
   measured.clocks.start();
   measured.clocks.onLink(PEER, 'open');

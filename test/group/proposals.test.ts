@@ -43,7 +43,7 @@ const ignore = (): void => undefined;
 /** Lets the promises' handlers run. */
 const handled = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
 
-test('settle_givesEachBatchOfAnEntryItsFirstCounter', async () => {
+test('settle gives each batch of an entry its first counter', async () => {
   const pending = new PendingProposals<Command>();
   const [first, second] = [proposal(3), proposal(2)];
   pending.add(entry(7, 2, 11, first.proposal, second.proposal));
@@ -58,7 +58,7 @@ test('settle_givesEachBatchOfAnEntryItsFirstCounter', async () => {
   assert.equal(settled, 2);
 });
 
-test('settle_refusesWhatAnotherLeadersEntryTookThePlaceOf', async () => {
+test('settle refuses an entry where that of another leader took its place', async () => {
   const pending = new PendingProposals<Command>();
   const lost = proposal(1);
   pending.add(entry(7, 2, 11, lost.proposal));
@@ -67,7 +67,7 @@ test('settle_refusesWhatAnotherLeadersEntryTookThePlaceOf', async () => {
   assert.equal(lost.fate.code, 'NOT_LEADER');
 });
 
-test('settle_findsTheNewEntries_behindOlderOnesOfALostLeadershipThatReachFurther', async () => {
+test('settle finds the new entries behind older ones of a lost leadership that reach further', async () => {
   const pending = new PendingProposals<Command>();
   const old = [7, 8, 9].map((index) => {
     const made = proposal(1);
@@ -86,7 +86,7 @@ test('settle_findsTheNewEntries_behindOlderOnesOfALostLeadershipThatReachFurther
   );
 });
 
-test('giveUpBefore_calls_olderProposals_unknown_neverFailed', async () => {
+test('giveUpBefore calls the outcome of older proposals unknown, never failed', async () => {
   const pending = new PendingProposals<Command>();
   const [old, young] = [proposal(1), proposal(1)];
   pending.add(entry(7, 2, 11, old.proposal));

@@ -37,7 +37,7 @@ function cacheOf(
   return cache;
 }
 
-test('slice_givesWhatFits_atLeastOneRecord_andNothingWhereTheFirstIsNotHere', () => {
+test('slice gives what fits, at least one record, and nothing where the first is not here', () => {
   const records = recordsOf([1, 1, 1, 1]);
   const cache = cacheOf(records);
   assert.deepEqual(cache.slice(logIndex(2), logIndex(3), 10_000), records.slice(1, 3));
@@ -47,7 +47,7 @@ test('slice_givesWhatFits_atLeastOneRecord_andNothingWhereTheFirstIsNotHere', ()
   assert.equal(new RecordCache(new CacheBudget(100), logIndex(8)).slice(logIndex(7), logIndex(9), 100), undefined);
 });
 
-test('evict_keepsTheBound_andNeverLetsGoOfWhatIsNotDurable', () => {
+test('evict keeps the bound, and never lets go of what is not durable', () => {
   const cache = cacheOf(recordsOf(new Array(10).fill(1)), 3 * WEIGHT);
   cache.evict(logIndex(4));
   assert.equal(cache.bytes, 6 * WEIGHT);
@@ -59,7 +59,7 @@ test('evict_keepsTheBound_andNeverLetsGoOfWhatIsNotDurable', () => {
   assert.equal(cache.slice(logIndex(8), logIndex(10), 10_000)?.length, 3);
 });
 
-test('truncateAfter_removesTheEnd_alsoBelowWhatIsCached', () => {
+test('truncateAfter removes the end, also below what is cached', () => {
   const records = recordsOf(new Array(6).fill(1));
   const cache = cacheOf(records, 3 * WEIGHT);
   cache.evict(logIndex(6));
@@ -75,14 +75,14 @@ test('truncateAfter_removesTheEnd_alsoBelowWhatIsCached', () => {
   assert.equal(cache.get(logIndex(3)), third);
 });
 
-test('append_refusesGaps', () => {
+test('append refuses gaps', () => {
   const [first, , third] = recordsOf([1, 1, 1]);
   assert.ok(first !== undefined && third !== undefined);
   const cache = cacheOf([first]);
   assert.throws(() => cache.append(third), /does not follow/);
 });
 
-test('indexOfCounter_findsTheRecordOfEveryEvent', () => {
+test('indexOfCounter finds the record of every event', () => {
   fc.assert(
     fc.property(fc.array(fc.nat(4), { maxLength: 12 }), fc.nat(12), (eventCounts, evicted) => {
       const records = recordsOf(eventCounts);
@@ -100,7 +100,7 @@ test('indexOfCounter_findsTheRecordOfEveryEvent', () => {
   );
 });
 
-test('theCache_isTheTailOfThePlainList_whateverIsDoneToIt', () => {
+test('the cache is the tail of the plain list, whatever is done to it', () => {
   const step = fc.oneof(
     { weight: 5, arbitrary: fc.constant({ name: 'append' as const, share: 0 }) },
     {

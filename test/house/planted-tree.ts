@@ -30,7 +30,7 @@ const CLEAN: Readonly<Record<string, string>> = {
 };
 
 export interface PlantedTree {
-  /** Of the house itself. */
+  /** The folder of the house itself. */
   readonly root: string;
   readonly tree: string;
   readonly plant: (path: string, content: string) => void;

@@ -47,7 +47,7 @@ function impurity(node: ts.Node): string | undefined {
   return undefined;
 }
 
-/** `state.process` and `{ process: … }` are somebody's field, not the global. */
+/** `state.process` and `{ process: … }` are fields, not the global. */
 function isMemberName(node: ts.Identifier): boolean {
   const parent = node.parent;
   if (ts.isPropertyAccessExpression(parent)) return parent.name === node;

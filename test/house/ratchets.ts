@@ -13,21 +13,10 @@ export const LONG_FILES: Readonly<Record<string, number>> = {
 };
 
 /** Where lines may be wider than others: paths begin with these. */
-export const WIDE_LINES: readonly string[] = [
-  ...[
-    'src/base/',
-    'src/client/',
-    'src/event/',
-    'src/http/',
-    'src/machine/',
-    'src/node/',
-    'src/telemetry/',
-    'src/wire/',
-  ],
-  ...['cli/', 'cluster-examples/', 'bench/'],
-  ...['test/cli/', 'test/client/', 'test/cluster/', 'test/event/', 'test/group/', 'test/http/', 'test/machine/'],
-  ...['test/node/', 'test/package/', 'test/rpc/', 'test/service/', 'test/stream/', 'test/telemetry/', 'test/wire/'],
-];
+export const WIDE_LINES: readonly string[] = ['src/node/'];
+
+/** Where titles of tests may be names joined by underscores: paths begin with these. */
+export const JOINED_TITLES: readonly string[] = ['test/sim/'];
 
 /** Classes that are given more collaborators than others, with their number. */
 export const COLLABORATORS: Readonly<Record<string, number>> = {};

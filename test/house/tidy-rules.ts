@@ -1,7 +1,7 @@
 import { readdirSync, readFileSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { basename, dirname, extname, join } from 'node:path';
-import { LONG_FILES, WIDE_LINES } from './ratchets.js';
+import { JOINED_TITLES, LONG_FILES, WIDE_LINES } from './ratchets.js';
 
 /** One broken rule, as a line that says where and what. */
 export type Finding = string;
@@ -73,6 +73,15 @@ export function unrunTests(root: string): Finding[] {
     marks,
     'a test that does not run',
   );
+}
+
+/** A title is a sentence. Names of methods may begin it, and codes and options may stand in it. */
+export function joinedTitles(root: string): Finding[] {
+  const marks = /\b(?:test|it|describe|suite)\(\s*['"`](\w*[a-z]\w*_\w+)/g;
+  return houseFiles(root)
+    .filter((path) => path.startsWith('test/') && path.endsWith('.test.ts'))
+    .filter((path) => !JOINED_TITLES.some((start) => path.startsWith(start)))
+    .flatMap((path) => [...read(root, path).matchAll(marks)].map(([, title]) => `${path}: "${title}" is no sentence`));
 }
 
 export function postponedWork(root: string): Finding[] {

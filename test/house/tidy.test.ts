@@ -9,6 +9,7 @@ import { COLLABORATORS, LATE_FIELDS } from './ratchets.js';
 import {
   type Finding,
   foldersWithoutEntry,
+  joinedTitles,
   longFiles,
   postponedWork,
   shellSyntax,
@@ -46,11 +47,12 @@ const FLOORS = { '@grpc/grpc-js': '1.14.4', protobufjs: '7.6.1' };
 
 const none = (findings: readonly Finding[]): void => assert.deepEqual(findings, []);
 
-test('no file holds two rooms', () => none(longFiles(ROOT)));
+test('no file holds two ideas', () => none(longFiles(ROOT)));
 test('no line is wider than a screen', () => none(wideLines(ROOT)));
 test('no file or folder is named for nothing', () => none(vagueNames(ROOT)));
 test('every folder of src has its index.ts', () => none(foldersWithoutEntry(ROOT)));
 test('every test runs', () => none(unrunTests(ROOT)));
+test('the title of every test is a sentence', () => none(joinedTitles(ROOT)));
 test('no work is postponed in a comment, no compiler error silenced', () => none(postponedWork(ROOT)));
 test('no file names the machine it was written on', () => none(tracesOfWorkplace(ROOT)));
 test('pure folders know no clock, no entropy, no waiting, no process', () => none(impurities(ROOT)));

@@ -64,7 +64,7 @@ const IMPORTS: Readonly<Record<string, readonly [content: string, rule: string]>
   'src/storage/dials.ts': ["export { Server } from '@grpc/grpc-js';\n", 'only-src-rpc-names--grpc-grpc-js'],
   'src/storage/log/by-the-side-door.ts': [
     "export { sealed } from '../segment/sealed.js';\n",
-    'enter-storage-rooms-through-index',
+    'enter-storage-folders-through-index',
   ],
   'src/storage/knows-machine.ts': ["export { applied } from '../machine/index.js';\n", 'storage-knows-no-machine'],
   'src/node/loads-tools.ts': ["export { inspect } from '../offline/index.js';\n", 'only-tools-load-offline'],
@@ -203,7 +203,7 @@ test('the linter sees what the house forbids', async () => {
   remove('src/storage/badly-formatted.ts');
 });
 
-test('the tidy rules see long files, wide lines, vague names, missing entries, idle tests and this machine', () => {
+test('the tidy rules see long files, wide lines, vague names, idle tests, joined titles and this machine', () => {
   const planted: readonly (readonly [path: string, content: string, rule: (root: string) => string[]])[] = [
     ['src/node/long.ts', 'export {};\n'.repeat(401), rules.longFiles],
     ['src/raft/wide.ts', `// ${'x'.repeat(118)}\n`, rules.wideLines],
@@ -213,6 +213,7 @@ test('the tidy rules see long files, wide lines, vague names, missing entries, i
     ['src/service/service.ts', '', rules.foldersWithoutEntry],
     ['test/api/service.test.ts', `test${'.'}skip('later', () => undefined);\n`, rules.unrunTests],
     ['test/api/group.test.ts', `test('later', { ${'todo'}: true }, () => undefined);\n`, rules.unrunTests],
+    ['test/api/batch.test.ts', `test(\n  '${'append'}_refusesGaps', () => undefined);\n`, rules.joinedTitles],
     ['src/node/later.ts', `// ${'TO'}DO: soon\n`, rules.postponedWork],
     ['docs/start.md', `Run ${tree}/start.\n`, rules.tracesOfWorkplace],
   ];

@@ -35,7 +35,7 @@ export function collaborators(root: string, program: ts.Program, ratchet: Readon
   });
 }
 
-/** By name: what one parameter brings. Options are looked into, for one more level of types. */
+/** What one parameter brings, by name. Options are looked into, for one more level of types. */
 function collaboratorsIn(checker: ts.TypeChecker, root: string, parameter: ts.ParameterDeclaration): string[] {
   const type = checker.getNonNullableType(checker.getTypeAtLocation(parameter));
   if (type.getCallSignatures().length > 0 || isClass(type)) return [parameter.name.getText()];

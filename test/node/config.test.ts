@@ -411,8 +411,8 @@ describe('docs/operating.md', () => {
     const page = readFileSync(new URL('../../docs/operating.md', import.meta.url), 'utf8');
     const rows = page.split('\n').filter((line) => /^\| `(-.|--)/.test(line));
     const expected = OPTION_NAMES.map((name) => {
-      const { short, argument, default: shown, summary } = optionOf(name);
-      const flag = `${short === undefined ? '' : `-${short}, `}--${name}${argument === undefined ? '' : ` ${argument.replace('|', ' or ')}`}`;
+      const { short, argument = '', default: shown, summary } = optionOf(name);
+      const flag = `${short === undefined ? '' : `-${short}, `}--${name} ${argument.replace('|', ' or ')}`.trimEnd();
       return `| \`${flag}\` | ${shown === undefined ? '' : `\`${shown}\``} | ${summary} |`;
     });
     assert.deepEqual(rows, expected);

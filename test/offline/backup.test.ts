@@ -8,7 +8,7 @@ import { FailingDisk } from '../storage/failing-disk.js';
 import { checksums, copyOf, scratchDirectory } from '../storage/fixture.js';
 import { backUpRecords, recordsOf, StreamLog } from './backup-fixture.js';
 
-test('backup_holdsWhatCameAndWhereItBegan_inFilesOfBoundedSize', async (t) => {
+test('a backup holds what came and where it began, in files of bounded size', async (t) => {
   const path = await scratchDirectory(t);
   const log = new StreamLog();
   log.addMany(200, { count: 2, bytes: 60 });
@@ -27,7 +27,7 @@ test('backup_holdsWhatCameAndWhereItBegan_inFilesOfBoundedSize', async (t) => {
   );
 });
 
-test('backup_again_takesOnlyWhatIsNew_andManySmallOnesDoNotBecomeManyFiles', async (t) => {
+test('a second backup takes only what is new, and many small ones do not become many files', async (t) => {
   const path = await scratchDirectory(t);
   const log = new StreamLog();
   await backUpRecords(path, log, log.addMany(30, { bytes: 100 }));
@@ -44,7 +44,7 @@ test('backup_again_takesOnlyWhatIsNew_andManySmallOnesDoNotBecomeManyFiles', asy
   assert.equal((await readdir(path)).length, files + 2, 'what others have taken the place of is gone');
 });
 
-test('backup_interruptedAnywhere_isTheOneBeforeOrALaterOne_andTheNextGoesOn', async (t) => {
+test('a backup that is interrupted anywhere leaves the one before or a later one, and the next goes on', async (t) => {
   const origin = await scratchDirectory(t);
   const log = new StreamLog();
   await backUpRecords(origin, log, log.addMany(20, { bytes: 100 }));
@@ -71,7 +71,7 @@ test('backup_interruptedAnywhere_isTheOneBeforeOrALaterOne_andTheNextGoesOn', as
   assert.ok(found.has(before) && found.has(log.records.length) && found.size > 2, [...found].join());
 });
 
-test('verify_namesEachDamage_inEveryFileThatThereIs', async (t) => {
+test('verify names each damage, in every file that there is', async (t) => {
   const origin = await scratchDirectory(t);
   const log = new StreamLog();
   await backUpRecords(origin, log, log.addMany(60, { bytes: 100 }));
@@ -104,7 +104,7 @@ test('verify_namesEachDamage_inEveryFileThatThereIs', async (t) => {
   }
 });
 
-test('verify_aFileOfAnotherBackupInAFilesPlaceIsDamage', async (t) => {
+test('verify finds a file of another backup in the place of one', async (t) => {
   const [path, other] = [await scratchDirectory(t), await scratchDirectory(t)];
   const [log, otherLog] = [new StreamLog(), new StreamLog()];
   const { files } = await backUpRecords(path, log, log.addMany(60, { bytes: 100 }));
@@ -115,7 +115,7 @@ test('verify_aFileOfAnotherBackupInAFilesPlaceIsDamage', async (t) => {
   assert.equal(damages.length, 1);
 });
 
-test('hold_refusesAFolderOfOtherFiles_andASecondBackup', async (t) => {
+test('hold refuses a folder of other files, and a second backup', async (t) => {
   const path = await scratchDirectory(t);
   await writeFile(join(path, 'photo.jpg'), 'x');
   await assert.rejects(holdBackupFolder(path), /holds no backup, but "photo.jpg"/);

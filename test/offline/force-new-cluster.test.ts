@@ -95,7 +95,7 @@ async function isAsBefore(t: TestContext, dir: string): Promise<void> {
   await node.close();
 }
 
-test('inspect_saysWhatIsHeld_andChangesNothing', async (t) => {
+test('inspect says what the node holds, and changes nothing', async (t) => {
   const dir = await stoppedNode(t);
   const { logs, identity } = await inspectStoppedNode(optionsFor(dir));
   assert.equal(identity.clusterId, CLUSTER);
@@ -108,14 +108,14 @@ test('inspect_saysWhatIsHeld_andChangesNothing', async (t) => {
   await isAsBefore(t, dir);
 });
 
-test('recover_keepsAllRecords_asTheOnlyMemberOfAnotherCluster', async (t) => {
+test('recovery keeps all records, and makes the node the only member of another cluster', async (t) => {
   const dir = await stoppedNode(t);
   const { logs } = await forceNewCluster(optionsFor(dir));
   assert.equal(logs?.[0]?.incarnation, NEW_INCARNATION);
   await isRecovered(t, dir);
 });
 
-test('killedAtAnyChange_itIsTheOldNodeOrStartsOnlyOnceItWasFinished', async (t) => {
+test('a recovery killed at any change leaves the old node, or one that starts only once it is finished', async (t) => {
   const original = await stoppedNode(t);
   const whole = new FailingDisk(CHANGES_MAX);
   await forceNewCluster(optionsFor(await copyOf(t, original), whole));
@@ -128,7 +128,7 @@ test('killedAtAnyChange_itIsTheOldNodeOrStartsOnlyOnceItWasFinished', async (t) 
     if (state === 'old') await isAsBefore(t, dir);
     if (state === 'begun') {
       assert.equal((await inspectStoppedNode(optionsFor(dir))).logs, undefined);
-      // Killed a second time, at another place, and then finished; by whoever comes, under the name that was decided
+      // Killed a second time, at another place, and then finished by another recovery, under the name that was decided
       // first.
       if (changes % 3 === 0) dir = await killedAfter(t, dir, changes % 7);
       if ((await stateOf(t, dir)) === 'begun') await forceNewCluster({ ...optionsFor(dir), clusterId: 'e'.repeat(32) });
@@ -162,7 +162,7 @@ async function stateOf(t: TestContext, dir: string): Promise<'old' | 'begun' | '
   }
 }
 
-test('aDamagedPlan_isRefusedByStartAndRecovery_withTheWayOut', async (t) => {
+test('a damaged plan is refused by start and recovery, with the way out', async (t) => {
   const original = await stoppedNode(t);
   let dir = original;
   for (let changes = 1; (await stateOf(t, await copyOf(t, dir))) !== 'begun'; changes++)
@@ -174,7 +174,7 @@ test('aDamagedPlan_isRefusedByStartAndRecovery_withTheWayOut', async (t) => {
   await assert.rejects(forceNewCluster(optionsFor(dir)), refused);
 });
 
-test('whoNeedsNobody_andWhoIsNoMember_areRefusedAndStayWhatTheyAre', async (t) => {
+test('a node that needs no recovery and one that is no member are refused, and stay what they are', async (t) => {
   const alone = await stoppedNode(t, (three) => ({
     ...three,
     voters: [actorId(1)],
@@ -197,7 +197,7 @@ test('whoNeedsNobody_andWhoIsNoMember_areRefusedAndStayWhatTheyAre', async (t) =
   await isAsBefore(t, stranger);
 });
 
-test('whoRuns_orIsNotThere_isRefused', async (t) => {
+test('a node that runs and one that is not there are refused', async (t) => {
   const dir = await stoppedNode(t);
   const node = await openNode(t, dir);
   await assert.rejects(forceNewCluster(optionsFor(dir)), { code: 'INVALID_ARGUMENT', message: /is running/ });

@@ -80,7 +80,7 @@ async function heldBy(t: TestContext, dataDir: string): Promise<{ records: LogRe
   return { records, begin: recovered.begin.index };
 }
 
-test('restore_isTheOnlyMemberOfANewCluster_withTheRecordsAsTheyWere', async (t) => {
+test('a restored node is the only member of a new cluster, with the records as they were', async (t) => {
   const { log, backup } = await backedUp(t);
   const dataDir = join(await scratchDirectory(t), 'new');
   const { begin, tail } = await restore(backup, dataDir);
@@ -90,7 +90,7 @@ test('restore_isTheOnlyMemberOfANewCluster_withTheRecordsAsTheyWere', async (t) 
   assert.deepEqual(checksums(held.records), checksums(log.records));
 });
 
-test('restore_ofALogThatBeginsLater_beginsThere', async (t) => {
+test('restoring a log that begins later begins there', async (t) => {
   const earlier = new RecordChain();
   earlier.addMany(500, { term: 2, events: 2 });
   const { log, backup } = await backedUp(t, earlier.records);
@@ -101,7 +101,7 @@ test('restore_ofALogThatBeginsLater_beginsThere', async (t) => {
   assert.deepEqual(checksums(held.records), checksums(log.records));
 });
 
-test('restore_overManySegments_hasTheStateOfEach_andTheirIndexes', async (t) => {
+test('restoring many segments brings the state of each, and their indexes', async (t) => {
   const earlier = new RecordChain();
   earlier.addMany(50, { term: 2 });
   const { log, backup } = await backedUp(t, earlier.records);
@@ -129,7 +129,7 @@ test('restore_overManySegments_hasTheStateOfEach_andTheirIndexes', async (t) => 
   await close();
 });
 
-test('restore_interruptedAnywhere_leavesNoNodeOrTheRestoredOne_andCanBeDoneAgain', async (t) => {
+test('a restore that is interrupted anywhere leaves no node or the restored one, and can be done again', async (t) => {
   const { log, backup } = await backedUp(t);
   for (let changes = 0, seen = ''; seen !== 'ended'; changes += 3) {
     const dataDir = await scratchDirectory(t);
@@ -146,7 +146,7 @@ test('restore_interruptedAnywhere_leavesNoNodeOrTheRestoredOne_andCanBeDoneAgain
   }
 });
 
-test('restore_throughAnEvent_endsWithTheBatchThatHoldsIt', async (t) => {
+test('restoring through an event ends with the batch that holds it', async (t) => {
   const { log, backup } = await backedUp(t);
   const mixed = log.records[21] ?? assert.fail('it has batches of three nodes');
   for (const [point, through, records] of [
@@ -178,7 +178,7 @@ test('restore_throughAnEvent_endsWithTheBatchThatHoldsIt', async (t) => {
   }
 });
 
-test('restore_throughWhatIsNotInTheBackup_isRefused_andMakesNothing', async (t) => {
+test('restoring through what is not in the backup is refused, and makes nothing', async (t) => {
   const { backup } = await backedUp(t);
   for (const [point, message] of [
     [{ kind: 'event', counter: 78 }, /the backup has no event 78: it has 1 to 77/],
@@ -192,7 +192,7 @@ test('restore_throughWhatIsNotInTheBackup_isRefused_andMakesNothing', async (t) 
   }
 });
 
-test('restore_whereTheNodeIsAlready_orTheBackupIsDamaged_isRefused', async (t) => {
+test('a restore is refused where the node is there already, and where the backup is damaged', async (t) => {
   const { backup } = await backedUp(t);
   const dataDir = await scratchDirectory(t);
   await mkdir(join(dataDir, 'node-1'));

@@ -51,7 +51,7 @@ function filesIn(path: string): string[] {
     .sort();
 }
 
-/** Of every name, time and byte below a path. */
+/** Digest of every name, time and byte below a path. */
 function treeOf(path: string): string {
   const hash = createHash('sha256');
   for (const file of filesIn(path)) hash.update(`${file} ${statSync(file).mtimeMs}\n`).update(readFileSync(file));
@@ -185,7 +185,7 @@ test('damage in the middle is named with its records, and what stands behind it 
       ['damaged', 'refetch'],
     ],
   );
-  // Of each, those that share a block of 4 KiB with the damaged byte, which is one of record 3.
+  // The records of each that share a block of 4 KiB with the damaged byte, which is one of record 3.
   const { from, to } = damages[0]?.records ?? { from: 0, to: 0 };
   assert.ok(from <= 3 && 3 <= to, `${from}..${to}`);
   const lost = damages.map(({ records }) => (records === undefined ? 0 : records.to - records.from + 1));

@@ -63,7 +63,7 @@ const { cpSync } = require('node:fs');
 exports.build = async ({ entryPoints: [entry], outdir }) => cpSync(entry, outdir + '/main.js');
 `;
 
-test('a fresh checkout is installed, built and executable; the next start is silent and does nothing', async (context) => {
+test('a fresh checkout is installed, built and executable; the next start has nothing to do', async (context) => {
   const checkout = new Checkout(context);
   const first = await checkout.setup();
   assert.equal(first.code, 0, first.output);

@@ -6,17 +6,17 @@ import { AddressBook } from '../../src/peer/address-book.js';
 const INSTANCE = '2'.repeat(32);
 const at = (address: string, instance = INSTANCE) => ({ actor: actorId(2), instance, address });
 
-test('aNodesOwnWord_comesFirst_thenTheMembership_thenTheLatestRumour', () => {
+test("a node's own word comes first, then the membership, then the latest hearsay", () => {
   const book = new AddressBook();
   book.know(at('known:1'));
   assert.deepEqual(book.addressesOf(INSTANCE), ['known:1']);
-  assert.ok(book.hearOf(at('rumour:1')));
-  assert.ok(book.hearOf(at('rumour:2')));
+  assert.ok(book.hearOf(at('hearsay:1')));
+  assert.ok(book.hearOf(at('hearsay:2')));
   assert.ok(book.hear(at('heard:1')));
-  assert.deepEqual(book.addressesOf(INSTANCE), ['heard:1', 'known:1', 'rumour:2', 'rumour:1']);
+  assert.deepEqual(book.addressesOf(INSTANCE), ['heard:1', 'known:1', 'hearsay:2', 'hearsay:1']);
 });
 
-test('whatIsKnownAlready_isNoNews', () => {
+test('what is known already is no news', () => {
   const book = new AddressBook();
   book.know(at('known:1'));
   assert.equal(book.hear(at('known:1')), false);
@@ -27,7 +27,7 @@ test('whatIsKnownAlready_isNoNews', () => {
   assert.deepEqual(book.addressesOf(INSTANCE), ['known:1']);
 });
 
-test('aMembershipThatIsBehind_doesNotHideWhatTheNodeSays', () => {
+test('a membership that is behind does not hide what the node says', () => {
   const book = new AddressBook();
   book.know(at('first:1'));
   book.hear(at('third:1'));
@@ -35,11 +35,11 @@ test('aMembershipThatIsBehind_doesNotHideWhatTheNodeSays', () => {
   assert.deepEqual(book.addressesOf(INSTANCE), ['third:1', 'second:1']);
 });
 
-test('ofWhoIsNoPeer_nothingIsKept_andRumoursAreFew', () => {
+test('nothing is kept of a node that is no peer, and hearsay is bounded', () => {
   const book = new AddressBook();
   assert.equal(book.hear(at('x:1')), false);
   book.know(at('known:1'));
-  for (let n = 0; n < 100; n++) book.hearOf(at(`rumour:${n}`));
+  for (let n = 0; n < 100; n++) book.hearOf(at(`hearsay:${n}`));
   assert.equal(book.addressesOf(INSTANCE).length, 5);
   book.retain(new Set());
   assert.deepEqual(book.addressesOf(INSTANCE), []);

@@ -83,13 +83,13 @@ async function clusterOf(founders: readonly Founder[]): Promise<Founded> {
   return first;
 }
 
-test('withoutPeers_aClusterOfOneAtOnce', async (context) => {
+test('a node without peers is a cluster of one at once', async (context) => {
   const [port = 0] = await freePorts(1);
   const founded = await clusterOf([await start(context, { actor: 7, port, peers: [] })]);
   assert.deepEqual(founded.membership.voters, [7]);
 });
 
-test('threeNodes_anyOrderAndSpelling_formOneCluster', async (context) => {
+test('three nodes form one cluster in any order, however their lists spell the addresses', async (context) => {
   const [p1 = 0, p2 = 0, p3 = 0] = await freePorts(3);
   const lists = [
     [`localhost:${p2}`, `127.0.0.1:${p3}`],
@@ -111,7 +111,7 @@ test('threeNodes_anyOrderAndSpelling_formOneCluster', async (context) => {
   );
 });
 
-test('listsThatNameTheNodeItself_andOneNodeTwice_areFine', async (context) => {
+test('lists that name the node itself, and one node twice, are fine', async (context) => {
   const [p1 = 0, p2 = 0] = await freePorts(2);
   const all = [`127.0.0.1:${p1}`, `localhost:${p1}`, `127.0.0.1:${p2}`, `localhost:${p2}`];
   const { membership } = await clusterOf([
@@ -121,7 +121,7 @@ test('listsThatNameTheNodeItself_andOneNodeTwice_areFine', async (context) => {
   assert.deepEqual(membership.voters, [1, 2]);
 });
 
-test('partialLists_closeOverAllOfThem', async (context) => {
+test('partial lists are closed over all of them', async (context) => {
   const [p1 = 0, p2 = 0, p3 = 0] = await freePorts(3);
   const founders = await Promise.all([
     start(context, { actor: 1, port: p1, peers: [`127.0.0.1:${p2}`] }),
@@ -131,9 +131,9 @@ test('partialLists_closeOverAllOfThem', async (context) => {
   assert.deepEqual((await clusterOf(founders)).membership.voters, [1, 2, 3]);
 });
 
-test('nodesThatNameOnlyOneMember_areTakenInWhileItIsForming', async (context) => {
+test('nodes that name only one member are taken in while the cluster is forming', async (context) => {
   const [p1 = 0, p2 = 0, p3 = 0] = await freePorts(3);
-  // Node 1 waits for node 2, so node 3 has introduced itself long before anybody can promise.
+  // Node 1 waits for node 2, so node 3 has introduced itself long before any node can promise.
   const one = await start(context, { actor: 1, port: p1, peers: [`127.0.0.1:${p2}`] });
   const three = await start(context, { actor: 3, port: p3, peers: [`127.0.0.1:${p1}`] });
   await pause(500);
@@ -141,7 +141,7 @@ test('nodesThatNameOnlyOneMember_areTakenInWhileItIsForming', async (context) =>
   assert.deepEqual((await clusterOf([one, two, three])).membership.voters, [1, 2, 3]);
 });
 
-test('oneMissing_nobodyPromises_andEverybodyNamesIt', async (context) => {
+test('with one founder missing no node promises, and each names the missing one', async (context) => {
   const [p1 = 0, p2 = 0, p3 = 0] = await freePorts(3);
   const { logger, lines } = recordingLogger('info');
   const one = await start(context, { actor: 1, port: p1, peers: [`127.0.0.1:${p2}`, `127.0.0.1:${p3}`] }, logger);
@@ -160,7 +160,7 @@ test('oneMissing_nobodyPromises_andEverybodyNamesIt', async (context) => {
   assert.deepEqual(one.formation.waitingFor, []);
 });
 
-test('founderThatStoppedAfterItsPromise_recognisesItselfLater', async (context) => {
+test('a founder that stopped after its promise recognises itself later', async (context) => {
   const [p1 = 0, p2 = 0] = await freePorts(2);
   const instance = randomBytes(16).toString('hex');
   const store = new MemoryStore();
@@ -175,7 +175,7 @@ test('founderThatStoppedAfterItsPromise_recognisesItselfLater', async (context) 
   assert.equal(store.promises, 1);
 });
 
-test('restartAfterFounding_isTheSameClusterWithoutAskingAnyone', async (context) => {
+test('a restart after founding is the same cluster, without asking another node', async (context) => {
   const [p1 = 0, p2 = 0] = await freePorts(2);
   const instance = randomBytes(16).toString('hex');
   const store = new MemoryStore();
@@ -189,7 +189,7 @@ test('restartAfterFounding_isTheSameClusterWithoutAskingAnyone', async (context)
   assert.deepEqual(await again.founded, founded);
 });
 
-test('duplicatedActor_isRefusedAndBothAddressesAreNamed', async (context) => {
+test('an actor id that is used twice is refused, and both addresses are named', async (context) => {
   const [p1 = 0, p2 = 0] = await freePorts(2);
   const one = await start(context, { actor: 1, port: p1, peers: [`127.0.0.1:${p2}`] });
   const two = await start(context, { actor: 1, port: p2, peers: [`127.0.0.1:${p1}`] });
@@ -202,7 +202,7 @@ test('duplicatedActor_isRefusedAndBothAddressesAreNamed', async (context) => {
   }
 });
 
-test('nodeThatAsksToJoin_goesOnWaiting_whereWhoeverAnswersProvesNothing', async (context) => {
+test('a node that asks to join goes on waiting where the answers prove nothing', async (context) => {
   const [p1 = 0, p2 = 0] = await freePorts(2);
   await clusterOf([await start(context, { actor: 1, port: p1, peers: [] })]);
   const stranger = await start(context, { actor: 2, port: p2, peers: [`127.0.0.1:${p1}`] });
@@ -215,7 +215,7 @@ test('nodeThatAsksToJoin_goesOnWaiting_whereWhoeverAnswersProvesNothing', async 
   );
 });
 
-test('memberWhoseDirectoryWasReplaced_isRefused', async (context) => {
+test('a member with another data directory is refused', async (context) => {
   const [p1 = 0, p2 = 0] = await freePorts(2);
   const one = await start(context, { actor: 1, port: p1, peers: [`127.0.0.1:${p2}`] });
   const two = await start(context, { actor: 2, port: p2, peers: [`127.0.0.1:${p1}`] });
@@ -225,7 +225,7 @@ test('memberWhoseDirectoryWasReplaced_isRefused', async (context) => {
   await assert.rejects(wiped.founded, { code: 'FOREIGN_NODE', message: /actor id 2 is taken/ });
 });
 
-test('peersOfTwoClusters_areRefused', async (context) => {
+test('peers of two clusters are refused', async (context) => {
   const [p1 = 0, p2 = 0, p3 = 0] = await freePorts(3);
   await clusterOf([await start(context, { actor: 1, port: p1, peers: [] })]);
   await clusterOf([await start(context, { actor: 2, port: p2, peers: [] })]);
@@ -233,7 +233,7 @@ test('peersOfTwoClusters_areRefused', async (context) => {
   await assert.rejects(third.founded, { code: 'FOREIGN_NODE', message: /different clusters/ });
 });
 
-test('abort_endsTheForming', async (context) => {
+test('abort ends the forming', async (context) => {
   const [p1 = 0, p2 = 0] = await freePorts(2);
   const one = await start(context, { actor: 1, port: p1, peers: [`127.0.0.1:${p2}`] });
   await one.stop();

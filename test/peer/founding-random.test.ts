@@ -10,12 +10,12 @@ const SCENARIOS = 120;
 /** What a network that falls in two lasts at most. */
 const STEPS = 400;
 
-/** Which node has it does not matter: nobody asks for a proof here. */
+/** Which node has it does not matter: no proof is asked for here. */
 const KEY = NodeKey.generate();
 
 interface World {
   readonly random: Random;
-  /** By every spelling of an address; absent while the node is down. */
+  /** The nodes by every spelling of their address; absent while a node is down. */
   readonly listening: Map<string, Formation>;
   healed: boolean;
   /** Whether two nodes can reach each other; absent: all can. */
@@ -58,7 +58,7 @@ class Node {
       },
       peerAddresses: this.peers,
       logger: silentLogger,
-      discovery: lossyIntroducer(world),
+      discovery: lossyDiscovery(world),
       roundMs: ROUND_MS,
     });
     this.formation = formation;
@@ -86,7 +86,7 @@ async function delay({ random }: World): Promise<void> {
   await new Promise((resolve) => setTimeout(resolve, random() * 3));
 }
 
-function lossyIntroducer(world: World): DiscoveryClient {
+function lossyDiscovery(world: World): DiscoveryClient {
   return {
     introduce: async (address, request) => {
       await delay(world);
@@ -151,7 +151,7 @@ function reachesAll(lists: readonly (readonly number[])[]): boolean {
   });
 }
 
-test(`random_${SCENARIOS}Histories_neverTwoClustersWithACommonMember`, async () => {
+test(`random histories (${SCENARIOS}) never lead to two clusters with a common member`, async () => {
   let formed = 0;
   let connectedHistories = 0;
   const seeds = Array.from({ length: SCENARIOS }, (_, index) => index + 1);
@@ -189,8 +189,8 @@ test(`random_${SCENARIOS}Histories_neverTwoClustersWithACommonMember`, async () 
 });
 
 /**
- * Everybody names everybody, the network falls in two for a while, and on each
- * side somebody tells the nodes to form without those that don't answer.
+ * All nodes name all others, the network falls in two for a while, and on each side an operator tells the nodes to form
+ * without those that don't answer.
  */
 async function playHalves(seed: number): Promise<readonly Node[]> {
   const random = seededRandom(seed);
@@ -229,7 +229,7 @@ async function playHalves(seed: number): Promise<readonly Node[]> {
   return nodes;
 }
 
-test(`random_${SCENARIOS}Halves_toldToFormWithoutEachOther_neverTwoClusters`, async () => {
+test(`random halves (${SCENARIOS}) that are told to form without each other never lead to two clusters`, async () => {
   let without = 0;
   const seeds = Array.from({ length: SCENARIOS }, (_, index) => index + 1);
   await Promise.all(

@@ -37,30 +37,30 @@ const round = (changes: Partial<Round>): Round => ({
   ...changes,
 });
 
-test('allHaveMetTheSame_andSaidSoForARound_promises', () => {
+test('a node promises when all have met the same nodes, and said so for a round', () => {
   assert.deepEqual(nextStep(round({})), { kind: 'promise', founders: [ONE, TWO] });
 });
 
-test('anotherHasMetMore_waits', () => {
+test('a node waits while another one has met more', () => {
   // Node 3 has called node 2 in this moment: a promise of 1 and 2 alone would leave node 2 with another set.
   const step = nextStep(round({ nodes: [node(TWO, [ONE, TWO, THREE])] }));
   assert.equal(step.kind, 'wait');
 });
 
-test('thisNodeHasSaidSoOnlyFromNowOn_waits', () => {
+test('a node waits until it has named the set itself for a whole round', () => {
   // Node 2 may have looked while this node still told a larger set, and be about to promise that one.
   assert.equal(nextStep(round({ told: [ONE, TWO, THREE] })).kind, 'wait');
   assert.equal(nextStep(round({ told: [ONE] })).kind, 'wait');
 });
 
-test('silentAddress_waitsAndNamesIt', () => {
+test('a node waits for a silent address, and names it', () => {
   assert.deepEqual(nextStep(round({ silent: [SILENT_THREE] })), {
     kind: 'wait',
     reasons: ['no answer from node3:1', 'if that is not to be waited for: flotilla cluster form --without node3:1'],
   });
 });
 
-test('silentAddressThatIsNotToBeWaitedFor_promisesWithoutIt', () => {
+test('a node promises without a silent address that is not to be waited for', () => {
   const promise = { kind: 'promise', founders: [ONE, TWO] };
   assert.deepEqual(nextStep(round({ silent: [SILENT_THREE], without: ['node3:1'] })), promise);
   const told = { ...node(TWO, [ONE, TWO]), without: ['node3:1'] };
@@ -71,20 +71,20 @@ test('silentAddressThatIsNotToBeWaitedFor_promisesWithoutIt', () => {
   );
 });
 
-test('whoAnswersAfterAll_isAFounderAsEver', () => {
+test('a founder that answers after all is a founder as ever', () => {
   const step = nextStep(
     round({ without: ['node3:1'], nodes: [node(TWO, [ONE, TWO]), node(THREE, [ONE, TWO, THREE])] }),
   );
   assert.equal(step.kind, 'wait', 'node 2 has not met it');
 });
 
-test('asManySilentAsAreThere_neverFormWithoutThem_forTheyMightDoTheSame', () => {
+test('a set never forms against as many silent nodes, for these might do the same', () => {
   const silent = ['node3:1', 'node4:1'].map((address) => ({ address, reason: `no answer from ${address}` }));
   const step = nextStep(round({ silent, without: ['node3:1', 'node4:1'] }));
   assert.ok(step.kind === 'wait' && /no majority against the 2/.test(step.reasons.join()));
 });
 
-test('ownPromise_isNotGivenUpForAnAddressThatIsNotWaitedFor', () => {
+test('a node does not give up its own promise for an address that is not waited for', () => {
   const all = [ONE, TWO, THREE];
   const step = nextStep(
     round({ promised: all, nodes: [node(TWO, all, all)], silent: [SILENT_THREE], without: ['node3:1'] }),
@@ -92,18 +92,18 @@ test('ownPromise_isNotGivenUpForAnAddressThatIsNotWaitedFor', () => {
   assert.deepEqual(step, { kind: 'wait', reasons: ['node 3 (node3:1) does not answer'] });
 });
 
-test('promiseOfAnotherThatIncludesThisNode_isMadeToo_evenWithAnAddressSilent', () => {
+test('a node makes the promise of another that includes it, even while an address is silent', () => {
   const all = [ONE, TWO, THREE];
   const step = nextStep(round({ nodes: [node(TWO, all, all)], silent: [SILENT_THREE] }));
   assert.deepEqual(step, { kind: 'promise', founders: all });
 });
 
-test('promiseOfAnotherWithoutThisNode_waits', () => {
+test('a node waits where the promise of another does not include it', () => {
   const step = nextStep(round({ nodes: [node(TWO, [TWO, THREE], [TWO, THREE])] }));
   assert.ok(step.kind === 'wait' && /founds a cluster without this node/.test(step.reasons.join()));
 });
 
-test('promiseThatCountsOnALostDirectory_isRefusedWithWhatToDo', () => {
+test('a promise that counts on a lost directory is refused, with what to do', () => {
   const lost = member(1, 'a'.repeat(32));
   assert.throws(() => nextStep(round({ nodes: [node(TWO, [lost, TWO], [lost, TWO])] })), {
     code: 'FOREIGN_NODE',
@@ -111,7 +111,7 @@ test('promiseThatCountsOnALostDirectory_isRefusedWithWhatToDo', () => {
   });
 });
 
-test('ownPromise_waitsForEachFoundersOwn', () => {
+test("a node that has promised waits for each founder's own promise", () => {
   const all = [ONE, TWO, THREE];
   const step = nextStep(round({ promised: all, nodes: [node(TWO, all, all), node(THREE, all)] }));
   assert.deepEqual(step, { kind: 'wait', reasons: ['node 3 (node3:1) has not agreed to the founding members yet'] });
@@ -119,7 +119,7 @@ test('ownPromise_waitsForEachFoundersOwn', () => {
   assert.deepEqual(done, { kind: 'found', founded: foundedBy(all) });
 });
 
-test('promisesThatDiffer_neverFound_andSayWhatToDo', () => {
+test('promises that differ never found a cluster, and the node says what to do', () => {
   const step = nextStep(
     round({
       promised: [ONE, TWO, THREE],
@@ -129,13 +129,13 @@ test('promisesThatDiffer_neverFound_andSayWhatToDo', () => {
   assert.ok(step.kind === 'wait' && /remove their data directories/.test(step.reasons.join()));
 });
 
-test('clusterId_dependsOnActorsAndInstancesOnly', () => {
+test('the cluster id depends on actors and instances only', () => {
   const { clusterId } = foundedBy([TWO, ONE]);
   assert.equal(foundedBy([ONE, { ...TWO, address: 'elsewhere:9' }]).clusterId, clusterId);
   assert.notEqual(foundedBy([ONE, member(2, 'b'.repeat(32))]).clusterId, clusterId);
 });
 
-test('whoSpeaksNoVersionInCommon_isNamed_withWhomToUpgrade', () => {
+test('nodes that speak no version in common are named, with the one to upgrade', () => {
   const lowest = SPOKEN_VERSIONS.highest + 1;
   const newer = { ...node(TWO, [ONE, TWO]), versions: { lowest, highest: lowest + 1 } };
   assert.throws(() => nextStep(round({ nodes: [newer] })), {
@@ -152,19 +152,19 @@ const inCluster = (seatOfOne: Member, clusterId = CLUSTER): Introduction => ({
   clusterMembers: [seatOfOne, TWO, THREE],
 });
 
-test('successorOfItself_asksForItsSeat_alsoOnceItHasIt', () => {
+test('a successor of this node asks for its seat, also once it has it', () => {
   for (const seat of [member(1, FORMER.instance), ONE]) {
     assert.equal(nextStep(round({ predecessor: FORMER, nodes: [inCluster(seat)] })).kind, 'join');
   }
 });
 
-test('successorOfItself_neverFoundsAnotherCluster', () => {
+test('a successor of this node never founds another cluster', () => {
   // Node 2 waits for the same: its data was damaged, too.
   const step = nextStep(round({ predecessor: FORMER }));
   assert.deepEqual(step, { kind: 'wait', reasons: [`no member of cluster ${CLUSTER} has answered yet`] });
 });
 
-test('successorOfAnother_isRefused', () => {
+test('a successor in another cluster is refused', () => {
   assert.throws(() => nextStep(round({ predecessor: FORMER, nodes: [inCluster(member(1, '8'.repeat(32)))] })), {
     code: 'FOREIGN_NODE',
     message: /actor id 1 is taken/,

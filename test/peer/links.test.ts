@@ -21,7 +21,7 @@ import {
 
 const isOpen = (node: TestNode, peer: Member): boolean => node.links.states().get(peer.actor) === 'open';
 
-test('messages_keepTheirOrder_andAnswersTravelOnTheOtherNodesOwnLink', async (context) => {
+test("messages keep their order, and answers travel on the other node's own link", async (context) => {
   const { a, b, one, two } = await pair(context);
   for (let round = 1; round <= 500; round++) assert.ok(a.links.send(two.actor, GROUP, heartbeat(round), []));
   // The append that found the link open travels on the other connection, and may arrive at any time.
@@ -38,7 +38,7 @@ test('messages_keepTheirOrder_andAnswersTravelOnTheOtherNodesOwnLink', async (co
   await until(() => a.received.some(({ message }) => message.type === 'heartbeat-result'), 'the answer has arrived');
 });
 
-test('appends_arriveWithTheirRecordsVerified', async (context) => {
+test('appends arrive with their records verified', async (context) => {
   const { a, b, two } = await pair(context);
   const { message, records } = makeAppend(50, 1000);
   assert.ok(a.links.send(two.actor, GROUP, message, records));
@@ -53,7 +53,7 @@ test('appends_arriveWithTheirRecordsVerified', async (context) => {
   );
 });
 
-test('aPieceOfASnapshotTravelsWithTheAppends_whateverItsSize', async (context) => {
+test('a piece of a snapshot travels with the appends, whatever its size', async (context) => {
   const { a, b, two } = await pair(context);
   const data = Buffer.alloc(LIMITS.snapshotChunkBytes, 7);
   const place = {
@@ -70,7 +70,7 @@ test('aPieceOfASnapshotTravelsWithTheAppends_whateverItsSize', async (context) =
   assert.deepEqual(find(), { type: 'snapshot', ...place, data });
 });
 
-test('damagedRecord_endsTheStreamAndReachesNobody_andTheLinkRecovers', async (context) => {
+test('a damaged record ends the stream and is not handed on, and the link recovers', async (context) => {
   const { a, b, two } = await pair(context);
   const { message, records } = makeAppend(2);
   const [first, second] = records;
@@ -84,7 +84,7 @@ test('damagedRecord_endsTheStreamAndReachesNobody_andTheLinkRecovers', async (co
   assert.deepEqual(b.internalErrors, []);
 });
 
-test('killedPeer_isRefusedWithin200Ms_andFoundAgainWhenItIsBack', async (context) => {
+test('a killed peer is refused within 200 ms, and found again when it is back', async (context) => {
   const { a, b, members, two } = await pair(context);
   const killedAtMs = performance.now();
   await b.kill();
@@ -106,7 +106,7 @@ test('killedPeer_isRefusedWithin200Ms_andFoundAgainWhenItIsBack', async (context
   );
 });
 
-test('states_areToldOnceEach', async (context) => {
+test('states are told once each', async (context) => {
   const { a, b, two } = await pair(context);
   await b.kill();
   await until(() => a.links.states().get(two.actor) === 'refused', 'the refusal is noticed');
@@ -142,17 +142,17 @@ const strangers: readonly [
   words: RegExp,
 ][] = [
   [
-    'anotherCluster',
+    'a node of another cluster',
     ({ one, two }) => ({ members: [one, two], self: two, clusterId: 'd'.repeat(32) }),
     /belongs to cluster d+, this node to c+/,
   ],
   [
-    'formerMember',
+    'a former member',
     ({ one, three }) => ({ members: [one, three], self: three }),
     /actor 3 is no member of cluster c+ any more: it was removed/,
   ],
   [
-    'replacedDataDirectory',
+    'a member with another data directory',
     ({ one, two }) => {
       const replaced = { ...two, instance: newInstance() };
       return { members: [one, replaced], self: replaced };
@@ -160,19 +160,19 @@ const strangers: readonly [
     /actor 2 comes with the data directory/,
   ],
   [
-    'callerOfAnotherActor',
+    'a caller of another actor',
     ({ one, two, three }) => ({ members: [{ ...three, address: one.address }, two], self: two }),
     /actor 2 looks for actor 3 here, and this is actor 1/,
   ],
   [
-    'callerOfAnotherDataDirectory',
+    'a caller of another data directory',
     ({ one, two }) => ({ members: [{ ...one, instance: 'f'.repeat(32) }, two], self: two }),
     /actor 2 looks for actor 1 here, and this is actor 1 on another data directory/,
   ],
 ];
 
 for (const [name, options, words] of strangers) {
-  test(`${name}_isRefusedLoggedOnceAndChangesNothing`, async (context) => {
+  test(`${name} is refused, is logged once, and changes nothing`, async (context) => {
     const [one, two, three] = await makeMembers(3);
     assert.ok(one !== undefined && two !== undefined && three !== undefined);
     const { logger, errors } = errorLogger();
@@ -195,7 +195,7 @@ for (const [name, options, words] of strangers) {
   });
 }
 
-test('addressThatLeadsBackToTheCaller_isRefused', async (context) => {
+test('an address that leads back to the caller is refused', async (context) => {
   const [one, two] = await makeMembers(2);
   assert.ok(one !== undefined && two !== undefined);
   const { logger, errors } = errorLogger();
@@ -207,7 +207,7 @@ test('addressThatLeadsBackToTheCaller_isRefused', async (context) => {
   assert.ok(!a.linkStates.some(({ state }) => state === 'open'));
 });
 
-test('brokenInvariantOfAReceiver_isReportedThere', async (context) => {
+test('a broken invariant of a receiver is reported there', async (context) => {
   const { a, b, two } = await pair(context, {
     onMessage: (_from, _group, message) => {
       if (message.type === 'heartbeat') throw new AssertionFailure('an invariant is broken');
@@ -217,7 +217,7 @@ test('brokenInvariantOfAReceiver_isReportedThere', async (context) => {
   await until(() => b.internalErrors.some((error) => error instanceof AssertionFailure), 'the defect is reported');
 });
 
-test('fullQueue_refusesFurtherAppends_andHeartbeatsGoOn', async (context) => {
+test('a full queue refuses further appends, and heartbeats go on', async (context) => {
   const { a, b, two } = await pair(context);
   const { message, records } = makeAppend(1, 1024 * 1024);
   let accepted = 0;
@@ -235,10 +235,10 @@ test('fullQueue_refusesFurtherAppends_andHeartbeatsGoOn', async (context) => {
   );
   const position = b.received.findIndex(({ message: { type } }) => type === 'heartbeat');
   assert.ok(position >= 0 && position < accepted, 'the heartbeat did not wait for the appends');
-  await until(() => a.links.send(two.actor, GROUP, message, records), 'there is room again');
+  await until(() => a.links.send(two.actor, GROUP, message, records), 'there is capacity again');
 });
 
-test('removedMember_isNoLongerHeard', async (context) => {
+test('a removed member is no longer heard', async (context) => {
   const { a, b, one, two } = await pair(context);
   b.links.setMembers([two]);
   await until(() => !isOpen(a, two), 'its link was ended');
@@ -246,14 +246,14 @@ test('removedMember_isNoLongerHeard', async (context) => {
   assert.equal(b.links.send(one.actor, GROUP, heartbeat(1), []), false);
 });
 
-test('close_endsEverything', async (context) => {
+test('close ends everything', async (context) => {
   const { a, two } = await pair(context);
   await a.links.close();
   assert.equal(a.links.send(two.actor, GROUP, heartbeat(1), []), false);
   assert.equal(CLUSTER.length, 32);
 });
 
-test('anOlderPeerThanTheClustersVersion_isRefused_andBothSayWhomToUpgrade', async (context) => {
+test("a peer of an older version than the cluster's is refused; both name the node to upgrade", async (context) => {
   const members = await makeMembers(2);
   const [one, two] = members;
   assert.ok(one !== undefined && two !== undefined);
@@ -275,7 +275,7 @@ test('anOlderPeerThanTheClustersVersion_isRefused_andBothSayWhomToUpgrade', asyn
   assert.deepEqual(old.received, []);
 });
 
-test('aRecordOfAKindThatIsNotKnown_stopsTheNode', async (context) => {
+test('a record of a kind that is not known stops the node', async (context) => {
   const { a, b, two } = await pair(context);
   const { message, records } = makeAppend(1);
   const [record] = records;

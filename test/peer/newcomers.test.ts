@@ -54,7 +54,7 @@ async function isRefused(
   await node.kill();
 }
 
-test('newcomer_thatAMemberVouchesFor_isLetIn_andIsAMemberLikeAnyOnceTheLogTells', async (context) => {
+test('a newcomer that a member vouches for is let in, and is a member like any once the log tells', async (context) => {
   const [one, two, three] = await makeMembers(3);
   assert.ok(one !== undefined && two !== undefined && three !== undefined);
   const a = await startNode(context, { members: [one, two], self: one });
@@ -71,7 +71,7 @@ test('newcomer_thatAMemberVouchesFor_isLetIn_andIsAMemberLikeAnyOnceTheLogTells'
   await until(() => newcomer.links.states().get(one.actor) !== 'open', 'once it was a member and left it is sent away');
 });
 
-test('newcomer_thatNobodyVouchesFor_isRefused', async (context) => {
+test('a newcomer without a voucher is refused', async (context) => {
   const [one, two, three, four] = await makeMembers(4);
   assert.ok(one !== undefined && two !== undefined && three !== undefined && four !== undefined);
   const { lines, logger } = refusalLogger();
@@ -106,7 +106,7 @@ test('newcomer_thatNobodyVouchesFor_isRefused', async (context) => {
   }
 });
 
-test('newcomer_inTheSeatOfAMember_takesItsPlace_andTheOneBeforeIsRefused', async (context) => {
+test('a newcomer in the seat of a member takes its place, and the one before is refused', async (context) => {
   const [one, two, three] = await makeMembers(3);
   assert.ok(one !== undefined && two !== undefined && three !== undefined);
   const replaced: Member = { ...three, instance: newInstance() };
@@ -158,7 +158,7 @@ test('newcomer_inTheSeatOfAMember_takesItsPlace_andTheOneBeforeIsRefused', async
   );
 });
 
-test('newcomer_isRefused_whereThisNodesLogTellsOfLaterOnes', async (context) => {
+test("a newcomer is refused where this node's log tells of later ones", async (context) => {
   const [one, two, three, four] = await makeMembers(4);
   assert.ok(one !== undefined && two !== undefined && three !== undefined && four !== undefined);
   const { lines, logger } = refusalLogger();
@@ -171,11 +171,11 @@ test('newcomer_isRefused_whereThisNodesLogTellsOfLaterOnes', async (context) => 
   );
 });
 
-test('newcomer_ofNewcomers_isBelievedByWayOfThem', async (context) => {
+test('a newcomer that another newcomer vouches for is believed by way of that one', async (context) => {
   const [one, two, three, four] = await makeMembers(4);
   assert.ok(one !== undefined && two !== undefined && three !== undefined && four !== undefined);
   const a = await startNode(context, { members: [one, two], self: one });
-  // Two took three in, and three, which led later, four: nobody that node 1 knows is left.
+  // Two took three in, and three, which led later, four: no member that node 1 knows is left.
   const vouchers = [voucherFor(three, 7, two), voucherFor(four, 12, three)];
   const newcomer = await startNode(context, { members: [one, three, four], self: four, vouchers });
   await isLetIn(newcomer, a);

@@ -1,4 +1,4 @@
-/** Whoever reaches the port knows all ids, which are published, and has no member's key. */
+/** An outsider that reaches the port knows all ids, which are published, and has no member's key. */
 import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
 import { FlotillaError, LIMITS, type Member } from '../../src/base/index.js';
@@ -68,7 +68,7 @@ const proofBy = (handshake: CallerHandshake, key: NodeKey): (() => proto.Proof) 
   return () => ({ signature: handshake.signature(key), vouchers: [] });
 };
 
-test('helloOfAMember_withoutItsKey_changesNothing', async (context) => {
+test('the hello of a member without its key changes nothing', async (context) => {
   const { node, outsider, one, two, memory } = await attacked(context);
   const own = NodeKey.generate();
   const claims: readonly [
@@ -105,7 +105,7 @@ test('helloOfAMember_withoutItsKey_changesNothing', async (context) => {
   assert.equal(node.links.located(two).address, two.address, 'no address was taken over');
 });
 
-test('proofOfOneStream_holdsForNoOther', async (context) => {
+test('the proof of one stream holds for no other', async (context) => {
   const { node, outsider, one, two } = await attacked(context);
   const handshake = new CallerHandshake(helloOf(two, one, { bootCounter: 1 }), keyOf(two), 'Deliver');
   let signature = new Uint8Array(0);
@@ -141,11 +141,11 @@ class ReplayedHandshake extends CallerHandshake {
   }
 
   override takeHeaders(): void {
-    // It does not care who answers.
+    // It does not care which node answers.
   }
 }
 
-test('strangerAtAMembersAddress_isNeverBelieved', async (context) => {
+test("a stranger at a member's address is never believed", async (context) => {
   const [one, two] = await makeMembers(2);
   assert.ok(one !== undefined && two !== undefined);
   const own = NodeKey.generate();
@@ -182,7 +182,7 @@ test('strangerAtAMembersAddress_isNeverBelieved', async (context) => {
 
 const range = (from: number, to: number) => ({ from, to }) as Parameters<TestNode['links']['fetch']>[2];
 
-test('join_inTheSeatOfAMember_needsThatMembersKey', async (context) => {
+test("joining in the seat of a member needs that member's key", async (context) => {
   const asked: (string | undefined)[] = [];
   const { outsider, one, two } = await attacked(context, {
     takeIn: async (_joiner, predecessor) => {
@@ -218,7 +218,7 @@ test('join_inTheSeatOfAMember_needsThatMembersKey', async (context) => {
   assert.deepEqual(asked, [two.instance, undefined]);
 });
 
-test('join_ofANodeThatCantBeReachedWhereItSaysThatItIs_isRefused', async (context) => {
+test("the join of a node that can't be reached where it says that it is is refused", async (context) => {
   const { outsider, one, two } = await attacked(context);
   const joiner: Member = { ...two, instance: newInstance() };
   const handshake = new CallerHandshake(helloOf(joiner, one), keyOf(joiner), 'Join');
@@ -235,7 +235,7 @@ test('join_ofANodeThatCantBeReachedWhereItSaysThatItIs_isRefused', async (contex
   );
 });
 
-test('callerThatProvesNothing_isSentAwayInTime', async (context) => {
+test('a caller that proves nothing is sent away in time', async (context) => {
   const { outsider, one, two } = await attacked(context);
   const handshake = new CallerHandshake(helloOf(two, one), keyOf(two), 'Deliver');
   const call = outsider.duplex('deliver', { metadata: handshake.metadata });
@@ -246,7 +246,7 @@ test('callerThatProvesNothing_isSentAwayInTime', async (context) => {
   assert.ok(performance.now() - begunAtMs >= LIMITS.peerDialTimeoutMs / 2, 'it had time to');
 });
 
-test('membersStillTalk_whileAnOutsiderKnocks', async (context) => {
+test('members still talk while an outsider knocks', async (context) => {
   const { node, outsider, one, two } = await attacked(context);
   const other = await startNode(context, { members: [one, two], self: two });
   await linked(other, one);

@@ -81,7 +81,7 @@ function searching(answers: Readonly<Record<string, proto.IntroduceResponse>>, m
 const TWO = member(2, 'two:1');
 const THREE = member(3, 'three:1');
 
-test('whileSomebodyIsMissing_thePeerAddressesAreAsked_andTellOfThemselvesAndOfTheOthers', async () => {
+test('while a member is missing, the peer addresses are asked, and tell of themselves and of the others', async () => {
   const state = searching({ 'b:1': answer(member(2, 'new-two:1'), [THREE]) }, [TWO, THREE]);
   await state.round();
   assert.deepEqual(state.asked, ['a:1', 'b:1']);
@@ -93,13 +93,13 @@ test('whileSomebodyIsMissing_thePeerAddressesAreAsked_andTellOfThemselvesAndOfTh
   assert.equal(state.asked.length, 4, 'not for its own sake');
 });
 
-test('anotherCluster_isNotListenedTo', async () => {
+test('another cluster is not listened to', async () => {
   const state = searching({ 'a:1': answer(TWO, [THREE], 'f'.repeat(32)) }, [TWO]);
   await state.round();
   assert.deepEqual(state.found, []);
 });
 
-test('onceStopped_nobodyIsAskedAnyMore', async () => {
+test('no node is asked any more once it is stopped', async () => {
   const state = searching({}, [TWO]);
   state.search.stop();
   await state.round();

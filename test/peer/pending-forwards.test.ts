@@ -8,7 +8,7 @@ import { GROUP, makeMembers, pair, startNode, until } from './peer-fixture.js';
 
 const bodyOf = (text: string): PackedBody => ({ body: Buffer.from(text), count: 1, checksum: crc32(text) });
 
-test('forward_carriesTheBatchThereAndItsPlaceBack', async (context) => {
+test('a forward carries the batch to the leader and its place back', async (context) => {
   const { a, two } = await pair(context, {
     onForward: async (from, _group, body, { producer, epoch, sequence }) => ({
       firstCounter: counter(body.body.byteLength),
@@ -39,7 +39,7 @@ test('forward_carriesTheBatchThereAndItsPlaceBack', async (context) => {
   );
 });
 
-test('forward_refusalComesBackWithItsCodeAndMessage', async (context) => {
+test('the refusal of a forwarded batch comes back with its code and message', async (context) => {
   const { a, two } = await pair(context, {
     onForward: async () => {
       throw new FlotillaError('NOT_LEADER', 'actor 3 leads');
@@ -51,7 +51,7 @@ test('forward_refusalComesBackWithItsCodeAndMessage', async (context) => {
   });
 });
 
-test('forward_bodyThatAClientCouldNotSendIsRefused', async (context) => {
+test('a forwarded body that a client could not send is refused', async (context) => {
   let forwarded = 0;
   const { a, two } = await pair(context, {
     checkBody: (body) => checkPackedBody(body, { eventDataBytes: 1024 }),
@@ -79,7 +79,7 @@ test('forward_bodyThatAClientCouldNotSendIsRefused', async (context) => {
   assert.equal(forwarded, 1);
 });
 
-test('forward_withoutALink_isCertainlyNotProposed', async (context) => {
+test('without a link a batch is certainly not proposed', async (context) => {
   const [one, two] = await makeMembers(2);
   assert.ok(one !== undefined && two !== undefined);
   const a = await startNode(context, { members: [one, two], self: one });
@@ -87,7 +87,7 @@ test('forward_withoutALink_isCertainlyNotProposed', async (context) => {
   await assert.rejects(a.links.forward(one.actor, GROUP, bodyOf('x'), NO_PRODUCER), { code: 'NO_LEADER' });
 });
 
-test('forward_linkLostBeforeTheAnswer_leavesTheOutcomeUnknown', async (context) => {
+test('a link that is lost before the answer leaves the outcome unknown', async (context) => {
   let arrived = 0;
   const { a, b, two } = await pair(context, {
     onForward: () => {
@@ -107,7 +107,7 @@ test('forward_linkLostBeforeTheAnswer_leavesTheOutcomeUnknown', async (context) 
   }
 });
 
-test('forward_defectOnTheLeader_isReportedThereAndUnknownHere', async (context) => {
+test('a defect on the leader is reported there and is an unknown outcome here', async (context) => {
   const { a, b, two } = await pair(context, {
     onForward: async () => {
       throw new AssertionFailure('an invariant is broken');

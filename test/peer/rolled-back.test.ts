@@ -1,4 +1,6 @@
-/** Who is let in by what was seen of its earlier starts, and what members give each other of their records. */
+/**
+ * Which nodes are let in by what was seen of their earlier starts, and what members give each other of their records.
+ */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { logIndex, type Member } from '../../src/base/index.js';
@@ -32,14 +34,14 @@ async function comesBack(context: Parameters<typeof startNode>[0], second: Parti
 }
 
 for (const [what, second] of Object.entries({
-  anOlderStart: { bootCounter: 4, boots: BOOTS.slice(0, 1) },
-  anotherStartOfTheSameNumber: { bootCounter: 5, boots: [BOOTS[0] ?? '', BOOTS[2] ?? ''] },
-  aLaterStartThatKnowsNothingOfTheOneThatWasSeen: {
+  'an older start': { bootCounter: 4, boots: BOOTS.slice(0, 1) },
+  'another start of the same number': { bootCounter: 5, boots: [BOOTS[0] ?? '', BOOTS[2] ?? ''] },
+  'a later start that knows nothing of the one that was seen': {
     bootCounter: 6,
     boots: [BOOTS[0] ?? '', BOOTS[2] ?? '', BOOTS[3] ?? ''],
   },
 })) {
-  test(`rolledBack_${what}_isRefused_andTakesNothingInUntilItHears`, async (context) => {
+  test(`a node that comes with ${what} is refused, and takes nothing in until it hears of that`, async (context) => {
     const { a, two, b } = await comesBack(context, second);
     // What node 1 says to it comes to nothing: node 1 does not listen to it.
     const asking = setInterval(() => a.links.send(two.actor, GROUP, heartbeat(1), []), 1);
@@ -51,12 +53,12 @@ for (const [what, second] of Object.entries({
   });
 }
 
-test('laterStart_isLetIn', async (context) => {
+test('a node with a later start is let in', async (context) => {
   const { b, one } = await comesBack(context, { bootCounter: 7, boots: BOOTS });
   await linked(b, one);
 });
 
-test('whatAPeerSays_waitsUntilItHasLetThisNodeIn', async (context) => {
+test('what a peer says waits until it has let this node in', async (context) => {
   const [one, two] = await makeMembers(2);
   assert.ok(one !== undefined && two !== undefined);
   let remember: () => void = () => undefined;
@@ -76,7 +78,7 @@ test('whatAPeerSays_waitsUntilItHasLetThisNodeIn', async (context) => {
   await until(() => b.received.length > 0, 'it is taken in');
 });
 
-test('fetch_bringsRecordsOfAnotherMember_andAStrangerGetsNone', async (context) => {
+test('a fetch brings records of another member, and a stranger gets none', async (context) => {
   const { records } = makeAppend(3);
   const [one, two, three] = await makeMembers(3);
   assert.ok(one !== undefined && two !== undefined && three !== undefined);

@@ -26,7 +26,7 @@ async function pair(context: Parameters<typeof startNode>[0], second: Partial<Pa
   return { members, one, two, a, b };
 }
 
-test('messagesOfOneTurn_travelInOneFrame_inTheirOrder_andAnotherTurnsInAnother', async (context) => {
+test('messages of one turn travel in one frame, in their order, those of the next in another', async (context) => {
   let frames = 0;
   const { a, b, two } = await pair(context, {
     onHeard: () => {
@@ -50,7 +50,7 @@ test('messagesOfOneTurn_travelInOneFrame_inTheirOrder_andAnotherTurnsInAnother',
   assert.ok(frames > before);
 });
 
-test('nodeHeartbeat_saysThatTheNodeLives_andNothingElse', async (context) => {
+test('a node heartbeat says that the node is up, and nothing else', async (context) => {
   const heard: number[] = [];
   const { a, b, one, two } = await pair(context, { onHeard: (from) => void heard.push(from) });
   await until(() => heard.length > 0, 'what found the link open has arrived');
@@ -66,7 +66,7 @@ test('nodeHeartbeat_saysThatTheNodeLives_andNothingElse', async (context) => {
   assert.deepEqual(b.internalErrors, []);
 });
 
-test('clocks_areComparedBesideIt_andAreNoSignOfLife', async (context) => {
+test('clocks are compared beside it, and are no sign of life', async (context) => {
   const heard: number[] = [];
   const told: ClockMessage[] = [];
   const { a, b, one, two } = await pair(context, {

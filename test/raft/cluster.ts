@@ -18,7 +18,7 @@ export interface ClusterOptions {
   readonly spares?: readonly number[];
   readonly entriesPerAppend?: number;
   readonly settings?: Settings;
-  /** By actor: a log as the terms of its entries, a term, a vote and a commit index to start from. */
+  /** What each actor starts from: a log as the terms of its entries, a term, a vote and a commit index. */
   readonly disks?: Readonly<
     Record<number, { terms?: readonly number[]; term?: number; vote?: number; commitIndex?: number }>
   >;

@@ -234,9 +234,8 @@ export class CoreNode {
   }
 
   /**
-   * The node dies. Of the write under way, `operations` of its parts are on
-   * disk, in the order in which a storage carries them out: the hard state, the
-   * truncation, then entry by entry. True where something was lost.
+   * The node dies. So many `operations` of the write under way are on disk, in the order in which a storage carries
+   * them out: the hard state, the truncation, then entry by entry. True where something was lost.
    */
   crash(operations: number): boolean {
     const write = this.writeUnderWay;

@@ -19,7 +19,7 @@ function beat(cluster: Cluster, rounds = 2): void {
   }
 }
 
-test('aFullFollower_acceptsNoEvents_andTheOthersGoOnWithoutIt', () => {
+test('a full follower accepts no events, and the others go on without it', () => {
   const cluster = led();
   cluster.diskPressure(3, 'full');
   cluster.propose(1, 'a');
@@ -31,7 +31,7 @@ test('aFullFollower_acceptsNoEvents_andTheOthersGoOnWithoutIt', () => {
   assert.equal(refusal(cluster, 1), undefined);
 });
 
-test('aFullFollower_isSentNothingUntilItsDiskIsOk_andThenAllOfIt', () => {
+test('a full follower is sent nothing until its disk is ok, and then all of it', () => {
   const cluster = led();
   cluster.diskPressure(3, 'full');
   cluster.propose(1, 'a');
@@ -50,7 +50,7 @@ test('aFullFollower_isSentNothingUntilItsDiskIsOk_andThenAllOfIt', () => {
   assert.equal(cluster.logOf(3), cluster.logOf(1));
 });
 
-test('aFullFollower_acceptsWhatHoldsNoEvents', () => {
+test('a full follower accepts what holds no events', () => {
   const cluster = led();
   cluster.diskPressure(2, 'full');
   cluster.diskPressure(3, 'full');
@@ -62,7 +62,7 @@ test('aFullFollower_acceptsWhatHoldsNoEvents', () => {
   assert.deepEqual(cluster.node(1).core.configuration.voters, [1, 2]);
 });
 
-test('aMajorityIsFull_theLeaderRefusesEvents_untilOneDiskRecovers', () => {
+test('while a majority is full the leader refuses events, until one disk recovers', () => {
   const cluster = led();
   cluster.diskPressure(2, 'full');
   cluster.diskPressure(3, 'full');
@@ -73,7 +73,7 @@ test('aMajorityIsFull_theLeaderRefusesEvents_untilOneDiskRecovers', () => {
   assert.equal(refusal(cluster, 1), undefined, 'a follower that is only low still takes what was proposed');
 });
 
-test('aLeaderThatIsLow_handsOverToTheOneWhoseDiskIsOk', () => {
+test('a leader that is low hands over to the server with a disk that is ok', () => {
   const cluster = led();
   cluster.diskPressure(1, 'low');
   cluster.diskPressure(2, 'low');
@@ -82,7 +82,7 @@ test('aLeaderThatIsLow_handsOverToTheOneWhoseDiskIsOk', () => {
   assert.equal(refusal(cluster, 3), undefined);
 });
 
-test('allAreLow_theLeaderStays_refusesEvents_andConfirmsReads', () => {
+test('while all are low the leader stays, refuses events, and confirms reads', () => {
   const cluster = led();
   cluster.diskPressure(2, 'full');
   cluster.diskPressure(3, 'low');
@@ -96,7 +96,7 @@ test('allAreLow_theLeaderStays_refusesEvents_andConfirmsReads', () => {
   assert.deepEqual(cluster.node(1).reads.at(-1), { requestId: 7, index: 1 });
 });
 
-test('allAreFull_aNewLeaderIsElected_andCommitsItsNoOp', () => {
+test('while all are full a new leader is elected, and commits its no-op', () => {
   const cluster = led();
   cluster.propose(1, 'a');
   cluster.settle();
@@ -109,7 +109,7 @@ test('allAreFull_aNewLeaderIsElected_andCommitsItsNoOp', () => {
   assert.equal(cluster.logOf(3), '1:no-op 1:a 2:no-op');
 });
 
-test('withoutALeader_aServerThatIsLowLetsTheOthersStandFirst', () => {
+test('without a leader a server that is low lets the others stand first', () => {
   const cluster = new Cluster([1, 2]);
   cluster.diskPressure(1, 'low');
   cluster.crashed(1);
@@ -117,7 +117,7 @@ test('withoutALeader_aServerThatIsLowLetsTheOthersStandFirst', () => {
   assert.ok(cluster.node(1).core.nextDeadlineMs > cluster.node(2).core.nextDeadlineMs + SETTINGS.electionTimeoutMs / 2);
 });
 
-test('aLeaderThatHasQuiesced_wakesWhenItsDiskRunsLow_andHandsOver', () => {
+test('a leader that has quiesced wakes when its disk runs low, and hands over', () => {
   const cluster = led(true);
   beat(cluster, 5);
   assert.ok(cluster.node(1).core.isQuiesced);
@@ -127,14 +127,14 @@ test('aLeaderThatHasQuiesced_wakesWhenItsDiskRunsLow_andHandsOver', () => {
   assert.equal(cluster.leaders.includes(1), false);
 });
 
-test('aLeaderThatHasQuiesced_andIsAskedForMoreAsSoonAsItIsLow_yieldsAtOnce', () => {
+test('a leader that has quiesced, and is asked for more as soon as it is low, yields at once', () => {
   const cluster = led(true);
   beat(cluster, 5);
   cluster.diskPressure(1, 'low');
   assert.equal(refusal(cluster, 1), 'yielding', 'the others have reported their disks, and hold everything');
 });
 
-test('aFollowerThatHasQuiesced_andIsFull_refusesTheEventsThatWakeIt', () => {
+test('a follower that has quiesced, and is full, refuses the events that wake it', () => {
   const cluster = led(true);
   beat(cluster, 5);
   cluster.diskPressure(3, 'full');

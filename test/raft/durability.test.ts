@@ -13,7 +13,7 @@ function message(label: number): Outbound {
   return { to: actorId(2), message: { type: 'timeout-now', term: term(label) } };
 }
 
-test('takeStep_namesWhatIsNotYetOnItsWay_onceOnly', () => {
+test('takeStep names what is not yet on its way, once only', () => {
   const durability = new Durability(logIndex(5));
   assert.equal(durability.takeStep(logIndex(5), HARD_STATE), undefined);
   const step = take(durability, 8);
@@ -31,7 +31,7 @@ test('takeStep_namesWhatIsNotYetOnItsWay_onceOnly', () => {
   assert.deepEqual(take(durability, 9).fromIndex, 9);
 });
 
-test('takeStep_writesTheHardStateOnlyWhereItChanged', () => {
+test('takeStep writes the hard state only where it changed', () => {
   const durability = new Durability(logIndex(0));
   durability.hardStateChanged();
   const step = take(durability, 0);
@@ -47,7 +47,7 @@ test('takeStep_writesTheHardStateOnlyWhereItChanged', () => {
   assert.equal(durability.takeStep(logIndex(0), HARD_STATE), undefined);
 });
 
-test('aTruncationDuringAWrite_takesBackWhatThatWriteMakesDurable', () => {
+test('a truncation during a write takes back what that write makes durable', () => {
   const durability = new Durability(logIndex(5));
   const step = take(durability, 10);
   durability.truncatedAfter(logIndex(7));
@@ -62,7 +62,7 @@ test('aTruncationDuringAWrite_takesBackWhatThatWriteMakesDurable', () => {
   });
 });
 
-test('aTruncationBelowWhatIsDurable_countsAtOnce', () => {
+test('a truncation below what is durable counts at once', () => {
   const durability = new Durability(logIndex(10));
   durability.truncatedAfter(logIndex(4));
   assert.equal(durability.durableIndex, 4);
@@ -76,7 +76,7 @@ test('aTruncationBelowWhatIsDurable_countsAtOnce', () => {
   });
 });
 
-test('twoTruncationsBeforeAWrite_areTheLowerOne', () => {
+test('two truncations before a write become the lower one', () => {
   const durability = new Durability(logIndex(10));
   durability.truncatedAfter(logIndex(8));
   durability.truncatedAfter(logIndex(3));
@@ -84,13 +84,13 @@ test('twoTruncationsBeforeAWrite_areTheLowerOne', () => {
   assert.equal(take(durability, 7).truncateAfter, 3);
 });
 
-test('aTruncationOfWhatWasNeverHandedOut_needsNoWrite', () => {
+test('a truncation of what was never handed out needs no write', () => {
   const durability = new Durability(logIndex(5));
   durability.truncatedAfter(logIndex(5));
   assert.equal(durability.takeStep(logIndex(5), HARD_STATE), undefined);
 });
 
-test('hold_keepsAMessageUntilTheHardStateThatItSpeaksOfIsDurable', () => {
+test('hold keeps a message until the hard state that it speaks of is durable', () => {
   const durability = new Durability(logIndex(0));
   assert.deepEqual(durability.hold(message(0)), message(0));
   durability.hardStateChanged();
@@ -107,7 +107,7 @@ test('hold_keepsAMessageUntilTheHardStateThatItSpeaksOfIsDurable', () => {
   assert.deepEqual(durability.release(), []);
 });
 
-test('writesComplete_inTheOrderInWhichTheyWereHandedOut', () => {
+test('writes complete in the order in which they were handed out', () => {
   const durability = new Durability(logIndex(0));
   const step = take(durability, 3);
   assert.throws(() => durability.stepCompleted({ ...step }), /order/);

@@ -47,7 +47,7 @@ function shapeOf(plain: PlainLog): LogShape {
   return new LogShape({ index: logIndex(plain.begin), term: term(plain.terms[0] ?? 0) }, starts, logIndex(plain.last));
 }
 
-test('logShape_answersLikeAPlainArrayOfTerms', () => {
+test('the log shape answers like a plain array of terms', () => {
   const begins = fc.constantFrom({ begin: 0, term: 0 }, { begin: 17, term: 3 });
   fc.assert(
     fc.property(begins, fc.array(change, { maxLength: 30 }), ({ begin, term: beginTerm }, changes) => {
@@ -86,7 +86,7 @@ function assertSame(shape: LogShape, plain: PlainLog): void {
   }
 }
 
-test('isUpToDate_comparesTheLastTermFirst_thenTheLength', () => {
+test('isUpToDate compares the last term first, then the length', () => {
   const shape = new LogShape(
     EMPTY,
     [
@@ -102,7 +102,7 @@ test('isUpToDate_comparesTheLastTermFirst_thenTheLength', () => {
   assert.equal(shape.isUpToDate(logIndex(99), term(3)), false);
 });
 
-test('aLogDroppedInTheMiddleOfATerm_knowsThatTermAtItsBegin', () => {
+test('a log that was dropped in the middle of a term knows that term at its begin', () => {
   const shape = new LogShape(
     { index: logIndex(10), term: term(2) },
     [
@@ -117,7 +117,7 @@ test('aLogDroppedInTheMiddleOfATerm_knowsThatTermAtItsBegin', () => {
   assert.equal(shape.lastIndexAtMost(logIndex(20), term(1)), 10);
 });
 
-test('append_refusesGapsAndTermsThatGoBack', () => {
+test('append refuses gaps, and terms that go back', () => {
   const shape = new LogShape(EMPTY, [{ index: logIndex(1), term: term(3) }], logIndex(2));
   const broken = (index: LogIndex, entryTerm: number) => (): void => shape.append(index, term(entryTerm));
   assert.throws(broken(logIndex(4), 3), /does not follow/);
@@ -126,7 +126,7 @@ test('append_refusesGapsAndTermsThatGoBack', () => {
   assert.throws(() => shape.truncateAfter(logIndex(3)), /can't truncate/);
 });
 
-test('constructor_refusesStartsThatDoNotAscend', () => {
+test('the constructor refuses starts that do not ascend', () => {
   const starts = [
     { index: logIndex(5), term: term(2) },
     { index: logIndex(4), term: term(3) },

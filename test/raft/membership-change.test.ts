@@ -18,7 +18,7 @@ const voter = (actor: number): MemberChange => ({ actor: actorId(actor), to: 'vo
 const learner = (actor: number): MemberChange => ({ actor: actorId(actor), to: 'learner' });
 const removed = (actor: number): MemberChange => ({ actor: actorId(actor), to: 'removed' });
 
-test('changeConfiguration_table', () => {
+test('changes lead to the configuration of the table', () => {
   const table: [current: Configuration, changes: MemberChange[], next: Configuration][] = [
     [configuration([1]), [voter(2)], configuration([1, 2], [1])],
     [configuration([1]), [learner(2)], configuration([1], [], [2])],
@@ -35,7 +35,7 @@ test('changeConfiguration_table', () => {
   for (const [current, changes, next] of table) assert.deepEqual(changeConfiguration(current, changes), next);
 });
 
-test('changeConfiguration_refused', () => {
+test('changes that make no sense are refused', () => {
   const table: [current: Configuration, changes: MemberChange[], words: RegExp][] = [
     [configuration([1, 2], [1]), [voter(3)], /another change of the members is under way/],
     [configuration([1]), [], /the members are that already/],
@@ -63,7 +63,7 @@ const changesOf = fc.uniqueArray(
   { selector: ({ actor }) => actor, minLength: 1, maxLength: 5 },
 );
 
-test('changeConfiguration_keepsTheOldHalf_andLeavingItGivesExactlyWhatWasAskedFor', () => {
+test('a change keeps the old half, and leaving it gives exactly what was asked for', () => {
   fc.assert(
     fc.property(fc.uniqueArray(fc.constantFrom(...ACTORS), { minLength: 1 }), changesOf, (voters, changes) => {
       const current = { voters: [...voters].sort((a, b) => a - b), outgoing: [], learners: [] };

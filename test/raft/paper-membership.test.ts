@@ -128,7 +128,7 @@ test('§4.3 a leader that falls in the middle of a change: the next one goes on 
   const cluster = new Cluster([1, 2, 3], { spares: [4, 5] });
   cluster.elect(1);
   cluster.change(1, ['removed', 3], ['voter', 4], ['voter', 5]);
-  // The joint configuration reaches a majority of both, and nobody hears that it is committed.
+  // The joint configuration reaches a majority of both, and no server hears that it is committed.
   cluster.persist(1);
   cluster.deliver(1);
   for (const actor of [2, 3, 4, 5]) if (cluster.node(actor).writeUnderWay !== undefined) cluster.persist(actor);

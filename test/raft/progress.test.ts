@@ -11,7 +11,7 @@ function replicating(matchIndex: number): Progress {
   return progress;
 }
 
-test('probe_sendsOneMessageAndWaitsForItsAnswer', () => {
+test('probe sends one message and waits for its answer', () => {
   const progress = new Progress(logIndex(5), 0, true);
   assert.equal(progress.mayAppend(WINDOW), true);
   progress.sent(logIndex(9), 100, 0);
@@ -23,7 +23,7 @@ test('probe_sendsOneMessageAndWaitsForItsAnswer', () => {
   assert.equal(progress.nextIndex, 10);
 });
 
-test('replicate_streamsAheadAsFarAsTheWindowAllows', () => {
+test('replicate streams ahead as far as the window allows', () => {
   const byMessages = replicating(0);
   for (const index of [1, 2, 3]) {
     assert.equal(byMessages.mayAppend(WINDOW), true);
@@ -41,13 +41,13 @@ test('replicate_streamsAheadAsFarAsTheWindowAllows', () => {
   assert.equal(byBytes.mayAppend(WINDOW), true);
 });
 
-test('aClosedLink_isSentNothing', () => {
+test('a closed link is sent nothing', () => {
   const progress = replicating(4);
   progress.linkOpen = false;
   assert.equal(progress.mayAppend(WINDOW), false);
 });
 
-test('matchIndex_neverGoesBack', () => {
+test('matchIndex never goes back', () => {
   const progress = replicating(8);
   progress.acknowledged(logIndex(5), 1);
   assert.equal(progress.matchIndex, 8);
@@ -58,13 +58,13 @@ test('matchIndex_neverGoesBack', () => {
   assert.equal(progress.nextIndex, 9, 'what the follower holds is not sent again');
 });
 
-test('anAcknowledgementOfMoreThanWasSent_movesNextIndexAlong', () => {
+test('an acknowledgement of more than was sent moves nextIndex along', () => {
   const progress = replicating(3);
   progress.acknowledged(logIndex(7), 1);
   assert.equal(progress.nextIndex, 8);
 });
 
-test('isCurrentRefusal_ignoresAnswersToWhatWasSentBefore', () => {
+test('isCurrentRefusal ignores answers to what was sent before', () => {
   const probing = new Progress(logIndex(6), 0, true);
   assert.equal(probing.isCurrentRefusal(logIndex(5)), true);
   assert.equal(probing.isCurrentRefusal(logIndex(8)), false);
@@ -73,7 +73,7 @@ test('isCurrentRefusal_ignoresAnswersToWhatWasSentBefore', () => {
   assert.equal(streaming.isCurrentRefusal(logIndex(6)), true);
 });
 
-test('repeatUnanswered_sendsAgainWhatIsLost', () => {
+test('repeatUnanswered sends again what is lost', () => {
   const probing = new Progress(logIndex(6), 0, true);
   probing.sent(logIndex(6), 10, 100);
   probing.repeatUnanswered(100);
@@ -89,7 +89,7 @@ test('repeatUnanswered_sendsAgainWhatIsLost', () => {
   assert.equal(streaming.nextIndex, 6);
 });
 
-test('repeatUnanswered_leavesASlowFollowerAlone_asLongAsItGetsOn', () => {
+test('repeatUnanswered leaves a slow follower alone, as long as it gets on', () => {
   const progress = replicating(0);
   for (const index of [1, 2, 3]) progress.sent(logIndex(index), 10, 100);
   progress.acknowledged(logIndex(1), 600);
@@ -104,7 +104,7 @@ test('repeatUnanswered_leavesASlowFollowerAlone_asLongAsItGetsOn', () => {
   assert.equal(progress.state, 'probe');
 });
 
-test('repeatUnanswered_doesNotCountTheTimeInWhichNothingWasUnderWay', () => {
+test('repeatUnanswered does not count the time in which nothing was under way', () => {
   const progress = replicating(0);
   progress.sent(logIndex(1), 10, 100);
   progress.acknowledged(logIndex(1), 110);

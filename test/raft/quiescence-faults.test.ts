@@ -71,7 +71,7 @@ test('a follower that comes back while the group is quiesced wakes it, deposes n
 
 // Campaigns in a group that has quiesced
 
-/** As of one that was started again, and heard of nobody. */
+/** The pre-vote of a server that was started again, and has heard of no other. */
 const preVote: VoteRequest = {
   type: 'vote-request',
   term: term(2),

@@ -11,11 +11,11 @@ import {
   voteOutcome,
 } from '../../src/raft/index.js';
 
-test('majorityOf_isMoreThanHalf', () => {
+test('majorityOf is more than half', () => {
   assert.deepEqual([1, 2, 3, 4, 5, 6, 7].map(majorityOf), [1, 2, 2, 3, 3, 4, 4]);
 });
 
-test('committedIndex_table', () => {
+test('committedIndex is that of the table', () => {
   const table: [voters: number[], outgoing: number[], match: Record<number, number>, committed: number][] = [
     [[], [], {}, 0],
     [[1], [], { 1: 7 }, 7],
@@ -37,7 +37,7 @@ test('committedIndex_table', () => {
   }
 });
 
-test('voteOutcome_table', () => {
+test('voteOutcome is that of the table', () => {
   const table: [voters: number[], outgoing: number[], yes: number[], no: number[], outcome: VoteOutcome][] = [
     [[1], [], [1], [], 'won'],
     [[1, 2], [], [1], [], 'pending'],
@@ -74,7 +74,7 @@ const configurations = fc
   .record({ voters: actorSet.filter((voters) => voters.length > 0), outgoing: actorSet, learners: actorSet })
   .map((configuration): Configuration => configuration);
 
-/** By the definition: every subset of a half that is larger than the rest of it. */
+/** The definition: every subset of a half that is larger than the rest of it. */
 function majorities(half: readonly ActorId[]): ActorId[][] {
   let subsets: ActorId[][] = [[]];
   for (const actor of half) subsets = subsets.flatMap((subset) => [subset, [...subset, actor]]);
@@ -85,7 +85,7 @@ function halvesOf({ voters, outgoing }: Configuration): (readonly ActorId[])[] {
   return outgoing.length === 0 ? [voters] : [voters, outgoing];
 }
 
-test('committedIndex_isTheHighestThatSomeMajorityOfEachHalfHolds', () => {
+test('committedIndex is the highest that some majority of each half holds', () => {
   fc.assert(
     fc.property(configurations, fc.array(fc.nat(5), { minLength: 8, maxLength: 8 }), (configuration, match) => {
       const isCommitted = (index: number): boolean =>
@@ -101,7 +101,7 @@ test('committedIndex_isTheHighestThatSomeMajorityOfEachHalfHolds', () => {
   );
 });
 
-test('voteOutcome_isWonWithSomeMajorityOfEachHalf_andLostWhenNoneCanBeReached', () => {
+test('a vote is won with some majority of each half, and lost when none can be reached', () => {
   fc.assert(
     fc.property(
       configurations,
@@ -126,7 +126,7 @@ test('voteOutcome_isWonWithSomeMajorityOfEachHalf_andLostWhenNoneCanBeReached', 
   );
 });
 
-test('twoQuorumsOfOneConfiguration_alwaysShareAMember', () => {
+test('two quorums of one configuration always share a member', () => {
   fc.assert(
     fc.property(configurations, actorSet, actorSet, (configuration, left, right) => {
       const areQuorums =

@@ -6,7 +6,7 @@ import { ReadIndexQueue } from '../../src/raft/read-index.js';
 const SELF = actorId(1);
 const PEER = actorId(2);
 
-test('confirm_releasesOnlyReadsOfThatRoundAndEarlierOnes', () => {
+test('confirm releases only reads of that round and earlier ones', () => {
   const queue = new ReadIndexQueue();
   queue.add(SELF, 1, logIndex(5), 3);
   queue.add(PEER, 2, logIndex(7), 4);
@@ -16,7 +16,7 @@ test('confirm_releasesOnlyReadsOfThatRoundAndEarlierOnes', () => {
   assert.deepEqual(queue.confirm(9), [{ from: PEER, requestId: 2, index: 7 }]);
 });
 
-test('aReadBeforeTheNoOpIsCommitted_waitsForIt_andIsSafeAtThatIndex', () => {
+test('a read before the no-op is committed waits for it, and is safe at that index', () => {
   const queue = new ReadIndexQueue();
   queue.add(SELF, 1, undefined, 1);
   assert.deepEqual(queue.confirm(5), []);
@@ -25,7 +25,7 @@ test('aReadBeforeTheNoOpIsCommitted_waitsForIt_andIsSafeAtThatIndex', () => {
   assert.deepEqual(queue.confirm(5), [{ from: SELF, requestId: 1, index: 12 }]);
 });
 
-test('needsRoundAfter_tellsWhetherSomeReadWaitsForALaterRound', () => {
+test('needsRoundAfter tells whether some read waits for a later round', () => {
   const queue = new ReadIndexQueue();
   assert.equal(queue.needsRoundAfter(0), false);
   queue.add(SELF, 1, logIndex(5), 3);
@@ -33,7 +33,7 @@ test('needsRoundAfter_tellsWhetherSomeReadWaitsForALaterRound', () => {
   assert.equal(queue.needsRoundAfter(3), false);
 });
 
-test('abandon_settlesTheOwnReadsAsNotConfirmed_andForgetsTheOthers', () => {
+test("abandon settles the server's own reads as not confirmed, and forgets the others", () => {
   const queue = new ReadIndexQueue();
   queue.add(SELF, 1, logIndex(5), 3);
   queue.add(PEER, 2, logIndex(5), 3);

@@ -30,7 +30,7 @@ function matchOf(cluster: Cluster, leader: number, actor: number): number | unde
   return cluster.node(leader).core.matchIndexes()?.get(actorId(actor));
 }
 
-test('aFollowerThatLacksTheBegin_getsItInPieces_andTheEntriesAfterIt', () => {
+test('a follower that lacks the begin gets it in pieces, and the entries after it', () => {
   const cluster = cutCluster();
   const pieces: number[] = [];
   cluster.onSent = ({ message }) => {
@@ -49,7 +49,7 @@ test('aFollowerThatLacksTheBegin_getsItInPieces_andTheEntriesAfterIt', () => {
   assert.equal(matchOf(cluster, 1, 3), 6);
 });
 
-test('aSnapshotIsAcknowledged_onlyWhenItIsDurable', () => {
+test('a snapshot is acknowledged only when it is durable', () => {
   const cluster = cutCluster();
   reconnect(cluster);
   for (let turn = 0; turn < 50 && cluster.node(3).core.beginIndex === 0; turn++) {
@@ -64,7 +64,7 @@ test('aSnapshotIsAcknowledged_onlyWhenItIsDurable', () => {
   assert.equal(matchOf(cluster, 1, 3), 6);
 });
 
-test('aCrashBeforeTheSnapshotIsDurable_leavesTheOldLog_andItIsSentAgain', () => {
+test('a crash before the snapshot is durable leaves the old log, and it is sent again', () => {
   const cluster = cutCluster();
   reconnect(cluster);
   for (let turn = 0; turn < 50 && cluster.node(3).core.beginIndex === 0; turn++) {
@@ -79,7 +79,7 @@ test('aCrashBeforeTheSnapshotIsDurable_leavesTheOldLog_andItIsSentAgain', () => 
   assert.deepEqual([cluster.node(3).core.beginIndex, matchOf(cluster, 1, 3)], [5, 6]);
 });
 
-test('aPieceThatIsLost_isAskedForAgain', () => {
+test('a piece that is lost is asked for again', () => {
   const cluster = cutCluster();
   reconnect(cluster);
   for (let turn = 0; turn < 50 && cluster.sentBy(1, 'snapshot').every(({ offset }) => offset === 0); turn++)
@@ -94,7 +94,7 @@ test('aPieceThatIsLost_isAskedForAgain', () => {
   assert.deepEqual([cluster.node(3).core.beginIndex, matchOf(cluster, 1, 3)], [5, 6]);
 });
 
-test('aFollowerThatHasTheEntries_keepsWhatFollowsThem', () => {
+test('a follower that has the entries keeps what follows them', () => {
   const cluster = cutCluster();
   const before = cluster.node(2).entries.length;
   const whole = { offset: 0, totalBytes: 1, digest: '', data: new Uint8Array(1) };
@@ -109,7 +109,7 @@ test('aFollowerThatHasTheEntries_keepsWhatFollowsThem', () => {
   assert.equal(cluster.sentBy(2, 'append-result').at(-1)?.index, before);
 });
 
-test('logsThatDifferAtTheBegin_meetBelowIt: a snapshot takes the place of the other history', () => {
+test('logs that differ at the begin meet below it: a snapshot takes the place of the other history', () => {
   // Node 3 has entries of an old leader up to where the log of the new one begins.
   const cluster = new Cluster([1, 2, 3], {
     disks: {
@@ -127,7 +127,7 @@ test('logsThatDifferAtTheBegin_meetBelowIt: a snapshot takes the place of the ot
   assert.equal(cluster.node(3).snapshots, 1);
 });
 
-test('aSnapshotOfAFormerLeader_isNotTaken', () => {
+test('a snapshot of a former leader is not taken', () => {
   const cluster = cutCluster();
   const { term } = cluster.node(1).core;
   cluster.campaign(2);
@@ -147,7 +147,7 @@ test('aSnapshotOfAFormerLeader_isNotTaken', () => {
   assert.ok(cluster.node(3).core.beginIndex < future);
 });
 
-test('aConfigurationBelowTheBegin_isThatOfTheSnapshot', () => {
+test('a configuration below the begin is that of the snapshot', () => {
   const cluster = new Cluster([1, 2], { spares: [3] });
   cluster.elect(1);
   cluster.propose(1, 'a');

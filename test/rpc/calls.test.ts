@@ -14,7 +14,7 @@ import {
   startFixture,
 } from './rpc-fixture.js';
 
-test('unary_roundTrip', async (context) => {
+test('a unary call carries its request there and the response back', async (context) => {
   const { client } = await startFixture(context, {
     append: async (request) => appendResponse(`for ${request.stream}`),
   });
@@ -23,7 +23,7 @@ test('unary_roundTrip', async (context) => {
   assert.equal(response.receipt?.logIndex, 2);
 });
 
-test('unary_metadataReachesTheHandler', async (context) => {
+test('the metadata of a unary call reaches the handler', async (context) => {
   const { client } = await startFixture(context, {
     append: async (_request, call) =>
       appendResponse(`${call.metadata('flotilla-actor')} ${call.metadata('absent')} ${call.peer.split(':')[0]}`),
@@ -32,7 +32,7 @@ test('unary_metadataReachesTheHandler', async (context) => {
   assert.equal(response.receipt?.firstId, '7 undefined 127.0.0.1');
 });
 
-test('serverStream_deliversEverythingInOrderAndEnds', async (context) => {
+test('a server stream delivers everything in order, and ends', async (context) => {
   const { client } = await startFixture(context, {
     read: async (request, stream) => {
       for (let n = 0; n < request.limit; n++) await stream.send(readResponse(Buffer.from([n % 256])));
@@ -49,7 +49,7 @@ test('serverStream_deliversEverythingInOrderAndEnds', async (context) => {
   );
 });
 
-test('serverStream_messagesBeforeAFailureArriveBeforeIt', async (context) => {
+test('messages before the failure of a server stream arrive before it', async (context) => {
   const { client } = await startFixture(context, {
     read: async (_request, stream) => {
       for (let n = 0; n < 5; n++) await stream.send(readResponse(Buffer.from([n])));
@@ -68,7 +68,7 @@ test('serverStream_messagesBeforeAFailureArriveBeforeIt', async (context) => {
   assert.equal((await stream.ended)?.code, 'POSITION_REMOVED');
 });
 
-test('duplex_manyMessagesBothWaysKeepTheirOrder', async (context) => {
+test('many messages both ways keep their order in a duplex call', async (context) => {
   const { client } = await startFixture(context, {
     produce: async (stream) => {
       await stream.receive((request) => stream.send(produceResponse(Number(request.requestId))));
@@ -90,7 +90,7 @@ test('duplex_manyMessagesBothWaysKeepTheirOrder', async (context) => {
   );
 });
 
-test('duplex_serverIteratesRequests', async (context) => {
+test('the server of a duplex call iterates its requests', async (context) => {
   const { client } = await startFixture(context, {
     produce: async (stream) => {
       for await (const request of stream) await stream.send(produceResponse(Number(request.requestId) * 2));
@@ -104,7 +104,7 @@ test('duplex_serverIteratesRequests', async (context) => {
   assert.deepEqual(seen, [2, 4, 6]);
 });
 
-test('duplex_headersAreSeenBeforeAnyMessage', async (context) => {
+test('the headers of a duplex call are seen before any message', async (context) => {
   const { client } = await startFixture(context, {
     produce: async (stream, call) => {
       call.setHeader('flotilla-test', 'yes');
@@ -118,7 +118,7 @@ test('duplex_headersAreSeenBeforeAnyMessage', async (context) => {
   await call.receive(() => undefined);
 });
 
-test('duplex_whatOnMessageThrowsEndsTheCall', async (context) => {
+test('what onMessage throws ends the duplex call', async (context) => {
   const { client } = await startFixture(context, {
     produce: async (stream) => {
       await stream.receive((request) => {
@@ -135,7 +135,7 @@ test('duplex_whatOnMessageThrowsEndsTheCall', async (context) => {
   await assert.rejects(async () => await call.send(produceRequest(4)), { code: 'INVALID_ARGUMENT' });
 });
 
-test('cancel_bySignalReachesTheHandler', async (context) => {
+test('cancelling by a signal reaches the handler', async (context) => {
   const gone = deferred<string>();
   const { client } = await startFixture(context, {
     append: async (_request, call) => {
@@ -155,14 +155,14 @@ test('cancel_bySignalReachesTheHandler', async (context) => {
   assert.match(await gone.promise, /the caller went away/);
 });
 
-test('cancel_alreadyAbortedSignalFailsAtOnce', async (context) => {
+test('a call with an aborted signal fails at once', async (context) => {
   const { client } = await startFixture(context, { append: async () => appendResponse('') });
   await assert.rejects(client.unary('append', appendRequest(''), { signal: AbortSignal.abort() }), {
     code: 'CANCELLED',
   });
 });
 
-test('cancel_leavingTheLoopEndsTheHandlersStream', async (context) => {
+test("leaving the loop ends the handler's stream", async (context) => {
   const ended = deferred<unknown>();
   const { client } = await startFixture(context, {
     read: async (_request, stream) => {
@@ -179,7 +179,7 @@ test('cancel_leavingTheLoopEndsTheHandlersStream', async (context) => {
   assert.ok(error instanceof FlotillaError && error.code === 'CANCELLED', String(error));
 });
 
-test('regularEnd_isNoAbort', async (context) => {
+test('a regular end is no abort', async (context) => {
   let signal: AbortSignal | undefined;
   const { client } = await startFixture(context, {
     append: async (_request, call) => {
@@ -192,7 +192,7 @@ test('regularEnd_isNoAbort', async (context) => {
   assert.equal(signal?.aborted, false);
 });
 
-test('deadline_isTheCallersAndReachesTheHandler', async (context) => {
+test("the deadline is the caller's, and reaches the handler", async (context) => {
   const aborted = deferred<void>();
   const { client } = await startFixture(context, {
     append: async (_request, call) => {
@@ -206,7 +206,7 @@ test('deadline_isTheCallersAndReachesTheHandler', async (context) => {
   await aborted.promise;
 });
 
-test('closedClient_refusesCalls', async (context) => {
+test('a closed client refuses calls', async (context) => {
   const { address } = await startFixture(context);
   const client = new RpcClient(proto.EventServiceDefinition, address);
   client.close();

@@ -23,7 +23,7 @@ function rawUnary(address: string, path: string, bytes: Uint8Array): Promise<Ser
 
 const APPEND_PATH = '/flotilla.v1.EventService/Append';
 
-test('handlersError_becomesItsStatusWithCodeAndLeader', async (context) => {
+test('an error of the handler becomes its status, with code and leader', async (context) => {
   const { client, internalErrors } = await startFixture(context, {
     append: async () => {
       throw new FlotillaError('NO_LEADER', 'keine Führung \u{1F6A2} \uD800', { leader: '10.0.0.1:3000' });
@@ -39,7 +39,7 @@ test('handlersError_becomesItsStatusWithCodeAndLeader', async (context) => {
   assert.equal(internalErrors.length, 0);
 });
 
-test('handlersCrash_isInternalWithoutDetailsAndReported', async (context) => {
+test('a crash of the handler is INTERNAL, without details, and is reported', async (context) => {
   const { client, internalErrors } = await startFixture(context, {
     append: async () => {
       throw new TypeError('secret of the inside');
@@ -61,7 +61,7 @@ test('handlersCrash_isInternalWithoutDetailsAndReported', async (context) => {
   );
 });
 
-test('unencodableResponse_leavesTheOutcomeUnknownAndIsReported', async (context) => {
+test("a response that can't be encoded leaves the outcome unknown, and is reported", async (context) => {
   const { client, internalErrors } = await startFixture(context, {
     append: async () => ({ receipt: { firstId: '', lastId: '', count: -1, term: 0, logIndex: 0, incarnation: '' } }),
   });
@@ -69,7 +69,7 @@ test('unencodableResponse_leavesTheOutcomeUnknownAndIsReported', async (context)
   assert.equal(internalErrors.length, 1);
 });
 
-test('malformedBytes_areInvalidArgumentSayWhyAndTheServerLivesOn', async (context) => {
+test('malformed bytes are INVALID_ARGUMENT and say why, and the server goes on', async (context) => {
   const { address, client, internalErrors } = await startFixture(context, {
     append: async () => appendResponse('fine'),
   });
@@ -112,7 +112,7 @@ async function rawProduce(
   return { responses, failure };
 }
 
-test('requestIdsOf64Bits_comeBackAsTheyWere', async (context) => {
+test('request ids of 64 bits come back as they were', async (context) => {
   const { address } = await startFixture(context, {
     produce: async (stream) => stream.receive(({ requestId }) => void stream.send({ requestId, outcome: undefined })),
   });
@@ -126,7 +126,7 @@ test('requestIdsOf64Bits_comeBackAsTheyWere', async (context) => {
   assert.deepEqual(responses, ids.map(Buffer.from));
 });
 
-test('malformedMessageInAStream_isRefusedBehindTheAnswersToThoseBefore', async (context) => {
+test('a malformed message in a stream is refused behind the answers to those before', async (context) => {
   const { address } = await startFixture(context, {
     produce: async (stream) => stream.receive(({ requestId }) => void stream.send({ requestId, outcome: undefined })),
   });
@@ -137,7 +137,7 @@ test('malformedMessageInAStream_isRefusedBehindTheAnswersToThoseBefore', async (
   assert.deepEqual(responses, before.map(Buffer.from));
 });
 
-test('tooLargeMessage_isRefusedInBothDirections', async (context) => {
+test('a message that is too large is refused in both directions', async (context) => {
   const { client } = await startFixture(
     context,
     {
@@ -150,7 +150,7 @@ test('tooLargeMessage_isRefusedInBothDirections', async (context) => {
   await assert.rejects(client.unary('append', appendRequest('x'.repeat(1001))), { code: 'MESSAGE_TOO_LARGE' });
 });
 
-test('unknownMethodAndService_areUnimplemented', async (context) => {
+test('an unknown method and an unknown service are UNIMPLEMENTED', async (context) => {
   const { address } = await startFixture(context);
   for (const path of ['/flotilla.v1.EventService/Nothing', '/other.Service/Append']) {
     const error = await rawUnary(address, path, Buffer.alloc(0));
@@ -165,7 +165,7 @@ test('unknownMethodAndService_areUnimplemented', async (context) => {
   });
 });
 
-test('closedPort_isUnreachable', async () => {
+test('a closed port is UNREACHABLE', async () => {
   const port = await closedPort();
   const client = new RpcClient(proto.EventServiceDefinition, `127.0.0.1:${port}`);
   await assert.rejects(client.unary('append', appendRequest('')), { code: 'UNREACHABLE', message: /ECONNREFUSED/ });
@@ -174,7 +174,7 @@ test('closedPort_isUnreachable', async () => {
   client.close();
 });
 
-test('hostThatNeverAnswers_isUnreachableAtTheDeadline', async (context) => {
+test('a host that never answers is UNREACHABLE at the deadline', async (context) => {
   const silent = createServer();
   silent.listen(0, '127.0.0.1');
   await new Promise((resolve) => silent.once('listening', resolve));
@@ -187,13 +187,13 @@ test('hostThatNeverAnswers_isUnreachableAtTheDeadline', async (context) => {
   await assert.rejects(client.unary('append', appendRequest(''), { timeoutMs: 100 }), { code: 'UNREACHABLE' });
 });
 
-test('unknownHost_isUnreachable', async (context) => {
+test('an unknown host is UNREACHABLE', async (context) => {
   const client = new RpcClient(proto.EventServiceDefinition, 'no-such-host.invalid:3000');
   context.after(() => client.close());
   await assert.rejects(client.unary('append', appendRequest('')), { code: 'UNREACHABLE' });
 });
 
-test('connectionLostWhileACallIsUnderWay_leavesItsOutcomeUnknown', async (context) => {
+test('a connection that is lost while a call is under way leaves its outcome unknown', async (context) => {
   const { client, server } = await startFixture(context, {
     append: async () => {
       setImmediate(() => void server.close(0));
@@ -203,7 +203,7 @@ test('connectionLostWhileACallIsUnderWay_leavesItsOutcomeUnknown', async (contex
   await assert.rejects(client.unary('append', appendRequest('')), { code: 'OUTCOME_UNKNOWN' });
 });
 
-test('serverThatComesBack_isDialledAgainWithinHalfASecond', async (context) => {
+test('a server that comes back is dialled again within half a second', async (context) => {
   const first = await startFixture(context, { append: async () => appendResponse('first') });
   await first.client.unary('append', appendRequest(''));
   await first.server.close(0);
@@ -223,7 +223,7 @@ test('serverThatComesBack_isDialledAgainWithinHalfASecond', async (context) => {
   assert.equal((await first.client.unary('append', appendRequest(''))).receipt?.firstId, 'second');
 });
 
-test('takenPort_saysWhatToDo', async (context) => {
+test('a taken port says what to do', async (context) => {
   const { address } = await startFixture(context);
   const second = new RpcServer({ onInternalError: () => undefined });
   await assert.rejects(second.listen('127.0.0.1', Number(address.split(':')[1])), {
@@ -233,7 +233,7 @@ test('takenPort_saysWhatToDo', async (context) => {
   await second.close(0);
 });
 
-test('localhost_isReachableByName_andByItsAddress', async (context) => {
+test('localhost is reachable by name, and by its address', async (context) => {
   const server = new RpcServer({ onInternalError: () => undefined });
   const missing = (): Promise<never> => Promise.reject(new Error('not in this test'));
   server.add(proto.EventServiceDefinition, {
@@ -252,7 +252,7 @@ test('localhost_isReachableByName_andByItsAddress', async (context) => {
   }
 });
 
-test('close_letsCallsEndWithinTheGraceTime', async (context) => {
+test('close lets calls end within the grace time', async (context) => {
   const begun = new AbortController();
   let finish: () => void = () => undefined;
   const { client, server } = await startFixture(context, {
@@ -272,7 +272,7 @@ test('close_letsCallsEndWithinTheGraceTime', async (context) => {
   await closed;
 });
 
-test('readerThatStopsReading_holdsTheServerBack', async (context) => {
+test('a reader that stops reading holds the server back', async (context) => {
   const chunk = Buffer.alloc(256 * 1024);
   let sent = 0;
   let lastSentAt = Date.now();
@@ -306,7 +306,7 @@ test('readerThatStopsReading_holdsTheServerBack', async (context) => {
   await assert.rejects(received, { code: 'CANCELLED' });
 });
 
-test('handlerThatStopsTakingIn_holdsTheCallerBack', async (context) => {
+test('a handler that stops taking in holds the caller back', async (context) => {
   const { client } = await startFixture(context, {
     produce: async (stream) => stream.receive(() => new Promise<void>(() => undefined)),
   });
@@ -325,7 +325,7 @@ test('handlerThatStopsTakingIn_holdsTheCallerBack', async (context) => {
   call.cancel();
 });
 
-test('tooManyHeaders_areRefusedBeforeAnyHandler', async (context) => {
+test('too many headers are refused before any handler', async (context) => {
   let calls = 0;
   const { client } = await startFixture(context, {
     append: async () => {

@@ -156,7 +156,7 @@ test('a server ends a call of which nothing is taken while others wait for what 
       (bytes: Buffer) => bytes,
       Buffer.alloc(0),
     );
-    // Nobody reads what comes; the end is heard of all the same.
+    // What comes is not read; the end is noticed all the same.
     return new Promise<ServiceError>((resolve) => call.on('error', resolve));
   });
   let messages = 0;

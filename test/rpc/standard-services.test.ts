@@ -15,7 +15,7 @@ function openRaw(address: string): Client {
 
 const same = (value: Buffer): Buffer => value;
 
-test('reflection_listsOurServices', async (context) => {
+test('reflection lists our services', async (context) => {
   const { address } = await startFixture(context);
   const client = openRaw(address);
   context.after(() => client.close());
@@ -31,7 +31,7 @@ test('reflection_listsOurServices', async (context) => {
     assert.ok(text.includes(service), service);
 });
 
-test('health_followsSetServing', async (context) => {
+test('health follows setServing', async (context) => {
   const { address, server } = await startFixture(context);
   const client = openRaw(address);
   context.after(() => client.close());
@@ -52,7 +52,7 @@ test('health_followsSetServing', async (context) => {
   assert.equal(await check('flotilla.v1.EventService'), 2);
 });
 
-test('descriptorSet_isWhatThePresentContractCompilesTo', () => {
+test('the descriptor set is what the present contract compiles to', () => {
   const compiled = execFileSync('node_modules/.bin/buf', [
     'build',
     '--as-file-descriptor-set',
@@ -66,7 +66,7 @@ test('descriptorSet_isWhatThePresentContractCompilesTo', () => {
   );
 });
 
-test('reflection_strictReaderFindsAMethodByItsName', async (context) => {
+test('a strict reader of the reflection service finds a method by its name', async (context) => {
   const { address } = await startFixture(context, { append: async () => appendResponse('seen by buf') });
   const url = `http://${address}/flotilla.v1.EventService/Append`;
   const data = JSON.stringify({ events: [{ namespace: '/a', metadata: { key: 'value' } }] });

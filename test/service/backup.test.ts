@@ -62,7 +62,7 @@ async function produce(cluster: ReplicaCluster): Promise<void> {
   await cluster.commitIsKnown();
 }
 
-test('readLog_fromAnyNode_isTheWholeLogUpToWhatAMajorityHasConfirmed', async () => {
+test('readLog at any node is the whole log up to what a majority has confirmed', async () => {
   const cluster = await produced(5);
   for (const actor of [1, 2, 3]) {
     const { started, checkpoint, indexes, fate } = await readLog(cluster, actor);
@@ -81,7 +81,7 @@ test('readLog_fromAnyNode_isTheWholeLogUpToWhatAMajorityHasConfirmed', async () 
   }
 });
 
-test('readLog_after_isWhatIsNew_withoutACheckpoint', async () => {
+test('readLog after a position is what is new, without a checkpoint', async () => {
   const cluster = await produced(2);
   const { tail } = await readLog(cluster, 2);
   assert.ok(tail !== undefined);
@@ -95,7 +95,7 @@ test('readLog_after_isWhatIsNew_withoutACheckpoint', async () => {
   }
 });
 
-test('readLog_withoutAMajority_isWhatTheNodeKnowsToBeCommitted_andSaysSo', async () => {
+test('readLog without a majority is what the node knows to be committed, and says so', async () => {
   const cluster = await produced(2);
   const { tail } = await readLog(cluster, 1);
   assert.ok(tail !== undefined);
@@ -107,7 +107,7 @@ test('readLog_withoutAMajority_isWhatTheNodeKnowsToBeCommitted_andSaysSo', async
   assert.equal(fate.code, 'NOT_READY');
 });
 
-test('readLog_afterWhatIsNoRecordOfTheStream_isRefused', async () => {
+test('readLog after what is no record of the stream is refused', async () => {
   const cluster = await produced(3);
   const { tail } = await readLog(cluster, 1);
   assert.ok(tail !== undefined);
@@ -122,7 +122,7 @@ test('readLog_afterWhatIsNoRecordOfTheStream_isRefused', async () => {
   assert.equal((await readLog(cluster, 2, { incarnation: 'f'.repeat(32) })).fate.code, 'POSITION_MISMATCH');
 });
 
-test('readLog_ofALogWhoseFrontWasCut_beginsWithItsCheckpoint_andEarlierPositionsAreGone', async () => {
+test('readLog of a log that was cut begins with its checkpoint, and earlier positions are gone', async () => {
   const cluster = await produced(6);
   const early = cluster.replica(1).group.tail;
   await produce(cluster);

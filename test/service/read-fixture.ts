@@ -57,7 +57,7 @@ export interface ReadResult {
   readonly parts: ReadPart[];
 }
 
-/** Carries a read out; a tail ends when it has caught up. Of one that fails, `parts` holds what came before. */
+/** Carries a read out; a tail ends when it has caught up. `parts` holds what came before a failure. */
 export async function readWith(
   replica: Stream,
   request: Partial<ReadRequest>,

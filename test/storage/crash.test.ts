@@ -33,7 +33,7 @@ function applyTo(acknowledged: Map<number, number>, lines: readonly string[]): v
   }
 }
 
-test('kill_tenTimesNothingAcknowledgedIsMissing', async (t) => {
+test('killed ten times, a node misses nothing that it has acknowledged', async (t) => {
   const dir = await scratchDirectory(t);
   await (await newNode(t, dir)).close();
   const acknowledged = new Map<number, number>();
@@ -51,7 +51,7 @@ test('kill_tenTimesNothingAcknowledgedIsMissing', async (t) => {
   assert.ok(acknowledged.size > 500, `${acknowledged.size} records`);
 });
 
-test('fullDisk_failsOnceAndKeepsWhatWasAcknowledged', async (t) => {
+test('a full disk fails once, and keeps what was acknowledged', async (t) => {
   const dir = await scratchDirectory(t);
   const node = await newNode(t, dir, 1 << 20);
   await node.storage.persist(append(new RecordChain().addMany(1)));

@@ -6,7 +6,7 @@ interface Call {
   readonly path: string;
 }
 
-/** Who reads a file that has gone meanwhile is told so, and looks again; a checkpoint is written again. */
+/** A reader of a file that has gone meanwhile is told so, and looks again; a checkpoint is written again. */
 const mayBeOvertaken = ({ method, path }: Call): boolean =>
   ['readFile', 'openFile', 'closeFile', 'list'].includes(method) || path.endsWith('/checkpoint.tmp');
 
@@ -18,7 +18,7 @@ export class HoldingDisk implements Disk {
   /** Whether to hold this call; at most one is held at a time. */
   holds: (method: string, path: string) => boolean = () => false;
   /**
-   * Of the databases at these paths what stands at this index and behind it is not what was written, until they are
+   * What stands at this index and behind it, in the databases at these paths, is not what was written, until they are
    * renamed.
    */
   readonly damaged = new Map<string, number>();

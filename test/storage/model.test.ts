@@ -143,7 +143,7 @@ class Pair {
   }
 }
 
-test('storage_doesWhatAListOfRecordsDoes', async (t) => {
+test('the storage does what a list of records does', async (t) => {
   await fc.assert(
     fc.asyncProperty(fc.array(step, { maxLength: 40, size: 'max' }), async (steps) => {
       const dir = await scratchDirectory(t);

@@ -18,7 +18,7 @@ import {
 
 const KiB = 1024;
 
-test('roll_segmentsContinueOneAnother', async (t) => {
+test('segments that are rolled continue one another', async (t) => {
   const dir = await scratchDirectory(t);
   const node = await newNode(t, dir, 8 * KiB);
   const chain = new RecordChain();
@@ -46,7 +46,7 @@ test('roll_segmentsContinueOneAnother', async (t) => {
   assert.deepEqual(checksums(await readAll(storage)), checksums(chain.records));
 });
 
-test('segmentSequence_isNeverUsedAgain', async (t) => {
+test('the sequence of a segment is never used again', async (t) => {
   const dir = await scratchDirectory(t);
   let node = await newNode(t, dir, 8 * KiB);
   const chain = new RecordChain();
@@ -66,7 +66,7 @@ test('segmentSequence_isNeverUsedAgain', async (t) => {
   assert.ok(used.size >= 5, `only ${used.size} new segments: this showed nothing`);
 });
 
-test('persist_waitingCallsShareAWriteAndEachIsDurable', async (t) => {
+test('waiting calls of persist share a write, and each is durable', async (t) => {
   const dir = await scratchDirectory(t);
   const node = await newNode(t, dir, 32 * KiB);
   const chain = new RecordChain();
@@ -83,7 +83,7 @@ test('persist_waitingCallsShareAWriteAndEachIsDurable', async (t) => {
   assert.deepEqual(checksums(await readAll(again.storage)), checksums(chain.records));
 });
 
-test('persist_severalGroupsInOneCall', async (t) => {
+test('one call of persist writes several groups', async (t) => {
   const dir = await scratchDirectory(t);
   const node = await newNode(t, dir);
   await node.storage.createGroup({
@@ -108,7 +108,7 @@ test('persist_severalGroupsInOneCall', async (t) => {
   assert.equal(again.failures.length, 0);
 });
 
-test('failure_firstFailedWriteEndsEverything', async (t) => {
+test('the first failed write ends everything', async (t) => {
   const dir = await scratchDirectory(t);
   const node = await newNode(t, dir, 4 * KiB);
   const chain = new RecordChain();
@@ -124,7 +124,7 @@ test('failure_firstFailedWriteEndsEverything', async (t) => {
   assert.deepEqual(node.failures, [failed], 'onFailure is called once');
 });
 
-test('createGroup_leftByAnInterruptedFormationIsReplaced', async (t) => {
+test('createGroup replaces a group that an interrupted formation has left', async (t) => {
   const dir = await scratchDirectory(t);
   const node = await openNode(t, dir);
   await node.storage.createGroup({
@@ -154,7 +154,7 @@ test('createGroup_leftByAnInterruptedFormationIsReplaced', async (t) => {
   );
 });
 
-test('close_finishesWhatWasAskedFor', async (t) => {
+test('close finishes what was asked for', async (t) => {
   const dir = await scratchDirectory(t);
   const node = await newNode(t, dir);
   const chain = new RecordChain();

@@ -7,16 +7,16 @@ import { batch, fateOf } from '../support/replica-cluster.js';
 
 const GROUPS = 20;
 
-/** All groups have a leader, and rest. */
-async function resting(groups = GROUPS): Promise<HostCluster> {
+/** All groups have a leader, and have quiesced. */
+async function quiesced(groups = GROUPS): Promise<HostCluster> {
   const cluster = new HostCluster(groups);
   await cluster.advanceUntil('every group has a leader', 5000, () => cluster.allLed);
-  await cluster.advanceUntil('every group rests', 1000, () => cluster.allQuiet);
+  await cluster.advanceUntil('every group has quiesced', 1000, () => cluster.allQuiet);
   return cluster;
 }
 
 test('each group elects, takes writes and commits by itself', async () => {
-  const cluster = await resting();
+  const cluster = await quiesced();
   const fates = cluster.groups.map((group) => fateOf(cluster.replica(1 + (group % 3), group).submit(batch())));
   await cluster.settle();
   await cluster.advance(100);
@@ -28,15 +28,15 @@ test('each group elects, takes writes and commits by itself', async () => {
 });
 
 test('a message of a group that is not here is dropped and counted; a batch for one was not proposed', async () => {
-  const cluster = await resting(2);
+  const cluster = await quiesced(2);
   const { host, streams, unknownGroups } = cluster.node(1);
   host.onMessage(actorId(2), groupId(99), { type: 'timeout-now', term: term(1) }, []);
   assert.deepEqual(unknownGroups, [99]);
   await assert.rejects(streams.onForward(actorId(2), groupId(99), batch(), NO_PRODUCER), { code: 'NOT_LEADER' });
 });
 
-test('however many groups rest, a node has one timer, and says only that it lives', async () => {
-  const cluster = await resting();
+test('however many groups have quiesced, a node has one timer, and says only that it is up', async () => {
+  const cluster = await quiesced();
   cluster.said = [];
   await cluster.advance(10_000);
   assert.ok(cluster.allQuiet);
@@ -54,8 +54,8 @@ test('however many groups rest, a node has one timer, and says only that it live
   );
 });
 
-test('a node says that it lives only to those that its groups rest with', async () => {
-  const cluster = await resting(1);
+test('a node says that it is up only to nodes with replicas of its quiesced groups', async () => {
+  const cluster = await quiesced(1);
   const [leader] = cluster.leaders();
   cluster.said = [];
   await cluster.advance(1000);
@@ -65,7 +65,7 @@ test('a node says that it lives only to those that its groups rest with', async 
 });
 
 test('groups that are awake send their heartbeats at the same moments', async () => {
-  const cluster = await resting();
+  const cluster = await quiesced();
   // One of three is gone, which keeps all leaders awake.
   cluster.crash(3, 'refused');
   await cluster.advanceUntil('every group has a leader', 2000, () => cluster.allLed);
@@ -79,8 +79,8 @@ test('groups that are awake send their heartbeats at the same moments', async ()
   assert.equal(moments.size, 1, [...moments].join(', '));
 });
 
-test('a killed node, whose links are refused: all groups that it led have another leader within 200 ms', async (context) => {
-  const cluster = await resting();
+test('all groups that a killed node led have another leader within 200 ms', async (context) => {
+  const cluster = await quiesced();
   await cluster.advance(60_000);
   const lost = cluster.leaders()[0] ?? 1;
   cluster.crash(lost, 'refused');
@@ -89,8 +89,8 @@ test('a killed node, whose links are refused: all groups that it led have anothe
   assert.ok(tookMs <= 200, `${tookMs} ms`);
 });
 
-test('a node that vanishes without a word is missed after an election time-out, and replaced within two', async (context) => {
-  const cluster = await resting();
+test('a node that vanishes is missed after an election time-out, and replaced within two', async (context) => {
+  const cluster = await quiesced();
   await cluster.advance(60_000);
   const lost = cluster.leaders()[0] ?? 1;
   cluster.crash(lost, 'none');
@@ -100,7 +100,7 @@ test('a node that vanishes without a word is missed after an election time-out, 
 });
 
 test('a node that is cut off leads nothing soon after an election time-out', async () => {
-  const cluster = await resting();
+  const cluster = await quiesced();
   const lost = cluster.leaders()[0] ?? actorId(1);
   const group = cluster.leaders().indexOf(lost) + 1;
   cluster.cut.add(lost);
@@ -109,8 +109,8 @@ test('a node that is cut off leads nothing soon after an election time-out', asy
   await assert.rejects(cluster.replica(lost, group).submit(batch()), { code: 'NO_LEADER' });
 });
 
-test('a node that comes back is caught up by groups that rested, and rests with them; no leader changes', async () => {
-  const cluster = await resting();
+test('a node that comes back is caught up by quiesced groups, and quiesces with them; no leader changes', async () => {
+  const cluster = await quiesced();
   const leaders = cluster.leaders();
   const away = [1, 2, 3].find((actor) => leaders[0] !== actor) ?? 1;
   cluster.crash(away, 'refused');
@@ -121,7 +121,7 @@ test('a node that comes back is caught up by groups that rested, and rests with 
   assert.equal(written.state, 'resolved');
   const before = cluster.leaders();
   cluster.start(away);
-  await cluster.advanceUntil('every group rests', 3000, () => cluster.allQuiet);
+  await cluster.advanceUntil('every group has quiesced', 3000, () => cluster.allQuiet);
   assert.deepEqual(cluster.leaders(), before);
   assert.equal(
     cluster.replica(away, group).group.tail.index,
@@ -129,8 +129,8 @@ test('a node that comes back is caught up by groups that rested, and rests with 
   );
 });
 
-test('a consistent read of a group that rests asks a majority', async () => {
-  const cluster = await resting();
+test('a consistent read of a quiesced group asks a majority', async () => {
+  const cluster = await quiesced();
   const leader = Number(cluster.leaders()[0]);
   cluster.said = [];
   const read = fateOf(cluster.replica(leader, 1).group.confirmReadIndex());
@@ -141,7 +141,7 @@ test('a consistent read of a group that rests asks a majority', async () => {
 });
 
 test('a stopping node hands over all that it leads at once', async () => {
-  const cluster = await resting();
+  const cluster = await quiesced();
   const leaving = cluster.leaders()[0] ?? actorId(1);
   const over = fateOf(Promise.all([...cluster.node(leaving).host.all].map((group) => group.handOver(1000))));
   await cluster.settle();
@@ -151,7 +151,7 @@ test('a stopping node hands over all that it leads at once', async () => {
 });
 
 test('a stopped host leaves no timer behind', async () => {
-  const cluster = await resting(3);
+  const cluster = await quiesced(3);
   const { host, clock } = cluster.node(1);
   host.stop();
   assert.equal(clock.timers, 0);

@@ -10,7 +10,7 @@ async function elected(leader = 1, actors = [1, 2, 3]): Promise<ReplicaCluster> 
   return cluster;
 }
 
-test('whatIsProduced_isCommittedOnAllNodes_asTheSameRecords', async () => {
+test('what is produced is committed on all nodes, as the same records', async () => {
   const cluster = await elected();
   const receipts = [1, 2, 3].map((count) => fateOf(cluster.replica(1).submit(batch(count))));
   await cluster.commitIsKnown();
@@ -27,7 +27,7 @@ test('whatIsProduced_isCommittedOnAllNodes_asTheSameRecords', async () => {
   assert.equal(cluster.server(1).observed.commits, 3);
 });
 
-test('batchesOfOneTurn_shareAnEntry_andWhatComesDuringAWriteSharesTheNextOne', async () => {
+test('batches of one turn share an entry, and what comes during a write shares the next one', async () => {
   const cluster = await elected();
   const before = cluster.replica(1).group.tail.index;
   for (let position = 0; position < 50; position++) fateOf(cluster.replica(1).submit(batch()));
@@ -35,7 +35,7 @@ test('batchesOfOneTurn_shareAnEntry_andWhatComesDuringAWriteSharesTheNextOne', a
   assert.equal(cluster.replica(1).group.tail.index, before + 1);
 });
 
-test('entriesAreBounded_batchesThatDoNotFitGoIntoTheNextOne', async () => {
+test('entries are bounded: batches that do not fit go into the next one', async () => {
   const cluster = await elected();
   const before = cluster.replica(1).group.tail.index;
   const half = Math.ceil(LIMITS.entryBytes / 2);
@@ -46,7 +46,7 @@ test('entriesAreBounded_batchesThatDoNotFitGoIntoTheNextOne', async () => {
   assert.equal(cluster.replica(3).group.commitIndex, before + 4);
 });
 
-test('aForwardedBatch_carriesTheActorThatTookItIn_andItsReceiptLeavesWhenThatNodeCanServeIt', async () => {
+test('a forwarded batch carries the actor that took it in, and is answered when that node can serve it', async () => {
   const cluster = await elected();
   const receipt = fateOf(cluster.replica(3).submit(batch(2)));
   const own = fateOf(cluster.replica(1).submit(batch(1)));
@@ -57,7 +57,7 @@ test('aForwardedBatch_carriesTheActorThatTookItIn_andItsReceiptLeavesWhenThatNod
   assert.deepEqual(await cluster.eventsOf(2), ['1.3', '2.3', '3.1']);
 });
 
-test('aForwardedBatch_isNotAnsweredBeforeTheCommitIsKnownHere', async () => {
+test('a forwarded batch is not answered before the commit is known here', async () => {
   const cluster = await elected();
   const receipt = fateOf(cluster.replica(3).submit(batch()));
   await cluster.settle();
@@ -76,7 +76,7 @@ test('aForwardedBatch_isNotAnsweredBeforeTheCommitIsKnownHere', async () => {
   assert.equal(second.state, 'resolved');
 });
 
-test('idsHaveNoGaps_acrossChangesOfTheLeader', async () => {
+test('ids have no gaps, across changes of the leader', async () => {
   const cluster = await elected();
   for (const leader of [1, 2, 3, 1]) {
     if (cluster.replica(leader).group.role !== 'leader') {
@@ -102,7 +102,7 @@ test('idsHaveNoGaps_acrossChangesOfTheLeader', async () => {
   for (const actor of [1, 3]) assert.deepEqual(await cluster.eventsOf(actor), await cluster.eventsOf(2));
 });
 
-test('nothingIsAcknowledged_beforeItIsDurableOnAMajority', async () => {
+test('nothing is acknowledged before it is durable on a majority', async () => {
   const cluster = await elected();
   for (const actor of [1, 2, 3]) cluster.server(actor).storage.held = true;
   const receipt = fateOf(cluster.replica(1).submit(batch()));
@@ -116,7 +116,7 @@ test('nothingIsAcknowledged_beforeItIsDurableOnAMajority', async () => {
   assert.equal(receipt.state, 'resolved');
 });
 
-test('theFirstFailedWrite_endsTheReplica_onceAndWithNothingAcknowledged', async () => {
+test('the first failed write ends the replica, once, and with nothing acknowledged', async () => {
   const cluster = await elected();
   for (const actor of [1, 2, 3]) cluster.server(actor).storage.held = true;
   const proposed = fateOf(cluster.replica(1).submit(batch()));
@@ -143,7 +143,7 @@ test('theFirstFailedWrite_endsTheReplica_onceAndWithNothingAcknowledged', async 
   assert.equal(cluster.server(1).clock.timers, 0);
 });
 
-test('aFollowerWhoseWriteFails_acknowledgesNothing', async () => {
+test('a follower with a failed write acknowledges nothing', async () => {
   const cluster = await elected();
   cluster.server(2).storage.held = true;
   cluster.cut(3);
@@ -155,7 +155,7 @@ test('aFollowerWhoseWriteFails_acknowledgesNothing', async () => {
   assert.equal(receipt.state, 'pending');
 });
 
-test('aNodeThatWasAway_catchesUpFromStorage_whenItIsNoLongerInMemory', async () => {
+test('a node that was away catches up from storage, when it is no longer in memory', async () => {
   const cluster = new ReplicaCluster([1, 2, 3], { cacheBytes: 2000 });
   await cluster.elect(1);
   cluster.crash(3);
@@ -171,7 +171,7 @@ test('aNodeThatWasAway_catchesUpFromStorage_whenItIsNoLongerInMemory', async () 
   assert.deepEqual(await cluster.eventsOf(3), await cluster.eventsOf(1));
 });
 
-test('aLinkThatDropsWhatItIsGiven_doesNotMakeTheLeaderReadItsDiskOverAndOver', async () => {
+test('a link that drops what it is given does not make the leader read its disk over and over', async () => {
   const cluster = new ReplicaCluster([1, 2, 3], { cacheBytes: 2000 });
   await cluster.elect(1);
   cluster.crash(3);
@@ -184,7 +184,7 @@ test('aLinkThatDropsWhatItIsGiven_doesNotMakeTheLeaderReadItsDiskOverAndOver', a
   assert.ok(cluster.server(1).storage.readRequests - before <= 3);
 });
 
-test('aDeposedLeader_takesOverWhatTheNextOneCommitted_alsoWhileItsOwnWriteIsUnderWay', async () => {
+test('a deposed leader takes over what the next one committed, also while its own write is under way', async () => {
   const cluster = await elected();
   const { storage, fatal } = cluster.server(1);
   storage.held = true;
@@ -210,7 +210,7 @@ test('aDeposedLeader_takesOverWhatTheNextOneCommitted_alsoWhileItsOwnWriteIsUnde
   assert.deepEqual(storage.disks.get(GROUP)?.records, cluster.server(2).storage.disks.get(GROUP)?.records);
 });
 
-test('allNodesKilledAtOnce_haveEverythingThatWasAcknowledged', async () => {
+test('all nodes, killed at once, have everything that was acknowledged', async () => {
   const cluster = await elected();
   const receipt = fateOf(cluster.replica(2).submit(batch(5)));
   await cluster.settle();
@@ -226,7 +226,7 @@ test('allNodesKilledAtOnce_haveEverythingThatWasAcknowledged', async () => {
   for (const actor of [1, 2, 3]) assert.deepEqual(await cluster.eventsOf(actor), ['1.2', '2.2', '3.2', '4.2', '5.2']);
 });
 
-test('aSingleNode_commitsByItself', async () => {
+test('a single node commits by itself', async () => {
   const cluster = await elected(1, [1]);
   const receipt = fateOf(cluster.replica(1).submit(batch(3)));
   await cluster.settle();
@@ -234,7 +234,7 @@ test('aSingleNode_commitsByItself', async () => {
   assert.deepEqual(await cluster.eventsOf(1), ['1.1', '2.1', '3.1']);
 });
 
-test('handOver_movesLeadershipToAnotherNode_andResolvesWhenThatIsDone', async () => {
+test('handOver moves leadership to another node, and resolves when that is done', async () => {
   const cluster = await elected();
   const done = fateOf(cluster.replica(1).group.handOver(5000));
   await cluster.settle();
@@ -242,7 +242,7 @@ test('handOver_movesLeadershipToAnotherNode_andResolvesWhenThatIsDone', async ()
   assert.equal([2, 3].filter((actor) => cluster.replica(actor).group.role === 'leader').length, 1);
 });
 
-test('handOver_endsWhenItsTimeIsUp_andAtOnceWhereThereIsNobody', async () => {
+test('handOver ends when its time is up, and at once where there is no other node', async () => {
   const cluster = await elected();
   cluster.cut(1);
   const done = fateOf(cluster.replica(1).group.handOver(50));
@@ -255,7 +255,7 @@ test('handOver_endsWhenItsTimeIsUp_andAtOnceWhereThereIsNobody', async () => {
   assert.equal(alone.replica(1).group.role, 'leader');
 });
 
-test('aLateTick_takesInTheHeartbeatsThatWait_beforeTheTimeCounts', async () => {
+test('a late tick takes in the heartbeats that wait, before the time counts', async () => {
   const cluster = await elected();
   await cluster.advance(300);
   const { clock, replica, observed } = cluster.server(2);
@@ -274,7 +274,7 @@ test('aLateTick_takesInTheHeartbeatsThatWait_beforeTheTimeCounts', async () => {
   assert.equal(replica.group.leader, 1);
 });
 
-test('aTickThatIsLate_withNothingUnread_campaigns', async () => {
+test('a late tick with nothing unread campaigns', async () => {
   const cluster = await elected();
   const { clock, observed } = cluster.server(2);
   const campaigns = observed.campaigns;
@@ -285,7 +285,7 @@ test('aTickThatIsLate_withNothingUnread_campaigns', async () => {
   assert.equal(observed.campaigns, campaigns + 1);
 });
 
-test('read_givesOutCommittedRecordsOnly', async () => {
+test('a read gives out committed records only', async () => {
   const cluster = await elected();
   fateOf(cluster.replica(1).submit(batch()));
   await cluster.settle();
@@ -298,7 +298,7 @@ test('read_givesOutCommittedRecordsOnly', async () => {
   assert.equal(records.at(-1)?.index, replica.group.commitIndex);
 });
 
-test('aNodeThatStops_tellsWhoeverWaits', async () => {
+test('a node that stops tells all that wait', async () => {
   const cluster = await elected();
   for (const actor of [2, 3]) cluster.server(actor).storage.held = true;
   const { replica, storage } = cluster.server(1);

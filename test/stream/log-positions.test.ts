@@ -26,7 +26,7 @@ test('it never says more than what stood in the log at that time, whatever it ha
   );
 });
 
-test('what it remembers of a busy log is close to the truth, lately to a tenth of a second, and later by its age', () => {
+test('what it remembers of a busy log is exact to a tenth of a second lately, and to a part of its age before', () => {
   const positions = new LogPositions(0, logIndex(0));
   const nowMs = 3_600_000;
   for (let atMs = 1; atMs <= nowMs; atMs += 7) positions.note(atMs, logIndex(atMs));

@@ -15,7 +15,7 @@ async function elected(spares: readonly number[] = [4]): Promise<ReplicaCluster>
   return cluster;
 }
 
-test('aLearnerIsBroughtIn_isToldWhoTheOthersAre_andVotesOnceItHasCaughtUp', async () => {
+test('a learner is brought in, is told which the others are, and votes once it has caught up', async () => {
   const cluster = await elected();
   const change = fateOf(cluster.replica(1).group.changeMembers([learner(4)], [memberOf(actorId(4))]));
   await cluster.settle();
@@ -46,7 +46,7 @@ test('membersAreTheSameAfterARestart', async () => {
   );
 });
 
-test('whatMakesNoSense_orComesAtTheWrongTime_isRefusedAndChangesNothing', async () => {
+test('a change that makes no sense, or comes at the wrong time, is refused and changes nothing', async () => {
   const cluster = await elected();
   const before = cluster.replica(1).group.membership;
   await assert.rejects(cluster.replica(1).group.changeMembers([removed(9)]), code('INVALID_ARGUMENT'));
@@ -58,7 +58,7 @@ test('whatMakesNoSense_orComesAtTheWrongTime_isRefusedAndChangesNothing', async 
   assert.equal(change.state, 'resolved');
 });
 
-test('aChangeThatAnotherLeaderCutsOff_wasNotMade', async () => {
+test('a change that another leader cuts off was not made', async () => {
   const cluster = await elected();
   cluster.cut(1);
   const change = fateOf(cluster.replica(1).group.changeMembers([removed(3)]));
@@ -70,7 +70,7 @@ test('aChangeThatAnotherLeaderCutsOff_wasNotMade', async () => {
   assert.deepEqual(cluster.replica(1).group.membership.voters, [1, 2, 3]);
 });
 
-test('aChangeWithoutAMajority_hasAnUnknownOutcome', async () => {
+test('a change without a majority has an unknown outcome', async () => {
   const cluster = await elected();
   for (const actor of [2, 3]) cluster.cut(actor);
   const change = fateOf(cluster.replica(1).group.changeMembers([removed(3)]));
@@ -78,7 +78,7 @@ test('aChangeWithoutAMajority_hasAnUnknownOutcome', async () => {
   assert.equal(change.code, 'OUTCOME_UNKNOWN');
 });
 
-test('aNodeThatHasTheNameOfAnEarlierMember_doesNotStandForElectionInItsPlace', async () => {
+test('a node that has the name of an earlier member does not stand for election in its place', async () => {
   const cluster = new ReplicaCluster([1, 2, 3]);
   // Two new directories under old names, which have not caught up to where they were taken in: alone they would be a
   // majority of the old members.
@@ -95,7 +95,7 @@ test('aNodeThatHasTheNameOfAnEarlierMember_doesNotStandForElectionInItsPlace', a
   assert.equal(cluster.replica(3).group.role, 'leader', 'the one that is meant may be elected by them');
 });
 
-test('aChangeOfAStoppedNode_isRefused_andIsNotWaitedForForEver', async () => {
+test('a change of a stopped node is refused, and is not waited for for ever', async () => {
   const cluster = await elected();
   const { group } = cluster.replica(1);
   group.stop();

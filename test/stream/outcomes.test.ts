@@ -22,7 +22,7 @@ async function replaceLeader(cluster: ReplicaCluster, old: number, next: number)
   await cluster.advance(200);
 }
 
-/** Node 1 hears of a later term: it no longer leads, and knows nobody who does. */
+/** Node 1 hears of a later term: it no longer leads, and knows no leader. */
 function depose(cluster: ReplicaCluster): void {
   const { term: current, tail } = cluster.replica(1).group;
   const vote = {
@@ -35,7 +35,7 @@ function depose(cluster: ReplicaCluster): void {
   cluster.replica(1).group.onMessage(cluster.server(2).actor, { ...vote, term: term(current + 1) }, []);
 }
 
-test('beforeTheProposal_aLostLeadershipIsNotLeader', async () => {
+test('a leadership that is lost before the proposal is NOT_LEADER', async () => {
   const cluster = await elected();
   cluster.server(1).storage.held = true;
   // Taken in, and leadership is lost in the same turn, before it enters the log.
@@ -52,7 +52,7 @@ async function handingOver(): Promise<ReplicaCluster> {
   return cluster;
 }
 
-test('whoeverProducesWhileTheSuccessorIsNotKnown_waits_butNotForOthers', async () => {
+test('while the successor is not known a producer waits, but not for others', async () => {
   const cluster = await handingOver();
   const before = fateOf(cluster.replica(1).submit(batch(1)));
   const forOther = fateOf(cluster.replica(1).proposeFor(cluster.server(3).actor, batch()));
@@ -66,7 +66,7 @@ test('whoeverProducesWhileTheSuccessorIsNotKnown_waits_butNotForOthers', async (
   assert.deepEqual(await cluster.eventsOf(2), ['1.1', '2.1', '3.1']);
 });
 
-test('whereNoSuccessorShowsInTime_whatWaitsIsRefused_andWhatComesThenAtOnce', async () => {
+test('what waits is refused where no successor shows in time, and what comes then at once', async () => {
   const cluster = await handingOver();
   const fate = fateOf(cluster.replica(1).submit(batch()));
   depose(cluster);
@@ -80,7 +80,7 @@ test('whereNoSuccessorShowsInTime_whatWaitsIsRefused_andWhatComesThenAtOnce', as
   assert.equal(late.code, 'NO_LEADER');
 });
 
-test('whatWaitsBehindAnOpenBatch_isRefused_becauseItWouldOvertakeThat', async () => {
+test('what waits behind an open batch is refused, because it would overtake that', async () => {
   const cluster = await elected();
   cluster.cut(1);
   const first = fateOf(cluster.replica(1).submit(batch()));
@@ -99,7 +99,7 @@ test('whatWaitsBehindAnOpenBatch_isRefused_becauseItWouldOvertakeThat', async ()
   assert.deepEqual(await cluster.eventsOf(1), ['1.2']);
 });
 
-test('aNodeThatStops_putsNothingIntoItsLog_becauseNobodyTookLeadershipOver', async () => {
+test('a node that stops puts nothing into its log because no other took leadership over', async () => {
   const cluster = await elected();
   cluster.cut(2);
   cluster.replica(1).group.leave();
@@ -111,7 +111,7 @@ test('aNodeThatStops_putsNothingIntoItsLog_becauseNobodyTookLeadershipOver', asy
   assert.equal(cluster.replica(1).group.tail.index, tail.index);
 });
 
-test('whileLeadershipIsHandedOver_batchesWait_andGoToTheSuccessor_inTheirOrder', async () => {
+test('while leadership is handed over batches wait, and go to the successor in their order', async () => {
   const cluster = await elected();
   const before = fateOf(cluster.replica(1).submit(batch(1)));
   cluster.server(1).clock.runSoon();
@@ -129,7 +129,7 @@ test('whileLeadershipIsHandedOver_batchesWait_andGoToTheSuccessor_inTheirOrder',
   );
 });
 
-test('aLeaderThatIsRemoved_leavesNobodyWaitingForASuccessorItNeverHearsOf', async () => {
+test('a leader that is removed leaves no caller waiting for a successor that it never hears of', async () => {
   const cluster = await elected();
   const fates: Fate<Proposed>[] = [];
   const removed = fateOf(cluster.replica(1).group.changeMembers([{ actor: cluster.server(1).actor, to: 'removed' }]));
@@ -144,7 +144,7 @@ test('aLeaderThatIsRemoved_leavesNobodyWaitingForASuccessorItNeverHearsOf', asyn
   assert.deepEqual(new Set(fates.map(({ state, code }) => code ?? state)), new Set(['resolved', 'NOT_LEADER']));
 });
 
-test('whereNobodyTakesLeadershipOver_whatWaitedGoesIntoTheLogAfterAll', async () => {
+test('where no node takes leadership over, what waited goes into the log after all', async () => {
   const cluster = await elected();
   cluster.cut(2);
   void cluster.replica(1).group.handOver(5000, cluster.server(2).actor);
@@ -156,7 +156,7 @@ test('whereNobodyTakesLeadershipOver_whatWaitedGoesIntoTheLogAfterAll', async ()
   assert.equal(fate.state, 'resolved');
 });
 
-test('aNodeThatKnowsNoLeader_saysSo_andAFollowerPassesNothingOnTwice', async () => {
+test('a node that knows no leader says so, and a follower passes nothing on twice', async () => {
   const cluster = new ReplicaCluster();
   const early = fateOf(cluster.replica(1).submit(batch()));
   await cluster.elect(1);
@@ -166,7 +166,7 @@ test('aNodeThatKnowsNoLeader_saysSo_andAFollowerPassesNothingOnTwice', async () 
   assert.equal(misled.code, 'NOT_LEADER');
 });
 
-test('afterTheProposal_theBatchResolves_whenTheNextLeaderCommitsIt', async () => {
+test('after the proposal a batch resolves when the next leader commits it', async () => {
   const cluster = await elected();
   const fate = fateOf(cluster.replica(1).submit(batch()));
   cluster.server(1).clock.runSoon();
@@ -181,7 +181,7 @@ test('afterTheProposal_theBatchResolves_whenTheNextLeaderCommitsIt', async () =>
   assert.deepEqual(await cluster.eventsOf(3), ['1.1']);
 });
 
-test('afterTheProposal_theBatchIsNotLeader_whenAnotherEntryTookItsPlace', async () => {
+test('after the proposal a batch is NOT_LEADER when another entry took its place', async () => {
   const cluster = await elected();
   cluster.cut(1);
   const fate = fateOf(cluster.replica(1).submit(batch()));
@@ -197,7 +197,7 @@ test('afterTheProposal_theBatchIsNotLeader_whenAnotherEntryTookItsPlace', async 
   assert.deepEqual(await cluster.eventsOf(1), ['1.2']);
 });
 
-test('afterTheProposal_theOutcomeIsUnknown_whenItsFateDoesNotShowInTime', async () => {
+test('after the proposal the outcome is unknown when its fate does not show in time', async () => {
   const cluster = await elected();
   cluster.cut(1);
   const fate = fateOf(cluster.replica(1).submit(batch()));
@@ -209,7 +209,7 @@ test('afterTheProposal_theOutcomeIsUnknown_whenItsFateDoesNotShowInTime', async 
   assert.equal(cluster.server(1).observed.unknown, 1);
 });
 
-test('aMinority_refusesWritesThatComeLaterThanAnElectionTimeoutAfterTheLoss', async () => {
+test('a minority refuses writes that come later than an election time-out after the loss', async () => {
   const cluster = await elected();
   cluster.crash(2);
   cluster.crash(3);
@@ -219,7 +219,7 @@ test('aMinority_refusesWritesThatComeLaterThanAnElectionTimeoutAfterTheLoss', as
   assert.equal(fate.code, 'NO_LEADER');
 });
 
-test('aForwardedBatch_thatIsCommittedButNotYetServedHere_isUnknownWhenThisNodeStops', async () => {
+test('a forwarded batch that is committed but not yet served here is unknown when this node stops', async () => {
   const cluster = await elected();
   const fate = fateOf(cluster.replica(3).submit(batch()));
   cluster.server(1).clock.runSoon();
@@ -232,7 +232,7 @@ test('aForwardedBatch_thatIsCommittedButNotYetServedHere_isUnknownWhenThisNodeSt
   assert.equal(fate.code, 'OUTCOME_UNKNOWN', 'to say that it was not proposed would invite a duplicate');
 });
 
-test('theQueueIsBounded_inBatches', async () => {
+test('the queue is bounded in batches', async () => {
   const cluster = await elected();
   const body = batch();
   const fates = Array.from({ length: LIMITS.pendingProposals + 1 }, () => fateOf(cluster.replica(1).submit(body)));
@@ -241,12 +241,12 @@ test('theQueueIsBounded_inBatches', async () => {
   assert.equal(fates.at(-2)?.state, 'resolved');
   const next = fateOf(cluster.replica(1).submit(body));
   await cluster.settle();
-  assert.equal(next.state, 'resolved', 'what is settled makes room');
+  assert.equal(next.state, 'resolved', 'what is settled frees capacity');
 });
 
-test('theQueueIsBounded_inBytes_andWhatIsInTheLogButNotCommittedCounts', async () => {
+test('the queue is bounded in bytes, and what is in the log but not committed counts', async () => {
   const cluster = await elected();
-  // The leader's own disk keeps up, and nobody else's does.
+  // The leader's own disk keeps up, and no other node's does.
   for (const actor of [2, 3]) cluster.server(actor).storage.held = true;
   const body = batch(1, 1024 * 1024);
   const fates = [];
@@ -267,7 +267,7 @@ test('theQueueIsBounded_inBytes_andWhatIsInTheLogButNotCommittedCounts', async (
   assert.equal(next.state, 'resolved');
 });
 
-test('aLostLeadership_givesTheRoomBack', async () => {
+test('a lost leadership gives the capacity back', async () => {
   const cluster = await elected();
   cluster.cut(1);
   const body = batch(1, 1024 * 1024);

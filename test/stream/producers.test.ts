@@ -47,7 +47,7 @@ test('a batch that is sent again has the ids of the first time, whoever takes it
   assert.deepEqual(await cluster.eventsOf(3), ['1.2', '2.1', '3.1']);
 });
 
-test('a producer without a name begins with its first batch, at any node and in any version, and has many under way', async () => {
+test('a producer without a name begins with its first batch, at any node, and has many under way', async () => {
   const cluster = new ReplicaCluster([1, 2, 3]);
   await cluster.elect(1);
   const stamp = (sequence: number): ProducerStamp => ({ producer: 77, epoch: 1, sequence, bornAfter: logIndex(0) });
@@ -78,7 +78,7 @@ test('under another leader, and after a restart of all, it is the same', async (
   assert.deepEqual(await cluster.eventsOf(1), ['1.1', '2.3', '3.3']);
 });
 
-test('other events, a gap, an unknown producer and an epoch that was never are refused, and nothing changes', async () => {
+test('other events, a gap, an unknown producer and an unknown epoch are refused, and nothing changes', async () => {
   const cluster = await elected();
   const producer = await opened(cluster);
   await submitted(cluster, 1, stampOf(producer, 1));
@@ -156,7 +156,7 @@ test('while a batch is not committed, its second attempt and other events in its
   assert.deepEqual([first, again, others].map(place), ['1.1', '1.1', 'SEQUENCE_REUSED']);
 });
 
-test('where it is never committed, those who waited were not proposed, and the sequence is free for other events', async () => {
+test('where a batch is never committed, those behind it were not proposed, and their sequence is free', async () => {
   const cluster = await elected();
   const producer = await opened(cluster);
   cluster.cut(1);
@@ -177,7 +177,7 @@ test('where it is never committed, those who waited were not proposed, and the s
 test('a new leader decides once it has applied what came before it, and keeps the order of what waits', async () => {
   const cluster = await elected();
   const producer = await opened(cluster);
-  // The followers hold it, and nobody has told them that it is committed.
+  // The followers hold it, and have not been told that it is committed.
   const first = fateOf(cluster.replica(1).submit(batch(), stampOf(producer, 1)));
   cluster.server(1).clock.runSoon();
   cluster.deliver();
@@ -196,7 +196,7 @@ test('a new leader decides once it has applied what came before it, and keeps th
   assert.deepEqual(await cluster.eventsOf(3), ['1.1', '2.2', '3.2']);
 });
 
-test('who opens a name again learns where it stands, and fences off the one before, also while that is on its way', async () => {
+test('opening a name again tells where it stands, and fences off the earlier holder while that sends', async () => {
   const cluster = await elected();
   const before = await opened(cluster, 1, 'importer');
   await submitted(cluster, 2, stampOf(before, 1));
@@ -219,7 +219,7 @@ test('of two who open a name at once, the later has it', async () => {
   assert.deepEqual([other.value?.epoch, other.value?.sequence], [3, 0]);
 });
 
-test('producers are opened only where there is room', async () => {
+test('producers are opened only where there is space on disk', async () => {
   const cluster = await elected();
   for (const actor of [2, 3]) cluster.replica(actor).group.onDiskPressure('full');
   await cluster.advance(500);
@@ -236,7 +236,7 @@ test('only a leader opens producers', async () => {
   assert.equal(misled.code, 'NOT_LEADER');
 });
 
-test('opening a producer makes log time pass: in a stream that was silent for long it would be forgotten at once', async () => {
+test('opening a producer makes log time pass: else it would be forgotten at once in a stream long silent', async () => {
   const cluster = await elected();
   assert.equal(cluster.replica(1).state.timeMs, 0);
   const beginMs = cluster.server(1).clock.utcMs();

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { inTurns, ReadTurns } from '../../src/stream/index.js';
 
-/** The event loop as far as turns concern it: time passes while somebody works, and callbacks run turn by turn. */
+/** The event loop as far as turns concern it: time passes while a reader works, and callbacks run turn by turn. */
 class Loop {
   now = 0;
   turn = 0;

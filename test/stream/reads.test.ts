@@ -16,7 +16,7 @@ async function elected(leader = 1): Promise<ReplicaCluster> {
 
 const handled = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
 
-test('confirmReadIndex_seesWhatWasAcknowledgedThroughAnotherNode', async () => {
+test('confirmReadIndex sees what was acknowledged through another node', async () => {
   const cluster = await elected();
   for (const actor of [1, 2, 3]) {
     const receipt = fateOf(cluster.replica(actor).submit(batch()));
@@ -34,7 +34,7 @@ test('confirmReadIndex_seesWhatWasAcknowledgedThroughAnotherNode', async () => {
   }
 });
 
-test('confirmReadIndex_waitsUntilTheIndexIsCommittedHere', async () => {
+test('confirmReadIndex waits until the index is committed here', async () => {
   const cluster = await elected();
   fateOf(cluster.replica(1).submit(batch()));
   cluster.server(1).clock.runSoon();
@@ -61,7 +61,7 @@ test('confirmReadIndex_waitsUntilTheIndexIsCommittedHere', async () => {
   assert.equal(confirmed.value, behind + 1);
 });
 
-test('confirmReadIndex_asksTheNextLeader_whenTheLeaderChangesMeanwhile', async () => {
+test('confirmReadIndex asks the next leader when the leader changes meanwhile', async () => {
   const cluster = await elected();
   cluster.cut(1);
   const own = fateOf(cluster.replica(1).group.confirmReadIndex());
@@ -75,7 +75,7 @@ test('confirmReadIndex_asksTheNextLeader_whenTheLeaderChangesMeanwhile', async (
   assert.ok((own.value ?? 0) >= (receipt.value?.index ?? Number.POSITIVE_INFINITY));
 });
 
-test('confirmReadIndex_saysNoLeader_whenNoMajorityAnswersInTime', async () => {
+test('confirmReadIndex says NO_LEADER when no majority answers in time', async () => {
   const cluster = await elected();
   cluster.crash(2);
   cluster.crash(3);
@@ -86,7 +86,7 @@ test('confirmReadIndex_saysNoLeader_whenNoMajorityAnswersInTime', async () => {
   assert.equal(fate.code, 'NO_LEADER');
 });
 
-test('waitCommitted_resolvesAtTheCommit_andRejectsWhenItsCallerLeaves', async () => {
+test('waitCommitted resolves at the commit, and rejects when its caller leaves', async () => {
   const cluster = await elected();
   const next = logIndex(cluster.replica(2).group.commitIndex + 1);
   const leaves = new AbortController();
@@ -102,7 +102,7 @@ test('waitCommitted_resolvesAtTheCommit_andRejectsWhenItsCallerLeaves', async ()
   assert.equal(stays.state, 'resolved');
 });
 
-test('waiters_areForgottenWhenTheirCallerLeaves', async () => {
+test('waiters are forgotten when their caller leaves', async () => {
   const waiters = new IndexWaiters(logIndex(0));
   const roles = new RoleWaiters();
   const leaves = new AbortController();
@@ -153,7 +153,7 @@ function asking(firstRequestId = 0): Asking {
   return { clock, asked, reads, pass };
 }
 
-test('readsThatComeWhileAQuestionIsOpen_shareTheNextOne', async () => {
+test('reads that come while a question is open share the next one', async () => {
   const { asked, reads } = asking();
   const first = fateOf(reads.confirm());
   const rest = [1, 2, 3].map(() => fateOf(reads.confirm()));
@@ -174,7 +174,7 @@ test('readsThatComeWhileAQuestionIsOpen_shareTheNextOne', async () => {
   );
 });
 
-test('aQuestionIsAskedAgain_andALateAnswerToAnEarlierAskingStillCounts', async () => {
+test('a question is asked again, and a late answer to an earlier asking still counts', async () => {
   const { asked, reads, pass } = asking();
   const fate = fateOf(reads.confirm());
   for (let again = 0; again < 3; again++) await pass(200);
@@ -188,7 +188,7 @@ test('aQuestionIsAskedAgain_andALateAnswerToAnEarlierAskingStillCounts', async (
   );
 });
 
-test('anAnswerToAnEarlierQuestion_confirmsNothingThatCameLater', async () => {
+test('an answer to an earlier question confirms nothing that came later', async () => {
   const { asked, reads, pass } = asking();
   fateOf(reads.confirm());
   await pass(200);
@@ -202,7 +202,7 @@ test('anAnswerToAnEarlierQuestion_confirmsNothingThatCameLater', async () => {
   assert.equal(later.value, 7);
 });
 
-test('anAnswerToTheProcessBeforeARestart_confirmsNothing', async () => {
+test('an answer to the process before a restart confirms nothing', async () => {
   const { asked, reads } = asking(7000);
   const fate = fateOf(reads.confirm());
   for (const requestId of [0, 1, 2, 6999]) reads.settled(requestId, logIndex(5));
@@ -211,7 +211,7 @@ test('anAnswerToTheProcessBeforeARestart_confirmsNothing', async () => {
   assert.ok((asked[0] ?? 0) >= 7000);
 });
 
-test('anUnconfirmedAnswer_isNoAnswer', async () => {
+test('an unconfirmed answer is no answer', async () => {
   const { asked, reads, pass } = asking();
   const fate = fateOf(reads.confirm());
   const none: LogIndex = logIndex(0);
@@ -220,7 +220,7 @@ test('anUnconfirmedAnswer_isNoAnswer', async () => {
   assert.equal(fate.code, 'NO_LEADER');
 });
 
-test('readsAreBounded_andEndWhenTheNodeStops', async () => {
+test('reads are bounded, and end when the node stops', async () => {
   const { clock, reads } = asking();
   fateOf(reads.confirm());
   const waiting = Array.from({ length: LIMITS.pendingReadIndexes }, () => fateOf(reads.confirm()));
@@ -235,7 +235,7 @@ test('readsAreBounded_andEndWhenTheNodeStops', async () => {
   assert.equal(clock.timers, 0);
 });
 
-test('whatADeadLeaderLeftOnDisk_isNotReadInPlaceOfWhatReplacesIt', async () => {
+test('what a dead leader left on disk is not read in place of what replaces it', async () => {
   const cluster = new ReplicaCluster();
   await cluster.advance(2000, 1);
   const submit = (actor: number, text: string) =>

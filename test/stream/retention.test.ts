@@ -28,14 +28,14 @@ async function set(cluster: ReplicaCluster, settings: SettingsChanges): Promise<
 const firsts = (cluster: ReplicaCluster): number[] =>
   [1, 2, 3].map((actor) => cluster.replica(actor).state.first.firstCounter);
 
-test('settings_areInForceOnAllNodes_atTheSameRecord', async () => {
+test('settings are in force on all nodes at the same record', async () => {
   const cluster = await filled({ maxEvents: 100 });
   for (const actor of [1, 2, 3]) assert.deepEqual(cluster.replica(actor).state.settings, { maxEvents: 100 });
   await cluster.advance(2000);
   assert.deepEqual(firsts(cluster), [1, 1, 1]);
 });
 
-test('twoWhoChangeSettingsAtOnce_bothDo', async () => {
+test('two clients that change settings at once both do', async () => {
   const cluster = await filled({ maxEvents: 100 });
   const stream = cluster.replica(1);
   const both = [stream.changeSettings({ maxBytes: 5000 }), stream.changeSettings({ maxEvents: 0, maxAgeMs: 60_000 })];
@@ -45,7 +45,7 @@ test('twoWhoChangeSettingsAtOnce_bothDo', async () => {
     assert.deepEqual(cluster.replica(actor).state.settings, { maxBytes: 5000, maxAgeMs: 60_000 });
 });
 
-test('count_keepsTheLatestEvents_exactly_onAllNodes_andDropsWhatIsBelow', async () => {
+test('a bound on the count keeps exactly the latest events on all nodes, and drops what is below', async () => {
   const cluster = await filled({ maxEvents: 4 });
   await cluster.advance(1100);
   assert.deepEqual(firsts(cluster), [7, 7, 7]);
@@ -56,7 +56,7 @@ test('count_keepsTheLatestEvents_exactly_onAllNodes_andDropsWhatIsBelow', async 
   for (const actor of [1, 2, 3]) assert.equal(cluster.replica(actor).group.begin.nextCounter, 10);
 });
 
-test('count_beginsInTheMiddleOfABatch', async () => {
+test('a bound on the count begins in the middle of a batch', async () => {
   const cluster = await filled();
   await produce(cluster, 6);
   await set(cluster, { maxEvents: 2 });
@@ -65,7 +65,7 @@ test('count_beginsInTheMiddleOfABatch', async () => {
   assert.equal(cluster.replica(2).group.begin.nextCounter, 11, 'the record that holds the batch stays');
 });
 
-test('bytes_keepTheLatestRecordsThatFit', async () => {
+test('a bound on bytes keeps the latest records that fit', async () => {
   const cluster = await filled();
   const records = await cluster.recordsOf(1, cluster.replica(1).group.commitIndex);
   const bytes = records.filter(({ kind }) => kind === 'events').map((record) => record.bytes.byteLength);
@@ -76,7 +76,7 @@ test('bytes_keepTheLatestRecordsThatFit', async () => {
   assert.deepEqual(firsts(cluster), [8, 8, 8], 'what says so does not count');
 });
 
-test('age_takesEverythingAway_inAGroupInWhichNothingHappens', async () => {
+test('a bound on age takes everything away in a group in which nothing happens', async () => {
   const cluster = await filled({ maxAgeMs: 30_000 });
   await cluster.advance(3000);
   assert.deepEqual(firsts(cluster), [1, 1, 1]);
@@ -88,7 +88,7 @@ test('age_takesEverythingAway_inAGroupInWhichNothingHappens', async () => {
   assert.deepEqual(await cluster.eventsOf(2), ['11.1'], 'counters go on');
 });
 
-test('aConfirmedRead_waitsUntilTheBeginIsInForceHere', async () => {
+test('a confirmed read waits until the begin is in force here', async () => {
   const cluster = await filled();
   // Node 3 knows that the begin is committed before its disk holds it.
   const { storage } = cluster.server(3);
@@ -106,21 +106,21 @@ test('aConfirmedRead_waitsUntilTheBeginIsInForceHere', async () => {
   assert.deepEqual(firsts(cluster), [7, 7, 7]);
 });
 
-test('whereThereIsNothingToRemove_nothingIsProposed', async () => {
+test('where there is nothing to remove, nothing is proposed', async () => {
   const cluster = await filled({ maxEvents: 10, maxBytes: 1_000_000, maxAgeMs: 1_000_000 });
   const { index } = cluster.replica(1).group.tail;
   await cluster.advance(5000);
   assert.equal(cluster.replica(1).group.tail.index, index);
 });
 
-test('anotherNodeThanTheLeader_refusesToChangeTheSettings', async () => {
+test('another node than the leader refuses to change the settings', async () => {
   const cluster = await filled();
   const refused = fateOf(cluster.replica(2).changeSettings({ maxEvents: 1 }));
   await cluster.settle();
   assert.equal(refused.code, 'NOT_LEADER');
 });
 
-test('aRestartedNode_hasTheSettingsAndTheBegin', async () => {
+test('a restarted node has the settings and the begin', async () => {
   const cluster = await filled({ maxEvents: 4 });
   await cluster.advance(1100);
   cluster.crash(3);

@@ -70,7 +70,7 @@ test('a leader whose clock is 30 days behind makes nothing old that it appends',
   assert.deepEqual(firsts(cluster), [11, 11, 11]);
 });
 
-test('with the third away, two that are 30 days apart give up nothing, and the time that they have told is set back once it is known', async () => {
+test('with the third node away, two clocks 30 days apart give up nothing; log time is set back later', async () => {
   const cluster = await filled();
   cluster.crash(3);
   setClock(cluster, 2, 30 * DAY_MS);
@@ -105,7 +105,7 @@ test('a leader that can ask nobody for the time keeps a batch until it can', asy
   assert.equal((await produced).firstCounter, 11);
 });
 
-test('a cluster of one whose clock leaps 30 days ahead and back gives up nothing young, and nothing stalls', async () => {
+test('the clock of a cluster of one leaps 30 days ahead and back: it gives up nothing young, and goes on', async () => {
   const cluster = await filled([1]);
   cluster.steadyMs = 0;
   setClock(cluster, 1, 30 * DAY_MS);
@@ -121,7 +121,7 @@ test('a cluster of one whose clock leaps 30 days ahead and back gives up nothing
   assert.deepEqual(firsts(cluster), [13]);
 });
 
-test('clocks that are behind for a while do not set log time back: once they are right nothing looks older than it is', async () => {
+test('clocks that are behind for a while do not set log time back, and make nothing look older', async () => {
   const cluster = await filled();
   for (const actor of [1, 2, 3]) setClock(cluster, actor, -365 * DAY_MS);
   await advance(cluster, MAX_AGE_MS - 10_000);

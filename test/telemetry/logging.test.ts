@@ -38,7 +38,7 @@ function linesOf(path: string): Line[] {
 }
 
 describe('logging', () => {
-  it('a line is one JSON object with time, level, module, actor, fields and message, written when the call returns', () => {
+  it('a line is one JSON object with time, level, module, actor, fields and message, written at once', () => {
     const { logging, lines } = toFile();
     logging.logger('raft').info({ term: 3, text: 'two\nlines' }, 'became leader');
     const [line, ...more] = lines();

@@ -39,7 +39,7 @@ const anyEvents: fc.Arbitrary<Event[]> = fc
 const comparable = (events: readonly Event[]): unknown[] =>
   events.map((event) => [event.id, event.timestampMs, normalised(event)]);
 
-test('gatheredEvents_areWhatWasPacked', () => {
+test('gathered events are what was packed', () => {
   fc.assert(
     fc.property(anyEvents, anyEvents, (first, second) => {
       const bytes = Buffer.concat([packGathered(first), packGathered(second)]);
@@ -54,7 +54,7 @@ test('gatheredEvents_areWhatWasPacked', () => {
   );
 });
 
-test('gatheredEvents_anyByteThatIsChangedOrMissingIsFound', () => {
+test('any byte of gathered events that is changed or missing is found', () => {
   const event = {
     namespace: '/a',
     timestampMs: 7,

@@ -95,12 +95,12 @@ const messages: readonly Message[] = [
 ];
 
 for (const message of messages) {
-  test(`${message.type}_roundTrip`, () => {
+  test(`a message of type ${message.type} comes back as it was`, () => {
     assert.deepEqual(overTheWire(message), { group: GROUP, message, records: [] });
   });
 }
 
-test('append_roundTrip_withItsRecordsOpened', () => {
+test('an append comes back with its records opened', () => {
   const records = chain([1, 1, 4]);
   const arrived = overTheWire(append(records), records);
   assert.deepEqual(arrived.message, append(records));
@@ -110,7 +110,7 @@ test('append_roundTrip_withItsRecordsOpened', () => {
   );
 });
 
-test('append_configurationRecord_bringsItsConfiguration', () => {
+test('a configuration record in an append brings its configuration', () => {
   const one = actorId(1);
   const payload = encodeMembership({ voters: [one], outgoing: [], learners: [], members: [] });
   const record = sealRecord(
@@ -123,7 +123,7 @@ test('append_configurationRecord_bringsItsConfiguration', () => {
   assert.deepEqual(message.entries[0]?.configuration?.voters, [one]);
 });
 
-test('append_configurationThatIsNone_isRefusedByOurOwnError', () => {
+test('a configuration record that holds none is refused by our own error', () => {
   const record = sealRecord(
     EMPTY_LOG_TAIL,
     { kind: 'configuration', term: term(1), eventCount: 0, payloadBytes: 3 },
@@ -153,7 +153,7 @@ const refused: readonly [
 ];
 
 for (const [what, records, previousIndex, previousTerm, inTerm] of refused) {
-  test(`append_refused: ${what}`, () => {
+  test(`an append is refused: ${what}`, () => {
     const request = peerMessageToProto({
       group: GROUP,
       message: append([], previousIndex, previousTerm, inTerm),
@@ -163,7 +163,7 @@ for (const [what, records, previousIndex, previousTerm, inTerm] of refused) {
   });
 }
 
-test('append_everyFlippedBitOfARecord_isRefusedByOurOwnError', () => {
+test('every flipped bit of a record in an append is refused by our own error', () => {
   const [record] = chain([1]);
   assert.ok(record !== undefined);
   for (let bit = 0; bit < record.bytes.byteLength * 8; bit++) {
@@ -174,7 +174,7 @@ test('append_everyFlippedBitOfARecord_isRefusedByOurOwnError', () => {
   }
 });
 
-test('append_checksummedNonsense_isRefusedByOurOwnError', () => {
+test('nonsense with a right checksum in an append is refused by our own error', () => {
   const [record] = chain([1]);
   assert.ok(record !== undefined);
   // Index 2^64 - 1, with a checksum that says that this was meant.
@@ -186,11 +186,11 @@ test('append_checksummedNonsense_isRefusedByOurOwnError', () => {
   assert.throws(() => peerMessageFromProto(request), { code: 'INVALID_ARGUMENT' });
 });
 
-test('unknownKindOfMessage_isRefused', () => {
+test('an unknown kind of message is refused', () => {
   assert.throws(() => peerMessageFromProto({ group: 1, message: undefined, more: [] }), { code: 'INVALID_ARGUMENT' });
 });
 
-test('frame_carriesSeveralRequests_inTheirOrder_withoutTheNodesHeartbeats', () => {
+test("a frame carries several requests, in their order, without the node's heartbeats", () => {
   const requests = messages.map((message) => peerMessageToProto({ group: GROUP, message, records: [] }));
   const bytes = proto.DeliverRequest.encode(frameOf([nodeHeartbeat(), ...requests])).finish();
   const arrived = requestsOf(decodeMessage(proto.DeliverRequest, bytes)).map(peerMessageFromProto);
@@ -200,7 +200,7 @@ test('frame_carriesSeveralRequests_inTheirOrder_withoutTheNodesHeartbeats', () =
   );
 });
 
-test('frame_ofOneRequest_isThatRequest', () => {
+test('a frame of one request is that request', () => {
   const request = peerMessageToProto({ group: GROUP, message: { type: 'timeout-now', term: term(7) }, records: [] });
   assert.deepEqual(
     proto.DeliverRequest.encode(frameOf([request])).finish(),
@@ -208,11 +208,11 @@ test('frame_ofOneRequest_isThatRequest', () => {
   );
 });
 
-test('frame_withinAFrame_isRefused', () => {
+test('a frame within a frame is refused', () => {
   const request = peerMessageToProto({ group: GROUP, message: { type: 'timeout-now', term: term(7) }, records: [] });
   assert.throws(() => requestsOf(frameOf([request, frameOf([request, request])])), { code: 'INVALID_ARGUMENT' });
 });
 
-test('nodeHeartbeat_isNoMessageOfAGroup', () => {
+test('a node heartbeat is no message of a group', () => {
   assert.throws(() => peerMessageFromProto(nodeHeartbeat()), { code: 'INVALID_ARGUMENT' });
 });

@@ -53,7 +53,7 @@ export class Attempts {
     this.contacted = true;
   }
 
-  /** The call got further: its time begins anew. To be let in again and again is no progress. */
+  /** The call got further: its time begins anew. Being let in again and again is no progress. */
   progress(): void {
     this.contacted = true;
     this.backOff.succeeded();

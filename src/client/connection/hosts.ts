@@ -47,7 +47,7 @@ export class Hosts {
     if (position >= 0) this.current = position;
   }
 
-  /** Goes on to the next address, unless somebody else has already left `address`. */
+  /** Goes on to the next address, unless another call has already left `address`. */
   failed(address: string): void {
     if (this.preferred === address) this.current = (this.current + 1) % this.addresses.length;
   }

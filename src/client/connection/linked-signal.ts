@@ -12,16 +12,16 @@ export async function* withSignals<Item>(
   read: (signal: AbortSignal) => AsyncGenerator<Item, void, undefined>,
 ): AsyncGenerator<Item, void, undefined> {
   const linked = new AbortController();
-  const letGo: (() => void)[] = [];
+  const removers: (() => void)[] = [];
   const release = (): void => {
-    for (const each of letGo.splice(0)) each();
+    for (const each of removers.splice(0)) each();
   };
-  // A read that nobody pulls any more does not come to its end.
+  // A read that is no longer pulled does not come to its end.
   const abort = (): void => {
     release();
     linked.abort();
   };
-  for (const signal of signals) if (signal !== undefined) letGo.push(listen(signal, abort));
+  for (const signal of signals) if (signal !== undefined) removers.push(listen(signal, abort));
   if (signals.some((signal) => signal?.aborted === true)) abort();
   try {
     yield* read(linked.signal);

@@ -180,7 +180,7 @@ export class BatchSender implements ProduceLinkEvents {
       if (this.pending.hasWork) this.keeper.want();
       return;
     }
-    while (!this.awaitsAnswers && this.pending.inFlightCount < this.room && link.endedWith === undefined) {
+    while (!this.awaitsAnswers && this.pending.inFlightCount < this.windowLeft && link.endedWith === undefined) {
       const next = this.pending.sendNext(performance.now(), this.answerMs);
       if (next === undefined) return;
       const { identity, sequence } = this.numbering.assign(next.batch);
@@ -188,7 +188,7 @@ export class BatchSender implements ProduceLinkEvents {
     }
   }
 
-  private get room(): number {
+  private get windowLeft(): number {
     return this.numbering.hasUnsettled ? 1 : this.window;
   }
 
@@ -265,8 +265,8 @@ export class BatchSender implements ProduceLinkEvents {
   }
 
   /**
-   * Batches of which all callers have given up. One that may be in the stream is sent on as long as others wait behind
-   * it, which can't go in without it.
+   * Batches of which all callers have given up. One that may be in the stream is sent on as long as other batches wait
+   * behind it, which can't go in without it.
    */
   private dropAbandoned(): void {
     const numbered = this.pending.numbered();

@@ -15,7 +15,7 @@ export interface EventInput {
   readonly type?: string | undefined;
   /** The MIME type of data. */
   readonly contentType?: string | undefined;
-  /** At most 8 KiB together with type and contentType. */
+  /** Has at most 8 KiB, together with type and contentType. */
   readonly metadata?: Readonly<Record<string, string>> | ReadonlyMap<string, string> | undefined;
 }
 

@@ -110,9 +110,9 @@ export class LinkKeeper {
     else this.pause(pauseMs);
   }
 
-  /** A node tells who leads: what waits for that goes there at once. */
+  /** A node has named the leader: what waits for it goes there at once. */
   leaderKnown(link: ProduceLink, address: string): void {
-    // Who was down when it last led may be followed now that it leads again.
+    // A node that was down when it was last to be followed may be followed now that it leads again.
     if (address !== this.leader) this.unfollowableUntilMs.delete(address);
     this.leader = address;
     const { state } = this;
@@ -135,7 +135,7 @@ export class LinkKeeper {
     else this.pause(this.pauseAfter(link));
   }
 
-  /** Another node is asked at once, the first time; then with patience. */
+  /** Another node is asked at once, the first time; then after a pause. */
   private pauseAfter({ address }: ProduceLink): number {
     const isFirst = this.backOff.failuresInRow === 0;
     const pauseMs = this.backOff.nextMs();
@@ -160,7 +160,7 @@ export class LinkKeeper {
     }
   }
 
-  /** To a link that was opened beside what there was. */
+  /** Goes over to a link that was opened beside the one in use. */
   private goOver(next: ProduceLink): void {
     const { state } = this;
     if (next.endedWith !== undefined) return;
@@ -223,7 +223,7 @@ export class LinkKeeper {
     this.endSearch(error);
   }
 
-  /** Before the first contact the patience is short: the addresses may be wrong altogether. */
+  /** Before the first contact the search ends soon: the addresses may be wrong altogether. */
   private endSearch(error: FlotillaError): void {
     if (this.contacted || this.searchSinceMs === undefined) return;
     if (performance.now() - this.searchSinceMs < this.options.connectTimeoutMs) return;
@@ -248,16 +248,16 @@ export class LinkKeeper {
     this.options.onReady();
   }
 
-  /** `answers`: the node lives, it only refuses. */
+  /** `answers`: the node is up, it only refuses. */
   private chooseHost(address: string, error: FlotillaError, answers: boolean): void {
     const { hosts, followLeader } = this.options;
     if (error.leader !== undefined && error.leader !== address && this.preferLeader(error.leader)) return;
     if (error.code === 'TOO_MANY_REQUESTS') return;
     if (answers && error.code !== 'SHUTTING_DOWN' && !followLeader) {
-      // The client stays with a node that answers: an election takes less than this patience.
+      // The client stays with a node that answers: an election takes less time than this.
       const nowMs = performance.now();
       this.refusedSinceMs ??= nowMs;
-      if (nowMs - this.refusedSinceMs < LIMITS.clientPatienceMs) return;
+      if (nowMs - this.refusedSinceMs < LIMITS.clientRefusedMs) return;
       this.refusedSinceMs = undefined;
     }
     hosts.failed(address);
@@ -275,7 +275,7 @@ export class LinkKeeper {
   }
 }
 
-/** The node lives and looks for a leader, or is handing leadership over: it will hear first who leads. */
+/** The node is up and looks for a leader, or is handing leadership over: it will be the first to know the leader. */
 function awaitsLeader({ address }: ProduceLink, { code, leader }: FlotillaError): boolean {
   return (code === 'NO_LEADER' || code === 'NOT_LEADER') && (leader === undefined || leader === address);
 }

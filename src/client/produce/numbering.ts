@@ -62,7 +62,10 @@ export class Numbering {
     return this.sameProducer(number?.identity).some((other) => other < (number?.sequence ?? 0));
   }
 
-  /** The batch was certainly not appended, and is not sent again under its number: those behind it get others. */
+  /**
+   * The batch was certainly not appended, and is not sent again under its number: the batches behind it get new
+   * numbers.
+   */
   skip(batch: Batch, errorFor: (batch: Batch) => FlotillaError): void {
     const { number } = batch;
     if (number === undefined) return;

@@ -7,7 +7,7 @@ export type ErrorFor = (batch: Batch | undefined) => FlotillaError;
 
 /**
  * Everything without an answer: calls that wait, batches that have to be sent (again), batches in flight. It knows
- * their order, their room and their time.
+ * their order, their capacity and their deadlines.
  */
 export class PendingBatches {
   readonly calls = new PendingCalls();
@@ -44,7 +44,7 @@ export class PendingBatches {
       const batch = this.unsent.shift() ?? takeBatch(this.batchOrder++, this.calls, this.callsPerBatch);
       if (batch === undefined) return undefined;
       batch.dropSettledCalls();
-      // All its callers have given up on it. If it has a number, others may wait behind it.
+      // All its callers have given up on it. If it has a number, other batches may wait behind it.
       if (batch.number === undefined && !batch.isWaitedFor) continue;
       if (this.inFlight.size > 0 && (batch.lone || this.isLoneInFlight())) {
         this.unsent.unshift(batch);
@@ -70,7 +70,7 @@ export class PendingBatches {
     return batches;
   }
 
-  /** To be sent, or sent again, at its old place. */
+  /** Puts a batch that is to be sent, or sent again, at its old place. */
   putBack(batch: Batch): void {
     insertInOrder(this.unsent, batch);
   }
@@ -134,7 +134,7 @@ export class PendingBatches {
     }
   }
 
-  /** A call has its answer: gives back its room. */
+  /** A call has its answer: gives back its capacity. */
   readonly settled = (call: PendingCall): void => {
     this.calls.release(call);
     if (this.calls.size === 0) this.onEmpty();

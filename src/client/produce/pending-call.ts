@@ -56,7 +56,7 @@ export class PendingCalls {
   private readonly waiting = new BoundedQueue<PendingCall>(LIMITS.clientPendingCalls);
   private pendingBytes = 0;
   private pendingCalls = 0;
-  private room: { readonly promise: Promise<void>; readonly resolve: () => void } | undefined;
+  private untilWritable: { readonly promise: Promise<void>; readonly resolve: () => void } | undefined;
 
   get waitingLength(): number {
     return this.waiting.length;
@@ -74,7 +74,8 @@ export class PendingCalls {
     if (this.pendingCalls >= LIMITS.clientPendingCalls || this.pendingBytes + call.bytes > LIMITS.clientPendingBytes) {
       throw new FlotillaError(
         'TOO_MANY_REQUESTS',
-        `${this.pendingCalls} calls with ${this.pendingBytes} bytes wait for their receipts; await produce(), or drained() between calls`,
+        `${this.pendingCalls} calls with ${this.pendingBytes} bytes wait for their receipts; await produce(), or ` +
+          'drained() between calls',
       );
     }
     this.pendingCalls++;
@@ -90,25 +91,25 @@ export class PendingCalls {
     return this.waiting.shift();
   }
 
-  /** Gives back the room of a call that has its answer. */
+  /** Gives back the capacity that a call with an answer has taken. */
   release(call: PendingCall): void {
     this.pendingCalls--;
     this.pendingBytes -= call.bytes;
-    if (this.room === undefined || !this.writable) return;
-    this.room.resolve();
-    this.room = undefined;
+    if (this.untilWritable === undefined || !this.writable) return;
+    this.untilWritable.resolve();
+    this.untilWritable = undefined;
   }
 
-  /** Undefined where there is room now. All who wait share one promise. */
+  /** Undefined where there is capacity now. All waiting callers share one promise. */
   drained(): Promise<void> | undefined {
     if (this.writable) return undefined;
-    if (this.room === undefined) {
+    if (this.untilWritable === undefined) {
       let resolve: () => void = () => undefined;
       const promise = new Promise<void>((settle) => {
         resolve = settle;
       });
-      this.room = { promise, resolve };
+      this.untilWritable = { promise, resolve };
     }
-    return this.room.promise;
+    return this.untilWritable.promise;
   }
 }

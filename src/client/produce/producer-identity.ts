@@ -32,7 +32,7 @@ export class ProducerIdentity {
     return new ProducerIdentity({ producerId, epoch: 1, lastSequence: 0, incarnation: '' });
   }
 
-  /** Goes on where the last holder of the name left off, who is refused from then on. */
+  /** Goes on where the last holder of the name left off; that one is refused from then on. */
   static async open(context: ClientContext, name: string, signal: AbortSignal): Promise<ProducerIdentity> {
     checkProducerName(name, 'name');
     const opened = await askInTurn(
@@ -72,7 +72,9 @@ export class ProducerIdentity {
     return { producerId, epoch, sequence, incarnation, firstSentMsAgo, bornAfter: 0 };
   }
 
-  /** By two clocks: the monotonic one stands still while the machine sleeps, and the other one may be set back. */
+  /**
+   * Measures by two clocks: the monotonic one stands still while the host sleeps, and the time of day may be set back.
+   */
   private firstSentMsAgo(): number {
     const now = { monotonicMs: performance.now(), utcMs: Date.now() };
     if (this.firstSent === undefined) {

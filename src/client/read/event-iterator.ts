@@ -66,7 +66,7 @@ export class EventIterator implements AsyncIterableIterator<Event, undefined, un
       const next = await this.batches.next();
       return next.done === true ? undefined : next.value;
     } catch (error) {
-      // Whoever left the iteration broke off the wait: that is its end, not a failure.
+      // Leaving the iteration broke off the wait: that is its end, not a failure.
       if (this.over) return undefined;
       this.over = true;
       throw error;

@@ -14,12 +14,12 @@ import type { CheckedReadOptions } from './read-options.js';
 export class ReadPosition {
   private readonly options: CheckedReadOptions;
   private readonly backwards: boolean;
-  /** Of the last event that was handed out; before that, of the one to begin after. */
+  /** Counter of the last event that was handed out; before that, of the one to begin after. */
   private lastCounter: number | undefined;
   /** Its id; empty before it. */
   private lastId = '';
   private remaining: number;
-  /** Of the last event when the read began. */
+  /** Id of the last event when the read began. */
   private endId = '';
   /** Its counter; a read that is no tail ends there, also where it had to go on elsewhere. */
   private endCounter: number | undefined;

@@ -6,7 +6,7 @@ import type { ClusterState } from './cluster-state.js';
 
 const APPEND: Decision = { kind: 'append' };
 
-/** A leader's decisions about the cluster's commands: each is decided on a state in which all before it are in force. */
+/** A leader's decisions about the cluster's commands, each on a state in which all before it are in force. */
 export class ClusterAdmission implements Admission<ClusterCommand, ClusterMachine> {
   /** The last record that was appended in this term and has not taken effect. */
   private open: LogIndex | undefined;

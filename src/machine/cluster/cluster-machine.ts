@@ -9,7 +9,7 @@ import {
   type Seat,
   sameSeat,
 } from '../../base/index.js';
-import { FIRST_VERSION } from '../record-kinds.js';
+import { FIRST_VERSION, type StreamRecordKind } from '../record-kinds.js';
 import type { CommittedRecord, StateMachine } from '../state-machine.js';
 import { decodeContent, decodeJson, encodeJson, type Founding, type TakenIn } from './cluster-commands.js';
 import type { ClusterState } from './cluster-state.js';
@@ -91,7 +91,7 @@ function changed(state: ClusterState, { kind, payload }: CommittedRecord): Clust
     case 'active-version':
       return activated(state, decodeContent(kind, payload).version);
     default:
-      throw new AssertionFailure(`a ${kind} record is none of the cluster's`);
+      throw new AssertionFailure(`a ${kind satisfies StreamRecordKind} record is none of the cluster's`);
   }
 }
 

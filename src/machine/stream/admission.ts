@@ -11,7 +11,7 @@ import type { StreamMachine } from './stream-machine.js';
  */
 export class StreamAdmission implements Admission<StreamCommand, StreamMachine> {
   private readonly producers = new ProducerAdmission();
-  /** For each name the last opening that was appended in this term and has not taken effect. */
+  /** The last opening of each name that was appended in this term and has not taken effect. */
   private readonly openings = new Map<string, LogIndex>();
 
   decide(command: StreamCommand, { producers }: StreamMachine): Decision {

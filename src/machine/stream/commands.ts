@@ -19,9 +19,9 @@ import type { OpenProducer } from './producers.js';
 /** How much of a stream is kept; what is absent has no bound. */
 export interface StreamSettings {
   readonly maxEvents?: number;
-  /** Of the log's records that hold events, as stored. */
+  /** Bytes of the log's records that hold events, as stored. */
   readonly maxBytes?: number;
-  /** By log time, see src/wire/record.ts. */
+  /** Age by log time, see src/wire/record.ts. */
   readonly maxAgeMs?: number;
 }
 
@@ -31,8 +31,8 @@ export type SettingsChanges = StreamSettings;
 export const NO_BOUND = 0;
 
 /**
- * The content of a `settings` record: who changes one setting leaves those alone that somebody else changes at the same
- * time.
+ * The content of a `settings` record: a change of one setting leaves those alone that another client changes at the
+ * same time.
  */
 export interface SettingsCommand {
   readonly changes: SettingsChanges;

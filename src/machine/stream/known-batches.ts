@@ -40,7 +40,7 @@ const BODY_CHECKSUM = 6;
 const NEXT = 7;
 const COLUMNS = 8;
 
-/** The number of rows for which there is room at first. */
+/** The number of rows that are allocated at first. */
 const FIRST_CAPACITY = 16;
 
 /**
@@ -75,7 +75,7 @@ export class KnownBatches {
     return oldest;
   }
 
-  /** The batch `steps` behind the oldest one of the producer whose last batch is `last`. */
+  /** The batch `steps` behind the oldest one of the producer that has `last` as its last batch. */
   fromOldest(last: number, steps: number): KnownBatch {
     let row = this.get(last, NEXT);
     for (let step = 0; step < steps; step++) row = this.get(row, NEXT);
@@ -95,7 +95,7 @@ export class KnownBatches {
     return logIndex(this.get(row, INDEX));
   }
 
-  /** Forgets all batches of the producer whose last batch is `last`. */
+  /** Forgets all batches of the producer that has `last` as its last batch. */
   release(last: number): void {
     const oldest = this.get(last, NEXT);
     this.set(last, NEXT, this.firstFree);
@@ -149,7 +149,7 @@ export class KnownBatches {
   }
 }
 
-/** The same numbers, with room for as many again. */
+/** The same numbers in an array of twice the length. */
 export function twiceAsLarge(cells: Float64Array<ArrayBuffer>): Float64Array<ArrayBuffer> {
   const larger = new Float64Array(cells.length * 2);
   larger.set(cells);

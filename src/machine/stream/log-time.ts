@@ -23,9 +23,8 @@ export function corrected(
 }
 
 /**
- * By when a record was appended: they stand in the order in which they were, so it
- * was no later than any correction behind it says. From record to record this only
- * rises.
+ * The time by which a record was appended. Records stand in the order in which they were appended, so it is no later
+ * than any correction behind the record says. From record to record this only rises.
  */
 export function appendedByMs(corrections: readonly LogTimeCorrection[], { index, timeMs }: TimedPlace): number {
   return Math.min(timeMs, corrections.find((correction) => correction.index > index)?.timeMs ?? timeMs);

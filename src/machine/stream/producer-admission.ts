@@ -17,7 +17,7 @@ interface TailBatch {
 /**
  * A leader's decisions about stamped batches, against its whole log: what has taken effect (`known`), and what this
  * leader has appended since. A batch goes in once it is the next of its producer. Everything else that a producer is
- * told, be it the ids of a first attempt or a refusal, rests on committed records only.
+ * told, be it the ids of a first attempt or a refusal, depends on committed records only.
  *
  * A producer without a name registers itself with its first batch. So where the producer is not known, that batch is
  * either new, or its first attempt was forgotten along with the producer. The stamp tells them apart: it names a record
@@ -25,7 +25,7 @@ interface TailBatch {
  * was forgotten, this producer is none of them.
  */
 export class ProducerAdmission {
-  /** In the order of the log. */
+  /** The batches that this leader has appended, in the order of the log. */
   private tail: TailBatch[] = [];
   /** So many of them have taken effect. */
   private applied = 0;
@@ -93,7 +93,8 @@ function refusalForEpoch({ producer, epoch }: ProducerStamp, known: ProducerStat
     );
   return refuse(
     'PRODUCER_FENCED',
-    `producer "${known.name}" was opened anew, with epoch ${known.epoch}: the holder of epoch ${epoch} may produce no more`,
+    `producer "${known.name}" was opened anew, with epoch ${known.epoch}: the holder of epoch ${epoch} may ` +
+      'produce no more',
   );
 }
 

@@ -18,7 +18,7 @@ export interface ProducerState {
   /** Empty: it has none, and registered itself with its first batch. */
   readonly name: string;
   readonly epoch: number;
-  /** For a named producer, the id that the command which opened it last proposed; otherwise 0. */
+  /** The id that the last command which opened a named producer proposed; 0 for one without a name. */
   readonly openedAs: number;
   /** Log time of its last batch, or of when it was opened. */
   readonly usedMs: number;

@@ -48,7 +48,7 @@ export function appendCommand(actor: ActorId, body: BatchBody, stamp: ProducerSt
   };
 }
 
-/** A producer of a name is opened anew: whoever holds an earlier epoch of it is refused from then on. */
+/** A producer of a name is opened anew: a holder of an earlier epoch is refused from then on. */
 export function openCommand(actor: ActorId, producer: OpenProducer): OpenCommand {
   const payload = encodeOpenProducer(producer);
   return {

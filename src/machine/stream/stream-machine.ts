@@ -13,6 +13,7 @@ import {
   type TimedPlace,
 } from '../../base/index.js';
 import { stampedBatches } from '../../event/index.js';
+import type { ClusterRecordKind } from '../record-kinds.js';
 import type { CommittedRecord, StateMachine } from '../state-machine.js';
 import {
   changedSettings,
@@ -47,9 +48,8 @@ const FORMAT = 1;
 const LINE_END = 0x0a;
 
 /**
- * What a stream's committed records mean: one state, reached by applying them in
- * the order of the log, and the same on every node that has applied as many. No
- * clock, no chance and no option of a node has a say in it.
+ * What a stream's committed records mean: one state, reached by applying them in the order of the log, and the same on
+ * every node that has applied as many. No clock, no random number and no option of a node has a part in it.
  *
  * The log's segments begin with an encoded state each, so that a node that
  * starts, or gets a snapshot, applies only what comes after one. Equal states
@@ -85,7 +85,8 @@ export class StreamMachine implements StateMachine {
       return new StreamMachine({ ...state, producersMs, corrections }, ProducerTable.decode(producers));
     throw new FlotillaError(
       'UPGRADE_NEEDED',
-      `the state of a stream has format ${String(state.format)}; this version reads format ${FORMAT}: upgrade this node`,
+      `the state of a stream has format ${String(state.format)}; this version reads format ${FORMAT}: upgrade ` +
+        'this node',
     );
   }
 
@@ -114,7 +115,7 @@ export class StreamMachine implements StateMachine {
     });
   }
 
-  /** Of the last record that was applied; 0 before the first. */
+  /** Index of the last record that was applied; 0 before the first. */
   get appliedIndex(): LogIndex {
     return this.state.index;
   }
@@ -134,7 +135,7 @@ export class StreamMachine implements StateMachine {
     return timeBound(this.state.corrections, soughtMs, this.state.begin.index);
   }
 
-  /** By when a record was appended, UTC milliseconds. */
+  /** The time by which a record was appended, UTC milliseconds. */
   appendedByMs(record: TimedPlace): number {
     return appendedByMs(this.state.corrections, record);
   }
@@ -206,7 +207,8 @@ export class StreamMachine implements StateMachine {
         this.state.corrections = corrected(this.state.corrections, record);
         return;
       default:
-        throw new AssertionFailure(`a ${kind} record is none of a stream's`);
+        // A kind of a stream without a case would change the state on no node, and nothing would tell of it.
+        throw new AssertionFailure(`a ${kind satisfies ClusterRecordKind} record is none of a stream's`);
     }
   }
 

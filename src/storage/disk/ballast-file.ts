@@ -18,7 +18,7 @@ import { systemCodeOf } from './system-code.js';
  */
 
 /**
- * What opening a database may take whose write-ahead log is this large: its table, which is a little larger, and small
+ * What opening a database with a write-ahead log of this size may take: its table, which is a little larger, and small
  * files.
  */
 export function bytesToOpen(logBytes: number): number {
@@ -45,7 +45,7 @@ export class BallastFile {
   private used = false;
   /** As of the last look. */
   private isScarce = false;
-  /** Its size is changed by one at a time. */
+  /** One change of its size is under way at a time. */
   private changing: Promise<unknown> = Promise.resolve();
 
   private constructor({ nodePath, onUsed, measure = diskSpaceOf }: BallastFileOptions, size: number) {
@@ -65,7 +65,7 @@ export class BallastFile {
     return this.size;
   }
 
-  /** Of a write-ahead log that it had to cover since the start. */
+  /** Size of the largest write-ahead log that it had to cover since the start. */
   get largestLogBytes(): number {
     return this.largestLog;
   }
@@ -91,29 +91,29 @@ export class BallastFile {
     this.largestLog = Math.max(this.largestLog, logBytes);
     const needed = LIMITS.runningSpareBytes + bytesToOpen(logBytes);
     if (needed <= this.size) return;
-    // By half as much again: a log that grows steadily should not ask each time.
+    // Half as much again: a log that grows steadily should not ask each time.
     const aheadBytes = Math.min(LIMITS.ballastAheadBytes, Math.max(LEAST_AHEAD_BYTES, logBytes / 2));
     if (needed > this.wanted) this.wanted = LIMITS.runningSpareBytes + bytesToOpen(logBytes + aheadBytes);
     await this.refill();
   }
 
   /**
-   * Takes what it lacks, as far as a running node can do without. Resolves with
-   * how much it took. Where others are quicker, it keeps what it had.
+   * Takes what it lacks, as far as a running node can do without. Resolves with how much it took. Where other programs
+   * are quicker, it keeps what it had.
    */
   refill(): Promise<number> {
     return this.exclusively(() => this.takeBack(this.wanted));
   }
 
-  /** Gives free what is lacking of so much room, as far as the ballast has it. */
+  /** Frees what is lacking of so many bytes, as far as the ballast has it. */
   async leave(bytes: number): Promise<void> {
     if (this.size === 0 || (await this.freeBytes()) >= bytes) return;
     await this.exclusively(() => this.shrinkFor(bytes));
   }
 
   /**
-   * Runs what needs so much room, and may be begun again where it failed. On a
-   * full disk it is lent what is lacking, and runs while nobody else has a loan.
+   * Runs what needs so much space, and may be begun again where it failed. On a full disk it is lent what is lacking,
+   * and runs while no other action has a loan.
    */
   async lend<Result>(bytes: number, action: () => Promise<Result>): Promise<Result> {
     try {
@@ -133,9 +133,9 @@ export class BallastFile {
   }
 
   /**
-   * Others may have been quicker, it takes more than was thought, or a quota is full, which the file system does not
-   * tell of: then twice as much, whatever seems to be free. Not all of the ballast: it would be lost to whoever fills
-   * the disk.
+   * Other programs may have been quicker, it takes more than was thought, or a quota is full, which the file system
+   * does not tell of: then twice as much, whatever seems to be free. Not all of the ballast: it would be lost to the
+   * program that fills the disk.
    */
   private async tryTwice<Result>(bytes: number, action: () => Promise<Result>): Promise<Result> {
     try {
@@ -156,7 +156,7 @@ export class BallastFile {
     const needed = `${(bytes / 2 ** 20).toFixed(1)} MiB`;
     return new FlotillaError(
       'DISK_NEARLY_FULL',
-      `the disk that ${this.nodePath} is on is full, and the ballast is used up: make room for ${needed} there, ` +
+      `the disk that ${this.nodePath} is on is full, and the ballast is used up: free ${needed} there, ` +
         `or enlarge the disk, and try again (${messageOf(cause)})`,
       { cause },
     );
@@ -169,7 +169,7 @@ export class BallastFile {
   }
 
   private async shrinkTo(bytes: number): Promise<void> {
-    // File systems give room free by whole blocks.
+    // File systems free space by whole blocks.
     const left = BLOCK_BYTES * Math.max(0, Math.floor(bytes / BLOCK_BYTES));
     if (left === 0) await rm(ballastPath(this.nodePath), { force: true });
     else await truncate(ballastPath(this.nodePath), left);
@@ -209,7 +209,7 @@ export class BallastFile {
 
   private exclusively<Result>(action: () => Promise<Result>): Promise<Result> {
     const done = this.changing.then(action);
-    // Whoever comes next only waits for its end; the failure is the caller's.
+    // The next action only waits for its end; the failure is its own caller's.
     this.changing = done.catch(() => undefined);
     return done;
   }

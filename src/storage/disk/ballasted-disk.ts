@@ -26,7 +26,7 @@ export function ballastedDisk(disk: Disk, ballast: BallastFile): Disk {
 class BallastedDatabase implements DiskDatabase {
   private readonly database: DiskDatabase;
   private readonly ballast: BallastFile;
-  /** Of the write-ahead log: a database begins a new one when it is opened. */
+  /** Size of the write-ahead log: a database begins a new one when it is opened. */
   private logBytes = 0;
 
   constructor(database: DiskDatabase, ballast: BallastFile) {
@@ -67,7 +67,10 @@ const CHANGE_BYTES = 64;
 /** What a file takes beside its content. */
 const SMALL_FILE_BYTES = LIMITS.runningSpareBytes / 8;
 
-/** Of the records that opening a LevelDB makes a table of. Nothing where there is none: who opens it finds out. */
+/**
+ * Bytes of the write-ahead logs that opening a LevelDB makes a table of. 0 where there is no database: opening it will
+ * tell.
+ */
 async function logBytesOf(path: string): Promise<number> {
   try {
     const logs = (await readdir(path)).filter((name) => name.endsWith('.log'));

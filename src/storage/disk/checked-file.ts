@@ -4,9 +4,8 @@ import type { Disk } from './disk.js';
 import { replaceFile } from './durable-files.js';
 
 /**
- * A small file that people may read and only Flotilla writes: one line of JSON,
- * then the CRC-32 of that line in eight hexadecimal digits and a line end.
- * What follows after that belongs to whoever owns the file.
+ * A small file that people may read and only Flotilla writes: one line of JSON, then the CRC-32 of that line in eight
+ * hexadecimal digits and a line end. What follows after that belongs to the code that owns the file.
  */
 export interface CheckedContent {
   readonly format: number;

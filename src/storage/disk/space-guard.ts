@@ -16,19 +16,18 @@ export interface SpaceGuardOptions {
   readonly storage: WrittenStorage;
   readonly clock: Clock;
   readonly logger: Logger;
-  /** Of a segment. */
+  /** Size of a segment. */
   readonly segmentBytes: number;
   /** --min-free-space. Default: what two segments take. */
   readonly minFreeBytes: number | undefined;
 }
 
-/** Room is there again when there is this much more than what was too little: a node must not waver. */
+/** Space counts as enough again when there is this much more than what was too little: a node must not waver. */
 const RELIEF = 1.25;
 
 /**
- * Watches how much room the disk has, so that a node stops taking events before
- * a write fails, which would end it. The file system is asked now and then; in
- * between, what has been taken in since counts as gone.
+ * Watches how much space the disk has left, so that a node stops taking events before a write fails, which would end
+ * it. The file system is asked now and then; in between, what has been taken in since counts as gone.
  *
  * Below the threshold the disk is `low`, below half of it `full`: see disk-pressure.ts of
  * consensus for what that means. Half the threshold is what remains for all that
@@ -77,12 +76,12 @@ export class SpaceGuard {
     return this.measuredFree - (this.taken - this.seen) - this.options.ballast.missingBytes;
   }
 
-  /** Where the room begins to be too little. */
+  /** The free space below which it is too little. */
   get thresholdBytes(): number {
     return this.threshold;
   }
 
-  /** For people: what is wrong; nothing while there is room. */
+  /** Messages for people that say what is wrong; none while there is space. */
   get warnings(): string[] {
     if (this.pressure === 'ok') return [];
     const mebibytes = (bytes: number): string => `${(Math.max(0, bytes) / 2 ** 20).toFixed(1)} MiB`;
@@ -109,7 +108,7 @@ export class SpaceGuard {
     await this.checking;
   }
 
-  /** Never rejects: what can't be measured is told, and stays as it was. */
+  /** Never rejects: a measurement that fails is logged, and the last one stays in force. */
   private check(): Promise<void> {
     if (this.stopped) return Promise.resolve();
     this.checking ??= this.look().finally(() => {
@@ -132,7 +131,7 @@ export class SpaceGuard {
       // What it lacks counts as gone already, so this changes nothing for events.
       if (ballast.missingBytes > 0) this.measuredFree -= await ballast.refill();
     } catch (error) {
-      logger.warn({ reason: messageOf(error) }, 'the room on the disk can not be looked after');
+      logger.warn({ reason: messageOf(error) }, 'the free space of the disk can not be measured');
     }
   }
 
@@ -147,21 +146,21 @@ export class SpaceGuard {
     const { logger } = this.options;
     this.state = next;
     this.onChange(next);
-    if (next === 'ok') logger.info(fields, 'the disk has room again: new events are taken');
+    if (next === 'ok') logger.info(fields, 'the disk has space again: new events are taken');
     else if (next === 'low')
       logger.warn(
         fields,
-        'the disk is nearly full: this node takes no new events as a leader, and hands over if it can; make room',
+        'the disk is nearly full: this node takes no new events as a leader, and hands over if it can; free space',
       );
     else
       logger.error(
         fields,
-        'the disk is all but full: this node accepts no new events, and goes on with elections and reads; make room',
+        'the disk is all but full: this node accepts no new events, and goes on with elections and reads; free space',
       );
   }
 }
 
-/** `now`: as it was until now; it takes more room to rise than it took to fall. */
+/** `now`: as it was until now; it takes more space to rise than it took to fall. */
 function pressureOf(freeBytes: number, threshold: number, now: DiskPressure): DiskPressure {
   const isBelow = (bound: number, was: boolean): boolean => freeBytes < (was ? RELIEF * bound : bound);
   if (isBelow(threshold / 2, now === 'full')) return 'full';

@@ -33,7 +33,7 @@ interface Slot {
 export class TwoSlotFile {
   private readonly file: DiskFile;
   private sequence: number;
-  /** On disk, and not written again before the other one is: a crash finds it whole. */
+  /** The slot that is on disk. It is not written again before the other one is, so a crash finds it whole. */
   private durable: SlotNumber;
   private unsyncedWrites = 0;
   /** What the newest valid slot held when the file was opened. */
@@ -132,7 +132,7 @@ export class TwoSlotFile {
 
 /** What is in such a file, read without being able to write to it. */
 export interface SlotsOnDisk {
-  /** Of the newest valid slot; undefined where neither is valid. */
+  /** Payload of the newest valid slot; undefined where neither is valid. */
   readonly newest: Uint8Array | undefined;
   /** The slots that are not valid: 0, 1. */
   readonly damaged: readonly number[];

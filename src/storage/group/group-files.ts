@@ -18,7 +18,7 @@ export interface NewGroup {
   readonly incarnation: string;
   /** The kind of state machine that it runs: a name among {@link MachineKinds}. */
   readonly machine: string;
-  /** In force before the first record. */
+  /** The membership in force before the first record. */
   readonly membership: Membership;
 }
 
@@ -28,7 +28,7 @@ export const hardStatePath = (directory: string): string => join(directory, 'har
 export const markerPath = (directory: string): string => join(directory, 'marker');
 export const segmentsPath = (directory: string): string => join(directory, 'segments');
 
-/** A group whose making was interrupted: never used, and deleted at start. */
+/** A group that was being made when the node ended: never used, and deleted at start. */
 export function isUnfinished(name: string): boolean {
   return name.endsWith(UNFINISHED_SUFFIX);
 }

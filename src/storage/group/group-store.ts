@@ -26,7 +26,7 @@ export interface GroupWrite {
   readonly snapshot: Checkpoint | undefined;
   /** Give up the records up to this one at last. */
   readonly cutThrough: LogIndex | undefined;
-  /** Of segments in the log as it was before this write. */
+  /** Checkpoints of segments in the log as it was before this write. */
   readonly checkpoints: readonly IndexedState[];
 }
 

@@ -9,8 +9,8 @@ const PAYLOAD_BYTES = 16;
  * leaves: with only one of them, a single damaged sector would make the node
  * forget a vote and give another in the same term.
  *
- * With them stands the number of the node's start that opened it last, so that an
- * older copy of the file, put back, is told from what was there.
+ * The file also holds the number of the node's start that opened it last, so that an older copy of the file, put back,
+ * is told from what was there.
  *
  * Payload, little-endian: term (8 bytes), vote (2 bytes, 0 for none), start (4 bytes), 2 bytes 0.
  */
@@ -34,7 +34,8 @@ export class HardStateFile {
     const slots = await TwoSlotFile.open(disk, path);
     const file = new HardStateFile(slots, decodeHardState(slots.recovered));
     try {
-      // A crash between the two writes, or damage since, left one copy: make it two again before anything rests on it.
+      // A crash between the two writes, or damage since, left one copy: make it two again before anything depends on
+      // it.
       if (!slots.agreed) await slots.writeBoth(encode(file.state, file.boot));
     } catch (error) {
       await slots.close();

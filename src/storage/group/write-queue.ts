@@ -94,7 +94,7 @@ function addTo(
   if (truncateAfter !== undefined) {
     const first = write.records.findIndex(({ index }) => index > truncateAfter);
     if (first !== -1) write.records.length = first;
-    // With records of this very write left in front of it, the truncation does not reach what is on disk.
+    // Where records of this very write are left in front of it, the truncation does not reach what is on disk.
     if (write.records.length === 0 && (write.truncateAfter === undefined || truncateAfter < write.truncateAfter))
       write.truncateAfter = truncateAfter;
   }

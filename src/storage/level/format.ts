@@ -56,9 +56,8 @@ const KEY_SUFFIX_BYTES = 8;
 const INDEX_BYTES = 8;
 
 /**
- * The greatest index whose key is not behind a key as LevelDB keeps it. Where
- * LevelDB makes one up to stand between two keys, it may be shorter than they
- * are, and is then before all that begin with it.
+ * The greatest index with a key that is not behind the given one, as LevelDB keeps it. Where LevelDB makes one up to
+ * stand between two keys, it may be shorter than they are, and is then before all that begin with it.
  */
 export function lastIndexUpTo(internalKey: Uint8Array, keyBytes = internalKey.byteLength): number {
   const given = Math.min(INDEX_BYTES, keyBytes - KEY_SUFFIX_BYTES);

@@ -12,10 +12,9 @@ export interface Inspection {
 }
 
 /**
- * LevelDB does not look at the checksums of what it reads from tables, and where
- * keys or lengths are damaged it ends the process (an assertion, or room that
- * nobody has). So all tables are verified before it sees them, and what stands
- * in damaged blocks is not looked up.
+ * LevelDB does not look at the checksums of what it reads from tables, and where keys or lengths are damaged it ends
+ * the process (an assertion, or memory that no host has). So all tables are verified before it sees them, and what
+ * stands in damaged blocks is not looked up.
  *
  * What LevelDB reads by itself is what it merges: where it would have reason to
  * as soon as it is open, and something is damaged, this rejects with DATA_LOSS.
@@ -35,9 +34,9 @@ export async function inspect(path: string, writeBufferBytes: number): Promise<I
   return { holes, writeBufferBytes: buffer };
 }
 
-/** In tables that may overlap; there are so many when LevelDB makes one of them. */
+/** LevelDB merges level 0, where tables may overlap, once it has so many of them. */
 const TABLES_TO_MERGE = 4;
-/** From level 1 on, where tables do not overlap each other; each level takes ten times as much as the one before. */
+/** LevelDB merges level 1, where tables do not overlap, above this size; each further level takes ten times as much. */
 const LEVEL_BYTES = 10 * 1024 * 1024;
 
 /**
@@ -63,7 +62,7 @@ async function logSizes(path: string): Promise<number[]> {
   return sizes.filter((bytes) => bytes > 0);
 }
 
-/** Of a byte in a write-ahead log, where it deletes: a key of ten bytes takes 42. */
+/** What a byte of a write-ahead log may take in memory. A deletion takes most: 42 bytes for a key of ten. */
 const BYTES_IN_MEMORY = 5;
 /** LevelDB takes no more. */
 const WRITE_BUFFER_BYTES_MAX = 2 ** 30;

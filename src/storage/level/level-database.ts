@@ -33,7 +33,7 @@ class LevelDatabase implements DiskDatabase {
   private readonly path: string;
   private readonly level: Level;
   private holes: readonly Hole[];
-  /** Of a value, as of the last read; the first one begins with one value. */
+  /** Mean size of a value in the last read; the first read begins with a single value. */
   private meanBytes = Number.POSITIVE_INFINITY;
 
   constructor(path: string, level: Level, holes: readonly Hole[]) {
@@ -62,9 +62,8 @@ class LevelDatabase implements DiskDatabase {
   }
 
   /**
-   * By their keys: the binding's iterators keep a copy of what they gave out last
-   * until JavaScript's part of them is collected, which knows nothing of those
-   * bytes. Readers of a long log would hold a gigabyte.
+   * Reads by keys: the binding's iterators keep a copy of what they gave out last until JavaScript's part of them is
+   * collected, which knows nothing of those bytes. Readers of a long log would hold a gigabyte.
    */
   async read(from: number, until: number, maxBytes: number): Promise<Uint8Array[]> {
     const hole = this.holes.find((each) => each.to >= from && each.from <= until);
@@ -99,7 +98,7 @@ class LevelDatabase implements DiskDatabase {
     }
   }
 
-  /** By keys: an iterator looks at the block after the one that it is to end in. */
+  /** Reads by keys: an iterator looks at the block after the one that it is to end in. */
   private async scanAroundHoles(visit: (entries: readonly DatabaseEntry[]) => void): Promise<void> {
     // Opening has made tables of what the write-ahead log held.
     const tables = await liveTables(this.path);
@@ -147,7 +146,7 @@ async function openLevel(
     const level: Level = new ClassicLevel(path, {
       keyEncoding: 'view',
       valueEncoding: 'view',
-      // Of tables, in LevelDB's own thread: what is being written stays in the write-ahead log as it is.
+      // Tables are compressed, in LevelDB's own thread; what is being written stays in the write-ahead log as it is.
       compression: true,
       cacheSize: BLOCK_CACHE_BYTES,
       writeBufferSize: writeBufferBytes,
@@ -184,10 +183,10 @@ const READ_ENTRIES = 256;
 /** LevelDB's values come over in one call; this bounds how many of the smallest ones. */
 const CHUNK_ENTRIES = 8192;
 
-/** Of what is in a damaged block. */
+/** Stands for a value in a damaged block. */
 const UNREADABLE = new Uint8Array(0);
 
-/** Behind every key that a record can have. */
+/** Sorts behind every key that a record can have. */
 const NO_KEY = new Uint8Array(9).fill(0xff);
 
 /** Big-endian, so that LevelDB's order of keys is the order of indexes. */

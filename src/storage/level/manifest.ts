@@ -9,15 +9,14 @@ export interface LiveTable {
   readonly path: string;
   readonly level: number;
   readonly bytes: number;
-  /** Of the keys in it. */
+  /** The keys in it, as record indexes. */
   readonly first: number;
   readonly last: number;
 }
 
 /**
- * The tables of a database, as its manifest names them (LevelDB's doc/impl.md).
- * Rejects with DATA_LOSS where `CURRENT` or the manifest can't be made out: of a
- * database whose tables are not known, nothing is known to be sound.
+ * The tables of a database, as its manifest names them (LevelDB's doc/impl.md). Rejects with DATA_LOSS where `CURRENT`
+ * or the manifest can't be made out: nothing is known to be sound in a database without a list of its tables.
  */
 export async function liveTables(directory: string): Promise<LiveTable[]> {
   const tables = new Map<number, LiveTable>();
@@ -34,7 +33,7 @@ export async function liveTables(directory: string): Promise<LiveTable[]> {
   return [...tables.values()];
 }
 
-/** Of a file that is not there, or is none, or stands on a part of the disk that can't be read. */
+/** Codes for a file that is not there, or is no file, or stands on a part of the disk that can't be read. */
 const UNREADABLE = ['ENOENT', 'EISDIR', 'EIO'];
 
 const LOG_BLOCK_BYTES = 32 * 1024;

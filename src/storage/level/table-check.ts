@@ -95,11 +95,13 @@ interface DataBlock extends Block {
 
 const FOOTER_BYTES = 48;
 const MAGIC = 0xdb4775248b80fb57n;
-/** Behind each block: how it is compressed (1), and the checksum of it and that (4). */
+/** Each block is followed by how it is compressed (1 byte) and a checksum of both (4 bytes). */
 const TRAILER_BYTES = 5;
 const UNCOMPRESSED = 0;
 
-/** By the table's index. Throws {@link TableDamage} where what leads to the blocks is damaged itself. */
+/**
+ * Finds the blocks by the table's index. Throws {@link TableDamage} where what leads to the blocks is damaged itself.
+ */
 async function dataBlocks(file: TableFile, table: LiveTable): Promise<DataBlock[]> {
   const footer = await file.read(file.bytes - FOOTER_BYTES, FOOTER_BYTES);
   if (footer === undefined || viewOf(footer).getBigUint64(FOOTER_BYTES - 8, true) !== MAGIC)
@@ -188,8 +190,8 @@ function endOf({ offset, bytes }: Block): number {
   return offset + bytes + TRAILER_BYTES;
 }
 
-/** Short enough that nobody waits for the checksums of so much: half a millisecond. */
+/** Checksums of so many bytes take half a millisecond, which holds nothing else up. */
 const READ_BYTES = 1024 * 1024;
 
-/** Of those that a table of ours has, the longest is the name of the filter. */
+/** The longest key that a table of ours has is the name of the filter. */
 const KEY_BYTES_MAX = 256;

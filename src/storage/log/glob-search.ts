@@ -15,12 +15,11 @@ interface SearchedLog {
 }
 
 /**
- * Goes through a log by the namespace indexes of its sealed segments. Of one
- * segment at a time it remembers where the matching events are.
+ * Goes through a log by the namespace indexes of its sealed segments. It remembers where the matching events are, for
+ * one segment at a time.
  *
- * An index is believed only where everything that it knows of is committed: what
- * a new leader replaces is never in it then. To go through a log from its end
- * would need nothing else of it but the runs in reverse.
+ * An index is believed only where everything that it knows of is committed: what a new leader replaces is never in it
+ * then. Going through a log from its end would need only the runs in reverse.
  */
 export class IndexSearch implements GlobSearch {
   private readonly log: SearchedLog;
@@ -42,7 +41,7 @@ export class IndexSearch implements GlobSearch {
 
   async next(from: LogIndex, through: LogIndex): Promise<LogMatches | undefined> {
     if (this.glob.literalPrefix === '') return undefined;
-    // Whoever removes segments waits for an action on one of them: none of these waits for the turns of other readers.
+    // Removing a segment waits for the actions on it, so none of these waits for the turns of other readers.
     for (;;) {
       const matches = await this.log.inSealed(from, through, (segment) => this.search(segment, from));
       if (matches !== 'unfinished') return matches;

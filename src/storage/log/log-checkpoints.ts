@@ -91,7 +91,7 @@ export class LogCheckpoints {
   private async write(place: CheckpointPlace, state: Uint8Array): Promise<void> {
     const { removals, disk } = this.options;
     const write = this.lastWrite.then(() => removals.undisturbed(() => writeCheckpoint(disk, place, state)));
-    // Who comes next only waits for its end.
+    // The next caller only waits for its end.
     this.lastWrite = write.catch(() => undefined);
     await write;
   }

@@ -244,11 +244,11 @@ async function requireMarked(
     throw lost(group, path, youngest.tail, marker, 'the marker');
 }
 
-function lost(group: GroupId, directory: string, tail: LogTail, place: Place, witness: string): FlotillaError {
+function lost(group: GroupId, directory: string, tail: LogTail, place: Place, source: string): FlotillaError {
   const what = tail.index < place.index ? `ends with record ${tail.index}` : `holds another record ${place.index}`;
   return new FlotillaError(
     'DATA_LOSS',
-    `group ${group}: the log in ${directory} ${what}, but ${witness} says that it held record ${place.index} of ` +
+    `group ${group}: the log in ${directory} ${what}, but ${source} says that it held record ${place.index} of ` +
       `term ${place.term}`,
   );
 }

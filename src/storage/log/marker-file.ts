@@ -79,8 +79,8 @@ export class MarkerFile {
   }
 
   /**
-   * Before records above `marker.index` are removed. Both slots, or damage to the newer would call the truncated log
-   * too short.
+   * Called before records above `marker.index` are removed. Writes both slots: with only one, damage to it would make
+   * the truncated log look too short.
    */
   async lower(marker: Marker): Promise<void> {
     this.marker = marker;

@@ -1,6 +1,6 @@
 /**
- * Keeps those who read a log's segments, those who write beside its records, and
- * those who remove or replace some of them out of each other's way.
+ * Keeps apart the actions on a log's segments: reading them, writing beside their records, and removing or replacing
+ * them.
  */
 export class RemovalBarrier {
   /** Removals so far: a read that one of them overtook is done again. */

@@ -3,7 +3,7 @@ import type { Clock, Timer } from '../../group/index.js';
 import type { LogRecord } from '../../wire/index.js';
 import type { HealingObserver } from '../segment/index.js';
 
-/** A log whose sealed records are verified. */
+/** A log with sealed records to verify. */
 export interface ScrubbedLog {
   /** The sealed segments as they are now, oldest first: the first and the last index of each. */
   sealedRanges(): readonly { readonly from: LogIndex; readonly to: LogIndex }[];

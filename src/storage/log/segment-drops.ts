@@ -3,9 +3,9 @@ import { type Disk, removeDirectories } from '../disk/index.js';
 import type { Segment } from '../segment/index.js';
 
 /**
- * Segments that a log has given up, on their way off the disk. The marker says
- * already that the log begins behind them, so nobody waits: neither a write nor
- * a read, however many they are. A crash leaves what the next start removes.
+ * Segments that a log has given up, on their way off the disk. The marker says already that the log begins behind them,
+ * so nothing waits for it: neither a write nor a read, however many they are. A crash leaves what the next start
+ * removes.
  */
 export class SegmentDrops {
   private readonly disk: Disk;
@@ -18,8 +18,8 @@ export class SegmentDrops {
   }
 
   /**
-   * Retires them at once, so that nothing is begun in them any more: no repair, no index. Those who read in them are
-   * waited for.
+   * Retires them at once, so that nothing is begun in them any more: no repair, no index. Readers in them are waited
+   * for.
    */
   begin(doomed: readonly Segment[]): void {
     const retired = doomed.map((segment) => segment.retire());

@@ -38,14 +38,14 @@ const rebuiltPath = (segmentsPath: string): string => join(dirname(segmentsPath)
 export interface RebuildOptions {
   readonly segmentsPath: string;
   readonly settings: DatabaseSettings;
-  /** Undefined where nobody else has the log. */
+  /** Undefined where no other node has the log. */
   readonly source: RecordSource | undefined;
   /** Whether what is begun is of use no more. */
   readonly isObsolete: () => boolean;
 }
 
 /**
- * Step 1, but for what is copied. Resolves with how many records came from other nodes; DATA_LOSS where nobody has one
+ * Step 1, but for what is copied. Resolves with how many records came from other nodes; DATA_LOSS where no node has one
  * that is needed.
  */
 export async function rebuildSegment(damaged: Segment, options: RebuildOptions): Promise<number> {
@@ -140,14 +140,14 @@ async function copyRecords(
       fetched += records.length;
     }
     if (records.length === 0)
-      throw new FlotillaError('DATA_LOSS', `nobody who can be reached has record ${tail.index + 1}`);
+      throw new FlotillaError('DATA_LOSS', `no node that can be reached has record ${tail.index + 1}`);
     await segment.write(tail, records);
   }
   const { tail } = segment;
   if (tail.checksum !== end.checksum || tail.term !== end.term || tail.nextCounter !== end.nextCounter)
     throw new FlotillaError(
       'DATA_LOSS',
-      `what was put together ends otherwise than the footer says, with record ${tail.index}`,
+      `the rebuilt segment ends otherwise than its footer says, with record ${tail.index}`,
     );
   return fetched;
 }

@@ -13,13 +13,13 @@ export interface SegmentRepairsOptions {
 }
 
 /**
- * Repairs the damaged sealed segments of one log, one at a time, for whoever
- * meets the damage: a consumer, the leader that replicates, a search, the scrub.
+ * Repairs the damaged sealed segments of one log, one at a time, for any reader that meets the damage: a consumer, the
+ * leader that replicates, a search, the scrub.
  */
 export class SegmentRepairs {
   private readonly options: SegmentRepairsOptions;
   private readonly underWay = new Map<string, Promise<boolean>>();
-  /** What could not be repaired when it was last tried; where there is nobody else, it is not tried again. */
+  /** What could not be repaired when it was last tried; where there is no other member, it is not tried again. */
   private readonly hopeless = new Set<string>();
   private last: Promise<unknown> = Promise.resolve();
   private closed = false;

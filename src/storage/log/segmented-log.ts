@@ -67,7 +67,7 @@ export class SegmentedLog {
   private readonly identity: LogIdentity;
   private readonly settings: DatabaseSettings;
   private readonly segments: SegmentList;
-  /** In force as of the log's begin, and those that the log set, ascending. */
+  /** The membership in force at the log's begin, and those that the log has set, ascending. */
   private readonly memberships: IndexedHistory<PlacedMembership>;
   private sequence: number;
   private prepared: Promise<PreparedSegment> | undefined;
@@ -172,7 +172,7 @@ export class SegmentedLog {
     });
   }
 
-  /** Seals a full segment and begins the next one. Not in the path of a write: whoever waited has been answered. */
+  /** Seals a full segment and begins the next one. Not in the path of a write: its callers have been answered. */
   async rollIfFull(): Promise<void> {
     const { bytes } = this.segments.youngest;
     const { segmentBytes } = this.settings;
@@ -220,10 +220,10 @@ export class SegmentedLog {
     });
   }
 
-  /** Opens the LevelDB of the segment behind this one, for who will read it soon. */
+  /** Opens the LevelDB of the segment behind this one, for a reader that will soon be there. */
   warmFollowing(segment: Segment): void {
     const following = this.repairs.isClosed ? undefined : this.segments.following(segment);
-    // Whoever reads it meets the failure again, and reports it.
+    // A read of it meets the failure again, and reports it.
     following?.warm().catch(() => undefined);
   }
 
@@ -290,7 +290,7 @@ export class SegmentedLog {
     });
   }
 
-  /** Of the records in all segments. */
+  /** Bytes of the records in all segments. */
   get bytes(): number {
     return this.segments.all.reduce((sum, { bytes }) => sum + bytes, 0);
   }

@@ -38,7 +38,7 @@ export async function buildIndex(disk: Disk, path: string, segment: IndexedSegme
   try {
     await disk.writeFile(temporary, Buffer.alloc(INDEX_HEADER_BYTES));
     const file = await disk.openFile(temporary);
-    // Whoever removes a segment waits for this first.
+    // Removing a segment waits for this first.
     if (file === undefined) throw new Error(`${temporary} went while it was being written, and not by this node`);
     try {
       const writer = new IndexWriter(file);

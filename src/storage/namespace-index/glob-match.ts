@@ -62,7 +62,7 @@ export class SegmentMatch {
     return { kind: 'records', records: [], through: segment.tail.index };
   }
 
-  /** This run and those behind it whose copies fit into one read of cold records. */
+  /** This run and those behind it, as long as their copies fit into one read of cold records. */
   private copiedFrom(position: number): CopiedRun[] {
     const copied: CopiedRun[] = [];
     let bytes = 0;
@@ -99,7 +99,7 @@ export class MatchSearch {
     this.prefix = Buffer.from(glob.literalPrefix);
   }
 
-  /** Whether it has ended; where it has not, others are to go first. */
+  /** Whether it has ended; where it has not, other work is to go first. */
   get hasEnded(): boolean {
     return this.ended;
   }

@@ -59,7 +59,7 @@ export class IndexFile {
     return rows;
   }
 
-  /** As it stands in the file: whoever reads it checks it. */
+  /** The bytes as they stand in the file: the reader checks them. */
   async bytes({ offset, length }: Extent): Promise<Buffer> {
     const { held } = this;
     if (held !== undefined && offset >= held.offset && offset + length <= held.offset + held.bytes.byteLength) {

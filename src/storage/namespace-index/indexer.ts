@@ -16,10 +16,9 @@ export interface Indexable {
 }
 
 /**
- * Makes the indexes of a node's sealed segments in the background, one at a
- * time, the one that was asked for last first: its records are still in memory.
- * An index may be as large as its segment, and nobody's reads depend on it: while
- * the disk is short of room none is made.
+ * Makes the indexes of a node's sealed segments in the background, one at a time, the one that was asked for last
+ * first: its records are still in memory. An index may be as large as its segment, and no read depends on it: while the
+ * disk is short of space none is made.
  */
 export class NamespaceIndexer {
   private readonly clock: Clock;
@@ -39,7 +38,7 @@ export class NamespaceIndexer {
     this.isDiskOk = isDiskOk;
   }
 
-  /** Something was written, or records were read, that others wait for. */
+  /** A write or a read that a caller waits for was under way. */
   noteUse(): void {
     this.lastUseMs = this.clock.nowMs();
   }
@@ -79,14 +78,14 @@ export class NamespaceIndexer {
     this.working = undefined;
   }
 
-  /** False where it is to be tried again when there is room. */
+  /** False where it is to be tried again when there is space. */
   private async make(segment: Indexable): Promise<boolean> {
     this.pace = new Pace(this.clock, () => this.clock.nowMs() - this.lastUseMs < BUSY_MS, this.isDiskOk);
     try {
       await segment.ensureIndex(this.pace);
     } catch (error) {
       if (isDiskFull(error) || !this.isDiskOk()) return false;
-      // What can't be indexed is read record by record, and whoever meets the damage reports it.
+      // What can't be indexed is read record by record, and the read that meets the damage reports it.
       if (!(error instanceof FlotillaError)) this.onFailure(error);
     }
     return true;

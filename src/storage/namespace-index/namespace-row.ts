@@ -12,9 +12,9 @@ export interface Extent {
 export interface NamespacePlace {
   /** Position of the run in the segment. */
   readonly run: number;
-  /** Of the events themselves, about. */
+  /** Bytes of the events themselves, about. */
   readonly eventBytes: number;
-  /** Of the records that hold them, other events included. */
+  /** Bytes of the records that hold them, other events included. */
   readonly recordBytes: number;
   /** The records that hold them, ascending. */
   readonly records: readonly LogIndex[];

@@ -43,7 +43,7 @@ export class Pace {
     this.cancelled = true;
   }
 
-  /** What was waited for until now was others' work. */
+  /** Begins a slice: what was waited for until now was other work. */
   restart(): void {
     this.sinceMs = this.clock.nowMs();
   }

@@ -47,9 +47,8 @@ export interface CopyFile {
 }
 
 /**
- * Consecutive records whose events are sorted by namespace together. Nothing is
- * decoded but the namespaces; each event is then met once more where it is
- * copied.
+ * Consecutive records, with all their events sorted by namespace together. Nothing is decoded but the namespaces; each
+ * event is then met once more where it is copied.
  */
 export class Run {
   private readonly number: number;
@@ -185,7 +184,7 @@ export class Run {
     return { run: this.number, eventBytes, recordBytes, records, copy };
   }
 
-  /** In pieces that go out to a reader as they are. */
+  /** Copies in pieces that go out to a reader as they are. */
   private copy(events: Uint32Array, batchOf: Uint32Array, copies: Copies): void {
     let piece: Event[] = [];
     let bytes = 0;

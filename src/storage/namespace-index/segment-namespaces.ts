@@ -81,7 +81,7 @@ export class SegmentNamespaces {
   async ensure(pace: Pace): Promise<void> {
     if (this.retired || this.making !== undefined) return;
     const done = this.make(pace);
-    // Whoever cancels it only waits for its end; the failure is the caller's.
+    // Cancelling only waits for its end; the failure is the caller's.
     this.making = { pace, done: done.catch(() => undefined) };
     try {
       await done;

@@ -12,8 +12,8 @@ const FORMAT = 1;
  * state only when all before that record is committed and applied, and the two
  * are never rewritten for each other's sake.
  *
- * A checked file whose rest is the state. It says behind which record it stands:
- * the checksum is chained through all before, so it fits in no other place.
+ * A checked file, followed by the state. It says behind which record it stands: the checksum is chained through all
+ * before, so it fits in no other place.
  */
 interface CheckpointFile {
   readonly format: typeof FORMAT;

@@ -1,19 +1,18 @@
 import { LIMITS } from '../../base/index.js';
 import type { Clock, Timer } from '../../group/index.js';
 
-/** Something that can be closed while nobody uses it, and opens again by itself. */
+/** Something that can be closed while it is not in use, and opens again by itself. */
 export interface Closeable {
   readonly inUse: boolean;
   close(): Promise<void>;
 }
 
 /**
- * Bounds how many sealed segments a node holds open, over all groups: the least
- * recently used is closed first, and one that nobody reads for a while is
- * closed anyway, because an open LevelDB holds files and memory.
+ * Bounds how many sealed segments a node holds open, over all groups: the least recently used is closed first, and one
+ * without a reader for a while is closed anyway, because an open LevelDB holds files and memory.
  */
 export class OpenDatabaseCache {
-  /** In the order of last use, with its time on a monotonic clock. */
+  /** The least recently used first, with the time of its last use on a monotonic clock. */
   private readonly lastUseMs = new Map<Closeable, number>();
   private readonly clock: Clock;
   private readonly onFailure: (error: unknown) => void;

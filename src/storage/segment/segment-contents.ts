@@ -8,7 +8,7 @@ export interface Landmark {
   readonly firstCounter: Counter;
   /** Log time, UTC milliseconds. */
   readonly timeMs: number;
-  /** Of the segment's records with events that stand before it. */
+  /** Bytes of the segment's records with events that stand before it. */
   readonly eventBytes: number;
 }
 
@@ -18,9 +18,9 @@ const LANDMARK_SPACING_BYTES = 64 * 1024;
 /** What is known of a segment's records without reading them; its footer holds exactly this. */
 export interface ContentsSummary {
   readonly tail: LogTail;
-  /** Of the records, envelopes included. */
+  /** Size of the records, envelopes included. */
   readonly bytes: number;
-  /** Of those with events. */
+  /** Size of the records with events. */
   readonly eventBytes: number;
   /** Terms that begin in this segment. */
   readonly termStarts: readonly TermStart[];
@@ -50,7 +50,7 @@ export class SegmentContents {
     this.bytesSinceLandmark = LANDMARK_SPACING_BYTES;
   }
 
-  /** Of a segment that has no records yet and follows a log with this tail. */
+  /** The contents of a segment without records that follows a log with this tail. */
   static empty(before: LogTail): SegmentContents {
     return new SegmentContents({
       tail: before,
@@ -79,7 +79,7 @@ export class SegmentContents {
     return this.bytesNow;
   }
 
-  /** Of the records with events; after a truncation too few, by what lies between two landmarks at most. */
+  /** Size of the records with events; after a truncation too small, at most by what lies between two landmarks. */
   get eventBytes(): number {
     return this.eventBytesNow;
   }

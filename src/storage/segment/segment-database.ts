@@ -6,12 +6,12 @@ import type { NamespaceIndexer } from '../namespace-index/index.js';
 import type { Healing } from './healing.js';
 import type { OpenDatabaseCache } from './open-database-cache.js';
 
-/** How one node's segment databases are opened and looked after. */
+/** How one node's segment databases are opened and maintained. */
 export interface DatabaseSettings {
   readonly disk: Disk;
   readonly clock: Clock;
   readonly segmentBytes: number;
-  /** Of the groups' state machines. */
+  /** The kinds of the groups' state machines. */
   readonly machines: MachineKinds;
   readonly openDatabases: OpenDatabaseCache;
   /** Absent: what is sealed gets no namespace index. */
@@ -22,8 +22,8 @@ export interface DatabaseSettings {
 }
 
 /**
- * The LevelDB of one segment. It opens on first use and may be closed whenever
- * nobody uses it; the segment that is being written is `pinned` and stays open.
+ * The LevelDB of one segment. It opens on first use and may be closed whenever it is not in use; the segment that is
+ * being written is `pinned` and stays open.
  */
 export class SegmentDatabase {
   readonly path: string;
@@ -68,24 +68,24 @@ export class SegmentDatabase {
     this.settings.openDatabases.forget(this);
   }
 
-  /** It will not be written to for now, and may be closed while nobody reads. */
+  /** It will not be written to for now, and may be closed while it has no reader. */
   unpin(): void {
     this.pinned = false;
   }
 
-  /** Makes opening it cheap, and closes it where nobody reads: it was unpinned. */
+  /** Makes opening it cheap, and closes it where it has no reader: it was unpinned. */
   async settle(): Promise<void> {
     await this.use((database) => database.settle());
     await this.rest();
   }
 
-  /** Closes it until somebody reads: open, it takes memory. */
+  /** Closes it until the next read: open, it takes memory. */
   async rest(): Promise<void> {
     if (!this.pinned && !this.inUse) await this.close();
   }
 
   /**
-   * Closes it for good: its directory is about to go, or the log is closed. Waits for those who use it, and refuses new
+   * Closes it for good: its directory is about to go, or the log is closed. Waits for its users to end, and refuses new
    * ones.
    */
   async retire(): Promise<void> {
@@ -113,7 +113,7 @@ export class SegmentDatabase {
     await this.use((database) => database.scan(visit));
   }
 
-  /** Waits for those who use it. */
+  /** Waits for its users to end. */
   async close(): Promise<void> {
     while (this.users > 0) await new Promise<void>((resolve) => this.waitingForIdle.push(resolve));
     this.settings.openDatabases.forget(this);
@@ -145,7 +145,7 @@ export class SegmentDatabase {
     } catch (error) {
       this.opened = undefined;
       if (error instanceof FlotillaError && error.code === 'DATA_LOSS') throw error;
-      // It was closed, and nothing of it changes: who reads it can be told to wait for room.
+      // It was closed, and nothing of it changes: its reader can be told to wait for space.
       if (error instanceof FlotillaError && error.code === 'DISK_NEARLY_FULL' && !this.pinned) throw error;
       const code = error instanceof FlotillaError ? error.code : 'INTERNAL';
       const failure = new FlotillaError(code, `${this.path} can't be opened: ${messageOf(error)}`, { cause: error });

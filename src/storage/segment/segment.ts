@@ -69,7 +69,7 @@ export class SegmentDamage extends FlotillaError {
   }
 }
 
-/** What stands before damage is given out; whoever reads on behind it meets the damage as the first thing. */
+/** What stands before damage is given out; the next read then meets the damage at once. */
 export function nothingBehind(records: readonly LogRecord[], error: unknown): [] {
   if (records.length > 0 && error instanceof SegmentDamage) return [];
   throw error;
@@ -164,7 +164,7 @@ export class Segment implements Indexable {
     return this.known.bytes;
   }
 
-  /** Of its records with events. */
+  /** Size of its records with events. */
   get eventBytes(): number {
     return this.known.eventBytes;
   }
@@ -294,9 +294,8 @@ export class Segment implements Indexable {
   }
 
   /**
-   * Turns the write-ahead log of a sealed segment into a table and closes LevelDB
-   * until somebody reads. Who opened it first would wait for that otherwise, half
-   * a second for 64 MiB, and hold all of it in memory a second time.
+   * Turns the write-ahead log of a sealed segment into a table and closes LevelDB until the next read. Otherwise the
+   * first reader would wait for that, half a second for 64 MiB, and hold all of it in memory a second time.
    */
   async settle(): Promise<void> {
     await this.guard(() => this.database.settle());
@@ -322,12 +321,12 @@ export class Segment implements Indexable {
     await Promise.all([this.namespaces.retire(), this.database.close()]);
   }
 
-  /** Its directory is about to go, or the log is closed: waits for those who read, and refuses new ones. */
+  /** Its directory is about to go, or the log is closed: waits for its readers, and refuses new ones. */
   async retire(): Promise<void> {
     await Promise.all([this.namespaces.retire(), this.database.retire()]);
   }
 
-  /** Removes the directory, durably, after those who read have finished. */
+  /** Removes the directory, durably, after its readers have finished. */
   async remove(): Promise<void> {
     await this.retire();
     await removeDirectory(this.disk, this.directory);
@@ -409,7 +408,7 @@ export class Segment implements Indexable {
 const RUNS_PER_SEGMENT = 8;
 const RUN_BYTES_MIN = 4 * 1024 * 1024;
 
-/** Without the lists, which for many segments would fill the memory. */
+/** Leaves the lists out, which for many segments would fill the memory. */
 function sealedOf({ tail, bytes, eventBytes }: Sealed): Sealed {
   return { tail, bytes, eventBytes };
 }

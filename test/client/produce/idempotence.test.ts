@@ -1,11 +1,11 @@
-/** A producer that nobody has opened, and that has no name: its stamps, and what it makes of what nodes answer. */
+/** A producer that was never opened, and that has no name: its stamps, and what it makes of what nodes answer. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { deferred } from '../../../src/client/connection/deferred.js';
 import { clientOf, cluster, code, only } from '../../support/fake-cluster.js';
 import type { Verdict } from '../../support/fake-node.js';
 
-test('a producer makes itself known with its first batch, and says how long ago that was when it is sent again', async () => {
+test('a producer registers with its first batch, and says how long ago that was when it sends it again', async () => {
   const { nodes } = await cluster(1);
   const node = only(nodes);
   node.onBatch = (_packed, position) => (position < 2 ? { failure: { code: 'OUTCOME_UNKNOWN' } } : 'append');
@@ -44,7 +44,7 @@ test('a batch that came out of turn waits for the one before it', async () => {
   assert.deepEqual(log.texts(), ['1', '2']);
 });
 
-test('where the stream has forgotten it, a producer goes on as another, and only what is in doubt is told to be unknown', async () => {
+test('a producer that the stream has forgotten goes on as another; only what is in doubt is unknown', async () => {
   const { nodes, log } = await cluster(1);
   const node = only(nodes);
   const client = clientOf(nodes);

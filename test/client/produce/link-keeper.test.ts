@@ -110,7 +110,7 @@ test('the only node there is gets its pause', async (context) => {
 });
 
 for (const state of ['drains', 'pauses', 'connects elsewhere'] as const) {
-  test(`its node refuses while the leader's link is being opened, and it ${state}: the leader's link is taken`, async (context) => {
+  test(`its node refuses while the leader's link opens, and it ${state}: it goes to the leader`, async (context) => {
     const scene = new Scene(context, 'a:1', 'c:1', 'b:1');
     const link = await scene.opened();
     scene.keeper.leaderKnown(link, 'b:1');

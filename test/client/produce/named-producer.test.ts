@@ -58,7 +58,7 @@ async function startProducer(context: TestContext, timeoutMs = 2000): Promise<Fi
 
 const events = (count: number): { namespace: string }[] => Array.from({ length: count }, () => ({ namespace: '/n' }));
 
-test('goes on behind the last of its name, and sends a batch again under its number until it is answered', async (context) => {
+test('goes on behind the last batch of its name, and sends each again until it is answered', async (context) => {
   const { producer, came, answers } = await startProducer(context);
   assert.equal(producer.lastSequence, 4);
   answers.push('OUTCOME_UNKNOWN', 'NO_LEADER', 'TOO_MANY_REQUESTS');
@@ -76,7 +76,7 @@ test('a refusal of a batch that may be there leaves it unknown, also when it is 
   assert.deepEqual(came, ['5:1', '5:1', '5:1', '5:2']);
 });
 
-test('what was sent behind an unknown outcome is unknown, too; the same events settle them, in their order', async (context) => {
+test('what was sent behind an unknown outcome is unknown, too; the same events settle it', async (context) => {
   const { producer, came, answers } = await startProducer(context);
   answers.push('OUTCOME_UNKNOWN', 'PRODUCER_EXPIRED');
   const [one, two] = await Promise.allSettled([producer.append(events(1)), producer.append(events(2))]);
@@ -126,7 +126,7 @@ test('a refusal of what was never in doubt is passed on, and keeps no number', a
   assert.deepEqual(came, ['5:1', '5:2']);
 });
 
-test('time that is up: certainly not appended where nobody took it, unknown where somebody may have', async (context) => {
+test('at its deadline a call that no node took is not appended; else its outcome is unknown', async (context) => {
   const { producer, answers } = await startProducer(context, 1000);
   answers.push(...Array.from({ length: 50 }, () => 'NO_LEADER' as const));
   await assert.rejects(producer.append(events(1)), { code: 'NO_LEADER' });

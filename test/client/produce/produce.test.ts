@@ -149,7 +149,7 @@ test('a stream that is refused as a whole rejects its calls with that code', asy
   await assert.rejects(clientOf(nodes).produce({ namespace: '/a' }), code('NOT_FOUND'));
 });
 
-test('the deadline is UNREACHABLE or NO_LEADER where nothing can have been appended, and OUTCOME_UNKNOWN else', async () => {
+test('the deadline is UNREACHABLE or NO_LEADER where nothing can be appended, else OUTCOME_UNKNOWN', async () => {
   const { nodes } = await cluster(1);
   const node = only(nodes);
   const client = clientOf(nodes, { timeoutMs: 1000 });
@@ -306,7 +306,7 @@ test('members that the produce stream names are taken when its node dies at once
   const { nodes } = await cluster(2);
   const [first, second] = nodes;
   assert.ok(first !== undefined && second !== undefined);
-  // No answer to who the members are: only the stream has told.
+  // The node does not answer which the members are: only the stream has told.
   first.leader = { actorId: 1, address: first.address, members: [first.address, second.address] };
   const client = clientOf([first]);
   await client.produce({ namespace: '/a' });

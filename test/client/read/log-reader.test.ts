@@ -83,7 +83,7 @@ function filledLog(): StreamLog {
   return log;
 }
 
-test('readLog_startThenRecords_theCheckpointPutTogether', async (t) => {
+test('readLog begins with a start, then brings the records; the checkpoint is put together', async (t) => {
   const log = filledLog();
   const { address } = await nodeWith(t, log);
   const [first, ...rest] = await copied(t, [address]);
@@ -93,7 +93,7 @@ test('readLog_startThenRecords_theCheckpointPutTogether', async (t) => {
   assert.deepEqual(indexesOf(rest), [1, 2, 3, 4, 5, 6, 7, 8, 9]);
 });
 
-test('readLog_whereNothingIsNew_isAStartAndNoRecord', async (t) => {
+test('readLog where nothing is new gives a start and no record', async (t) => {
   const log = filledLog();
   const { address } = await nodeWith(t, log);
   const parts = await copied(t, [address], { after: { tail: log.tail, incarnation: log.checkpoint.incarnation } });
@@ -103,7 +103,7 @@ test('readLog_whereNothingIsNew_isAStartAndNoRecord', async (t) => {
   );
 });
 
-test('readLog_goesOnWhereItWas_whateverTheNodeDid', async (t) => {
+test('readLog goes on where it was, whatever the node did', async (t) => {
   const log = filledLog();
   const bytes = log.records.map((record) => record.bytes);
   const flipped = bytes.map((record) => Buffer.from(record));
@@ -133,7 +133,7 @@ test('readLog_goesOnWhereItWas_whateverTheNodeDid', async (t) => {
   );
 });
 
-test('readLog_aNodeThatIsBehind_isPassedOver', async (t) => {
+test('readLog passes over a node that is behind', async (t) => {
   const log = filledLog();
   const lost = await nodeWith(t, log, {
     mischief: [
@@ -150,7 +150,7 @@ test('readLog_aNodeThatIsBehind_isPassedOver', async (t) => {
   assert.ok(behind.requests.length > 0, 'it was asked');
 });
 
-test('readLog_refusals_areFinal_andACheckpointThatIsTooLargeIsNotTaken', async (t) => {
+test('refusals of readLog are final, and a checkpoint that is too large is not taken', async (t) => {
   const log = filledLog();
   const refuse = (code: 'POSITION_MISMATCH' | 'POSITION_REMOVED' | 'NOT_FOUND'): Mischief => {
     return async () => await Promise.reject(new FlotillaError(code, 'no'));

@@ -55,7 +55,7 @@ class Leader {
     this.table.open(producer, 1000);
   }
 
-  /** Makes room for so many others, each with one batch. */
+  /** Registers so many other producers, each with one batch. */
   others(count: number): void {
     for (let id = 2 ** 40 + this.last, left = count; left > 0; left--, id++)
       this.send({ ...stamp(1, id), bornAfter: this.lastIndex });
@@ -112,7 +112,7 @@ test('a named producer is refused until it is opened, and its last holder once i
   assert.deepEqual([leader.send(stamp(2, 7, 2)), leader.send(stamp(2, 7, 3))], ['PRODUCER_FENCED', 'appended 4']);
 });
 
-test('the first batch of a forgotten producer is refused, whatever its stamp can say; that of a new one goes in', () => {
+test('the first batch of a forgotten producer is refused, whatever its stamp says; that of a new one goes in', () => {
   const leader = new Leader();
   const born = leader.lastIndex;
   leader.send({ ...stamp(1), bornAfter: born });
@@ -149,7 +149,7 @@ test('a producer that is forgotten while it has batches on their way stays forgo
   assert.equal(leader.send(stamp(3)), 'PRODUCER_EXPIRED, unless overtaken');
 });
 
-test('whatever is sent, and sent again, in whatever order: each batch goes in at most once, in sequence, and is found at its place', () => {
+test('whatever is sent, and sent again, in any order: each batch goes in at most once, and in sequence', () => {
   const step = fc.oneof(
     fc.record({
       sequence: fc.integer({ min: 1, max: 12 }),

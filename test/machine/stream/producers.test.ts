@@ -82,7 +82,7 @@ class Log {
   }
 }
 
-/** Of the producer id in a batch header. */
+/** Offset of the producer id in a batch header. */
 const PRODUCER_OFFSET = 24;
 
 const named = (sequence: number, epoch = FIRST_NAMED_EPOCH): ProducerStamp => ({ producer: ANNA.id, epoch, sequence });
@@ -106,7 +106,7 @@ test('a producer without a name is known from its first batch on, with where its
   assert.equal(log.sequenceOf(303), 1);
 });
 
-test('what is no first batch of a producer without a name does not make it known, and what does not follow leaves no trace', () => {
+test('only its first batch makes a producer without a name known; one out of sequence leaves no trace', () => {
   const log = new Log();
   log.append(unnamed(2), { ...unnamed(1, 303), epoch: 2 }, named(1));
   assert.deepEqual(

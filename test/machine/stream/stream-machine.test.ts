@@ -45,7 +45,7 @@ function machineAfter(...steps: readonly Step[]): StreamMachine {
   return machine;
 }
 
-test('apply_countsEvents_andKeepsTheLogTimeOfTheLastRecord', () => {
+test('apply counts events, and keeps the log time of the last record', () => {
   const machine = machineAfter(events(3), { kind: 'no-op', eventCount: 0, payload: NOTHING });
   machine.apply(next(machine, events(2), 1234));
   assert.deepEqual([machine.appliedIndex, machine.nextCounter, machine.timeMs], [3, 6, 1234]);
@@ -53,7 +53,7 @@ test('apply_countsEvents_andKeepsTheLogTimeOfTheLastRecord', () => {
   assert.deepEqual(machine.begin, { firstCounter: 1, index: 0 });
 });
 
-test('apply_ofARecordThatIsNotTheNextIsABrokenInvariant', () => {
+test('applying a record that is not the next breaks an invariant', () => {
   const machine = machineAfter(events(1));
   assert.throws(
     () => machine.apply({ ...next(machine, events(1)), index: logIndex(3) }),
@@ -61,7 +61,7 @@ test('apply_ofARecordThatIsNotTheNextIsABrokenInvariant', () => {
   );
 });
 
-test('settings_changeWhatTheyName_soThatOfTwoAtOnceNoneIsLost_inEitherOrder', () => {
+test('settings change what they name, so that of two at once none is lost, in either order', () => {
   const [one, other] = [settings({ maxEvents: 5 }), settings({ maxBytes: 7, maxAgeMs: 0 })];
   const before = settings({ maxEvents: 1, maxAgeMs: 1000 });
   for (const steps of [
@@ -73,13 +73,13 @@ test('settings_changeWhatTheyName_soThatOfTwoAtOnceNoneIsLost_inEitherOrder', ()
   assert.deepEqual(machineAfter(settings({})).settings, {}, 'set to no bounds is not the same as never set');
 });
 
-test('settings_ofANewStream_haveNoEffectOnceThereAreOthers', () => {
+test('settings for a new stream have no effect once there are others', () => {
   const first = settings({ maxEvents: 5 }, true);
   assert.deepEqual(machineAfter(first, settings({ maxBytes: 7 }), first).settings, { maxEvents: 5, maxBytes: 7 });
   assert.deepEqual(machineAfter(settings({ maxEvents: 9 }), first).settings, { maxEvents: 9 });
 });
 
-test('logBegin_movesForward_andNeverBack', () => {
+test("the log's begin moves forward, and never back", () => {
   const machine = machineAfter(events(10), events(10), logBegin(11, 1));
   assert.deepEqual(machine.begin, { firstCounter: 11, index: 1 });
   machine.apply(next(machine, logBegin(5, 0)));
@@ -88,12 +88,12 @@ test('logBegin_movesForward_andNeverBack', () => {
   assert.deepEqual(machine.begin, { firstCounter: 21, index: 4 }, 'everything may go');
 });
 
-test('logBegin_beyondWhatThereIsHasNoEffect', () => {
+test('a begin beyond what there is has no effect', () => {
   const machine = machineAfter(events(10), logBegin(12, 1), logBegin(5, 7));
   assert.deepEqual(machine.begin, { firstCounter: 1, index: 0 });
 });
 
-test('encode_goesOnWhereItWasTaken_whateverTheRecords', () => {
+test('an encoded state goes on where it was taken, whatever the records', () => {
   const bound = fc.option(fc.integer({ min: 0, max: Number.MAX_SAFE_INTEGER }), { nil: undefined });
   const step: fc.Arbitrary<Step> = fc.oneof(
     fc.integer({ min: 1, max: 5 }).map(events),
@@ -113,7 +113,7 @@ test('encode_goesOnWhereItWasTaken_whateverTheRecords', () => {
   );
 });
 
-test('decode_refusesWhatANewerVersionWrote', () => {
+test('decode refuses what a newer version wrote', () => {
   const isUpgradeNeeded = (error: unknown): boolean =>
     error instanceof FlotillaError && error.code === 'UPGRADE_NEEDED';
   assert.throws(() => StreamMachine.decode(asciiBytes('{"format":2}')), isUpgradeNeeded);
@@ -124,7 +124,7 @@ test('decode_refusesWhatANewerVersionWrote', () => {
   assert.throws(() => decodeLogBegin(asciiBytes('[]')), isUpgradeNeeded);
 });
 
-test('checkSettingsChanges_namesTheFieldThatIsWrong', () => {
+test('checkSettingsChanges names the field that is wrong', () => {
   checkSettingsChanges({ maxEvents: 0, maxBytes: Number.MAX_SAFE_INTEGER });
   for (const wrong of [-1, 1.5, Number.NaN, 2 ** 53]) {
     assert.throws(() => checkSettingsChanges({ maxBytes: wrong }, (name) => `settings.${name}`), {
@@ -134,7 +134,7 @@ test('checkSettingsChanges_namesTheFieldThatIsWrong', () => {
   }
 });
 
-test('payloads_areWhatTheyWere', () => {
+test('payloads are decoded to what was encoded', () => {
   const given: { readonly firstCounter: Counter; readonly index: ReturnType<typeof logIndex> } = {
     firstCounter: counter(12),
     index: logIndex(3),

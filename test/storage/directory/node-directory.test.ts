@@ -35,7 +35,7 @@ async function holdInChild(t: TestContext, dataDir: string): Promise<ReturnType<
   return child;
 }
 
-test('open_firstStartMakesTheDirectoryForTheUserAlone', async (t) => {
+test('the first start makes the directory, for its user alone', async (t) => {
   const dir = join(await scratchDirectory(t), 'a', 'b');
   const directory = await open(dir);
   const { actor, instance, bootCounter, clusterId, promised } = directory.identity;
@@ -48,7 +48,7 @@ test('open_firstStartMakesTheDirectoryForTheUserAlone', async (t) => {
   await directory.close();
 });
 
-test('open_nodesThatMakeTheSharedDirectoryAtTheSameMoment', async (t) => {
+test('nodes may make the shared directory at the same moment', async (t) => {
   for (let round = 0; round < 20; round++) {
     const dir = join(await scratchDirectory(t), 'a', 'b');
     const directories = await Promise.all([1, 2, 3, 4].map((actor) => open(dir, actor, true)));
@@ -56,7 +56,7 @@ test('open_nodesThatMakeTheSharedDirectoryAtTheSameMoment', async (t) => {
   }
 });
 
-test('open_countsStartsAndKeepsTheRest', async (t) => {
+test('each start is counted, and the rest is kept', async (t) => {
   const dir = await scratchDirectory(t);
   const first = await open(dir);
   const promised = membershipOf(1, 2, 3).members;
@@ -69,7 +69,7 @@ test('open_countsStartsAndKeepsTheRest', async (t) => {
   await second.close();
 });
 
-test('promise_isNeverReplacedByAnotherSet', async (t) => {
+test('a promise is never replaced by another set', async (t) => {
   const directory = await open(await scratchDirectory(t));
   t.after(() => directory.close());
   await directory.promise(membershipOf(1, 2).members);
@@ -81,7 +81,7 @@ test('promise_isNeverReplacedByAnotherSet', async (t) => {
   );
 });
 
-test('joinCluster_comesAfterTheGroups', async (t) => {
+test('joining a cluster comes after making the groups', async (t) => {
   const dir = await scratchDirectory(t);
   const node = await openNode(t, dir);
   await assert.rejects(node.directory.joinCluster('a'.repeat(32)), /groups are made before/);
@@ -98,7 +98,7 @@ test('joinCluster_comesAfterTheGroups', async (t) => {
   assert.equal((await openNode(t, dir)).directory.identity.clusterId, 'a'.repeat(32));
 });
 
-test('open_twiceInOneProcessIsRefused', async (t) => {
+test('opening a directory twice in one process is refused', async (t) => {
   const dir = await scratchDirectory(t);
   const directory = await open(dir);
   await assert.rejects(open(dir), { code: 'INVALID_ARGUMENT', message: /actor 1 is already running on .*/ });
@@ -108,7 +108,7 @@ test('open_twiceInOneProcessIsRefused', async (t) => {
   await (await open(dir)).close();
 });
 
-test('open_inTwoProcessesIsRefusedUntilTheFirstIsKilled', async (t) => {
+test('a directory is refused to a second process until the first is killed', async (t) => {
   const dir = await scratchDirectory(t);
   const child = await holdInChild(t, dir);
   await assert.rejects(open(dir), { code: 'INVALID_ARGUMENT', message: /actor 1 is already running on .*/ });
@@ -119,7 +119,7 @@ test('open_inTwoProcessesIsRefusedUntilTheFirstIsKilled', async (t) => {
   await directory.close();
 });
 
-test('open_directoryThatCannotBeWritten', async (t) => {
+test("a directory that can't be written is refused", async (t) => {
   const dir = await scratchDirectory(t);
   await writeFile(join(dir, 'file'), '');
   await assert.rejects(open(join(dir, 'file')), { code: 'INVALID_ARGUMENT' });
@@ -127,13 +127,13 @@ test('open_directoryThatCannotBeWritten', async (t) => {
   await assert.rejects(open('/proc/flotilla'), { code: 'INVALID_ARGUMENT', message: /can't be written: .*--data-dir/ });
 });
 
-test('open_folderOfAnotherActor', async (t) => {
+test('the folder of another actor is refused', async (t) => {
   const dir = await formed(t);
   await cp(join(dir, 'node-1'), join(dir, 'node-2'), { recursive: true });
   await assert.rejects(open(dir, 2), { code: 'FOREIGN_NODE', message: /folder of actor 1, not of actor 2/ });
 });
 
-test('open_damagedIdentity', async (t) => {
+test('a damaged identity is refused', async (t) => {
   const dir = await formed(t);
   const path = join(dir, 'node-1', 'identity');
   const sound = await readFile(path);
@@ -149,14 +149,14 @@ test('open_damagedIdentity', async (t) => {
   await (await open(dir)).close();
 });
 
-test('open_identityOfANewerFormat', async (t) => {
+test('an identity of a newer format is refused', async (t) => {
   const dir = await formed(t);
   const line = '{"format":3,"actor":1}';
   await writeFile(join(dir, 'node-1', 'identity'), `${line}\n${crc32(line).toString(16).padStart(8, '0')}\n`);
   await assert.rejects(open(dir), { code: 'FOREIGN_NODE', message: /has format 3; this version reads format 1/ });
 });
 
-test('open_identityWithoutItsDataAndDataWithoutItsIdentity', async (t) => {
+test('an identity without its data, and data without its identity, are refused', async (t) => {
   const dir = await formed(t);
   const node = join(dir, 'node-1');
   await rename(join(node, 'groups'), join(node, 'elsewhere'));
@@ -166,7 +166,7 @@ test('open_identityWithoutItsDataAndDataWithoutItsIdentity', async (t) => {
   await assert.rejects(open(dir), { code: 'FOREIGN_NODE', message: /identity file is missing/ });
 });
 
-test('openStorage_recordsUnderAnIdentityWithoutCluster', async (t) => {
+test('openStorage refuses records under an identity without cluster', async (t) => {
   const dir = await formed(t);
   const other = await scratchDirectory(t);
   await (await open(other)).close();
@@ -174,7 +174,7 @@ test('openStorage_recordsUnderAnIdentityWithoutCluster', async (t) => {
   await assert.rejects(openNode(t, dir), { code: 'FOREIGN_NODE', message: /belongs to no cluster/ });
 });
 
-test('open_withoutPeersWhereOnlyOtherActorsAre', async (t) => {
+test('a node without peers is refused where only other actors are', async (t) => {
   const dir = await scratchDirectory(t);
   await (await open(dir, 3, true)).close();
   await (await open(dir, 2, true)).close();
@@ -187,13 +187,13 @@ test('open_withoutPeersWhereOnlyOtherActorsAre', async (t) => {
   await (await open(dir, 1, true)).close();
 });
 
-test('open_folderThatOthersMayWriteIsFine', async (t) => {
+test('a folder that other users may write is fine', async (t) => {
   const dir = await formed(t);
   await chmod(join(dir, 'node-1'), 0o775);
   await (await open(dir)).close();
 });
 
-test('open_afterACrashBeforeTheIdentityWasWritten', async (t) => {
+test('a start after a crash before the identity was written makes it anew', async (t) => {
   const dir = await scratchDirectory(t);
   await mkdir(join(dir, 'node-1', 'lock'), { recursive: true });
   const directory = await open(dir);

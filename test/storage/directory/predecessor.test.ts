@@ -38,7 +38,7 @@ async function memberOfThree(t: TestContext): Promise<{ dir: string; path: strin
   return { dir, path: join(dir, 'node-1'), instance: identity.instance, secret: identity.secret };
 }
 
-test('beginAnew_setsTheGroupsAside_andMakesTheNodeItsOwnSuccessor', async (t) => {
+test('beginning anew sets the groups aside, and makes the node its own successor', async (t) => {
   const { dir, path, instance, secret } = await memberOfThree(t);
   const directory = await open(dir);
   const aside = await directory.beginAnew(new FlotillaError('DATA_LOSS', 'the marker is gone'));
@@ -61,7 +61,7 @@ test('beginAnew_setsTheGroupsAside_andMakesTheNodeItsOwnSuccessor', async (t) =>
   await again.close();
 });
 
-test('beginAnew_keepsOnlyTheLatestDamagedData', async (t) => {
+test('beginning anew keeps only the latest damaged data', async (t) => {
   const { dir, path } = await memberOfThree(t);
   const directory = await open(dir);
   await directory.beginAnew(new FlotillaError('DATA_LOSS', 'once'));
@@ -80,7 +80,7 @@ test('beginAnew_keepsOnlyTheLatestDamagedData', async (t) => {
   );
 });
 
-test('beginAnew_aloneChangesNothing_andNamesTheTools', async (t) => {
+test('a node without peers does not begin anew: it changes nothing, and names the tools', async (t) => {
   const dir = await scratchDirectory(t);
   const node = await newNode(t, dir);
   const { directory } = node;
@@ -94,7 +94,7 @@ test('beginAnew_aloneChangesNothing_andNamesTheTools', async (t) => {
   assert.deepEqual(directory.identity, before);
 });
 
-test('open_identityAndGroupsThatAreGone_areBegunAnewWhereOthersAreKnown', async (t) => {
+test('a node begins anew without identity and groups, where it knows of other members', async (t) => {
   const damages: Readonly<Record<string, (path: string) => Promise<void>>> = {
     'identity removed': (path) => rm(join(path, 'identity')),
     'identity damaged': (path) => writeFile(join(path, 'identity'), 'x'),
@@ -117,7 +117,7 @@ async function opened(dir: string): Promise<{ identity: NodeDirectory['identity'
   return { identity: directory.identity, close: () => directory.close() };
 }
 
-test('open_theFolderOfAnotherActor_isNotBegunAnew', async (t) => {
+test('a node does not begin anew in the folder of another actor', async (t) => {
   const { dir, path } = await memberOfThree(t);
   await rename(path, join(dir, 'node-2'));
   await rm(join(dir, 'node-2', 'identity'));
@@ -126,7 +126,7 @@ test('open_theFolderOfAnotherActor_isNotBegunAnew', async (t) => {
   });
 });
 
-test('open_aDamagedLockIsMadeAnew_andHeldAsEver', async (t) => {
+test('a damaged lock is made anew, and held as ever', async (t) => {
   const { dir, path } = await memberOfThree(t);
   for (const kind of [/^CURRENT$/, /^MANIFEST/, /\.log$/]) {
     const name = (await readdir(join(path, 'lock'))).find((one) => kind.test(one));
@@ -139,7 +139,7 @@ test('open_aDamagedLockIsMadeAnew_andHeldAsEver', async (t) => {
   }
 });
 
-test('openStorage_anOlderCopyOfTheHardStateIsRefused', async (t) => {
+test('openStorage refuses an older copy of the hard state', async (t) => {
   const { dir } = await memberOfThree(t);
   const copy = join(await scratchDirectory(t), 'hard-state');
   const hardState = join(groupPath(dir), 'hard-state');
@@ -151,7 +151,7 @@ test('openStorage_anOlderCopyOfTheHardStateIsRefused', async (t) => {
   await assert.rejects(openNode(t, dir), { code: 'DATA_LOSS', message: /hard-state is an older copy/ });
 });
 
-test('known_startsThatWereSeenOutliveTheProcess_andADamagedFileIsNone', async (t) => {
+test('starts that were seen outlive the process, and a damaged file counts as none', async (t) => {
   const { path, instance, secret } = await memberOfThree(t);
   const [two, three] = others;
   assert.ok(two !== undefined && three !== undefined);

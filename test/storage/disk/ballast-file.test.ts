@@ -91,7 +91,7 @@ test('an opening that takes more than was thought is given twice as much, or tol
   place.disk.others = 100 * MiB - place.size();
   await assert.rejects(place.ballast.lend(MiB, opening(place, 3 * MiB)), (error) => {
     assert.ok(error instanceof FlotillaError && error.code === 'DISK_NEARLY_FULL' && isDiskFull(error));
-    assert.match(error.message, /make room for 1\.0 MiB/);
+    assert.match(error.message, /free 1\.0 MiB/);
     return true;
   });
   assert.ok(place.size() > 4 * MiB, 'what was of no use is there for the next one');
@@ -111,7 +111,7 @@ test('a full quota, which the file system does not tell of, is helped by the bal
   assert.equal(await ballast.lend(MiB, open), 'open');
 });
 
-test('enough room, and another failure, leave the ballast as it is', async (t) => {
+test('enough space, and another failure, leave the ballast as it is', async (t) => {
   const { ballast, size, disk } = await onDisk(t, 100 * MiB);
   await ballast.refill();
   const whole = size();

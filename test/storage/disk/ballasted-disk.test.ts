@@ -19,10 +19,10 @@ const OPTIONS = { writeBufferBytes: 16 * MiB };
 /** A disk of which others take all but `freeBytes` and what the ballast gives free. */
 async function newDisk(t: TestContext) {
   const nodePath = await scratchDirectory(t);
-  const room = { freeBytes: 1000 * MiB, used: 0 };
-  const measure = async () => ({ freeBytes: room.freeBytes, totalBytes: 1000 * MiB });
-  const ballast = await BallastFile.find({ nodePath, onUsed: () => room.used++, measure });
-  return { ballast, room, disk: ballastedDisk(nodeDisk, ballast), path: join(nodePath, 'db') };
+  const space = { freeBytes: 1000 * MiB, used: 0 };
+  const measure = async () => ({ freeBytes: space.freeBytes, totalBytes: 1000 * MiB });
+  const ballast = await BallastFile.find({ nodePath, onUsed: () => space.used++, measure });
+  return { ballast, space, disk: ballastedDisk(nodeDisk, ballast), path: join(nodePath, 'db') };
 }
 
 function entries(count: number, bytes: number) {
@@ -41,39 +41,39 @@ test('before records are written the ballast covers what opening their database 
 });
 
 test('opening a database on a full disk takes as much of the ballast as its write-ahead log needs', async (t) => {
-  const { ballast, room, disk, path } = await newDisk(t);
+  const { ballast, space, disk, path } = await newDisk(t);
   const database = await disk.createDatabase(path, OPTIONS);
   await database.write(entries(3, MiB), 1, 0);
   await database.close();
   const whole = ballast.bytes;
-  room.freeBytes = 0;
+  space.freeBytes = 0;
   await (await disk.openDatabase(path, OPTIONS)).close();
   assert.ok(ballast.bytes <= whole - bytesToOpen(3 * MiB), `${ballast.bytes} of ${whole}`);
-  room.freeBytes = 1000 * MiB;
+  space.freeBytes = 1000 * MiB;
   await ballast.refill();
   assert.equal(ballast.bytes, whole);
-  room.freeBytes = 0;
+  space.freeBytes = 0;
   const opened = await disk.openDatabase(path, OPTIONS);
   assert.equal(ballast.bytes, whole - bytesToOpen(0));
   assert.equal((await opened.read(1, 3, 10 * MiB)).length, 3);
   await opened.close();
 });
 
-test('what is written where there was next to no room at the last look is given room', async (t) => {
-  const { ballast, room, disk, path } = await newDisk(t);
+test('what is written where there was next to no space at the last look is given space', async (t) => {
+  const { ballast, space, disk, path } = await newDisk(t);
   const database = await disk.createDatabase(path, OPTIONS);
   await database.write(entries(1, 100), 1, 0);
-  assert.equal(room.used, 0);
-  room.freeBytes = 0;
+  assert.equal(space.used, 0);
+  space.freeBytes = 0;
   await ballast.freeBytes();
   await database.write([{ index: 2, bytes: Buffer.alloc(100) }], 1, 0);
-  assert.equal(room.used, 1);
+  assert.equal(space.used, 1);
   await database.close();
 });
 
 test('on a full disk a sealed segment is refused to its reader, and the open one ends the node', async (t) => {
   const { disk } = await newDisk(t);
-  const full: Disk = { ...disk, openDatabase: () => Promise.reject(new FlotillaError('DISK_NEARLY_FULL', 'no room')) };
+  const full: Disk = { ...disk, openDatabase: () => Promise.reject(new FlotillaError('DISK_NEARLY_FULL', 'no space')) };
   const failures: unknown[] = [];
   const onFailure = (error: unknown): number => failures.push(error);
   const clock = new ManualClock();

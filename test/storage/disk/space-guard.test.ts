@@ -87,7 +87,7 @@ test('without an option the threshold is what two segments take, also where one 
   assert.equal(guard.thresholdBytes, 13 * MiB);
 });
 
-test('what a start was given of the ballast is not for events, and comes back when there is room', async (t) => {
+test('what a start was given of the ballast is not for events, and comes back when there is space', async (t) => {
   const { disk, look, guard, ballast } = await guarded(t, 12 * MiB);
   assert.equal(guard.pressure, 'ok');
   assert.ok(guard.ballastBytes > 0);

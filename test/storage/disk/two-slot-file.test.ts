@@ -23,7 +23,7 @@ async function contentOf(path: string): Promise<string> {
   return Buffer.from(file.recovered).toString();
 }
 
-test('writeOlder_newestValidSlotWins', async (t) => {
+test('the newest valid slot wins over an older one', async (t) => {
   const path = join(await scratchDirectory(t), 'slots');
   await TwoSlotFile.create(nodeDisk, path, Buffer.from('zero'));
   const file = await TwoSlotFile.open(nodeDisk, path);
@@ -34,7 +34,7 @@ test('writeOlder_newestValidSlotWins', async (t) => {
   await file.close();
 });
 
-test('writeOlder_tornSlotLeavesTheOneBefore', async (t) => {
+test('a torn write of the older slot leaves the one before', async (t) => {
   const path = join(await scratchDirectory(t), 'slots');
   await TwoSlotFile.create(nodeDisk, path, Buffer.from('zero'));
   const file = await TwoSlotFile.open(nodeDisk, path);
@@ -54,7 +54,7 @@ test('writeOlder_tornSlotLeavesTheOneBefore', async (t) => {
   assert.equal(await contentOf(path), 'six');
 });
 
-test('open_everyFlippedBitOfASlotIsNoticed', async (t) => {
+test('every flipped bit of a slot is noticed', async (t) => {
   const path = join(await scratchDirectory(t), 'slots');
   await TwoSlotFile.create(nodeDisk, path, Buffer.from('content'));
   const sound = await readFile(path);
@@ -70,7 +70,7 @@ test('open_everyFlippedBitOfASlotIsNoticed', async (t) => {
   }
 });
 
-test('open_missingEmptyOrCutFileIsDataLoss', async (t) => {
+test('a missing, empty or cut file is DATA_LOSS', async (t) => {
   const path = join(await scratchDirectory(t), 'slots');
   await TwoSlotFile.create(nodeDisk, path, Buffer.from('content'));
   await truncate(path, 4096);
@@ -83,7 +83,7 @@ test('open_missingEmptyOrCutFileIsDataLoss', async (t) => {
   await assert.rejects(TwoSlotFile.open(nodeDisk, path), { code: 'DATA_LOSS', message: /missing/ });
 });
 
-test('hardState_noSingleDamagedSlotRollsItBack', async (t) => {
+test('no single damaged slot rolls the hard state back', async (t) => {
   const path = join(await scratchDirectory(t), 'hard-state');
   await HardStateFile.create(nodeDisk, path, { term: term(0), vote: undefined });
   for (let round = 1; round <= 4; round++) {
@@ -107,7 +107,7 @@ test('hardState_noSingleDamagedSlotRollsItBack', async (t) => {
   }
 });
 
-test('hardState_crashBetweenItsTwoWrites', async (t) => {
+test('a crash between the two writes of the hard state leaves one of both states', async (t) => {
   const path = join(await scratchDirectory(t), 'hard-state');
   await HardStateFile.create(nodeDisk, path, { term: term(4), vote: undefined });
   const slots = await TwoSlotFile.open(nodeDisk, path);
@@ -120,7 +120,7 @@ test('hardState_crashBetweenItsTwoWrites', async (t) => {
   await file.close();
 });
 
-test('hardState_secondVoteInATermIsABrokenInvariant', async (t) => {
+test('a second vote in a term breaks an invariant', async (t) => {
   const path = join(await scratchDirectory(t), 'hard-state');
   await HardStateFile.create(nodeDisk, path, { term: term(4), vote: actorId(1) });
   const file = await HardStateFile.open(nodeDisk, path);
@@ -131,7 +131,7 @@ test('hardState_secondVoteInATermIsABrokenInvariant', async (t) => {
   assert.deepEqual(file.current, { term: 4, vote: 1 });
 });
 
-test('marker_loweredInBothSlots', async (t) => {
+test('a lowered marker is written to both slots', async (t) => {
   const path = join(await scratchDirectory(t), 'marker');
   const at = (index: number): Parameters<MarkerFile['advance']>[0] => ({
     index: logIndex(index),

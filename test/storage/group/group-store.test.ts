@@ -28,7 +28,7 @@ async function markerIn(dir: string): Promise<number> {
   return marker.current.index;
 }
 
-test('truncate_thatStopsInTheMiddleHasLoweredTheMarkerAndRemovedNewestFirst', async (t) => {
+test('a truncation that stops half-way has lowered the marker and removed the newest segments first', async (t) => {
   const dir = await scratchDirectory(t);
   const node = await newNode(t, dir, SEGMENT_BYTES);
   const chain = new RecordChain();
@@ -51,7 +51,7 @@ test('truncate_thatStopsInTheMiddleHasLoweredTheMarkerAndRemovedNewestFirst', as
   assert.ok(records.length >= 20);
 });
 
-test('hardState_isDurableBeforeTheRecordsOfItsTerm', async (t) => {
+test('the hard state is durable before the records of its term', async (t) => {
   const dir = await scratchDirectory(t);
   const node = await newNode(t, dir);
   const chain = new RecordChain();
@@ -65,7 +65,7 @@ test('hardState_isDurableBeforeTheRecordsOfItsTerm', async (t) => {
   assert.equal(recovered.tail.index, 2);
 });
 
-test('marker_isExactWhenAWriteIsAnswered_howeverTheProcessEnds', async (t) => {
+test('the marker is exact when a write is answered, however the process ends', async (t) => {
   const dir = await scratchDirectory(t);
   const node = await newNode(t, dir);
   const chain = new RecordChain();
@@ -75,7 +75,7 @@ test('marker_isExactWhenAWriteIsAnswered_howeverTheProcessEnds', async (t) => {
   }
 });
 
-test('read_besideTruncationsIsNeverCalledDamage', async (t) => {
+test('a read beside truncations never takes them for damage', async (t) => {
   const node = await newNode(t, await scratchDirectory(t), SEGMENT_BYTES);
   const chain = new RecordChain();
   await node.storage.persist(append(chain.addMany(10, { bytes: 400 })));
@@ -106,7 +106,7 @@ test('read_besideTruncationsIsNeverCalledDamage', async (t) => {
   assert.deepEqual(node.failures, []);
 });
 
-test('noteCommitted_reachesTheMarkerOnlyAsFarAsTheLogIsDurable', async (t) => {
+test('what noteCommitted is told reaches the marker only as far as the log is durable', async (t) => {
   const dir = await scratchDirectory(t);
   const node = await newNode(t, dir);
   const chain = new RecordChain();

@@ -17,7 +17,7 @@ function request(records: PersistRequest['records'], truncateAfter?: number): Pe
     : { group: GROUP, records, truncateAfter: logIndex(truncateAfter) };
 }
 
-test('merge_recordsOneAfterAnother', () => {
+test('merged requests append their records one after another', () => {
   const chain = new RecordChain();
   assert.deepEqual(indexesOf([request(chain.addMany(2)), request(chain.addMany(3))]), {
     truncateAfter: undefined,
@@ -25,7 +25,7 @@ test('merge_recordsOneAfterAnother', () => {
   });
 });
 
-test('merge_truncationOfRecordsThatWaitDoesNotReachTheDisk', () => {
+test('a merged truncation of records that still wait does not reach the disk', () => {
   const chain = new RecordChain();
   const waiting = request(chain.addMany(5));
   chain.truncate(2);
@@ -35,7 +35,7 @@ test('merge_truncationOfRecordsThatWaitDoesNotReachTheDisk', () => {
   });
 });
 
-test('merge_lowestTruncationOfWhatIsOnDisk', () => {
+test('merged requests truncate what is on disk by the lowest of their truncations', () => {
   const chain = new RecordChain();
   chain.addMany(9);
   chain.truncate(7);
@@ -46,7 +46,7 @@ test('merge_lowestTruncationOfWhatIsOnDisk', () => {
   assert.deepEqual(indexesOf([first, second, request(chain.addMany(3), 4)]), { truncateAfter: 4, indexes: [5, 6, 7] });
 });
 
-test('merge_lastHardStateOfEachGroup', () => {
+test('merged requests write the last hard state of each group', () => {
   const hardState = (value: number): PersistRequest['hardState'] => ({ term: term(value), vote: actorId(1) });
   const merged = mergeByGroup([
     { group: groupId(1), records: [], hardState: { term: term(1), vote: undefined } },
@@ -58,7 +58,7 @@ test('merge_lastHardStateOfEachGroup', () => {
   assert.equal(merged.get(groupId(2))?.hardState?.term, 9);
 });
 
-test('takeGroup_asManyAsFitAtLeastOne', () => {
+test('takeGroup takes as many calls as fit, at least one', () => {
   const queue = new WriteQueue();
   const chain = new RecordChain();
   const push = (bytes: number): void => {

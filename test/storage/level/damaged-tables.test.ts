@@ -108,7 +108,7 @@ const DAMAGES: Readonly<Record<string, (content: Buffer, at: number) => Buffer>>
   'the rest cut off': (content, at) => content.subarray(0, at),
 };
 
-/** Of a table; the last, of which no checksum is kept, are partly of no use to anybody. */
+/** The last bytes of a table, which no checksum covers; LevelDB does not use all of them. */
 const FOOTER_BYTES = 48;
 const PLACES = 20;
 

@@ -73,7 +73,7 @@ async function indexMade({ disk }: Node, sequence: number): Promise<void> {
   );
 }
 
-test('search_ofARecordThatIsNotStoredYet_saysNothing_whereTheYoungestSegmentIsSealed', async (t) => {
+test('a search says nothing of a record that is not stored yet, where the youngest segment is sealed', async (t) => {
   const node = await emptyNode(t);
   const { disk, storage, search } = node;
   const last = logIndex(2 * PER_SEGMENT);
@@ -100,7 +100,7 @@ test('search_ofARecordThatIsNotStoredYet_saysNothing_whereTheYoungestSegmentIsSe
   }
 });
 
-test('search_whileASnapshotIsAboutToReplaceTheLog_givesNothingOutThatWasNotCommittedInIt', async (t) => {
+test('a search while a snapshot is about to replace the log gives out only what was committed in it', async (t) => {
   const node = await emptyNode(t);
   const { disk, storage, search } = node;
   await write(storage, RECORDS.slice(0, 3 * PER_SEGMENT));

@@ -78,7 +78,7 @@ async function assertHolds(storage: LevelStorage, chain: RecordChain, begin: num
   assert.deepEqual(checksums(await readAll(storage)), checksums(chain.records.filter(({ index }) => index > begin)));
 }
 
-test('cut_givesUpWholeSegments_andTheLogGoesOnAfterARestart', async (t) => {
+test('a cut gives up whole segments, and the log goes on after a restart', async (t) => {
   const { dir, chain, cutPoint } = await filledNode(t);
   const node = await openNode(t, dir, SEGMENT_BYTES);
   const before = (await readdir(segmentsPath(dir))).length;
@@ -100,7 +100,7 @@ test('cut_givesUpWholeSegments_andTheLogGoesOnAfterARestart', async (t) => {
   );
 });
 
-test('cut_interruptedAnywhere_leavesALogThatBeginsAtOneOfTheTwoPlaces', async (t) => {
+test('a cut that is interrupted anywhere leaves a log that begins at one of the two places', async (t) => {
   const { dir, chain, cutPoint } = await filledNode(t);
   const begins = await interruptedAnywhere(t, dir, cutThrough(cutPoint), async (storage) => {
     const begin = storage.group(GROUP).recovered.begin.index;
@@ -110,7 +110,7 @@ test('cut_interruptedAnywhere_leavesALogThatBeginsAtOneOfTheTwoPlaces', async (t
   assert.deepEqual([...new Set(begins)], [0, cutPoint]);
 });
 
-test('snapshot_interruptedAnywhere_leavesTheOldLogOrTheNew', async (t) => {
+test('a snapshot that is interrupted anywhere leaves the old log or the new', async (t) => {
   const { dir, chain } = await filledNode(t);
   const later = laterHistory();
   const begins = await interruptedAnywhere(t, dir, install(later.snapshot, later.chain), async (storage) => {
@@ -127,7 +127,7 @@ test('snapshot_interruptedAnywhere_leavesTheOldLogOrTheNew', async (t) => {
   assert.deepEqual([...new Set(begins)], [0, 200]);
 });
 
-test('aMarkerOfAnotherLog_removesNothing', async (t) => {
+test('the marker of another log removes nothing', async (t) => {
   const { dir } = await filledNode(t);
   const other = await filledNode(t);
   const node = await openNode(t, other.dir, SEGMENT_BYTES);

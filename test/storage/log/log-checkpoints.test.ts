@@ -48,7 +48,7 @@ async function checkpointFiles(dir: string): Promise<string[]> {
   return present.flat();
 }
 
-test('aStart_hasTheStateOfWhatIsCommitted_andMakesTheCheckpointsThatAreMissing', async (t) => {
+test('a start has the state of what is committed, and makes the checkpoints that are missing', async (t) => {
   const { dir, chain } = await filledNode(t);
   assert.deepEqual(await checkpointFiles(dir), [], 'nobody has handed a state over');
   const node = await openNode(t, dir, SEGMENT_BYTES);
@@ -71,7 +71,7 @@ test('aStart_hasTheStateOfWhatIsCommitted_andMakesTheCheckpointsThatAreMissing',
   }
 });
 
-test('aStart_makesADamagedCheckpointAgain_alsoOneThatItDoesNotNeed', async (t) => {
+test('a start makes a damaged checkpoint again, also one that it does not need', async (t) => {
   const { dir } = await filledNode(t);
   await (await openNode(t, dir, SEGMENT_BYTES)).close();
   const paths = await checkpointFiles(dir);
@@ -85,7 +85,7 @@ test('aStart_makesADamagedCheckpointAgain_alsoOneThatItDoesNotNeed', async (t) =
   assert.deepEqual(await Promise.all(paths.map((path) => readFile(path))), contents);
 });
 
-test('checkpointDue_namesEachSegmentsBeginInTurn_andOneThatIsStoredMayBeCutAt', async (t) => {
+test("checkpointDue names each segment's begin in turn, and the log may be cut at a stored one", async (t) => {
   const node = await newNode(t, await scratchDirectory(t), SEGMENT_BYTES);
   const log = node.storage.group(GROUP);
   const chain = new RecordChain();
@@ -149,7 +149,7 @@ test('theCheckpointThatALogBeginsWithCanNotBeMadeAgain', async (t) => {
   await assert.rejects(openNode(t, dir, SEGMENT_BYTES), { code: 'DATA_LOSS', message: /checkpoint is damaged/ });
 });
 
-test('storingACheckpoint_interruptedAnywhere_leavesALogThatHasTheState', async (t) => {
+test('storing a checkpoint that is interrupted anywhere leaves a log that has the state', async (t) => {
   const dir = await scratchDirectory(t);
   const filling = await newNode(t, dir, SEGMENT_BYTES);
   const chain = new RecordChain();

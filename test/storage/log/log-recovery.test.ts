@@ -82,7 +82,7 @@ async function opensWhole(t: TestContext, dir: string, chain: RecordChain): Prom
   await node.close();
 }
 
-test('openSegment_everyRecordThatIsFlippedLostOrSwappedIsNoticed', async (t) => {
+test('every record of the open segment that is flipped, lost or swapped is noticed', async (t) => {
   const { dir, chain } = await written(t, 4);
   const count = chain.records.length;
   for (let index = 1; index <= count; index++) {
@@ -105,7 +105,7 @@ test('openSegment_everyRecordThatIsFlippedLostOrSwappedIsNoticed', async (t) => 
   }
 });
 
-test('openSegment_recordOfAnotherHistoryIsNoticed', async (t) => {
+test('a record of another history in the open segment is noticed', async (t) => {
   const { dir } = await written(t, 4);
   const other = new RecordChain();
   other.addMany(8, { bytes: 390 });
@@ -114,14 +114,14 @@ test('openSegment_recordOfAnotherHistoryIsNoticed', async (t) => {
   await refuses(t, dir, /record 5 .* does not continue/, 'another history');
 });
 
-test('openSegment_bytesWithoutRecord', async (t) => {
+test('bytes in the open segment that are no record are noticed', async (t) => {
   const { dir, chain } = await written(t, 3);
   const [segment = ''] = await segmentsOf(dir);
   await editDatabase(segment, (level) => level.put(keyOf(chain.tail.index + 1), Buffer.from('noise')));
   await refuses(t, dir, /record 7 .* damaged/, 'LevelDB writes whole batches or none: this is no torn write');
 });
 
-test('writeAheadLog_cutDeletedOrFlippedBelowTheMarkerIsDataLoss', async (t) => {
+test('a write-ahead log that is cut, deleted or flipped below the marker is DATA_LOSS', async (t) => {
   const { dir } = await written(t, 4);
   const segments = await segmentsOf(dir);
   const path = await writeAheadLogOf(segments.at(-1) ?? '');
@@ -143,7 +143,7 @@ test('writeAheadLog_cutDeletedOrFlippedBelowTheMarkerIsDataLoss', async (t) => {
   await refuses(t, deleted, undefined, 'deleted');
 });
 
-test('writeAheadLog_tornAfterTheMarkerIsCut', async (t) => {
+test('a write-ahead log that is torn after the marker is cut there', async (t) => {
   const { dir, chain } = await written(t, 3);
   const node = await openNode(t, dir, SEGMENT_BYTES);
   const before = await copyOf(t, dir);
@@ -158,7 +158,7 @@ test('writeAheadLog_tornAfterTheMarkerIsCut', async (t) => {
   await opensWhole(t, dir, chain);
 });
 
-test('database_withoutCURRENTOrGoneIsNotTakenForAnEmptyOne', async (t) => {
+test('a database without CURRENT, or without files, is not taken for an empty one', async (t) => {
   const { dir } = await written(t, 3);
   for (const what of ['db/CURRENT', 'db']) {
     const copy = await copyOf(t, dir);
@@ -168,7 +168,7 @@ test('database_withoutCURRENTOrGoneIsNotTakenForAnEmptyOne', async (t) => {
   }
 });
 
-test('segments_eachOneThatIsMissingIsNoticed', async (t) => {
+test('each segment that is missing is noticed', async (t) => {
   const { dir } = await written(t, 33);
   const count = (await segmentsOf(dir)).length;
   assert.ok(count >= 4);
@@ -183,7 +183,7 @@ test('segments_eachOneThatIsMissingIsNoticed', async (t) => {
   }
 });
 
-test('segment_copiedOverAnotherIsNoticed', async (t) => {
+test('a segment that was copied over another is noticed', async (t) => {
   const { dir } = await written(t, 33);
   const [first = '', second = ''] = await segmentsOf(dir);
   await rm(second, { recursive: true });
@@ -191,7 +191,7 @@ test('segment_copiedOverAnotherIsNoticed', async (t) => {
   await refuses(t, dir, /copied or renamed/, 'copied');
 });
 
-test('footer_missingOrDamagedIsRebuilt', async (t) => {
+test('a missing or damaged footer is rebuilt', async (t) => {
   const { dir, chain } = await written(t, 33);
   for (const damage of ['missing', 'damaged'] as const) {
     const copy = await copyOf(t, dir);
@@ -208,7 +208,7 @@ test('footer_missingOrDamagedIsRebuilt', async (t) => {
   }
 });
 
-test('sealedSegment_damageBarsReadingItAndNotTheStart', async (t) => {
+test('damage in a sealed segment bars reading it, and not the start', async (t) => {
   const { dir } = await written(t, 33);
   const [, second = ''] = await segmentsOf(dir);
   const header: { before: { index: number } } = JSON.parse(
@@ -229,7 +229,7 @@ test('sealedSegment_damageBarsReadingItAndNotTheStart', async (t) => {
   assert.equal(node.failures.length, 0);
 });
 
-test('sealedSegment_whoseDatabaseIsGone', async (t) => {
+test('a sealed segment without its database bars reading it, and not the start', async (t) => {
   const { dir } = await written(t, 33);
   const [, second = ''] = await segmentsOf(dir);
   await rm(join(second, 'db'), { recursive: true });
@@ -238,7 +238,7 @@ test('sealedSegment_whoseDatabaseIsGone', async (t) => {
   assert.equal(node.failures.length, 0);
 });
 
-test('header_missingOverRecordsIsDataLoss', async (t) => {
+test('a missing header over records is DATA_LOSS', async (t) => {
   const { dir } = await written(t, 33);
   for (const segment of await segmentsOf(dir)) {
     if (!(await readdir(segment)).includes('header')) continue;
@@ -248,7 +248,7 @@ test('header_missingOverRecordsIsDataLoss', async (t) => {
   }
 });
 
-test('marker_pointsAtAnotherRecord', async (t) => {
+test('a marker that points at another record is DATA_LOSS', async (t) => {
   const { dir, chain } = await written(t, 3);
   const marker = await MarkerFile.open(nodeDisk, join(groupPath(dir), 'marker'));
   await marker.advance({ ...marker.current, checksum: marker.current.checksum ^ 1 });
@@ -256,7 +256,7 @@ test('marker_pointsAtAnotherRecord', async (t) => {
   await refuses(t, dir, new RegExp(`another record ${chain.tail.index}`), 'checksum');
 });
 
-test('marker_insideASealedSegmentIsCheckedThere', async (t) => {
+test('a marker inside a sealed segment is checked there', async (t) => {
   const { dir, chain } = await written(t, 33);
   const place = chain.records[6];
   assert.ok(place !== undefined);
@@ -271,7 +271,7 @@ test('marker_insideASealedSegmentIsCheckedThere', async (t) => {
   }
 });
 
-test('hardState_rolledBackBehindTheLogIsDataLoss', async (t) => {
+test('a hard state that was rolled back behind the log is DATA_LOSS', async (t) => {
   const { dir } = await written(t, 12);
   const path = join(groupPath(dir), 'hard-state');
   await rm(path);
@@ -280,7 +280,7 @@ test('hardState_rolledBackBehindTheLogIsDataLoss', async (t) => {
   await refuses(t, dir, /term 3 and the hard state only term 2/, 'rolled back');
 });
 
-test('start_removesWhatACrashLeft', async (t) => {
+test('a start removes what a crash left', async (t) => {
   const { dir, chain } = await written(t, 10);
   await mkdir(join(segmentsPath(dir), 'removed-0000000009', 'db'), { recursive: true });
   await mkdir(join(segmentsPath(dir), '0000000099', 'db'), { recursive: true });
@@ -292,7 +292,7 @@ test('start_removesWhatACrashLeft', async (t) => {
   assert.deepEqual(await readdir(join(dir, 'node-1', 'groups')), ['1']);
 });
 
-test('crashInATruncation_everyStepLeavesAPrefixOfTheLog', async (t) => {
+test('every step of a truncation that crashes leaves a prefix of the log', async (t) => {
   const { dir, chain } = await written(t, 33);
   const keep = 4;
   const place = chain.records[keep - 1];
@@ -332,13 +332,13 @@ test('crashInATruncation_everyStepLeavesAPrefixOfTheLog', async (t) => {
   );
 });
 
-test('crashInATruncation_withoutTheLoweredMarkerIsDataLoss', async (t) => {
+test('a crash in a truncation without the lowered marker is DATA_LOSS', async (t) => {
   const { dir } = await written(t, 33);
   for (const segment of (await segmentsOf(dir)).slice(1)) await rm(segment, { recursive: true });
   await refuses(t, dir, /the marker|its footer/, 'a shorter log');
 });
 
-test('footerOfTheYoungest_vouchesForItsRecords', async (t) => {
+test('the footer of the youngest segment vouches for its records', async (t) => {
   const { dir, chain } = await written(t, 33);
   const segments = await segmentsOf(dir);
   const [first = ''] = segments;

@@ -162,10 +162,10 @@ function truncation(after: number): PersistRequest[] {
 }
 
 const BACKGROUND: Readonly<Record<string, Action>> = {
-  index: async ({ beginIndexing }) => beginIndexing(),
-  repairOfTheFirst: repair(1),
-  repairOfTheThird: repair(3),
-  reads: async ({ storage }) => {
+  'making an index': async ({ beginIndexing }) => beginIndexing(),
+  'a repair of the first segment': repair(1),
+  'a repair of the third segment': repair(3),
+  'a set of reads': async ({ storage }) => {
     const log = storage.group(GROUP);
     const range = [logIndex(1), logIndex(COMMITTED)] as const;
     await Promise.all([
@@ -179,15 +179,15 @@ const BACKGROUND: Readonly<Record<string, Action>> = {
 };
 
 const WRITES: Readonly<Record<string, Action>> = {
-  checkpoint: write({
+  'a checkpoint': write({
     group: GROUP,
     records: [],
     checkpoint: { index: logIndex(10), state: stateAfter(RECORDS.slice(0, 10)) },
   }),
-  cut: write({ group: GROUP, records: [], cutThrough: logIndex(10) }),
-  truncation: write(...truncation(12)),
-  truncationOfWholeSegments: write(...truncation(15)),
-  snapshot: write(snapshot()),
+  'a cut': write({ group: GROUP, records: [], cutThrough: logIndex(10) }),
+  'a truncation': write(...truncation(12)),
+  'a truncation of whole segments': write(...truncation(15)),
+  'a snapshot': write(snapshot()),
 };
 
 /** Writes come one at a time, so no two of them are tried. */
@@ -201,7 +201,7 @@ const PAIRS = Object.keys({ ...BACKGROUND, ...WRITES }).flatMap((first) =>
 const STEP = Number(process.env['OVERLAP_STEP'] ?? 20);
 
 for (const [position, { first, second }] of PAIRS.entries()) {
-  test(`${second}_beginsAtAnyMomentOf_${first}`, async (t) => {
+  test(`${second} begins at any moment of ${first}`, async (t) => {
     let heldCall = position % Math.min(STEP, 3);
     assert.ok(await overlap(t, { first, second, heldCall }), 'it makes calls');
     do heldCall += STEP;
@@ -239,16 +239,16 @@ async function overlap(t: TestContext, { first, second, heldCall }: Overlap): Pr
     { failures, violations: disk.violations, outcomes: outcomes.filter((outcome) => !FITTING.has(outcome)) },
     NOTHING_WRONG,
   );
-  const wasCut = first === 'cut' || second === 'cut';
+  const wasCut = first === 'a cut' || second === 'a cut';
   if (first in BACKGROUND && second in BACKGROUND)
     assert.deepEqual(checksums(await readAll(storage)), checksums(RECORDS));
   await storage.close();
-  // Damage that nobody met, because the segment was truncated, would be found by the start.
+  // Damage that was not met, because the segment was truncated, would be found by the start.
   disk.damaged.clear();
   const again = await openNode(t, disk);
   const records = await readAll(again.storage);
   if (wasCut) assert.deepEqual(checksums(records), checksums(RECORDS.slice(10)));
-  if (first === 'checkpoint' || second === 'checkpoint') await assertCheckpointed(disk, RECORDS.slice(0, 10));
+  if (first === 'a checkpoint' || second === 'a checkpoint') await assertCheckpointed(disk, RECORDS.slice(0, 10));
   again.beginIndexing();
   await again.storage.close();
   return isHolding;
@@ -275,7 +275,7 @@ async function assertCheckpointed(disk: HoldingDisk, records: readonly LogRecord
   );
 }
 
-test('aSegmentThatBecomesATable_isRepairedTruncatedAndReplacedAfterwards', async (t) => {
+test('a segment that becomes a table is repaired, truncated and replaced afterwards', async (t) => {
   for (const action of [repair(1), write(...truncation(3)), write(snapshot())]) {
     const node = await emptyNode(t);
     const { disk, storage, failures } = node;
@@ -293,7 +293,7 @@ test('aSegmentThatBecomesATable_isRepairedTruncatedAndReplacedAfterwards', async
   }
 });
 
-test('aCheckpointThatTwoMakeAgainAtOnce_isMadeForBoth', async (t) => {
+test('a checkpoint that two callers make again at once is made for both', async (t) => {
   const { disk, storage, failures } = await filledNode(t);
   const state = stateAfter(RECORDS.slice(0, 10));
   await disk.writeFile(join(segmentsPath, segmentName(3), 'checkpoint'), Buffer.from('damaged'));
@@ -305,7 +305,7 @@ test('aCheckpointThatTwoMakeAgainAtOnce_isMadeForBoth', async (t) => {
   assert.deepEqual(failures, []);
 });
 
-test('aReaderThatMetDamage_inWhatIsRemovedMeanwhile_isToldOfTheRemoval', async (t) => {
+test('a reader that met damage in what is removed meanwhile is told of the removal', async (t) => {
   const { disk, storage, failures } = await filledNode(t);
   disk.damaged.set(databaseOf(1), 1);
   let cut: Promise<void> | undefined;
@@ -319,7 +319,7 @@ test('aReaderThatMetDamage_inWhatIsRemovedMeanwhile_isToldOfTheRemoval', async (
   assert.deepEqual(failures, []);
 });
 
-test('aSegmentThatIsGivenUp_isNotPutInItsPlaceAgain_whileTheOneBeforeItIsStillRead', async (t) => {
+test('a segment that is given up is not put in its place again while the one before it is still read', async (t) => {
   const node = await filledNode(t);
   const { disk, storage, failures } = node;
   disk.holds = (method, path) => method === 'read' && path === databaseOf(1);

@@ -74,22 +74,22 @@ async function flip(file: string, share: number): Promise<void> {
 const HOLDS_RECORDS = /\.(log|ldb)$/;
 
 const DAMAGES: Readonly<Record<string, (path: string) => Promise<void>>> = {
-  aFlippedByteAtTheBegin: (path) => onFiles(path, HOLDS_RECORDS, (file) => flip(file, 0.02)),
-  aFlippedByteInTheMiddle: (path) => onFiles(path, HOLDS_RECORDS, (file) => flip(file, 0.5)),
-  recordsCutInHalf: (path) =>
+  'a segment with a flipped byte at its begin': (path) => onFiles(path, HOLDS_RECORDS, (file) => flip(file, 0.02)),
+  'a segment with a flipped byte in the middle': (path) => onFiles(path, HOLDS_RECORDS, (file) => flip(file, 0.5)),
+  'a segment with records cut in half': (path) =>
     onFiles(path, HOLDS_RECORDS, async (file) => truncate(file, Math.floor((await readFile(file)).length / 2))),
-  recordsZeroed: (path) =>
+  'a segment with zeros for records': (path) =>
     onFiles(path, HOLDS_RECORDS, async (file) => writeFile(file, Buffer.alloc((await readFile(file)).length))),
-  recordsRemoved: (path) => onFiles(path, HOLDS_RECORDS, (file) => rm(file)),
-  CURRENTRemoved: (path) => rm(join(path, 'CURRENT')),
-  CURRENTFlipped: (path) => flip(join(path, 'CURRENT'), 0.5),
-  MANIFESTFlipped: (path) => onFiles(path, /^MANIFEST/, (file) => flip(file, 0.5)),
-  MANIFESTRemoved: (path) => onFiles(path, /^MANIFEST/, (file) => rm(file)),
-  theDatabaseRemoved: (path) => rm(path, { recursive: true }),
+  'a segment without record files': (path) => onFiles(path, HOLDS_RECORDS, (file) => rm(file)),
+  'a segment without CURRENT': (path) => rm(join(path, 'CURRENT')),
+  'a segment with a damaged CURRENT': (path) => flip(join(path, 'CURRENT'), 0.5),
+  'a segment with a damaged manifest': (path) => onFiles(path, /^MANIFEST/, (file) => flip(file, 0.5)),
+  'a segment without manifest': (path) => onFiles(path, /^MANIFEST/, (file) => rm(file)),
+  'a segment without its database': (path) => rm(path, { recursive: true }),
 };
 
 for (const [name, damage] of Object.entries(DAMAGES)) {
-  test(`${name}_healsFromAnotherCopy_andIsRefusedWhereThereIsNone`, async (t) => {
+  test(`${name} heals from another copy, and is refused where there is none`, async (t) => {
     const { dir, chain } = await filledNode(t);
     await damage(database(dir, 2));
     const alone = await openNode(t, await copyOf(t, dir), SEGMENT_BYTES);
@@ -127,9 +127,9 @@ async function servedOf(storage: LevelStorage, last: number): Promise<{ records:
   return { records, refusals };
 }
 
-test('repair_fetchesNoMoreThanWhatIsLost', async (t) => {
+test('a repair fetches no more than what is lost', async (t) => {
   const { dir, chain } = await filledNode(t);
-  await DAMAGES['aFlippedByteInTheMiddle']?.(database(dir, 2));
+  await DAMAGES['a segment with a flipped byte in the middle']?.(database(dir, 2));
   const node = await openNode(t, dir, SEGMENT_BYTES);
   const source = sourceOf(chain.records);
   node.storage.heal(source);
@@ -141,14 +141,14 @@ test('repair_fetchesNoMoreThanWhatIsLost', async (t) => {
   assert.ok(source.asked.length > 0 && source.asked.every((index) => index > before + 1), `${before}: ${source.asked}`);
 });
 
-test('repair_ofTheLogsFirstSegment_keepsTheCheckpointThatNobodyCouldMakeAgain', async (t) => {
+test("a repair of the log's first segment keeps the checkpoint that could not be made again", async (t) => {
   const { dir, chain } = await filledNode(t);
   const cut = await openNode(t, dir, SEGMENT_BYTES);
   const begin = cut.storage.group(GROUP).cutPoint(logIndex(25));
   assert.ok(begin > 0, 'the second segment begins there');
   await cut.storage.persist([{ group: GROUP, records: [], cutThrough: begin }]);
   await cut.close();
-  await DAMAGES['recordsRemoved']?.(database(dir, 2));
+  await DAMAGES['a segment without record files']?.(database(dir, 2));
   const node = await openNode(t, dir, SEGMENT_BYTES);
   node.storage.heal(sourceOf(chain.records));
   const kept = chain.records.slice(begin);
@@ -162,9 +162,9 @@ test('repair_ofTheLogsFirstSegment_keepsTheCheckpointThatNobodyCouldMakeAgain', 
   assert.deepEqual(checksums(await readAll(again.storage)), checksums(kept));
 });
 
-test('anotherHistory_isNotTakenForTheLostOne', async (t) => {
+test('records of another history are not taken for the lost ones', async (t) => {
   const { dir, chain } = await filledNode(t);
-  await DAMAGES['recordsRemoved']?.(database(dir, 2));
+  await DAMAGES['a segment without record files']?.(database(dir, 2));
   const other = new RecordChain();
   other.addMany(chain.records.length, { bytes: 401 });
   const node = await openNode(t, dir, SEGMENT_BYTES);
@@ -174,9 +174,9 @@ test('anotherHistory_isNotTakenForTheLostOne', async (t) => {
   for (const { index, checksum } of records) assert.equal(checksum, chain.records[index - 1]?.checksum);
 });
 
-test('scrub_findsAndMendsWhatNobodyReads', async (t) => {
+test('the scrub finds and mends what is not read', async (t) => {
   const { dir, chain } = await filledNode(t);
-  await DAMAGES['recordsZeroed']?.(database(dir, 2));
+  await DAMAGES['a segment with zeros for records']?.(database(dir, 2));
   const node = await openNode(t, dir, SEGMENT_BYTES);
   const source = sourceOf(chain.records);
   node.storage.heal(source);
@@ -191,9 +191,9 @@ test('scrub_findsAndMendsWhatNobodyReads', async (t) => {
   assert.deepEqual((await servedOf(again.storage, chain.records.length)).refusals, []);
 });
 
-test('repair_interruptedAnywhere_leavesTheDamagedSegmentOrTheWholeOne', async (t) => {
+test('a repair that is interrupted anywhere leaves the damaged segment or the whole one', async (t) => {
   const { dir, chain } = await filledNode(t);
-  await DAMAGES['recordsRemoved']?.(database(dir, 2));
+  await DAMAGES['a segment without record files']?.(database(dir, 2));
   const outcomes: string[] = [];
   for (let changes = 0; outcomes.at(-1) !== 'done'; changes++) {
     const copy = await copyOf(t, dir);

@@ -25,7 +25,7 @@ async function rowsOf(file: IndexFile): Promise<NamespaceRow[]> {
   return (await Promise.all(blocks.map((block) => file.rows(block)))).flat();
 }
 
-test('buildIndex_countsAndFindsWhatARecordByRecordScanDoes', async (t) => {
+test('buildIndex counts and finds what a scan record by record does', async (t) => {
   const path = indexPath(await scratchDirectory(t));
   await fc.assert(
     fc.asyncProperty(anyRecords, fc.integer({ min: 100, max: 20_000 }), async (records, runBytes) => {
@@ -67,7 +67,7 @@ test('buildIndex_countsAndFindsWhatARecordByRecordScanDoes', async (t) => {
   );
 });
 
-test('blocksFor_areThoseThatMayHoldThePrefix', async (t) => {
+test('blocksFor names the blocks that may hold the prefix', async (t) => {
   const path = indexPath(await scratchDirectory(t));
   const names = Array.from({ length: 3000 }, (_, n) => `/${n % 7}/${String(n).padStart(5, '0')}`);
   const records = recordsOf(names, 400, 20);
@@ -91,7 +91,7 @@ test('blocksFor_areThoseThatMayHoldThePrefix', async (t) => {
   await file.close();
 });
 
-test('indexFile_anyByteThatIsChangedIsFound', async (t) => {
+test('any byte of an index file that is changed is found', async (t) => {
   const path = indexPath(await scratchDirectory(t));
   const records = recordsOf(['/a', '/c/d', '/c/e'], 5, 4);
   await buildIndex(nodeDisk, path, segmentOf(records, 600), unhurried());
@@ -105,7 +105,7 @@ test('indexFile_anyByteThatIsChangedIsFound', async (t) => {
     const file = await IndexFile.open(nodeDisk, path, segment.tail);
     if (file === undefined) continue;
     await assert.rejects(file.verify(), { code: 'DATA_LOSS' }, `byte ${at} of ${sound.byteLength}`);
-    // Nor is it believed by who reads only a part of it.
+    // Nor does a reader of only a part of it believe it.
     const found = await readMatching(file, records).catch((error: unknown) => {
       assert.ok(error instanceof FlotillaError && error.code === 'DATA_LOSS', `byte ${at}: ${String(error)}`);
       return wanted;
@@ -133,7 +133,7 @@ async function readMatching(file: IndexFile, records: readonly LogRecord[]): Pro
   return count;
 }
 
-test('buildIndex_aCrashAtAnyChangeLeavesNoIndexOrAWholeOne', async (t) => {
+test('a crash at any change of buildIndex leaves no index, or a whole one', async (t) => {
   const path = indexPath(await scratchDirectory(t));
   const records = recordsOf(['/a', '/b'], 30);
   const segment = segmentOf(records, 1000);
@@ -155,7 +155,7 @@ test('buildIndex_aCrashAtAnyChangeLeavesNoIndexOrAWholeOne', async (t) => {
   }
 });
 
-test('indexFile_ofAnotherHistoryIsNone', async (t) => {
+test('an index file of another history is none', async (t) => {
   const path = indexPath(await scratchDirectory(t));
   const records = recordsOf(['/a', '/b'], 30);
   const segment = segmentOf(records, 1000);

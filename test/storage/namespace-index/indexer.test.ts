@@ -4,7 +4,7 @@ import { LIMITS } from '../../../src/base/index.js';
 import { NamespaceIndexer, type Pace } from '../../../src/storage/namespace-index/index.js';
 import { ManualClock } from '../../support/manual-clock.js';
 
-/** An indexer on a disk that has room or not, and a segment that says how often its index was begun. */
+/** An indexer on a disk that has space or not, and a segment that says how often its index was begun. */
 function indexing(t: TestContext, ensureIndex: (pace: Pace) => Promise<void> = async () => undefined) {
   const clock = new ManualClock();
   const disk = { isDiskOk: false };
@@ -35,7 +35,7 @@ function indexing(t: TestContext, ensureIndex: (pace: Pace) => Promise<void> = a
   return { indexer, disk, segment, settled, later };
 }
 
-test('while the disk is short of room no index is begun; it is once there is room', async (t) => {
+test('while the disk is short of space no index is begun; it is once there is space', async (t) => {
   const { indexer, disk, segment, settled, later } = indexing(t);
   indexer.want(segment);
   await settled();
@@ -61,7 +61,7 @@ test('an index that meets a full disk is no failed write: it is made later', asy
   assert.equal(segment.begun, 2);
 });
 
-test('one that is being made when the room runs short ends at its next rest, and is made later', async (t) => {
+test('one that is being made when the space runs short ends at its next rest, and is made later', async (t) => {
   let rested = false;
   const { indexer, disk, segment, settled, later } = indexing(t, async (pace) => {
     if (segment.begun > 1) return;
@@ -78,7 +78,7 @@ test('one that is being made when the room runs short ends at its next rest, and
   assert.equal(segment.begun, 2);
 });
 
-test('an indexer that waits for room can be stopped', async (t) => {
+test('an indexer that waits for space can be stopped', async (t) => {
   const { indexer, segment, settled } = indexing(t);
   indexer.want(segment);
   await settled();

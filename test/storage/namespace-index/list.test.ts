@@ -28,7 +28,7 @@ function expected(records: readonly LogRecord[], glob: Glob, after = '', afterCo
   });
 }
 
-test('listNamespaces_isWhatCountingEveryEventGives', async (t) => {
+test('listNamespaces gives what counting every event gives', async (t) => {
   await fc.assert(
     fc.asyncProperty(fc.array(anyRecords, { minLength: 2, maxLength: 3 }), fc.nat(), async (parts, seed) => {
       const records = reseal(parts.flat());
@@ -65,7 +65,7 @@ test('listNamespaces_isWhatCountingEveryEventGives', async (t) => {
   );
 });
 
-test('listNamespaces_ofAStreamThatBeginsWithinARecord_leavesOutWhatStandsBefore', async () => {
+test('listNamespaces of a stream that begins within a record leaves out what stands before', async () => {
   await fc.assert(
     fc.asyncProperty(anyRecords, fc.nat(), async (records, seed) => {
       const glob = compileGlob('/**/*');
@@ -90,7 +90,7 @@ test('listNamespaces_ofAStreamThatBeginsWithinARecord_leavesOutWhatStandsBefore'
   );
 });
 
-test('recordTally_countsMoreNamespacesThanItHoldsAtATime', async () => {
+test('the record tally counts more namespaces than it holds at a time', async () => {
   await fc.assert(
     fc.asyncProperty(
       anyRecords,

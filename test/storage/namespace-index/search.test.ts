@@ -98,7 +98,7 @@ const PATTERNS = [
   '/long/**',
 ];
 
-test('search_findsWhatReadingEveryRecordFinds', async (t) => {
+test('a search finds what reading every record finds', async (t) => {
   await fc.assert(
     fc.asyncProperty(fc.array(anyRecords, { minLength: 3, maxLength: 4 }), async (parts) => {
       // One chain: the parts are sealed anew one behind the other.
@@ -121,7 +121,7 @@ test('search_findsWhatReadingEveryRecordFinds', async (t) => {
   );
 });
 
-test('search_goesByTheIndexOfSealedSegmentsAndReadsTheOpenOne', async (t) => {
+test('a search goes by the index of sealed segments, and reads the open one', async (t) => {
   const records = recordsOf(
     Array.from({ length: 40 }, (_, n) => `/n/${n}`),
     120,
@@ -131,7 +131,7 @@ test('search_goesByTheIndexOfSealedSegmentsAndReadsTheOpenOne', async (t) => {
   const { found, steps } = await matching(node, '/n/7', 1, tail);
   assert.deepEqual(found, matchesOf(records, compileGlob('/n/7')));
   const log = node.storage.group(GROUP);
-  // Nobody has stored a checkpoint, so one is due at each segment's begin.
+  // No checkpoint was stored, so one is due at each segment's begin.
   let openAfter = 0;
   for (let due = log.checkpointDue(logIndex(1)); due !== undefined; due = log.checkpointDue(logIndex(due + 1)))
     openAfter = due;
@@ -139,7 +139,7 @@ test('search_goesByTheIndexOfSealedSegmentsAndReadsTheOpenOne', async (t) => {
   assert.equal(steps.filter((step) => step === 'unindexed').length, tail - openAfter);
 });
 
-test('search_believesNoIndexThatKnowsOfMoreThanIsCommitted', async (t) => {
+test('a search believes no index that knows of more than is committed', async (t) => {
   const records = recordsOf(['/a', '/b'], 60);
   const dir = await scratchDirectory(t);
   const node = await newNode(t, dir, SEGMENT_BYTES);
@@ -160,7 +160,7 @@ test('search_believesNoIndexThatKnowsOfMoreThanIsCommitted', async (t) => {
   );
 });
 
-test('read_isUseThatTheIndexerMakesWayFor_aSearchByTheIndexIsNot', async (t) => {
+test('a read is use that the indexer makes way for, a search by the index is not', async (t) => {
   const { dir, node, tail } = await filled(t, recordsOf(['/a', '/b'], 60));
   await indexed(dir);
   const uses = t.mock.method(NamespaceIndexer.prototype, 'noteUse');
@@ -171,7 +171,7 @@ test('read_isUseThatTheIndexerMakesWayFor_aSearchByTheIndexIsNot', async (t) => 
   assert.equal(uses.mock.callCount(), 1);
 });
 
-test('index_goesWithATruncationAndComesBackWithTheNextSeal', async (t) => {
+test('an index goes with a truncation, and comes back with the next seal', async (t) => {
   const records = recordsOf(['/a', '/b'], 60);
   const dir = await scratchDirectory(t);
   const node = await newNode(t, dir, SEGMENT_BYTES);
@@ -190,7 +190,7 @@ test('index_goesWithATruncationAndComesBackWithTheNextSeal', async (t) => {
   assert.ok(steps[0] !== 'unindexed');
 });
 
-test('index_thatIsMissingOrDamagedIsMadeAnewAndNothingWrongIsServedMeanwhile', async (t) => {
+test('a missing or damaged index is made anew, and nothing wrong is served meanwhile', async (t) => {
   const records = recordsOf(
     Array.from({ length: 20 }, (_, n) => `/n/${n}`),
     120,
@@ -216,7 +216,7 @@ test('index_thatIsMissingOrDamagedIsMadeAnewAndNothingWrongIsServedMeanwhile', a
   assert.deepEqual(again.failures, []);
 });
 
-test('index_thatNobodyReads_isMadeAgain_afterTheScrubHasFoundItsDamage', async (t) => {
+test('an index without a reader is made again after the scrub has found its damage', async (t) => {
   const { dir, node } = await filled(t, recordsOf(['/a', '/b'], 120));
   assert.ok((await indexed(dir)) >= 2);
   await node.close();
@@ -228,7 +228,7 @@ test('index_thatNobodyReads_isMadeAgain_afterTheScrubHasFoundItsDamage', async (
   await until('it is what it was', async () => sound.equals(await readFile(path)));
 });
 
-test('index_ofRecordsThatCannotBeReadIsNeverMadeAndTheNodeGoesOn', async (t) => {
+test("an index of records that can't be read is never made, and the node goes on", async (t) => {
   const chain = new RecordChain();
   const dir = await scratchDirectory(t);
   const node = await newNode(t, dir, SEGMENT_BYTES);

@@ -18,7 +18,7 @@ function unexpected(error: unknown): void {
   assert.fail(String(error));
 }
 
-test('used_closesTheLeastRecentlyUsedBeyondTheLimit', () => {
+test('using a database closes the least recently used ones beyond the limit', () => {
   const cold = new OpenDatabaseCache(systemClock, unexpected, 2, 60_000);
   const [first, second, third] = [new Fake(), new Fake(), new Fake()];
   for (const database of [first, second, first, third]) cold.used(database);
@@ -27,7 +27,7 @@ test('used_closesTheLeastRecentlyUsedBeyondTheLimit', () => {
   cold.stop();
 });
 
-test('used_leavesOpenWhatIsBeingRead', () => {
+test('using a database leaves open what is being read', () => {
   const cold = new OpenDatabaseCache(systemClock, unexpected, 1, 60_000);
   const [first, second, third] = [new Fake(), new Fake(), new Fake()];
   first.inUse = true;
@@ -39,7 +39,7 @@ test('used_leavesOpenWhatIsBeingRead', () => {
   cold.stop();
 });
 
-test('idle_isClosedAfterAWhile', async () => {
+test('an idle database is closed after a while', async () => {
   const cold = new OpenDatabaseCache(systemClock, unexpected, 4, 5);
   const database = new Fake();
   const closed = new Promise<void>((resolve) => (database.onClose = resolve));
@@ -49,7 +49,7 @@ test('idle_isClosedAfterAWhile', async () => {
   cold.stop();
 });
 
-test('close_failureIsReported', async () => {
+test('a failure to close is reported', async () => {
   const reported = new Promise<unknown>((resolve) => {
     const cold = new OpenDatabaseCache(systemClock, resolve, 1, 60_000);
     const failing: Closeable = { inUse: false, close: () => Promise.reject(new Error('no')) };

@@ -43,7 +43,7 @@ async function newSegment(t: TestContext): Promise<Segment> {
   return segment;
 }
 
-test('unseal_removesTheFooterBeforeAnythingIsWritten', async (t) => {
+test('unsealing removes the footer before anything is written', async (t) => {
   const segment = await newSegment(t);
   const chain = new RecordChain();
   await segment.write(EMPTY_LOG_TAIL, chain.addMany(5));
@@ -57,7 +57,7 @@ test('unseal_removesTheFooterBeforeAnythingIsWritten', async (t) => {
   assert.deepEqual(checksums(await segment.read(logIndex(1), logIndex(4), 1 << 20)), checksums(chain.records));
 });
 
-test('unseal_letsNoNamespaceIndexBeMadeOfWhatIsAboutToBeTruncated', async (t) => {
+test('unsealing lets no namespace index be made of what is about to be truncated', async (t) => {
   const segment = await newSegment(t);
   const chain = new RecordChain();
   await segment.write(
@@ -77,7 +77,7 @@ test('unseal_letsNoNamespaceIndexBeMadeOfWhatIsAboutToBeTruncated', async (t) =>
   assert.ok(!(await readdir(segment.directory)).includes('namespaces'), 'it would hold what was truncated');
 });
 
-test('seal_isReadFromAgainAfterItWasClosed', async (t) => {
+test('a sealed segment is read from again after it was closed', async (t) => {
   const segment = await newSegment(t);
   const chain = new RecordChain();
   await segment.write(EMPTY_LOG_TAIL, chain.addMany(5));
@@ -89,19 +89,19 @@ test('seal_isReadFromAgainAfterItWasClosed', async (t) => {
   }
 });
 
-test('settle_leavesATableAndAnEmptyWriteAheadLog_soThatOpeningIsCheap', async (t) => {
+test('settling leaves a table and an empty write-ahead log, so that opening is cheap', async (t) => {
   const { tableBytes, logBytes } = await settled(t, {});
   assert.ok(tableBytes >= 50_000, `${tableBytes}`);
   assert.equal(logBytes, 0);
 });
 
-test('settle_compressesWhatCanBeCompressed', async (t) => {
+test('settling compresses what can be compressed', async (t) => {
   const { tableBytes, logBytes } = await settled(t, { fill: 65 });
   assert.ok(tableBytes > 0 && tableBytes < 10_000, `${tableBytes}`);
   assert.equal(logBytes, 0);
 });
 
-/** Of a sealed segment that holds 50 records of 1,000 bytes, which are read again besides. */
+/** Size of a sealed segment that holds 50 records of 1,000 bytes, which are read again besides. */
 async function settled(
   t: TestContext,
   payload: { readonly fill?: number },
@@ -122,7 +122,7 @@ async function settled(
   return { tableBytes: bytesOf('.ldb'), logBytes: bytesOf('.log') };
 }
 
-test('settle_whileTheSegmentIsUnsealedAgain_leavesItOpenAndWritable', async (t) => {
+test('settling a segment that is unsealed meanwhile leaves it open and writable', async (t) => {
   const segment = await newSegment(t);
   const chain = new RecordChain();
   await segment.write(EMPTY_LOG_TAIL, chain.addMany(5));
@@ -135,7 +135,7 @@ test('settle_whileTheSegmentIsUnsealedAgain_leavesItOpenAndWritable', async (t) 
   assert.deepEqual(checksums(await segment.read(logIndex(1), logIndex(9), 1 << 20)), checksums(chain.records));
 });
 
-test('remove_waitsForReadersAndRefusesNewOnes', async (t) => {
+test('removing a segment waits for readers, and refuses new ones', async (t) => {
   const segment = await newSegment(t);
   const chain = new RecordChain();
   await segment.write(EMPTY_LOG_TAIL, chain.addMany(5));

@@ -4,30 +4,30 @@ import { NodeLiveness } from './node-liveness.js';
 import type { Clock } from './ports.js';
 
 /** So many heartbeats of a node may be lost before it counts as silent. */
-const BEATS_PER_SILENCE = 3;
+const HEARTBEATS_PER_SILENCE = 3;
 
-export interface NodePulseOptions {
+export interface NodeHeartbeatsOptions {
   readonly clock: Clock;
   readonly deadlines: Deadlines;
   /** A node that is not heard for so long has fallen silent. */
   readonly silenceMs: number;
-  /** The nodes that groups of this one rest with: they must hear it. */
-  readonly restsWith: () => Iterable<ActorId>;
-  readonly beat: (to: ActorId) => void;
+  /** The nodes with replicas of this node's quiesced groups: they must hear it. */
+  readonly watched: () => Iterable<ActorId>;
+  readonly heartbeat: (to: ActorId) => void;
   readonly onPresence: (peer: ActorId, state: 'present' | 'silent') => void;
 }
 
 /**
- * The heartbeat between nodes that stands for those of all groups that rest.
- * It goes only to nodes that a group rests with: while groups work, their own
- * messages say that a node lives. Only such a node can be known to understand it.
+ * The heartbeat between nodes that stands for those of all quiesced groups. It goes only to nodes with replicas of such
+ * a group: while groups are awake, their own messages say that a node is up. Only such a node can be known to
+ * understand it.
  */
-export class NodePulse {
-  private readonly options: NodePulseOptions;
+export class NodeHeartbeats {
+  private readonly options: NodeHeartbeatsOptions;
   private readonly liveness: NodeLiveness;
   private readonly deadline: Deadline;
 
-  constructor(options: NodePulseOptions) {
+  constructor(options: NodeHeartbeatsOptions) {
     this.options = options;
     this.liveness = new NodeLiveness(options.silenceMs);
     this.deadline = options.deadlines.add(() => this.onDue());
@@ -45,14 +45,14 @@ export class NodePulse {
   }
 
   private onDue(): void {
-    const { clock, silenceMs, restsWith, beat, onPresence } = this.options;
+    const { clock, silenceMs, watched, heartbeat, onPresence } = this.options;
     const nowMs = clock.nowMs();
     for (const peer of this.liveness.takeSilent(nowMs)) onPresence(peer, 'silent');
-    for (const peer of restsWith()) beat(peer);
-    // Nobody is heard: no group rests, and there is nothing to watch.
+    for (const peer of watched()) heartbeat(peer);
+    // No node is heard: no group has quiesced, and there is nothing to watch.
     const silentMs = this.liveness.nextSilentMs;
     this.deadline.set(
-      silentMs === Number.POSITIVE_INFINITY ? silentMs : Math.min(silentMs, nowMs + silenceMs / BEATS_PER_SILENCE),
+      silentMs === Number.POSITIVE_INFINITY ? silentMs : Math.min(silentMs, nowMs + silenceMs / HEARTBEATS_PER_SILENCE),
     );
   }
 }
