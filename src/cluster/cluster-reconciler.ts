@@ -1,4 +1,4 @@
-import { type ActorId, type Member, sameSeat } from '../base/index.js';
+import { type ActorId, LIMITS, type Member, sameSeat } from '../base/index.js';
 import type { Clock, Logger } from '../group/index.js';
 import { type ClusterCommand, type ClusterState, clusterCommand, type Founding } from '../machine/cluster/index.js';
 import type { Membership, VersionRange } from '../wire/index.js';
@@ -23,8 +23,9 @@ export interface ClusterReconcilerOptions {
 
 /**
  * Brings the cluster's state, while this node leads group 0, in line with what is: founds it, notes where the members
- * are and which version all of them speak, and forgets a member that no configuration names any more. Each member tells
- * those whom it dials; the leader puts it into the log, from which all others, and the clients, have it.
+ * are and which version all of them speak, and forgets a member that no configuration names any more; a leader that is
+ * to leave hands over first. Each member tells those that it dials; the leader puts it into the log, from which all
+ * others, and the clients, have it.
  */
 export class ClusterReconciler {
   private readonly options: ClusterReconcilerOptions;
@@ -50,6 +51,11 @@ export class ClusterReconciler {
 
   private async step(): Promise<StepOutcome> {
     const { cluster, founding, self, others, logger } = this.options;
+    // It might never hear that a group which it has left has committed that: another leader takes it out.
+    if (cluster.state.members.some((member) => sameSeat(member, self) && member.isLeaving)) {
+      await cluster.group.handOver(LIMITS.transferMs);
+      return 'later';
+    }
     const command =
       cluster.state.clusterId === ''
         ? clusterCommand('cluster', self.actor, founding)

@@ -41,7 +41,7 @@ export class Reconciliation {
       new MembershipReconciler({
         ...shared,
         group: cluster.group,
-        mayRelease: (seat) => !groups.some((group) => names(group, seat)),
+        mayRelease: (seat) => seat.actor !== self.actor && !groups.some((group) => names(group, seat)),
       }),
       ...groups.map((group) => new MembershipReconciler({ ...shared, group })),
     ];

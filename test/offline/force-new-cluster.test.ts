@@ -16,6 +16,7 @@ import {
   GROUP,
   INCARNATION,
   membershipOf,
+  membersOf,
   openNode,
   RecordChain,
   readAll,
@@ -42,7 +43,7 @@ async function stoppedNode(
     members: three.members.map((member) => (member.actor === 1 ? { ...member, instance } : member)),
   });
   await node.storage.createGroup({ group: GROUP, incarnation: INCARNATION, machine: 'stream', membership });
-  await node.directory.promise(three.members);
+  await node.directory.promise(membersOf(1, 2, 3));
   await node.directory.joinCluster(CLUSTER);
   const chain = new RecordChain();
   for (let written = 0; written < RECORDS; written += 50)

@@ -33,19 +33,18 @@ export const GROUP: GroupId = groupId(1);
 export const INCARNATION = '0123456789abcdef0123456789abcdef';
 export const CLUSTER = 'c'.repeat(32);
 
-/** A membership, with the addresses of its members. */
-export interface LocatedMembership extends Membership {
-  readonly members: readonly Member[];
-}
-
-export function membershipOf(...actors: number[]): LocatedMembership {
-  const voters = actors.map(actorId);
-  const members = voters.map((actor) => ({
-    actor,
+export function membersOf(...actors: number[]): Member[] {
+  return actors.map((actor) => ({
+    actor: actorId(actor),
     instance: String(actor).padStart(32, '0'),
     address: `127.0.0.1:${3000 + actor}`,
   }));
-  return { voters, outgoing: [], learners: [], members };
+}
+
+/** All of them vote. */
+export function membershipOf(...actors: number[]): Membership {
+  const members = membersOf(...actors).map(({ actor, instance }) => ({ actor, instance }));
+  return { voters: actors.map(actorId), outgoing: [], learners: [], members };
 }
 
 /** A directory of its own for one test, removed afterwards. */

@@ -7,6 +7,7 @@ import {
   groupId,
   type Member,
   present,
+  type Seat,
   sameSeat,
 } from '../../src/base/index.js';
 import {
@@ -21,6 +22,7 @@ import { GroupHost } from '../../src/group/index.js';
 import { CLUSTER_KIND } from '../../src/machine/cluster/index.js';
 import { FIRST_VERSION } from '../../src/machine/index.js';
 import { STREAM_KIND } from '../../src/machine/stream/index.js';
+import { mayHear, mayTell } from '../../src/peer/stand-ins.js';
 import type { Message, Settings } from '../../src/raft/index.js';
 import { type HostedStream, type NodeTransport, type Stream, StreamHost } from '../../src/stream/index.js';
 import { type LogRecord, type Membership, SPOKEN_VERSIONS } from '../../src/wire/index.js';
@@ -40,12 +42,15 @@ export const SETTINGS: Settings = {
 /** What one node says to another: a message of a group, or that it is alive. */
 export interface Said {
   readonly from: ActorId;
+  readonly speaker: Seat;
   readonly to: ActorId;
   readonly what?: { readonly group: GroupId; readonly message: Message; readonly records: readonly LogRecord[] };
 }
 
 export interface HostNode {
   readonly actor: ActorId;
+  /** The node that it is: another one may have had its actor id before. */
+  readonly member: Member;
   readonly host: GroupHost;
   readonly streams: StreamHost;
   readonly clock: ManualClock;
@@ -122,7 +127,7 @@ export class HostCluster {
     let draws = actor;
     const shared = {
       storage,
-      transport: this.transportOf(self),
+      transport: this.transportOf(member),
       clock,
       // Differs from node to node and from group to group.
       random: () => (draws++ % 10) / 10,
@@ -140,7 +145,7 @@ export class HostCluster {
     const streams = new StreamHost({ ...shared, groups: host });
     for (const group of this.groups) streams.add(hosted(group));
     const cluster = this.withCluster ? this.clusterPart({ ...member, versions }, host, streams, clock) : undefined;
-    this.nodes.set(self, { actor: self, host, streams, clock, storage, unknownGroups, fatal, cluster });
+    this.nodes.set(self, { actor: self, member, host, streams, clock, storage, unknownGroups, fatal, cluster });
     host.start();
     for (const peer of this.nodes.values()) {
       if (peer.actor === self) continue;
@@ -167,6 +172,7 @@ export class HostCluster {
         ...shared,
         group: cluster.group,
         mayRelease: (seat) =>
+          seat.actor !== self.actor &&
           !groups.some(({ members }) => members.committed.members.some((each) => sameSeat(each, seat))),
       }),
       ...groups.map((group) => new MembershipReconciler({ ...shared, group })),
@@ -195,12 +201,26 @@ export class HostCluster {
         const node = this.nodes.get(to);
         if (node === undefined || this.cut.has(from) || this.cut.has(to) || this.loses(said)) continue;
         node.host.onHeard(from);
-        if (what !== undefined) node.host.onMessage(from, what.group, what.message, what.records);
+        if (what !== undefined && this.isHeard(said, what))
+          node.host.onMessage(from, what.group, what.message, what.records);
       }
       const ran = [...this.nodes.values()].map(({ clock }) => clock.runSoon()).includes(true);
       await turn();
       quiet = due.length > 0 || ran || this.inFlight.length > 0 ? 0 : quiet + 1;
     }
+  }
+
+  /** As the links between nodes do it, where an actor id was given to another node. */
+  private isHeard({ from, to, speaker }: Said, { group, message }: NonNullable<Said['what']>): boolean {
+    return mayHear(message, speaker, this.node(to).host.seatOf(group, from));
+  }
+
+  /** An empty disk: the node that is started on it is another one than before. */
+  emptyDisk(actor: number): void {
+    const newcomer: Membership = { voters: [], outgoing: [], learners: [], members: [] };
+    const disks = present(this.disks.get(actorId(actor)), `there is no node ${actor}`);
+    for (const group of disks.keys())
+      disks.set(group, emptyGroupDisk(newcomer, group === CLUSTER_GROUP ? CLUSTER_KIND : STREAM_KIND));
   }
 
   async advance(ms: number): Promise<void> {
@@ -241,15 +261,21 @@ export class HostCluster {
     return [...this.nodes.values()].every(({ host }) => [...host.all].every(({ isQuiesced }) => isQuiesced));
   }
 
-  private transportOf(self: ActorId): NodeTransport {
+  private transportOf(speaker: Seat): NodeTransport {
+    const self = speaker.actor;
     const say = (said: Said): boolean => {
       this.said.push(said);
       this.inFlight.push(said);
       return true;
     };
     return {
-      send: (to, group, message, records) => say({ from: self, to, what: { group, message, records } }),
-      heartbeat: (to) => void say({ from: self, to }),
+      send: (to, group, message, records) => {
+        const peer = this.nodes.get(to)?.member;
+        const seat = this.nodes.get(self)?.host.seatOf(group, to);
+        if (peer !== undefined && !mayTell(message, peer, seat)) return false;
+        return say({ from: self, speaker, to, what: { group, message, records } });
+      },
+      heartbeat: (to) => void say({ from: self, speaker, to }),
       // No message of a group, and said whether they rest or not: it arrives at once.
       tellClock: (to, message) => {
         if (!this.cut.has(self) && !this.cut.has(to)) this.nodes.get(to)?.host.onClock(self, message);

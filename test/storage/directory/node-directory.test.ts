@@ -9,7 +9,16 @@ import { fileURLToPath } from 'node:url';
 import { crc32 } from 'node:zlib';
 import { actorId } from '../../../src/base/index.js';
 import { type NodeDirectory, openNodeDirectory } from '../../../src/storage/index.js';
-import { append, GROUP, membershipOf, newNode, openNode, RecordChain, scratchDirectory } from '../fixture.js';
+import {
+  append,
+  GROUP,
+  membershipOf,
+  membersOf,
+  newNode,
+  openNode,
+  RecordChain,
+  scratchDirectory,
+} from '../fixture.js';
 
 function open(dataDir: string, actor = 1, hasPeers = false): Promise<NodeDirectory> {
   return openNodeDirectory({ dataDir, actor: actorId(actor), hasPeers });
@@ -59,7 +68,7 @@ test('nodes may make the shared directory at the same moment', async (t) => {
 test('each start is counted, and the rest is kept', async (t) => {
   const dir = await scratchDirectory(t);
   const first = await open(dir);
-  const promised = membershipOf(1, 2, 3).members;
+  const promised = membersOf(1, 2, 3);
   await first.promise(promised);
   await first.close();
   const second = await open(dir);
@@ -72,11 +81,11 @@ test('each start is counted, and the rest is kept', async (t) => {
 test('a promise is never replaced by another set', async (t) => {
   const directory = await open(await scratchDirectory(t));
   t.after(() => directory.close());
-  await directory.promise(membershipOf(1, 2).members);
-  await directory.promise(membershipOf(2, 1).members);
-  await assert.rejects(directory.promise(membershipOf(1, 2, 3).members), /never replaced/);
+  await directory.promise(membersOf(1, 2));
+  await directory.promise(membersOf(2, 1));
+  await assert.rejects(directory.promise(membersOf(1, 2, 3)), /never replaced/);
   await assert.rejects(
-    directory.promise(membershipOf(1, 2).members.map((member) => ({ ...member, instance: 'f'.repeat(32) }))),
+    directory.promise(membersOf(1, 2).map((member) => ({ ...member, instance: 'f'.repeat(32) }))),
     /never replaced/,
   );
 });

@@ -7,19 +7,10 @@ import { actorId, FlotillaError, type Member } from '../../../src/base/index.js'
 import { KnownMembers } from '../../../src/storage/directory/known-members.js';
 import { type NodeDirectory, openNodeDirectory } from '../../../src/storage/index.js';
 import { nodeDisk } from '../../../src/storage/level/node-disk.js';
-import {
-  append,
-  CLUSTER,
-  groupPath,
-  membershipOf,
-  newNode,
-  openNode,
-  RecordChain,
-  scratchDirectory,
-} from '../fixture.js';
+import { append, CLUSTER, groupPath, membersOf, newNode, openNode, RecordChain, scratchDirectory } from '../fixture.js';
 
 const BOOT = { bootCounter: 4, bootId: '0123456789abcdef' };
-const others = membershipOf(2, 3).members;
+const others = membersOf(2, 3);
 
 function open(dataDir: string, hasPeers = false): Promise<NodeDirectory> {
   return openNodeDirectory({ dataDir, actor: actorId(1), hasPeers });
