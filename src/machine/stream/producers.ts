@@ -10,6 +10,7 @@ import {
 } from '../../base/index.js';
 import type { BatchHeader } from '../../event/index.js';
 import { type KnownBatch, KnownBatches, NO_ROW, twiceAsLarge } from './known-batches.js';
+import { ProducerRows } from './producer-rows.js';
 
 /** What a stream remembers of a producer, beside its batches. */
 export interface ProducerState {
@@ -90,7 +91,7 @@ export class ProducerTable implements KnownProducers {
   private cells = new Float64Array(FIRST_CAPACITY * COLUMNS);
   private usedRows = 0;
   private firstFree = NO_ROW;
-  private readonly rows = new Map<number, number>();
+  private readonly rows = new ProducerRows();
   private readonly batches = new KnownBatches();
   private readonly named = new Map<string, Named>();
   private readonly names = new Map<number, string>();
@@ -110,7 +111,7 @@ export class ProducerTable implements KnownProducers {
 
   get(id: number): ProducerState | undefined {
     const row = this.rows.get(id);
-    return row === undefined ? undefined : this.stateOf(row);
+    return row === NO_ROW ? undefined : this.stateOf(row);
   }
 
   withName(name: string): ProducerState | undefined {
@@ -120,7 +121,7 @@ export class ProducerTable implements KnownProducers {
 
   batch(id: number, sequence: number): KnownBatch | undefined {
     const row = this.rows.get(id);
-    if (row === undefined) return undefined;
+    if (row === NO_ROW) return undefined;
     const steps = this.cell(row, BATCHES) - 1 - (this.cell(row, SEQUENCE) - sequence);
     if (steps < 0 || sequence > this.cell(row, SEQUENCE)) return undefined;
     return this.batches.fromOldest(this.cell(row, LAST_BATCH), steps);
@@ -145,8 +146,9 @@ export class ProducerTable implements KnownProducers {
    */
   appended(header: BatchHeader, place: Pick<KnownBatch, 'index' | 'term'>, timeMs: number): void {
     const { producer, epoch, sequence, count, baseCounter: firstCounter, actor, bodyLength, bodyChecksum } = header;
-    const row = this.rows.get(producer) ?? this.register(header, timeMs);
-    if (row === undefined) return;
+    const known = this.rows.get(producer);
+    const row = known === NO_ROW ? this.register(header, timeMs) : known;
+    if (row === NO_ROW) return;
     if (this.cell(row, EPOCH) !== epoch || this.cell(row, SEQUENCE) + 1 !== sequence) return;
     const { index, term } = place;
     this.remember(row, { count, firstCounter, actor, index, term, bodyLength, bodyChecksum });
@@ -219,8 +221,8 @@ export class ProducerTable implements KnownProducers {
     return row;
   }
 
-  private register(header: BatchHeader, timeMs: number): number | undefined {
-    if (!isFirstOfUnnamed(header)) return undefined;
+  private register(header: BatchHeader, timeMs: number): number {
+    if (!isFirstOfUnnamed(header)) return NO_ROW;
     this.makeRoom();
     return this.add(header.producer, UNNAMED_EPOCH, timeMs);
   }
@@ -255,7 +257,7 @@ export class ProducerTable implements KnownProducers {
   /** One that has no name, and no batch yet. */
   private add(id: number, epoch: number, usedMs: number): number {
     const row = this.allocate();
-    this.rows.set(id, row);
+    this.rows.add(id, row);
     this.setCell(row, ID, id);
     this.setCell(row, EPOCH, epoch);
     this.setCell(row, USED_MS, usedMs);
