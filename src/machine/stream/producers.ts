@@ -68,6 +68,9 @@ const COLUMNS = 8;
 
 const FIRST_CAPACITY = 16;
 
+/** So many are encoded in one step: see StateMachine.encodeInSteps. */
+const ROWS_PER_STEP = 4096;
+
 /** Producers in the order of their last use. */
 interface UseOrder {
   oldest: number;
@@ -92,7 +95,7 @@ export class ProducerTable implements KnownProducers {
   private usedRows = 0;
   private firstFree = NO_ROW;
   private readonly rows = new ProducerRows();
-  private readonly batches = new KnownBatches();
+  private batches = new KnownBatches();
   private readonly named = new Map<string, Named>();
   private readonly names = new Map<number, string>();
   private readonly order: { readonly named: UseOrder; readonly unnamed: UseOrder } = {
@@ -166,23 +169,62 @@ export class ProducerTable implements KnownProducers {
 
   /** Nothing where there is nothing to remember. Equal tables have equal bytes. */
   encode(): Uint8Array {
-    if (this.size === 0 && this.lastForgotten === 0) return new Uint8Array(0);
-    const sink = new ByteSink(64 + 48 * this.size);
+    const sink = this.sinkForAll();
+    const steps = this.encodeInto(sink);
+    while (steps.next().done !== true);
+    return sink.bytes;
+  }
+
+  /** See StateMachine.encodeInSteps. What takes several steps is copied before: that is a fraction of the work. */
+  *encodeInSteps(): Generator<void, Uint8Array> {
+    const sink = this.sinkForAll();
+    const isLarge = this.usedRows + this.batches.usedRows > ROWS_PER_STEP;
+    yield* (isLarge ? this.copyToEncode() : this).encodeInto(sink);
+    return sink.bytes;
+  }
+
+  private sinkForAll(): ByteSink {
+    return new ByteSink(64 + 16 * (this.usedRows + this.batches.usedRows));
+  }
+
+  private *encodeInto(sink: ByteSink): Generator<void, void> {
+    const { named, unnamed } = this.order;
+    if (named.oldest === NO_ROW && unnamed.oldest === NO_ROW && this.lastForgotten === 0) return;
     sink.varint(this.lastForgotten);
     sink.varint(this.named.size);
-    for (let row = this.order.named.oldest; row !== NO_ROW; row = this.cell(row, NEWER)) {
-      const { name, openedAs } = this.stateOf(row);
-      sink.prefixed(asciiBytes(name));
-      sink.varint(openedAs);
-      sink.varint(this.cell(row, EPOCH));
-      this.encodeRow(row, sink, 0);
+    for (const { oldest } of [named, unnamed]) {
+      for (let row = oldest; row !== NO_ROW; ) {
+        row = this.encodeSome(row, sink);
+        if (row !== NO_ROW) yield;
+      }
     }
-    let beforeMs = 0;
-    for (let row = this.order.unnamed.oldest; row !== NO_ROW; row = this.cell(row, NEWER)) {
-      this.encodeRow(row, sink, beforeMs);
-      beforeMs = this.cell(row, USED_MS);
+  }
+
+  /** One step of those with a name, or of those without, from a row on. Returns the row where the next one begins. */
+  private encodeSome(first: number, sink: ByteSink): number {
+    const areNamed = this.names.has(first);
+    let row = first;
+    for (let rows = 0; row !== NO_ROW && rows < ROWS_PER_STEP; row = this.cell(row, NEWER)) {
+      if (areNamed) this.encodeName(row, sink);
+      // Tens of thousands are used within seconds of each other: their times are written as steps.
+      const older = this.cell(row, OLDER);
+      this.encodeRow(row, sink, areNamed || older === NO_ROW ? 0 : this.cell(older, USED_MS));
+      rows += 1 + this.cell(row, BATCHES);
     }
-    return sink.bytes;
+    return row;
+  }
+
+  /** What is encoded of it, and nothing by which a producer is found. */
+  private copyToEncode(): ProducerTable {
+    const copy = new ProducerTable();
+    copy.cells = this.cells.slice(0, this.usedRows * COLUMNS);
+    copy.batches = this.batches.copyToEncode();
+    for (const [name, named] of this.named) copy.named.set(name, named);
+    for (const [row, name] of this.names) copy.names.set(row, name);
+    Object.assign(copy.order.named, this.order.named);
+    Object.assign(copy.order.unnamed, this.order.unnamed);
+    copy.lastForgotten = this.lastForgotten;
+    return copy;
   }
 
   static decode(bytes: Uint8Array): ProducerTable {
@@ -201,7 +243,13 @@ export class ProducerTable implements KnownProducers {
     return table;
   }
 
-  /** Tens of thousands are used within seconds of each other: their times are written as steps. */
+  private encodeName(row: number, sink: ByteSink): void {
+    const { name, openedAs } = this.stateOf(row);
+    sink.prefixed(asciiBytes(name));
+    sink.varint(openedAs);
+    sink.varint(this.cell(row, EPOCH));
+  }
+
   private encodeRow(row: number, sink: ByteSink, beforeMs: number): void {
     sink.varint(this.cell(row, ID));
     sink.varint(this.cell(row, USED_MS) - beforeMs);
