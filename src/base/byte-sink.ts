@@ -16,15 +16,25 @@ export class ByteSink {
 
   uint32(value: number): void {
     this.reserve(4);
-    for (let shift = 0; shift < 32; shift += 8) this.buffer[this.end++] = (value >>> shift) & 0xff;
+    const { buffer, end } = this;
+    buffer[end] = value;
+    buffer[end + 1] = value >>> 8;
+    buffer[end + 2] = value >>> 16;
+    buffer[end + 3] = value >>> 24;
+    this.end = end + 4;
   }
 
   /** A whole number of up to 53 bits. */
   varint(value: number): void {
-    assert(value >= 0 && value <= Number.MAX_SAFE_INTEGER, 'no whole number of up to 53 bits');
     this.reserve(8);
     const { buffer } = this;
     let { end } = this;
+    if (value >= 0 && value < 0x80) {
+      buffer[end] = value;
+      this.end = end + 1;
+      return;
+    }
+    assert(value >= 0 && value <= Number.MAX_SAFE_INTEGER, 'no whole number of up to 53 bits');
     // Two integers, because V8 takes ten times as long over one of 53 bits.
     let low = value >>> 0;
     let high = (value - low) / 2 ** 32;
@@ -46,10 +56,12 @@ export class ByteSink {
   }
 
   private reserve(bytes: number): void {
-    const needed = this.end + bytes;
-    if (needed <= this.buffer.byteLength) return;
-    const larger = new Uint8Array(Math.max(needed, this.buffer.byteLength * 2));
-    larger.set(this.buffer.subarray(0, this.end));
+    if (this.end + bytes > this.buffer.length) this.grow(this.end + bytes);
+  }
+
+  private grow(needed: number): void {
+    const larger = new Uint8Array(Math.max(needed, this.buffer.length * 2));
+    larger.set(this.bytes);
     this.buffer = larger;
   }
 }
@@ -68,14 +80,22 @@ export class ByteSource {
   }
 
   uint32(): number {
-    let value = 0;
-    for (let factor = 1; factor < 2 ** 32; factor *= 256) value += this.byte() * factor;
-    return value;
+    const low = this.byte() | (this.byte() << 8) | (this.byte() << 16);
+    return (low | (this.byte() << 24)) >>> 0;
   }
 
   varint(): number {
-    let value = 0;
-    for (let factor = 1; ; factor *= 128) {
+    const first = this.byte();
+    if (first < 0x80) return first;
+    // In integers as far as their bits reach: that is where most numbers end.
+    let low = first & 0x7f;
+    for (let shift = 7; shift < 28; shift += 7) {
+      const byte = this.byte();
+      if (byte < 0x80) return low | (byte << shift);
+      low |= (byte & 0x7f) << shift;
+    }
+    let value = low;
+    for (let factor = 2 ** 28; ; factor *= 128) {
       const byte = this.byte();
       if (byte < 0x80) return value + byte * factor;
       value += (byte & 0x7f) * factor;

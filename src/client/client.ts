@@ -165,6 +165,7 @@ export class FlotillaClient implements AsyncDisposable {
       (client, call) => client.unary('getStatus', { localOnly: false }, call),
       options,
     );
+    this.learn(status);
     return status.nodes.map(nodeStatusFrom);
   }
 
@@ -262,12 +263,15 @@ export class FlotillaClient implements AsyncDisposable {
     if (performance.now() < this.learnAgainMs) return;
     this.learnAgainMs = performance.now() + LEARN_PERIOD_MS;
     try {
-      const status = await this.statusOf(address);
-      for (const node of status.nodes) this.context.hosts.learn(node.address);
+      this.learn(await this.statusOf(address));
     } catch {
       // The addresses that are known must do; the next connection asks again.
       this.learnAgainMs = 0;
     }
+  }
+
+  private learn({ nodes }: proto.GetStatusResponse): void {
+    for (const { address } of nodes) this.context.hosts.learn(address);
   }
 
   /** Asks one node after another until one can do it and answers: a change that was begun is never asked for twice. */

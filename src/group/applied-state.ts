@@ -2,10 +2,21 @@ import { advanced, FlotillaError, LIMITS, type LogIndex, logIndex } from '../bas
 import type { MachineKind, StateMachine } from '../machine/index.js';
 import type { Checkpoint, LogRecord } from '../wire/index.js';
 import type { GroupParts } from './group-parts.js';
+import type { HotLog } from './hot-log.js';
 import { IndexWaiters } from './index-waiters.js';
+import type { Clock, GroupLog, IndexedState, RecoveredGroup, Storage } from './ports.js';
 
-export interface AppliedStateOptions<M extends StateMachine>
-  extends Pick<GroupParts, 'group' | 'log' | 'stored' | 'storage' | 'inbox'> {
+/** A checkpoint on its way: the state as of a record, whatever is applied meanwhile. */
+interface Encoding {
+  readonly index: LogIndex;
+  readonly steps: Generator<void, Uint8Array>;
+}
+
+export interface AppliedStateOptions<M extends StateMachine> extends Pick<GroupParts, 'group' | 'inbox'> {
+  readonly log: Pick<HotLog, 'hot' | 'read'>;
+  readonly stored: Pick<GroupLog, 'checkpointDue'> & { readonly recovered: Pick<RecoveredGroup, 'state'> };
+  readonly storage: Pick<Storage, 'persist'>;
+  readonly clock: Pick<Clock, 'soon'>;
   readonly kind: Pick<MachineKind<never, M>, 'decode'>;
 }
 
@@ -26,6 +37,7 @@ export class AppliedState<M extends StateMachine> {
   private checkpointIndex: LogIndex;
   /** The last one that is durable. */
   private storedCheckpointIndex: LogIndex;
+  private encoding: Encoding | undefined;
 
   constructor(options: AppliedStateOptions<M>) {
     this.options = options;
@@ -81,12 +93,14 @@ export class AppliedState<M extends StateMachine> {
   /** The log is replaced by a snapshot, which holds this state. */
   replaceWith(machine: M): void {
     this.current = machine;
+    this.encoding = undefined;
     this.checkpointIndex = machine.appliedIndex;
     this.storedCheckpointIndex = machine.appliedIndex;
     this.waiters.advance(machine.appliedIndex);
   }
 
   stop(): void {
+    this.encoding = undefined;
     this.waiters.stop();
   }
 
@@ -102,16 +116,44 @@ export class AppliedState<M extends StateMachine> {
     const { appliedIndex } = this;
     const { stored } = this.options;
     if (appliedIndex > this.checkpointIndex && stored.checkpointDue(appliedIndex) === appliedIndex)
-      void this.storeCheckpoint();
+      this.encodeCheckpoint();
     const due = stored.checkpointDue(logIndex(appliedIndex + 1));
     return logIndex(Math.min(this.settledIndex, due ?? this.settledIndex));
   }
 
+  private encodeCheckpoint(): void {
+    // Checkpoints are stored in the order of the log.
+    while (this.encoding !== undefined) this.encodeStep(this.encoding);
+    const { current, appliedIndex } = this;
+    this.checkpointIndex = appliedIndex;
+    const steps = current.encodeInSteps?.();
+    if (steps === undefined) {
+      void this.store({ index: appliedIndex, state: current.encode() });
+      return;
+    }
+    this.encoding = { index: appliedIndex, steps };
+    this.encodeOn(this.encoding);
+  }
+
+  /** A large state takes several turns, between which the group goes on. */
+  private encodeOn(encoding: Encoding): void {
+    // Another checkpoint was due, a snapshot has taken the place of the log, or the group has stopped.
+    if (this.encoding !== encoding) return;
+    this.encodeStep(encoding);
+    const { clock, inbox } = this.options;
+    if (this.encoding === encoding) clock.soon(() => inbox.post(() => this.encodeOn(encoding)));
+  }
+
+  private encodeStep({ index, steps }: Encoding): void {
+    const { done, value } = steps.next();
+    if (done !== true) return;
+    this.encoding = undefined;
+    void this.store({ index, state: value });
+  }
+
   /** Never rejects. */
-  private async storeCheckpoint(): Promise<void> {
+  private async store(checkpoint: IndexedState): Promise<void> {
     const { group, storage, inbox } = this.options;
-    const checkpoint = { index: this.appliedIndex, state: this.current.encode() };
-    this.checkpointIndex = checkpoint.index;
     try {
       await storage.persist([{ group, records: [], checkpoint }]);
     } catch (error) {

@@ -79,6 +79,11 @@ export interface StateMachine {
   apply(record: CommittedRecord): void;
   /** Equal states have equal bytes. */
   encode(): Uint8Array;
+  /**
+   * The same in steps that take a millisecond or two each: the state as of the first one, whatever is applied between
+   * them. Absent where no state of this kind is large.
+   */
+  encodeInSteps?(): Generator<void, Uint8Array>;
 }
 
 /** A kind of state machine: how one is made, and how its commands become records. */

@@ -150,6 +150,47 @@ test('a produce that loses its answer sends the batch again, and its events are 
   assert.deepEqual(log.texts(), ['x', 'y']);
 });
 
+test('a produce whose time runs out while its events may be there ends with 4, and says so', async () => {
+  const mute = await new FakeNode(1, new FakeLog()).start();
+  const dying = await new FakeNode(1, new FakeLog()).start();
+  mute.onBatch = () => 'append-silently';
+  dying.onBatch = () => 'kill';
+  const runs = [mute, dying].map(({ port }) => runCli(['produce', '-n', '/u', '-d', 'x', '-p', String(port)]));
+  for (const { code, stdout, stderr } of await Promise.all(runs)) {
+    assert.deepEqual([code, stdout], [4, '']);
+    assert.match(
+      stderr,
+      /^error: the events may have been appended, or may still be: no answer within 10000 ms.* \(OUTCOME_UNKNOWN\)\n$/,
+    );
+  }
+  assert.deepEqual(mute.log.texts(), ['x'], 'sent again it is there once');
+  await mute.kill();
+});
+
+test('a produce that was forgotten while its answer was lost ends with 4, behind what is acknowledged', async () => {
+  let batches = 0;
+  node.onBatch = () => {
+    batches++;
+    if (batches === 1) return 'append';
+    return { failure: { code: batches === 2 ? 'OUTCOME_UNKNOWN' : 'PRODUCER_EXPIRED', message: 'forgotten' } };
+  };
+  const child = startCli(at('produce', '-n', '/u', '--stdin'));
+  const said = { stdout: '', stderr: '' };
+  for (const name of ['stdout', 'stderr'] as const)
+    child[name].on('data', (chunk: Buffer) => {
+      said[name] += chunk.toString();
+    });
+  child.stdin.write('a\n');
+  while (!said.stdout.includes(`${id(1)}\n`)) await once(child.stdout, 'data');
+  child.stdin.end('b\n');
+  const [code] = await once(child, 'close');
+  assert.deepEqual([code, said.stdout], [4, `${id(1)}\n`]);
+  assert.match(
+    said.stderr,
+    /^1 events are acknowledged\nerror: the events may have been appended.*forgotten \(OUTCOME_UNKNOWN\)\n$/,
+  );
+});
+
 test('a consume whose end a majority did not confirm warns, and succeeds', async () => {
   node.confirmed = false;
   const result = await runCli(at('consume'));

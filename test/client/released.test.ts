@@ -2,8 +2,10 @@
 import assert from 'node:assert/strict';
 import { getEventListeners } from 'node:events';
 import { afterEach, test } from 'node:test';
+import { setImmediate as turn } from 'node:timers/promises';
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
+import { LIMITS } from '../../src/base/index.js';
 import { type Event, FlotillaClient, type FlotillaError } from '../../src/client/index.js';
 import { packBody } from '../../src/wire/index.js';
 import { FakeLog, FakeNode } from '../support/fake-node.js';
@@ -116,6 +118,44 @@ test('the signal of a program has no listener any more, however a read ends', as
 const ROUNDS = Number(process.env['LEAK_ROUNDS'] ?? 100);
 /** What one call may leave in the heap, on average: less than a client or a connection takes. */
 const LEFT_BYTES_MAX = 4096;
+
+const BATCHES = 5000;
+/** For a batch: less than the smallest of the objects that stand for it while it is under way. */
+const BATCH_LEFT_BYTES_MAX = 48;
+
+test('tens of thousands of batches of one producer leave no memory that grows', async () => {
+  setFlagsFromString('--expose-gc');
+  const collect = runInNewContext('gc') as () => void;
+  const node = await startNode(0);
+  const client = new FlotillaClient({ hosts: node.address });
+  cleanups.push(() => client.close());
+  const heapAfter = async (): Promise<number> => {
+    for (let sent = 0; sent < BATCHES; sent += LIMITS.clientBatchesInFlight) {
+      const calls: Promise<unknown>[] = [];
+      for (let batch = 0; batch < LIMITS.clientBatchesInFlight; batch++) {
+        calls.push(client.produce({ namespace: '/a', data: 'b' }));
+        // What is produced in one turn is one batch; at times two turns are one.
+        await turn();
+      }
+      await Promise.all(calls);
+    }
+    assert.ok(node.received.length > BATCHES / 2, `${node.received.length} batches`);
+    // The fake's own record of them.
+    node.received.length = 0;
+    node.log.batches.length = 0;
+    node.log.forget();
+    collect();
+    return process.memoryUsage().heapUsed;
+  };
+  let left = Number.POSITIVE_INFINITY;
+  let before = await heapAfter();
+  for (let measured = 0; measured < 5 && left > BATCH_LEFT_BYTES_MAX; measured++) {
+    const after = await heapAfter();
+    left = (after - before) / BATCHES;
+    before = after;
+  }
+  assert.ok(left <= BATCH_LEFT_BYTES_MAX, `each batch leaves ${left} bytes`);
+});
 
 test('hundreds of each kind of call leave no handle, and no memory that grows', async () => {
   setFlagsFromString('--expose-gc');

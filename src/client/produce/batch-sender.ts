@@ -67,6 +67,7 @@ export class BatchSender implements ProduceLinkEvents {
       {
         ...options,
         onReady: () => this.schedule(),
+        onRefused: options.onConnected,
         onFailedAttempt: (error) => this.connectingFailed(error),
         onUnreachable: (error) => this.rejectAll(error),
       },

@@ -13,7 +13,8 @@ export interface LinkKeeperOptions {
   /** A link is open, or may be left: look what there is to do. */
   readonly onReady: () => void;
   readonly onFailedAttempt: (error: FlotillaError) => void;
-  readonly onConnected: (address: string) => void;
+  /** A node is left: it may not have told of the others, which may take batches. */
+  readonly onRefused: (address: string) => void;
   /** No node was ever reached. */
   readonly onUnreachable: (error: FlotillaError) => void;
 }
@@ -86,6 +87,8 @@ export class LinkKeeper {
   /** Sends nothing more on a link whose node refused; `changeOver` follows once what is in flight is answered. */
   leave(link: ProduceLink, error: FlotillaError): void {
     if (this.state.name !== 'open' || this.state.link !== link) return;
+    // A node that takes batches names the members along with the leader; one that knows of no leader has to be asked.
+    this.options.onRefused(link.address);
     this.chooseHost(link.address, error, true);
     const listens = awaitsLeader(link, error);
     this.state = {
@@ -212,7 +215,6 @@ export class LinkKeeper {
     this.contacted = true;
     this.searchSinceMs = undefined;
     this.state = { name: 'open', link };
-    this.options.onConnected(link.address);
     this.options.onReady();
   }
 

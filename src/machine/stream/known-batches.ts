@@ -49,10 +49,14 @@ const FIRST_CAPACITY = 16;
  */
 export class KnownBatches {
   private cells = new Float64Array(FIRST_CAPACITY * COLUMNS);
-  /** Rows that have been used, those that were released since among them. */
-  private usedRows = 0;
+  private used = 0;
   /** The first of the released rows, which are linked by their NEXT. */
   private firstFree = NO_ROW;
+
+  /** Rows that have been used, those that were released since among them. */
+  get usedRows(): number {
+    return this.used;
+  }
 
   /** Adds a batch behind `last`, the last one of its producer or NO_ROW, and returns the batch's row. */
   append(last: number, batch: KnownBatch): number {
@@ -112,6 +116,13 @@ export class KnownBatches {
     } while (row !== last);
   }
 
+  /** The same batches, to be encoded while others come. */
+  copyToEncode(): KnownBatches {
+    const copy = new KnownBatches();
+    copy.cells = this.cells.slice(0, this.used * COLUMNS);
+    return copy;
+  }
+
   /** Reads one of them, and adds it behind `last`. */
   decode(last: number, source: ByteSource): number {
     const row = this.addRow(last);
@@ -136,8 +147,8 @@ export class KnownBatches {
       this.firstFree = this.get(free, NEXT);
       return free;
     }
-    if ((this.usedRows + 1) * COLUMNS > this.cells.length) this.cells = twiceAsLarge(this.cells);
-    return this.usedRows++;
+    if ((this.used + 1) * COLUMNS > this.cells.length) this.cells = twiceAsLarge(this.cells);
+    return this.used++;
   }
 
   private get(row: number, column: number): number {

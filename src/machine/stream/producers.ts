@@ -10,6 +10,7 @@ import {
 } from '../../base/index.js';
 import type { BatchHeader } from '../../event/index.js';
 import { type KnownBatch, KnownBatches, NO_ROW, twiceAsLarge } from './known-batches.js';
+import { ProducerRows } from './producer-rows.js';
 
 /** What a stream remembers of a producer, beside its batches. */
 export interface ProducerState {
@@ -67,6 +68,9 @@ const COLUMNS = 8;
 
 const FIRST_CAPACITY = 16;
 
+/** So many are encoded in one step: see StateMachine.encodeInSteps. */
+const ROWS_PER_STEP = 4096;
+
 /** Producers in the order of their last use. */
 interface UseOrder {
   oldest: number;
@@ -90,8 +94,8 @@ export class ProducerTable implements KnownProducers {
   private cells = new Float64Array(FIRST_CAPACITY * COLUMNS);
   private usedRows = 0;
   private firstFree = NO_ROW;
-  private readonly rows = new Map<number, number>();
-  private readonly batches = new KnownBatches();
+  private readonly rows = new ProducerRows();
+  private batches = new KnownBatches();
   private readonly named = new Map<string, Named>();
   private readonly names = new Map<number, string>();
   private readonly order: { readonly named: UseOrder; readonly unnamed: UseOrder } = {
@@ -110,7 +114,7 @@ export class ProducerTable implements KnownProducers {
 
   get(id: number): ProducerState | undefined {
     const row = this.rows.get(id);
-    return row === undefined ? undefined : this.stateOf(row);
+    return row === NO_ROW ? undefined : this.stateOf(row);
   }
 
   withName(name: string): ProducerState | undefined {
@@ -120,7 +124,7 @@ export class ProducerTable implements KnownProducers {
 
   batch(id: number, sequence: number): KnownBatch | undefined {
     const row = this.rows.get(id);
-    if (row === undefined) return undefined;
+    if (row === NO_ROW) return undefined;
     const steps = this.cell(row, BATCHES) - 1 - (this.cell(row, SEQUENCE) - sequence);
     if (steps < 0 || sequence > this.cell(row, SEQUENCE)) return undefined;
     return this.batches.fromOldest(this.cell(row, LAST_BATCH), steps);
@@ -145,8 +149,9 @@ export class ProducerTable implements KnownProducers {
    */
   appended(header: BatchHeader, place: Pick<KnownBatch, 'index' | 'term'>, timeMs: number): void {
     const { producer, epoch, sequence, count, baseCounter: firstCounter, actor, bodyLength, bodyChecksum } = header;
-    const row = this.rows.get(producer) ?? this.register(header, timeMs);
-    if (row === undefined) return;
+    const known = this.rows.get(producer);
+    const row = known === NO_ROW ? this.register(header, timeMs) : known;
+    if (row === NO_ROW) return;
     if (this.cell(row, EPOCH) !== epoch || this.cell(row, SEQUENCE) + 1 !== sequence) return;
     const { index, term } = place;
     this.remember(row, { count, firstCounter, actor, index, term, bodyLength, bodyChecksum });
@@ -164,23 +169,62 @@ export class ProducerTable implements KnownProducers {
 
   /** Nothing where there is nothing to remember. Equal tables have equal bytes. */
   encode(): Uint8Array {
-    if (this.size === 0 && this.lastForgotten === 0) return new Uint8Array(0);
-    const sink = new ByteSink(64 + 48 * this.size);
+    const sink = this.sinkForAll();
+    const steps = this.encodeInto(sink);
+    while (steps.next().done !== true);
+    return sink.bytes;
+  }
+
+  /** See StateMachine.encodeInSteps. What takes several steps is copied before: that is a fraction of the work. */
+  *encodeInSteps(): Generator<void, Uint8Array> {
+    const sink = this.sinkForAll();
+    const isLarge = this.usedRows + this.batches.usedRows > ROWS_PER_STEP;
+    yield* (isLarge ? this.copyToEncode() : this).encodeInto(sink);
+    return sink.bytes;
+  }
+
+  private sinkForAll(): ByteSink {
+    return new ByteSink(64 + 16 * (this.usedRows + this.batches.usedRows));
+  }
+
+  private *encodeInto(sink: ByteSink): Generator<void, void> {
+    const { named, unnamed } = this.order;
+    if (named.oldest === NO_ROW && unnamed.oldest === NO_ROW && this.lastForgotten === 0) return;
     sink.varint(this.lastForgotten);
     sink.varint(this.named.size);
-    for (let row = this.order.named.oldest; row !== NO_ROW; row = this.cell(row, NEWER)) {
-      const { name, openedAs } = this.stateOf(row);
-      sink.prefixed(asciiBytes(name));
-      sink.varint(openedAs);
-      sink.varint(this.cell(row, EPOCH));
-      this.encodeRow(row, sink, 0);
+    for (const { oldest } of [named, unnamed]) {
+      for (let row = oldest; row !== NO_ROW; ) {
+        row = this.encodeSome(row, sink);
+        if (row !== NO_ROW) yield;
+      }
     }
-    let beforeMs = 0;
-    for (let row = this.order.unnamed.oldest; row !== NO_ROW; row = this.cell(row, NEWER)) {
-      this.encodeRow(row, sink, beforeMs);
-      beforeMs = this.cell(row, USED_MS);
+  }
+
+  /** One step of those with a name, or of those without, from a row on. Returns the row where the next one begins. */
+  private encodeSome(first: number, sink: ByteSink): number {
+    const areNamed = this.names.has(first);
+    let row = first;
+    for (let rows = 0; row !== NO_ROW && rows < ROWS_PER_STEP; row = this.cell(row, NEWER)) {
+      if (areNamed) this.encodeName(row, sink);
+      // Tens of thousands are used within seconds of each other: their times are written as steps.
+      const older = this.cell(row, OLDER);
+      this.encodeRow(row, sink, areNamed || older === NO_ROW ? 0 : this.cell(older, USED_MS));
+      rows += 1 + this.cell(row, BATCHES);
     }
-    return sink.bytes;
+    return row;
+  }
+
+  /** What is encoded of it, and nothing by which a producer is found. */
+  private copyToEncode(): ProducerTable {
+    const copy = new ProducerTable();
+    copy.cells = this.cells.slice(0, this.usedRows * COLUMNS);
+    copy.batches = this.batches.copyToEncode();
+    for (const [name, named] of this.named) copy.named.set(name, named);
+    for (const [row, name] of this.names) copy.names.set(row, name);
+    Object.assign(copy.order.named, this.order.named);
+    Object.assign(copy.order.unnamed, this.order.unnamed);
+    copy.lastForgotten = this.lastForgotten;
+    return copy;
   }
 
   static decode(bytes: Uint8Array): ProducerTable {
@@ -199,7 +243,13 @@ export class ProducerTable implements KnownProducers {
     return table;
   }
 
-  /** Tens of thousands are used within seconds of each other: their times are written as steps. */
+  private encodeName(row: number, sink: ByteSink): void {
+    const { name, openedAs } = this.stateOf(row);
+    sink.prefixed(asciiBytes(name));
+    sink.varint(openedAs);
+    sink.varint(this.cell(row, EPOCH));
+  }
+
   private encodeRow(row: number, sink: ByteSink, beforeMs: number): void {
     sink.varint(this.cell(row, ID));
     sink.varint(this.cell(row, USED_MS) - beforeMs);
@@ -219,8 +269,8 @@ export class ProducerTable implements KnownProducers {
     return row;
   }
 
-  private register(header: BatchHeader, timeMs: number): number | undefined {
-    if (!isFirstOfUnnamed(header)) return undefined;
+  private register(header: BatchHeader, timeMs: number): number {
+    if (!isFirstOfUnnamed(header)) return NO_ROW;
     this.makeRoom();
     return this.add(header.producer, UNNAMED_EPOCH, timeMs);
   }
@@ -255,7 +305,7 @@ export class ProducerTable implements KnownProducers {
   /** One that has no name, and no batch yet. */
   private add(id: number, epoch: number, usedMs: number): number {
     const row = this.allocate();
-    this.rows.set(id, row);
+    this.rows.add(id, row);
     this.setCell(row, ID, id);
     this.setCell(row, EPOCH, epoch);
     this.setCell(row, USED_MS, usedMs);

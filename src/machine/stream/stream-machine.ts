@@ -92,18 +92,19 @@ export class StreamMachine implements StateMachine {
 
   /** A line of JSON, and the producers. */
   encode(): Uint8Array {
-    const line = asciiBytes(`${this.encodeLine()}\n`);
-    const producers = this.table.encode();
-    const bytes = new Uint8Array(line.byteLength + producers.byteLength);
-    bytes.set(line);
-    bytes.set(producers, line.byteLength);
-    return bytes;
+    return joined(this.encodeLine(), this.table.encode());
   }
 
-  private encodeLine(): string {
+  /** See {@link StateMachine.encodeInSteps}. */
+  *encodeInSteps(): Generator<void, Uint8Array> {
+    const line = this.encodeLine();
+    return joined(line, yield* this.table.encodeInSteps());
+  }
+
+  private encodeLine(): Uint8Array {
     const { format, index, nextCounter, timeMs, producersMs, corrections, settings, begin } = this.state;
     const { firstCounter, index: beginIndex } = begin;
-    return JSON.stringify({
+    const line = JSON.stringify({
       format,
       index,
       nextCounter,
@@ -113,6 +114,7 @@ export class StreamMachine implements StateMachine {
       ...(settings === undefined ? {} : { settings: plainSettings(settings) }),
       begin: { firstCounter, index: beginIndex },
     });
+    return asciiBytes(`${line}\n`);
   }
 
   /** Index of the last record that was applied; 0 before the first. */
@@ -219,4 +221,11 @@ export class StreamMachine implements StateMachine {
     this.state.begin = begin;
     this.state.corrections = this.state.corrections.filter((correction) => correction.index > begin.index);
   }
+}
+
+function joined(line: Uint8Array, producers: Uint8Array): Uint8Array {
+  const bytes = new Uint8Array(line.byteLength + producers.byteLength);
+  bytes.set(line);
+  bytes.set(producers, line.byteLength);
+  return bytes;
 }

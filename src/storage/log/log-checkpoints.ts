@@ -1,8 +1,8 @@
-import { type LogIndex, logIndex } from '../../base/index.js';
+import { FlotillaError, type LogIndex, logIndex } from '../../base/index.js';
 import type { IndexedState, StateMachine, StoredMachine } from '../../group/index.js';
 import type { Checkpoint, LogRecord } from '../../wire/index.js';
 import type { Disk } from '../disk/index.js';
-import { type CheckpointPlace, originOf, writeCheckpoint } from '../segment/index.js';
+import { type CheckpointPlace, originOf, readCheckpoint, writeCheckpoint } from '../segment/index.js';
 import type { RemovalBarrier } from './removal-barrier.js';
 
 import { givenUp, type SegmentList } from './segment-list.js';
@@ -39,9 +39,19 @@ export class LogCheckpoints {
     const { segments, removals } = this.options;
     return await removals.beside(async () => {
       if (index < segments.oldest.before.index) throw givenUp(index, segments.oldest.before);
-      const { header } = segments.beginningAfter(index);
-      return { ...originOf(header), state: (await this.stateAt(index)).encode() };
+      const segment = segments.beginningAfter(index);
+      return { ...originOf(segment.header), state: await this.encodedAt(segment) };
     });
+  }
+
+  /** The checkpoint as it stands there. To make it again from those before it takes long where the state is large. */
+  private async encodedAt(place: CheckpointPlace): Promise<Uint8Array> {
+    try {
+      return Uint8Array.from(await readCheckpoint(this.options.disk, place));
+    } catch (error) {
+      if (!(error instanceof FlotillaError) || error.code !== 'DATA_LOSS') throw error;
+      return (await this.stateAt(place.before.index)).encode();
+    }
   }
 
   /**

@@ -48,7 +48,7 @@ class Scene {
         connectTimeoutMs: 1000,
         onReady: () => this.keeper.want(),
         onFailedAttempt: nothing,
-        onConnected: nothing,
+        onRefused: nothing,
         onUnreachable: nothing,
       },
       { onReceipt: nothing, onFailure: nothing, onLeader: nothing, onEnd: nothing },

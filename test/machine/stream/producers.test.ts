@@ -249,6 +249,38 @@ test('seventy thousand producers of one batch later the state has a few MiB, and
   assert.ok(log.machine.producerNamed('name-0') !== undefined);
 });
 
+test('encoded in steps it is the state as of the first one, whatever comes between them', () => {
+  const log = new Log();
+  log.open(ANNA);
+  log.append(named(1));
+  const encodedInSteps = (between: () => void): { steps: number; bytes: Uint8Array } => {
+    const encoding = log.machine.encodeInSteps();
+    for (let steps = 1; ; steps++) {
+      const { done, value } = encoding.next();
+      if (done === true) return { steps, bytes: value };
+      between();
+    }
+  };
+  const small = log.machine.encode();
+  assert.deepEqual(
+    encodedInSteps(() => log.append(named(2))),
+    { steps: 1, bytes: small },
+  );
+  oneShots(log, LIMITS.producers - 1, 1_000_000);
+  for (let sequence = 2; sequence < 9; sequence++) log.append(named(sequence), unnamed(sequence, 1_000_007));
+  const large = log.machine.encode();
+  let next = 2_000_000;
+  const { steps, bytes } = encodedInSteps(() => {
+    oneShots(log, 2000, next);
+    next += 2000;
+    log.open({ id: next, name: `name-${next}` });
+    log.append(unnamed(9, 1_000_007));
+  });
+  assert.ok(steps > 10, `${steps} steps`);
+  assert.ok(Buffer.compare(bytes, large) === 0);
+  assert.notDeepEqual(log.machine.encode(), large);
+});
+
 test('encode and decode: the same state, the same bytes, and the same from then on', () => {
   const step = fc.oneof(
     fc.record({ open: fc.integer({ min: 1, max: 6 }), name: fc.constantFrom('a', 'b') }),
