@@ -177,12 +177,16 @@ export function openAllGathered(bytes: Uint8Array): GatheredEvents[] {
 
 function stampsOf(events: readonly Event[]): Stamp[] {
   const stamps: Stamp[] = [];
-  for (const [position, { id, timestampMs }] of events.entries()) {
-    const last = stamps.at(-1);
-    if (last?.actor === id.actor && last.timestampMs === timestampMs)
-      stamps[stamps.length - 1] = { ...last, end: position + 1 };
-    else stamps.push({ end: position + 1, actor: id.actor, timestampMs });
+  let last: Event | undefined;
+  let position = 0;
+  for (const event of events) {
+    const isOther = last !== undefined && (last.id.actor !== event.id.actor || last.timestampMs !== event.timestampMs);
+    if (last !== undefined && isOther)
+      stamps.push({ end: position, actor: last.id.actor, timestampMs: last.timestampMs });
+    last = event;
+    position++;
   }
+  if (last !== undefined) stamps.push({ end: position, actor: last.id.actor, timestampMs: last.timestampMs });
   return stamps;
 }
 
