@@ -15,6 +15,10 @@ export function isLearner(configuration: Configuration, actor: ActorId): boolean
   return configuration.learners.includes(actor) && !isVoter(configuration, actor);
 }
 
+export function isMember(configuration: Configuration, actor: ActorId): boolean {
+  return isVoter(configuration, actor) || configuration.learners.includes(actor);
+}
+
 /** Between two configurations: decisions need a majority of both. */
 export function isJoint(configuration: Configuration): boolean {
   return configuration.outgoing.length > 0;

@@ -1,5 +1,5 @@
 import { type ActorId, assert, LIMITS, type LogIndex, logIndex } from '../base/index.js';
-import { isJoint, isLearner, isVoter, membersOf } from './configuration.js';
+import { isJoint, isLearner, isMember, isVoter, membersOf } from './configuration.js';
 import { notePressure, yieldUnderPressure } from './disk-pressure.js';
 import { changeConfiguration, leaveJoint } from './membership-change.js';
 import type { Append, AppendResult, HeartbeatResult } from './messages.js';
@@ -61,10 +61,10 @@ function followMembers(server: ServerState, role: LeaderRole): void {
 
 /** A server that has left gets the log until its leaving is committed, so that it may know. */
 function forgetFormerMembers(server: ServerState, role: LeaderRole): void {
-  const members = membersOf(server.configuration);
-  if (![...role.progress.keys()].some((actor) => !members.includes(actor))) return;
+  const former = [...role.progress.keys()].filter((actor) => !isMember(server.configuration, actor));
+  if (former.length === 0) return;
   sendCommitNotices(server, role);
-  for (const actor of role.progress.keys()) if (!members.includes(actor)) role.progress.delete(actor);
+  for (const actor of former) role.progress.delete(actor);
 }
 
 /** Why the members can't be changed now; undefined where they can. */

@@ -39,9 +39,16 @@ export function isQuorum(configuration: Configuration, present: (actor: ActorId)
 }
 
 function majorityIndex(voters: readonly ActorId[], matchOf: (actor: ActorId) => LogIndex): LogIndex {
-  if (voters.length === 0) return logIndex(0);
-  const descending = voters.map(matchOf).sort((a, b) => b - a);
-  return descending[majorityOf(voters.length) - 1] ?? logIndex(0);
+  const matches = voters.map(matchOf);
+  let highest = logIndex(0);
+  // Asked for with every acknowledgement, of a handful of voters: counting is cheaper than sorting.
+  for (const candidate of matches) {
+    if (candidate <= highest) continue;
+    let holders = 0;
+    for (const match of matches) if (match >= candidate) holders++;
+    if (holders >= majorityOf(voters.length)) highest = candidate;
+  }
+  return highest;
 }
 
 function majorityVote(voters: readonly ActorId[], granted: ReadonlyMap<ActorId, boolean>): VoteOutcome {

@@ -14,7 +14,7 @@ import {
 import type { Event } from '../event/index.js';
 import { type BodyReader, openBody } from './batch-body.js';
 import { LATEST_TIMESTAMP_MS } from './batch-events.js';
-import { packBody } from './packed-body.js';
+import { encodeBody } from './packed-body.js';
 
 /**
  * Events from many batches, packed together: what a batch's header says once,
@@ -49,17 +49,15 @@ interface Stamp {
 export function packGathered(events: readonly Event[]): Buffer {
   const [first] = events;
   assert(first !== undefined, 'there is an event to pack');
-  const { body } = packBody(events);
   const stamps = stampsOf(events);
-  const bytes = Buffer.alloc(
-    HEADER_BYTES + events.length * COUNTER_BYTES + stamps.length * STAMP_BYTES + body.byteLength,
-  );
+  const bodyAt = HEADER_BYTES + events.length * COUNTER_BYTES + stamps.length * STAMP_BYTES;
+  const bytes = encodeBody(events, bodyAt);
   const view = viewOf(bytes);
-  view.setUint8(0, FORMAT);
+  view.setUint32(0, FORMAT, true);
   view.setUint32(4, events.length, true);
   writeUint64(view, 8, first.id.counter);
   view.setUint32(16, stamps.length, true);
-  view.setUint32(20, body.byteLength, true);
+  view.setUint32(20, bytes.byteLength - bodyAt, true);
   let at = HEADER_BYTES;
   for (const { id } of events) {
     view.setUint32(at, id.counter - first.id.counter, true);
@@ -73,7 +71,6 @@ export function packGathered(events: readonly Event[]): Buffer {
     start = end;
     at += STAMP_BYTES;
   }
-  bytes.set(body, at);
   view.setUint32(CHECKSUM_OFFSET, checksumOf(bytes), true);
   return bytes;
 }
@@ -177,12 +174,16 @@ export function openAllGathered(bytes: Uint8Array): GatheredEvents[] {
 
 function stampsOf(events: readonly Event[]): Stamp[] {
   const stamps: Stamp[] = [];
-  for (const [position, { id, timestampMs }] of events.entries()) {
-    const last = stamps.at(-1);
-    if (last?.actor === id.actor && last.timestampMs === timestampMs)
-      stamps[stamps.length - 1] = { ...last, end: position + 1 };
-    else stamps.push({ end: position + 1, actor: id.actor, timestampMs });
+  let last: Event | undefined;
+  let position = 0;
+  for (const event of events) {
+    const isOther = last !== undefined && (last.id.actor !== event.id.actor || last.timestampMs !== event.timestampMs);
+    if (last !== undefined && isOther)
+      stamps.push({ end: position, actor: last.id.actor, timestampMs: last.timestampMs });
+    last = event;
+    position++;
   }
+  if (last !== undefined) stamps.push({ end: position, actor: last.id.actor, timestampMs: last.timestampMs });
   return stamps;
 }
 

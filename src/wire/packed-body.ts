@@ -18,6 +18,12 @@ export interface PackedBody {
  * `checkNewEvent`, as `body-format.ts` says. Each event's data is copied once.
  */
 export function packBody(events: readonly NewEvent[]): PackedBody {
+  const body = encodeBody(events);
+  return { body, count: events.length, checksum: crc32(body) };
+}
+
+/** The same without a checksum, behind `before` bytes that are the caller's to fill: they hold anything. */
+export function encodeBody(events: readonly NewEvent[], before = 0): Buffer {
   const count = events.length;
   assert(count >= 1 && count <= LIMITS.eventsPerBatch, `a batch of ${count} events`);
   const namespaces = new DistinctTexts(count);
@@ -27,8 +33,9 @@ export function packBody(events: readonly NewEvent[]): PackedBody {
   let position = 0;
   for (const event of events) {
     namespaces.add(event.namespace);
-    lengths[position++] = event.data.byteLength;
-    dataBytes += event.data.byteLength;
+    const { byteLength } = event.data;
+    lengths[position++] = byteLength;
+    dataBytes += byteLength;
     plain &&= event.parentId === undefined && !event.type && !event.contentType && event.metadata === undefined;
   }
 
@@ -43,10 +50,11 @@ export function packBody(events: readonly NewEvent[]): PackedBody {
         metadataColumn(events),
       ]);
 
-  const body = Buffer.allocUnsafe(1 + front.byteLength + dataHeader.byteLength + dataBytes + back.byteLength);
-  body[0] = FIXED_ARRAY | BODY_COLUMNS;
-  body.set(front, 1);
-  let offset = 1 + front.byteLength;
+  const bodyBytes = 1 + front.byteLength + dataHeader.byteLength + dataBytes + back.byteLength;
+  const body = Buffer.allocUnsafe(before + bodyBytes);
+  body[before] = FIXED_ARRAY | BODY_COLUMNS;
+  body.set(front, before + 1);
+  let offset = before + 1 + front.byteLength;
   body.set(dataHeader, offset);
   offset += dataHeader.byteLength;
   position = 0;
@@ -56,7 +64,7 @@ export function packBody(events: readonly NewEvent[]): PackedBody {
     offset += lengths[position++] ?? 0;
   }
   body.set(back, offset);
-  return { body, count, checksum: crc32(body) };
+  return body;
 }
 
 const packr = new Packr({ useRecords: false, structuredClone: false, moreTypes: false, bundleStrings: false });

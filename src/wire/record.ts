@@ -231,10 +231,11 @@ export function decodeMembership(payload: Uint8Array): Membership {
 }
 
 /** What consensus needs to know of a record. */
-export function entryInfoOf(record: LogRecord): EntryInfo {
-  const info = { index: record.index, term: record.term, bytes: record.bytes.byteLength };
-  if (record.kind === 'events') return { ...info, holdsEvents: true };
-  return record.kind === 'configuration' ? { ...info, configuration: decodeMembership(record.payload) } : info;
+export function entryInfoOf({ kind, index, term: inTerm, bytes, payload }: LogRecord): EntryInfo {
+  const { byteLength } = bytes;
+  if (kind === 'events') return { index, term: inTerm, bytes: byteLength, holdsEvents: true };
+  if (kind !== 'configuration') return { index, term: inTerm, bytes: byteLength };
+  return { index, term: inTerm, bytes: byteLength, configuration: decodeMembership(payload) };
 }
 
 function checksumOf(bytes: Uint8Array): number {
