@@ -51,11 +51,8 @@ export class ClusterReconciler {
 
   private async step(): Promise<StepOutcome> {
     const { cluster, founding, self, others, logger } = this.options;
-    // It might never hear that a group which it has left has committed that: another leader takes it out.
-    if (cluster.state.members.some((member) => sameSeat(member, self) && member.isLeaving)) {
-      await cluster.group.handOver(LIMITS.transferMs);
-      return 'later';
-    }
+    if (cluster.state.members.some((member) => sameSeat(member, self) && member.isLeaving))
+      return await this.handOver();
     const command =
       cluster.state.clusterId === ''
         ? clusterCommand('cluster', self.actor, founding)
@@ -68,6 +65,18 @@ export class ClusterReconciler {
       logger.info({ member: actor, address }, 'a member has another address');
     }
     return 'done';
+  }
+
+  /** A node that leaves might never hear that a group has committed that: another leader has to take it out. */
+  private async handOver(): Promise<StepOutcome> {
+    const { cluster, others } = this.options;
+    const { voters } = cluster.group.membership;
+    const staying = cluster.state.members.filter(
+      ({ actor, isLeaving }) => isLeaving !== true && voters.includes(actor),
+    );
+    const successor = staying.find((member) => others().some((other) => sameSeat(other, member)));
+    if (successor !== undefined) await cluster.group.handOver(LIMITS.transferMs, successor.actor);
+    return 'later';
   }
 }
 

@@ -2,4 +2,4 @@ export { Cluster, type ClusterOptions } from './cluster.js';
 export { CLUSTER_GROUP, type ClusterGroup, ON_CLUSTER_GROUP } from './cluster-group.js';
 export { ClusterReconciler, nextCommand, type Speaker } from './cluster-reconciler.js';
 export { MACHINES } from './machines.js';
-export { MembershipReconciler, nextChange, type ReconciledGroup } from './membership-reconciler.js';
+export { changesOf, MembershipReconciler, type ReconciledGroup } from './membership-reconciler.js';

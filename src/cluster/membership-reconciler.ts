@@ -1,6 +1,6 @@
 import { type ActorId, LIMITS, type LogIndex, type Seat, sameSeat } from '../base/index.js';
 import type { Clock, Logger } from '../group/index.js';
-import type { ClusterMember, ClusterState } from '../machine/cluster/index.js';
+import type { ClusterState } from '../machine/cluster/index.js';
 import { changeConfiguration, isJoint, isQuorum, type MemberChange } from '../raft/index.js';
 import type { Membership } from '../wire/index.js';
 import { LeaderLoop, type StepOutcome } from './leader-loop.js';
@@ -20,8 +20,8 @@ export interface MembershipReconcilerOptions {
     readonly state: ClusterState;
     readonly group: { confirmReadIndex(): Promise<LogIndex> };
   };
-  /** Whether this node's link to a peer is open. */
-  readonly isLinked: (actor: ActorId) => boolean;
+  /** Whether this node's link to this very node is open. */
+  readonly isLinked: (seat: Seat) => boolean;
   /** Whether the group may do without a node that is no member any more; absent: it may at once. */
   readonly mayRelease?: (seat: Seat) => boolean;
   readonly clock: Clock;
@@ -55,29 +55,31 @@ export class MembershipReconciler {
   }
 
   private async step(): Promise<StepOutcome> {
-    const { group, cluster, mayRelease } = this.options;
-    if (this.nextChange === undefined) return 'nothing';
+    const { group, cluster } = this.options;
+    if (this.changes.length === 0) return 'nothing';
     // This node may lag behind in what it knows of the cluster: it must not take out a member that it has not heard of.
     await cluster.group.confirmReadIndex();
-    const next = this.nextChange;
-    if (next === undefined) return 'done';
+    const { changes } = this;
+    if (changes.length === 0) return 'done';
+    const next = changes.find((change) => this.isPossible(change));
+    if (next === undefined) return 'later';
     const { seat, to } = next;
-    if (to === 'removed' && mayRelease?.(seat) === false) return 'later';
-    const change = [{ actor: seat.actor, to }];
-    if (!this.hasQuorum(change)) return 'later';
-    await group.changeMembers(change, to === 'removed' ? [] : [seat]);
+    await group.changeMembers([{ actor: seat.actor, to }], to === 'removed' ? [] : [seat]);
     return 'done';
   }
 
-  private get nextChange(): SeatChange | undefined {
-    return nextChange(this.options.group.membership, this.options.cluster.state);
+  private get changes(): readonly SeatChange[] {
+    return changesOf(this.options.group.membership, this.options.cluster.state);
   }
 
   /** Until the change is committed, a majority of those before it and of those after it must be there. */
-  private hasQuorum(change: readonly MemberChange[]): boolean {
-    const { group, isLinked } = this.options;
-    const isThere = (actor: ActorId): boolean => actor === group.self || isLinked(actor);
-    return isQuorum(changeConfiguration(group.membership, change), isThere);
+  private isPossible({ seat, to }: SeatChange): boolean {
+    const { group, isLinked, mayRelease } = this.options;
+    if (to === 'removed' && mayRelease?.(seat) === false) return false;
+    const { membership, self } = group;
+    const isThere = (actor: ActorId): boolean =>
+      actor === self || membership.members.some((each) => each.actor === actor && isLinked(each));
+    return isQuorum(changeConfiguration(membership, [{ actor: seat.actor, to }]), isThere);
   }
 }
 
@@ -87,15 +89,21 @@ export interface SeatChange {
   readonly to: 'learner' | 'removed';
 }
 
-/** The next step that brings a configuration in line with the cluster's members; undefined: there is none now. */
-export function nextChange(membership: Membership, { clusterId, members }: ClusterState): SeatChange | undefined {
+/**
+ * The changes that bring a configuration in line with the cluster's members, those first that can wait least: a node
+ * whose seat was given to another one will never speak again. One at a time is made; none between two configurations.
+ */
+export function changesOf(membership: Membership, { clusterId, members }: ClusterState): SeatChange[] {
   // Before the founding record has taken effect the state names no members.
-  if (clusterId === '' || isJoint(membership)) return undefined;
-  const wanted = members.filter(({ isLeaving }: ClusterMember) => isLeaving !== true);
-  const gone = membership.members.find((seat) => !wanted.some((member) => sameSeat(member, seat)));
-  if (gone !== undefined) return { seat: gone, to: 'removed' };
-  const newcomer = wanted.find((member) => !membership.members.some((seat) => sameSeat(seat, member)));
-  if (newcomer === undefined || membership.learners.length >= LIMITS.learners) return undefined;
-  const { actor, instance } = newcomer;
-  return { seat: { actor, instance }, to: 'learner' };
+  if (clusterId === '' || isJoint(membership)) return [];
+  const wanted = members.filter(({ isLeaving }) => isLeaving !== true);
+  const removed = membership.members
+    .filter((seat) => !wanted.some((member) => sameSeat(member, seat)))
+    .map((seat) => ({ seat, to: 'removed' }) as const);
+  const isReplaced = ({ seat }: SeatChange): boolean => !members.some((member) => sameSeat(member, seat));
+  const hasCapacity = membership.learners.length < LIMITS.learners;
+  const added = wanted
+    .filter(({ actor }) => hasCapacity && !membership.members.some((seat) => seat.actor === actor))
+    .map(({ actor, instance }) => ({ seat: { actor, instance }, to: 'learner' }) as const);
+  return [...removed.filter(isReplaced), ...removed.filter((change) => !isReplaced(change)), ...added];
 }

@@ -53,9 +53,9 @@ export class Members {
     return this.memberships.asOf(this.options.core.commitIndex).membership;
   }
 
-  /** The node that the latest configuration means by this actor; undefined where it names none. */
+  /** See {@link Memberships.seatOf}. */
   seatOf(actor: ActorId): Seat | undefined {
-    return this.latest.members.find((seat) => seat.actor === actor);
+    return this.memberships.seatOf(actor);
   }
 
   /** Makes the record of a configuration that consensus has just appended. */
@@ -99,7 +99,7 @@ export class Members {
   /** An actor id may be given to another data directory, which then catches up on the time of the one before. */
   private findSeat(): void {
     const { core, self, instance } = this.options;
-    const seat = this.seatOf(self);
+    const seat = this.latest.members.find((member) => member.actor === self);
     core.hasStaleIdentity = instance !== undefined && seat !== undefined && seat.instance !== instance;
   }
 

@@ -1,4 +1,4 @@
-import { present, type Seat } from '../base/index.js';
+import { type ActorId, present, type Seat } from '../base/index.js';
 import { type Configuration, IndexedHistory, membersOf } from '../raft/index.js';
 import type { Membership, PlacedMembership } from '../wire/index.js';
 
@@ -13,6 +13,18 @@ export class Memberships extends IndexedHistory<PlacedMembership> {
     const names = ({ membership }: PlacedMembership): boolean =>
       membership.members.some((member) => member.instance === instance);
     return !names(this.latest) && this.history.some((placed) => placed.index > 0 && names(placed));
+  }
+
+  /**
+   * The node that the log means by this actor: by the latest configuration that names it, because a leader goes on for a
+   * while with a server that has just left, and must not take the next one of its actor id for it. Undefined: by none.
+   */
+  seatOf(actor: ActorId): Seat | undefined {
+    for (let at = this.history.length - 1; at >= 0; at--) {
+      const seat = this.history[at]?.membership.members.find((member) => member.actor === actor);
+      if (seat !== undefined) return seat;
+    }
+    return undefined;
   }
 
   /** The membership of a new configuration; `introduced`: the seats of actors that it brings in. */

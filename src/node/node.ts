@@ -393,6 +393,7 @@ export class FlotillaNode {
       replica,
       groups: [...(this.host?.all ?? [])],
       links,
+      isLinked: (seat) => this.links?.isLinkedWith(seat) === true,
       addressOf: (actor) => this.addressOf(actor),
       vouch: (claim) => vouch(NodeKey.fromSecret(secret), clusterId, claim),
       formWithout,

@@ -1,4 +1,4 @@
-import { type ActorId, type Seat, sameSeat } from '../base/index.js';
+import { type Seat, sameSeat } from '../base/index.js';
 import { type Cluster, ClusterReconciler, MembershipReconciler, type Speaker } from '../cluster/index.js';
 import { systemClock } from '../group/index.js';
 import type { Founding } from '../machine/cluster/index.js';
@@ -33,7 +33,7 @@ export class Reconciliation {
       cluster,
       clock: systemClock,
       logger,
-      isLinked: (actor: ActorId) => links.states().get(actor) === 'open',
+      isLinked: (seat: Seat) => links.isLinkedWith(seat),
     };
     const groups = [...streams.all].map(({ group }) => group);
     this.ofCluster = new ClusterReconciler({ ...shared, founding, self, others: () => links.callers() });

@@ -6,6 +6,7 @@ import {
   LIMITS,
   type LogIndex,
   type Member,
+  type Seat,
 } from '../base/index.js';
 import type { ProducerStamp } from '../event/index.js';
 import type { LinkState, Logger } from '../group/index.js';
@@ -158,6 +159,12 @@ export class PeerLinks implements NodeTransport {
   /** How the link to each peer stands; `open` where small messages get through. */
   states(): ReadonlyMap<ActorId, LinkState> {
     return new Map([...this.links].map(([actor, { control }]) => [actor, control.linkState]));
+  }
+
+  /** Whether small messages get through to this very node. */
+  isLinkedWith({ actor, instance }: Seat): boolean {
+    const link = this.links.get(actor);
+    return link?.member.instance === instance && link.control.linkState === 'open';
   }
 
   send(to: ActorId, group: GroupId, message: Message, records: readonly LogRecord[]): boolean {

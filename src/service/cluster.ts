@@ -1,4 +1,5 @@
 import type { ActorId, Member } from '../base/index.js';
+import type { LinkState } from '../group/index.js';
 import { type Configuration, isVoter } from '../raft/index.js';
 import type { Stream } from '../stream/index.js';
 import { authorize } from './authorize.js';
@@ -11,6 +12,7 @@ export interface ClusterView extends MembersView {
   /** Empty while the cluster is still forming. */
   readonly clusterId: string;
   readonly members: readonly Member[];
+  readonly links: ReadonlyMap<ActorId, LinkState>;
   /** Lets the cluster form without founders that don't answer at these addresses. */
   readonly formWithout: (addresses: readonly string[]) => Promise<Founding>;
 }

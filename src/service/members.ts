@@ -4,14 +4,16 @@ import {
   FlotillaError,
   LIMITS,
   type Member,
+  type Seat,
   type Voucher,
   type VoucherClaim,
 } from '../base/index.js';
 import type { Cluster } from '../cluster/index.js';
-import type { HostedGroup, LinkState } from '../group/index.js';
+import type { HostedGroup } from '../group/index.js';
 import { actorIsTaken, type ClusterState } from '../machine/cluster/index.js';
 import { type Configuration, changeConfiguration, isJoint, isQuorum } from '../raft/index.js';
 import type { Stream } from '../stream/index.js';
+import type { Membership } from '../wire/index.js';
 
 /** What is needed to change a cluster's members. */
 export interface MembersView {
@@ -24,7 +26,8 @@ export interface MembersView {
   readonly replica: Stream | undefined;
   /** The groups of this node, that of the cluster included. */
   readonly groups: readonly Pick<HostedGroup, 'membership'>[];
-  readonly links: ReadonlyMap<ActorId, LinkState>;
+  /** Whether this node's link to this very node is open. */
+  readonly isLinked: (seat: Seat) => boolean;
   readonly addressOf: (actor: ActorId | undefined) => string | undefined;
   /** Signs for a member that this node takes in. */
   readonly vouch: (claim: VoucherClaim) => Voucher;
@@ -61,13 +64,14 @@ export async function takeInMember(view: MembersView, joiner: Member, predecesso
  * on its removal without it, by a majority of those before the change and of those after it, and any such majority
  * holds whatever was ever committed.
  */
-function requireDispensable(view: MembersView, { actor }: Member): void {
-  if (view.links.get(actor) === 'open')
+function requireDispensable(view: MembersView, predecessor: Member): void {
+  const { actor } = predecessor;
+  if (view.isLinked(predecessor))
     throw new FlotillaError(
       'NOT_READY',
       `actor ${actor} is still linked as it was before; nothing was changed: try again`,
     );
-  for (const { membership } of view.groups) requireQuorum(membership, view, actor);
+  for (const { membership } of view.groups) requireQuorum(membership, membership, view, actor);
   requireQuorumWithout(view, actor);
 }
 
@@ -155,13 +159,19 @@ function requireQuorumWithout(view: MembersView, actor: ActorId): void {
         'MEMBERSHIP_CHANGING',
         'another change of the members is under way; nothing was changed: try again',
       );
-    requireQuorum(changeConfiguration(membership, [{ actor, to: 'removed' }]), view, actor);
+    requireQuorum(changeConfiguration(membership, [{ actor, to: 'removed' }]), membership, view, actor);
   }
 }
 
-/** Both before and after the change, a majority must be there to decide. */
-function requireQuorum(next: Configuration, { self, links }: MembersView, leaving: ActorId): void {
-  const isThere = (actor: ActorId): boolean => actor === self.actor || links.get(actor) === 'open';
+/** Both before and after the change, a majority of those that vote in a group must be there to decide. */
+function requireQuorum(
+  next: Configuration,
+  membership: Membership,
+  { self, isLinked }: MembersView,
+  leaving: ActorId,
+): void {
+  const isThere = (actor: ActorId): boolean =>
+    actor === self.actor || membership.members.some((seat) => seat.actor === actor && isLinked(seat));
   if (isQuorum(next, isThere)) return;
   const away = next.voters.filter((actor) => !isThere(actor));
   throw new FlotillaError(

