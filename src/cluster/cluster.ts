@@ -54,11 +54,7 @@ export class Cluster {
     const late = new AbortController();
     const timer = this.clock.after(LIMITS.memberChangeMs, () => late.abort());
     try {
-      while (this.isThere(seat)) {
-        const next = logIndex(this.group.state.appliedIndex + 1);
-        await this.group.waitCommitted(next, late.signal);
-        await this.group.state.reached(next);
-      }
+      await (seat.actor === this.group.self ? this.selfHasLeft(late.signal) : this.hasLeft(seat, late.signal));
     } catch (cause) {
       const message = `actor ${seat.actor} is being taken out, which has not ended; look at the cluster's status`;
       throw new FlotillaError('OUTCOME_UNKNOWN', message, { cause });
@@ -67,11 +63,20 @@ export class Cluster {
     }
   }
 
-  /** A node that takes itself out hears of no more than that the configuration of this group does not name it. */
-  private isThere(seat: Seat): boolean {
-    const { self, members } = this.group;
-    const seats = seat.actor === self ? members.committed.members : this.state.members;
-    return seats.some((member) => sameSeat(member, seat));
+  private async hasLeft(seat: Seat, signal: AbortSignal): Promise<void> {
+    while (this.state.members.some((member) => sameSeat(member, seat))) {
+      const next = logIndex(this.group.state.appliedIndex + 1);
+      await this.group.waitCommitted(next, signal);
+      await this.group.state.reached(next);
+    }
+  }
+
+  /** A node that takes itself out hears of no more than the configuration that does not name it. */
+  private async selfHasLeft(signal: AbortSignal): Promise<void> {
+    while (!this.group.members.hasLeft) {
+      await this.group.roleChanged(signal);
+      signal.throwIfAborted();
+    }
   }
 
   private notice(): void {
