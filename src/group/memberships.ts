@@ -16,8 +16,8 @@ export class Memberships extends IndexedHistory<PlacedMembership> {
   }
 
   /**
-   * The node that the log means by this actor: by the latest configuration that names it, because a leader goes on for a
-   * while with a server that has just left, and must not take the next one of its actor id for it. Undefined: by none.
+   * The node that the log means by this actor, by the latest configuration that names it: a leader goes on for a while
+   * with a server that has just left, and must not take the next one of its actor id for it. Undefined: none does.
    */
   seatOf(actor: ActorId): Seat | undefined {
     for (let at = this.history.length - 1; at >= 0; at--) {

@@ -20,10 +20,10 @@ import { KnownCluster } from './known-cluster.js';
 import { addPeerService } from './peer-handlers.js';
 import { reasonsLeaderless } from './reasons-leaderless.js';
 import { Reconciliation } from './reconciliation.js';
-import { mirrorGroups, mirrorReplica, mirrorSpace } from './replica-metrics.js';
 import { createReplication } from './replication.js';
 import { tellIgnoredRetention } from './retention-options.js';
 import { SpokenVersions } from './spoken-versions.js';
+import { mirrorGroups, mirrorSpace, mirrorStream } from './stream-metrics.js';
 import { VERSION } from './version.js';
 import { within } from './within.js';
 
@@ -61,7 +61,7 @@ export class FlotillaNode {
   private readonly http: HttpServer;
   private readonly lookup: Streams = {
     find: (name) => this.findStream(name),
-    leaderAddress: (replica) => this.addressOf(replica.group.leader),
+    leaderAddress: (stream) => this.addressOf(stream.group.leader),
     memberAddresses: () => this.members.map(({ address }) => address),
   };
   private readonly forming = new AbortController();
@@ -259,9 +259,9 @@ export class FlotillaNode {
     this.streamHost = streams;
     mirrorGroups(host, metrics);
     mirrorSpace(this.parts.space, metrics);
-    const replica = this.defaultStream();
-    mirrorReplica(replica, metrics, () => links.states());
-    tellIgnoredRetention(replica, config.retention, logging.logger('node'));
+    const stream = this.defaultStream();
+    mirrorStream(stream, metrics, () => links.states());
+    tellIgnoredRetention(stream, config.retention, logging.logger('node'));
     const reconciliation = new Reconciliation({
       self: { ...this.self, versions: this.versions.range },
       cluster,
@@ -269,7 +269,7 @@ export class FlotillaNode {
       founding: {
         clusterId,
         members: this.members,
-        streams: [{ name: DEFAULT_STREAM, group: DEFAULT_GROUP, incarnation: replica.group.incarnation }],
+        streams: [{ name: DEFAULT_STREAM, group: DEFAULT_GROUP, incarnation: stream.group.incarnation }],
       },
       links,
       peerAddresses: config.peerAddresses,
@@ -287,7 +287,7 @@ export class FlotillaNode {
     links.start();
     storage.heal(new PeerRecords(links, logging.logger('peer')));
     reconciliation.start();
-    void this.announceReady(replica);
+    void this.announceReady(stream);
   }
 
   /** What it knew when it was stopped, or was told when the cluster formed, and what its own log has told since. */
@@ -306,8 +306,8 @@ export class FlotillaNode {
     return known;
   }
 
-  private async announceReady(replica: Stream): Promise<void> {
-    while (this.phase === 'serving' && replica.group.leader === undefined) await replica.group.roleChanged();
+  private async announceReady(stream: Stream): Promise<void> {
+    while (this.phase === 'serving' && stream.group.leader === undefined) await stream.group.roleChanged();
     if (this.phase === 'serving')
       this.parts.logging.logger('node').info({ address: this.address, httpPort: this.httpPort }, 'ready');
   }
@@ -350,7 +350,7 @@ export class FlotillaNode {
         return [this.formation?.purpose ?? 'the node is starting', ...(this.formation?.waitingFor ?? [])];
       case 'serving':
         if (this.cluster?.group.members.hasLeft === true) return [REMOVED];
-        return this.replica === undefined ? [] : reasonsLeaderless(this.replica.group, this.view());
+        return this.stream === undefined ? [] : reasonsLeaderless(this.stream.group, this.view());
       case 'leaving':
       case 'stopping':
       case 'ended':
@@ -363,7 +363,7 @@ export class FlotillaNode {
   }
 
   /** Of the stream `default`. */
-  private get replica(): Stream | undefined {
+  private get stream(): Stream | undefined {
     return this.streamHost?.get(DEFAULT_GROUP);
   }
 
@@ -380,7 +380,7 @@ export class FlotillaNode {
 
   private view(): ClusterView {
     const clusterId = this.parts.directory.identity.clusterId ?? '';
-    const { self, members, cluster, replica } = this;
+    const { self, members, cluster, stream } = this;
     const { secret } = this.parts.directory.identity;
     const links = this.links?.states() ?? new Map<ActorId, LinkState>();
     const formWithout: ClusterView['formWithout'] = (addresses) => this.requireFormation().formWithout(addresses);
@@ -390,7 +390,7 @@ export class FlotillaNode {
       clusterId,
       members,
       cluster,
-      replica,
+      stream,
       groups: [...(this.host?.all ?? [])],
       links,
       isLinked: (seat) => this.links?.isLinkedWith(seat) === true,
@@ -401,8 +401,8 @@ export class FlotillaNode {
   }
 
   private findStream(name: string): Stream {
-    const replica = this.defaultStream();
-    if (name === DEFAULT_STREAM) return replica;
+    const stream = this.defaultStream();
+    if (name === DEFAULT_STREAM) return stream;
     throw new FlotillaError(
       'NOT_FOUND',
       `stream: there is no stream ${JSON.stringify(name)}; this version has only "${DEFAULT_STREAM}"`,
@@ -412,8 +412,8 @@ export class FlotillaNode {
   private defaultStream(): Stream {
     if (this.phase === 'stopping' || this.phase === 'ended')
       throw new FlotillaError('SHUTTING_DOWN', 'the node is stopping; use another one');
-    const { replica } = this;
-    if (replica !== undefined) return replica;
+    const { stream } = this;
+    if (stream !== undefined) return stream;
     const waiting = this.formation?.waitingFor.join('; ') ?? '';
     throw new FlotillaError('NOT_READY', `the cluster is forming${waiting === '' ? '' : `: ${waiting}`}`);
   }

@@ -9,7 +9,7 @@ import type { Logging, Metrics } from '../telemetry/index.js';
 import { checkPackedBody } from '../wire/index.js';
 
 import type { ServerConfig } from './config/index.js';
-import { observeGroup, observeStream } from './replica-metrics.js';
+import { observeGroup, observeStream } from './stream-metrics.js';
 
 export interface ReplicationOptions extends Omit<PeerLinksOptions, 'events' | 'checkBody' | 'logger'> {
   readonly config: ServerConfig;

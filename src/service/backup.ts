@@ -71,20 +71,20 @@ export class BackupUseCases {
 
 async function readLog(
   source: BackupSource,
-  { stream, after, incarnation = '' }: LogRequest,
+  { stream: name, after, incarnation = '' }: LogRequest,
   sink: Sink<LogPart>,
   reader: Reader,
 ): Promise<void> {
-  const replica = findStream(source.streams, stream);
-  requireIncarnation(replica, incarnation);
-  const end = await committedEnd(replica);
-  if (after !== undefined) await requireRecord(replica, after, end);
+  const stream = findStream(source.streams, name);
+  requireIncarnation(stream, incarnation);
+  const end = await committedEnd(stream);
+  if (after !== undefined) await requireRecord(stream, after, end);
   const checkpoint =
-    after === undefined ? await checkpointAtBegin(replica, source.storage.group(replica.group.id)) : NO_CHECKPOINT;
+    after === undefined ? await checkpointAtBegin(stream, source.storage.group(stream.group.id)) : NO_CHECKPOINT;
   await sink.send({
     kind: 'started',
     clusterId: source.clusterId(),
-    incarnation: replica.group.incarnation,
+    incarnation: stream.group.incarnation,
     throughIndex: end.index,
     confirmed: end.confirmed,
     checkpointBytes: checkpoint.bytes.byteLength,
@@ -93,18 +93,18 @@ async function readLog(
     const piece = checkpoint.bytes.subarray(offset, offset + LIMITS.snapshotChunkBytes);
     await sink.send({ kind: 'checkpoint', piece });
   }
-  await sendRecords(replica, { after: logIndex(after?.index ?? checkpoint.index), through: end.index }, sink, reader);
+  await sendRecords(stream, { after: logIndex(after?.index ?? checkpoint.index), through: end.index }, sink, reader);
 }
 
 async function sendRecords(
-  replica: Stream,
+  stream: Stream,
   range: { after: LogIndex; through: LogIndex },
   sink: Sink<LogPart>,
   reader: Reader,
 ): Promise<void> {
   for (let next = logIndex(range.after + 1); next <= range.through; ) {
     if (reader.turns.isDue) await reader.turns.next();
-    const { count, taken } = await sendSomeRecords(replica, next, range.through, sink, reader);
+    const { count, taken } = await sendSomeRecords(stream, next, range.through, sink, reader);
     await taken;
     next = advanced(next, logIndex(next + count), 'copying the log');
   }
@@ -112,7 +112,7 @@ async function sendRecords(
 
 /** They are not held while the reader's pace is waited for. */
 async function sendSomeRecords(
-  replica: Stream,
+  stream: Stream,
   from: LogIndex,
   through: LogIndex,
   sink: Sink<LogPart>,
@@ -121,7 +121,7 @@ async function sendSomeRecords(
   const held = new HeldRecords(reading.records);
   try {
     await held.reserve(signal);
-    const records = await replica.group.read(from, through, LIMITS.readChunkBytes);
+    const records = await stream.group.read(from, through, LIMITS.readChunkBytes);
     const taken = sink.send({ kind: 'records', records: records.map(({ bytes }) => bytes) });
     taken?.catch(() => undefined);
     return { count: records.length, taken };
@@ -144,8 +144,8 @@ async function checkpointAtBegin(
 }
 
 /** The caller's last record must be one of this stream's: what follows it would be another history's. */
-async function requireRecord(replica: Stream, after: LogPosition, { index, confirmed }: CommittedEnd): Promise<void> {
-  const { begin } = replica.group;
+async function requireRecord(stream: Stream, after: LogPosition, { index, confirmed }: CommittedEnd): Promise<void> {
+  const { begin } = stream.group;
   if (after.index < begin.index) {
     throw new FlotillaError(
       'POSITION_REMOVED',
@@ -158,7 +158,7 @@ async function requireRecord(replica: Stream, after: LogPosition, { index, confi
       'NOT_READY',
       `this node knows of ${index} committed records, and not yet of record ${after.index}: use another one`,
     );
-  const held = after.index > index ? undefined : await tailAt(replica, logIndex(after.index));
+  const held = after.index > index ? undefined : await tailAt(stream, logIndex(after.index));
   if (held?.term === after.term && held.checksum === after.checksum) return;
   throw new FlotillaError(
     'POSITION_MISMATCH',
@@ -166,8 +166,8 @@ async function requireRecord(replica: Stream, after: LogPosition, { index, confi
   );
 }
 
-async function tailAt(replica: Stream, index: LogIndex): Promise<LogTail | undefined> {
-  if (index === replica.group.begin.index) return replica.group.begin;
-  const [record] = await replica.group.read(index, index, 1);
+async function tailAt(stream: Stream, index: LogIndex): Promise<LogTail | undefined> {
+  if (index === stream.group.begin.index) return stream.group.begin;
+  const [record] = await stream.group.read(index, index, 1);
   return record === undefined ? undefined : tailAfter(record);
 }

@@ -12,20 +12,20 @@ const FIRST_WINDOW = 16;
  * neither many small records nor a few large ones cost much memory.
  */
 export async function* backwardRecords(
-  replica: Stream,
+  stream: Stream,
   range: { readonly first: LogIndex; readonly last: LogIndex },
   signal: AbortSignal,
 ): AsyncGenerator<LogRecord, void, undefined> {
   let size = FIRST_WINDOW;
-  for (let to = range.last; to >= Math.max(range.first, replica.group.begin.index + 1); ) {
+  for (let to = range.last; to >= Math.max(range.first, stream.group.begin.index + 1); ) {
     if (signal.aborted) throw new FlotillaError('CANCELLED', 'the reader is gone');
-    const from = logIndex(Math.max(range.first, replica.group.begin.index + 1, to - size + 1));
-    const window = await readWindow(replica, from, to).catch((error: unknown) => withoutDamage(error, from, to));
+    const from = logIndex(Math.max(range.first, stream.group.begin.index + 1, to - size + 1));
+    const window = await readWindow(stream, from, to).catch((error: unknown) => withoutDamage(error, from, to));
     if (window === undefined) {
       // A single record that is still there is always had: asking for it again and again would go on for ever.
       assert(
-        from < to || to <= replica.group.begin.index,
-        `record ${to} could not be read alone, and the log begins after ${replica.group.begin.index}`,
+        from < to || to <= stream.group.begin.index,
+        `record ${to} could not be read alone, and the log begins after ${stream.group.begin.index}`,
       );
       size = Math.max(1, Math.floor(size / 4));
       continue;
@@ -43,9 +43,9 @@ function withoutDamage(error: unknown, from: LogIndex, to: LogIndex): undefined 
 }
 
 /** None where they were given up while they were read. */
-async function readKept(replica: Stream, from: LogIndex, to: LogIndex, maxBytes: number): Promise<LogRecord[]> {
+async function readKept(stream: Stream, from: LogIndex, to: LogIndex, maxBytes: number): Promise<LogRecord[]> {
   try {
-    return await replica.group.read(from, to, maxBytes);
+    return await stream.group.read(from, to, maxBytes);
   } catch (error) {
     if (error instanceof FlotillaError && error.code === 'POSITION_REMOVED') return [];
     throw error;
@@ -57,7 +57,7 @@ async function readKept(replica: Stream, from: LogIndex, to: LogIndex, maxBytes:
  * meanwhile.
  */
 async function readWindow(
-  replica: Stream,
+  stream: Stream,
   from: LogIndex,
   to: LogIndex,
 ): Promise<{ records: LogRecord[]; bytes: number } | undefined> {
@@ -66,8 +66,8 @@ async function readWindow(
   // Where the window is partly in memory, it takes two reads.
   for (let next = from; next <= to; next = logIndex(next + 1)) {
     if (bytes >= LIMITS.readChunkBytes) return undefined;
-    if (next <= replica.group.begin.index) return undefined;
-    for (const record of await readKept(replica, next, to, LIMITS.readChunkBytes - bytes)) {
+    if (next <= stream.group.begin.index) return undefined;
+    for (const record of await readKept(stream, next, to, LIMITS.readChunkBytes - bytes)) {
       records.push(record);
       bytes += record.bytes.byteLength;
       next = record.index;

@@ -64,8 +64,8 @@ export class ClusterUseCases {
   /** This node's own row, and unless only that is wanted, what the others say of theirs. */
   async status(caller: Caller, { localOnly = false }: { readonly localOnly?: boolean } = {}): Promise<ClusterStatus> {
     authorize(caller, 'monitor');
-    const { clusterId, self, members, cluster, replica, version } = this.view();
-    const own = ownStatus(self, replica, version);
+    const { clusterId, self, members, cluster, stream, version } = this.view();
+    const own = ownStatus(self, stream, version);
     const activeVersion = cluster?.state.activeVersion ?? 0;
     if (localOnly) return { clusterId, actor: self.actor, nodes: [own], activeVersion };
     const others = members.filter(({ actor }) => actor !== self.actor);
@@ -101,29 +101,29 @@ export class ClusterUseCases {
   }
 }
 
-function ownStatus(self: Member, replica: Stream | undefined, version: string): NodeStatus {
+function ownStatus(self: Member, stream: Stream | undefined, version: string): NodeStatus {
   return {
     actor: self.actor,
     address: self.address,
-    role: replica === undefined ? 'unknown' : roleOf(replica, self.actor),
-    term: replica?.group.term ?? 0,
-    commitIndex: replica?.group.commitIndex ?? 0,
-    lastIndex: replica?.group.tail.index ?? 0,
+    role: stream === undefined ? 'unknown' : roleOf(stream, self.actor),
+    term: stream?.group.term ?? 0,
+    commitIndex: stream?.group.commitIndex ?? 0,
+    lastIndex: stream?.group.tail.index ?? 0,
     lag: 0,
     reachable: true,
     version,
   };
 }
 
-function roleOf(replica: Stream, self: ActorId): NodeRole {
-  switch (replica.group.role) {
+function roleOf(stream: Stream, self: ActorId): NodeRole {
+  switch (stream.group.role) {
     case 'leader':
       return 'leader';
     case 'candidate':
     case 'pre-candidate':
       return 'candidate';
     case 'follower':
-      return isVoter(replica.group.membership, self) ? 'follower' : 'learner';
+      return isVoter(stream.group.membership, self) ? 'follower' : 'learner';
   }
 }
 

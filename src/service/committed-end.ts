@@ -11,11 +11,11 @@ export interface CommittedEnd {
  * The end of the stream as of now: confirmed where that can be had, else what this node knows. Throws only what is not
  * for want of a leader.
  */
-export async function committedEnd(replica: Stream): Promise<CommittedEnd> {
+export async function committedEnd(stream: Stream): Promise<CommittedEnd> {
   try {
-    return { index: await replica.group.confirmReadIndex(), confirmed: true };
+    return { index: await stream.group.confirmReadIndex(), confirmed: true };
   } catch (error) {
     if (!(error instanceof FlotillaError) || error.code !== 'NO_LEADER') throw error;
-    return { index: replica.group.commitIndex, confirmed: false };
+    return { index: stream.group.commitIndex, confirmed: false };
   }
 }

@@ -43,14 +43,14 @@ export class EventUseCases {
   }
 
   /** Takes in what a producer sends, and answers each batch when it is settled; see {@link ProduceSession}. */
-  async produce(caller: Caller, stream: ProducerStream): Promise<void> {
+  async produce(caller: Caller, call: ProducerStream): Promise<void> {
     // Each batch is authorized anew: only the batch names its stream.
     authorize(caller, 'append');
     const { intake, metrics } = this.options;
     intake.requireOpen();
     metrics.produceStreams.inc();
     try {
-      await intake.trackSession(new ProduceSession({ ...this.options, caller, stream }));
+      await intake.trackSession(new ProduceSession({ ...this.options, caller, call }));
     } finally {
       metrics.produceStreams.dec();
     }
@@ -61,9 +61,9 @@ export class EventUseCases {
     authorize(caller, 'append', request.stream);
     this.options.intake.requireOpen();
     checkProducerName(request.name, 'name');
-    const replica = findStream(this.options.streams, request.stream);
-    const opened = await this.pointingAtLeader(replica, () => replica.openProducer(request.name));
-    return { ...opened, incarnation: replica.group.incarnation };
+    const stream = findStream(this.options.streams, request.stream);
+    const opened = await this.pointingAtLeader(stream, () => stream.openProducer(request.name));
+    return { ...opened, incarnation: stream.group.incarnation };
   }
 
   /** One event by its id. */
@@ -71,8 +71,8 @@ export class EventUseCases {
     authorize(caller, 'read', request.stream);
     const { intake, streams, reading } = this.options;
     intake.requireOpen();
-    const replica = findStream(streams, request.stream);
-    return await this.pointingAtLeader(replica, () => getEvent(request, replica, reading, signal));
+    const stream = findStream(streams, request.stream);
+    return await this.pointingAtLeader(stream, () => getEvent(request, stream, reading, signal));
   }
 
   /** Reads a stream. Leaving the loop ends the read. */
@@ -85,16 +85,16 @@ export class EventUseCases {
     authorize(caller, 'read', request.stream, [request.glob || DEFAULT_GLOB]);
     const { intake, streams, reading, metrics } = this.options;
     intake.requireOpen();
-    const replica = findStream(streams, request.stream);
-    const plan = planRead(request, replica);
+    const stream = findStream(streams, request.stream);
+    const plan = planRead(request, stream);
     const onSent = (events: number, bytes: number): void => {
       metrics.eventsOut.inc(events);
       metrics.bytesOut.inc(bytes);
     };
     metrics.readStreams.inc();
     try {
-      await this.pointingAtLeader(replica, () =>
-        reading.admit(() => new ReadSession({ replica, plan, sink, signal, reading, onSent }).run()),
+      await this.pointingAtLeader(stream, () =>
+        reading.admit(() => new ReadSession({ stream, plan, sink, signal, reading, onSent }).run()),
       );
     } finally {
       metrics.readStreams.dec();
@@ -103,24 +103,24 @@ export class EventUseCases {
 
   private async submit(batch: NewBatch): Promise<Receipt> {
     const { streams, limits, metrics } = this.options;
-    const replica = findStream(streams, batch.stream);
-    const { body, stamp } = takeIn(batch, limits, replica);
+    const stream = findStream(streams, batch.stream);
+    const { body, stamp } = takeIn(batch, limits, stream);
     try {
-      const proposed = await replica.submit(body, stamp);
+      const proposed = await stream.submit(body, stamp);
       metrics.eventsIn.inc(body.count);
       metrics.bytesIn.inc(body.body.byteLength);
       metrics.batchesIn.inc();
-      return receiptFor(replica, body, proposed);
+      return receiptFor(stream, body, proposed);
     } catch (error) {
-      throw withLeader(error, streams.leaderAddress(replica));
+      throw withLeader(error, streams.leaderAddress(stream));
     }
   }
 
-  private async pointingAtLeader<Result>(replica: Stream, run: () => Promise<Result>): Promise<Result> {
+  private async pointingAtLeader<Result>(stream: Stream, run: () => Promise<Result>): Promise<Result> {
     try {
       return await run();
     } catch (error) {
-      throw withLeader(error, this.options.streams.leaderAddress(replica));
+      throw withLeader(error, this.options.streams.leaderAddress(stream));
     }
   }
 }

@@ -18,19 +18,19 @@ export interface GetRequest {
 /** One event by its id. "There is none" is said only where a majority has confirmed that this node is not behind. */
 export async function getEvent(
   request: GetRequest,
-  replica: Stream,
+  stream: Stream,
   reading: Reading,
   signal: AbortSignal,
 ): Promise<Event> {
   const id = parseEventId(request.id, 'id');
-  requireIncarnation(replica, request.incarnation ?? '');
-  if (id.counter > (await lastCounterAt(replica, replica.group.commitIndex))) await replica.group.confirmReadIndex();
+  requireIncarnation(stream, request.incarnation ?? '');
+  if (id.counter > (await lastCounterAt(stream, stream.group.commitIndex))) await stream.group.confirmReadIndex();
   const turns = reading.turnsOf(signal);
   const held = new HeldRecords(reading.records);
   try {
     await held.reserve(signal);
     if (turns.isDue) await turns.next();
-    const { batch } = await eventAt(replica, id, 'id');
+    const { batch } = await eventAt(stream, id, 'id');
     held.hold(batch.bytes.byteLength);
     const reader = await inTurns(turns, openingStoredBatch(batch));
     return eventIn(batch, reader, id.counter - batch.header.baseCounter);

@@ -41,15 +41,15 @@ export interface IncomingBatch {
  * MESSAGE_TOO_LARGE, and POSITION_MISMATCH where its stamp is for another
  * incarnation.
  */
-export function takeIn(batch: NewBatch, limits: EventLimits, replica: Stream): IncomingBatch {
+export function takeIn(batch: NewBatch, limits: EventLimits, stream: Stream): IncomingBatch {
   const { content, stamp = NO_PRODUCER, incarnation = '', firstSentAfterMs = Number.NEGATIVE_INFINITY } = batch;
-  requireIncarnation(replica, incarnation, 'producer.incarnation');
+  requireIncarnation(stream, incarnation, 'producer.incarnation');
   const body = checkBatch(content, limits);
   if (!isFirstOfUnnamed(stamp)) return { stamp, body };
-  return { stamp: { ...stamp, bornAfter: replica.state.indexAt(firstSentAfterMs) }, body };
+  return { stamp: { ...stamp, bornAfter: stream.state.indexAt(firstSentAfterMs) }, body };
 }
 
-export function receiptFor(replica: Stream, body: PackedBody, proposed: Proposed): Receipt {
+export function receiptFor(stream: Stream, body: PackedBody, proposed: Proposed): Receipt {
   const { actor, firstCounter, term, index } = proposed;
   return {
     firstId: { counter: firstCounter, actor },
@@ -57,6 +57,6 @@ export function receiptFor(replica: Stream, body: PackedBody, proposed: Proposed
     count: body.count,
     term,
     logIndex: index,
-    incarnation: replica.group.incarnation,
+    incarnation: stream.group.incarnation,
   };
 }

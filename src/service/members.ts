@@ -23,7 +23,7 @@ export interface MembersView {
   /** Undefined while the cluster is still forming. */
   readonly cluster: Cluster | undefined;
   /** The stream `default`; undefined while the cluster is still forming. */
-  readonly replica: Stream | undefined;
+  readonly stream: Stream | undefined;
   /** The groups of this node, that of the cluster included. */
   readonly groups: readonly Pick<HostedGroup, 'membership'>[];
   /** Whether this node's link to this very node is open. */
@@ -91,15 +91,15 @@ export async function removeMember(view: MembersView, id: number): Promise<reado
 
 /** Hands leadership to `id`, 0 for anybody; resolves with the leader then, where that is known. */
 export async function transferLeadership(view: MembersView, id: number): Promise<ActorId | undefined> {
-  const replica = leadingStream(view);
+  const stream = leadingStream(view);
   const to = id === 0 ? undefined : asActor(id);
   if (to === view.self.actor) return to;
-  if (to !== undefined && !replica.group.membership.voters.includes(to))
+  if (to !== undefined && !stream.group.membership.voters.includes(to))
     throw new FlotillaError('INVALID_ARGUMENT', `actor_id: actor ${to} is no voter of this cluster`);
-  if (await handOver(replica.group, LIMITS.transferMs, to)) {
+  if (await handOver(stream.group, LIMITS.transferMs, to)) {
     // What else this node does for the cluster goes with it, as far as that other node can take it.
     if (view.cluster?.group.role === 'leader') await handOver(view.cluster.group, LIMITS.transferMs, to);
-    return replica.group.leader;
+    return stream.group.leader;
   }
   throw new FlotillaError(
     'QUORUM_AT_RISK',
@@ -128,10 +128,10 @@ function leadingCluster({ cluster, addressOf }: MembersView): Cluster {
   return cluster;
 }
 
-function leadingStream({ replica, addressOf }: MembersView): Stream {
-  if (replica === undefined) throw forming();
-  requireLeader(replica.group, addressOf);
-  return replica;
+function leadingStream({ stream, addressOf }: MembersView): Stream {
+  if (stream === undefined) throw forming();
+  requireLeader(stream.group, addressOf);
+  return stream;
 }
 
 function requireLeader(

@@ -27,17 +27,17 @@ export interface NamespaceSummary {
 /** The namespaces of a stream in order, some at a time, as of when that is asked for. */
 export async function* listNamespaces(
   { streams, reading }: { readonly streams: Streams; readonly reading: Reading },
-  { stream, glob: pattern = '', after = '', limit = 0 }: NamespacesRequest,
+  { stream: name, glob: pattern = '', after = '', limit = 0 }: NamespacesRequest,
   signal: AbortSignal,
 ): AsyncGenerator<NamespaceSummary[], void, void> {
-  const replica = findStream(streams, stream);
+  const stream = findStream(streams, name);
   if (limit < 0) throw new FlotillaError('INVALID_ARGUMENT', `limit: ${limit} is negative; 0 means no limit`);
   const glob = compileGlob(pattern === '' ? DEFAULT_GLOB : pattern, 'glob');
   // A node that holds an older log than the others may list what they gave up: what is listed is what a majority has.
-  await committedEnd(replica);
+  await committedEnd(stream);
   await reading.lists.take(1, signal);
   try {
-    const rows = replica.byNamespace(reading.turnsOf(signal)).list({ glob, after });
+    const rows = stream.byNamespace(reading.turnsOf(signal)).list({ glob, after });
     yield* pagesOf(rows, limit === 0 ? Number.POSITIVE_INFINITY : limit);
   } finally {
     reading.lists.give(1);

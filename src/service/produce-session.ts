@@ -48,12 +48,12 @@ export class ProduceSession {
   private readonly limits: EventLimits;
   private readonly metrics: Metrics;
   private readonly caller: Caller;
-  private readonly stream: ProducerStream;
+  private readonly call: ProducerStream;
   private openBatches = 0;
   private openBytes = 0;
   private onSettled: (() => void) | undefined;
   private refusal: FlotillaError | undefined;
-  private replica: Stream | undefined;
+  private stream: Stream | undefined;
   /** The leader and its term: on another route a batch might overtake those that are open. */
   private route = '';
   /** What the producer was told last of the leader and the members. */
@@ -66,19 +66,19 @@ export class ProduceSession {
     limits: EventLimits;
     metrics: Metrics;
     caller: Caller;
-    stream: ProducerStream;
+    call: ProducerStream;
   }) {
     this.streams = options.streams;
     this.limits = options.limits;
     this.metrics = options.metrics;
     this.caller = options.caller;
-    this.stream = options.stream;
+    this.call = options.call;
   }
 
   /** Ends when the producer has sent its last and every batch is answered, or after {@link stop}. */
   async run(): Promise<void> {
     try {
-      await Promise.race([this.stream.receive((batch) => this.onBatch(batch)), this.stopped.promise]);
+      await Promise.race([this.call.receive((batch) => this.onBatch(batch)), this.stopped.promise]);
       await this.allSettled();
     } catch (error) {
       // A message that is refused with the whole stream says nothing of the batches before it: they are answered first.
@@ -109,29 +109,29 @@ export class ProduceSession {
       authorize(this.caller, 'append', batch.stream);
       if (requestId === '0') throw new FlotillaError('INVALID_ARGUMENT', 'request_id: number the requests from 1 on');
       if (this.refusal !== undefined) throw this.refusal;
-      const replica = findStream(this.streams, batch.stream);
-      this.announceLeaderOf(replica);
-      const route = `${replica.group.term} ${replica.group.leader}`;
+      const stream = findStream(this.streams, batch.stream);
+      this.announceLeaderOf(stream);
+      const route = `${stream.group.term} ${stream.group.leader}`;
       if (route !== this.route && this.openBatches > 0) return this.allSettled().then(() => this.onBatch(numbered));
       this.route = route;
-      void this.append(replica, requestId, takeIn(batch, this.limits, replica));
+      void this.append(stream, requestId, takeIn(batch, this.limits, stream));
     } catch (error) {
       return this.fail(requestId, error);
     }
     return this.isFull() ? this.settled() : undefined;
   }
 
-  private async append(replica: Stream, requestId: string, { body, stamp }: IncomingBatch): Promise<void> {
+  private async append(stream: Stream, requestId: string, { body, stamp }: IncomingBatch): Promise<void> {
     this.openBatches++;
     this.openBytes += body.body.byteLength;
     try {
-      const proposed = await replica.submit(body, stamp);
+      const proposed = await stream.submit(body, stamp);
       this.metrics.eventsIn.inc(body.count);
       this.metrics.bytesIn.inc(body.body.byteLength);
       this.metrics.batchesIn.inc();
-      await this.send({ kind: 'receipt', requestId, receipt: receiptFor(replica, body, proposed) });
+      await this.send({ kind: 'receipt', requestId, receipt: receiptFor(stream, body, proposed) });
     } catch (error) {
-      await this.fail(requestId, withLeader(error, this.streams.leaderAddress(replica)));
+      await this.fail(requestId, withLeader(error, this.streams.leaderAddress(stream)));
     } finally {
       this.openBatches--;
       this.openBytes -= body.body.byteLength;
@@ -168,8 +168,8 @@ export class ProduceSession {
 
   /** Nothing more can come of this stream, and the producer knows of a leader: it can open another. */
   private endBehindRefusal(): void {
-    if (this.refusal === undefined || this.openBatches > 0 || this.replica === undefined) return;
-    if (this.replica.group.leader === undefined || this.newsOf(this.replica) !== this.told) return;
+    if (this.refusal === undefined || this.openBatches > 0 || this.stream === undefined) return;
+    if (this.stream.group.leader === undefined || this.newsOf(this.stream) !== this.told) return;
     this.stopped.reject(this.refusal);
   }
 
@@ -177,36 +177,36 @@ export class ProduceSession {
    * Tells where the stream's leader is, and which other nodes could take batches, now and whenever that changes: also
    * when batches were refused because there was none.
    */
-  private announceLeaderOf(replica: Stream): void {
-    if (this.replica === replica) return;
-    this.replica = replica;
-    void this.announceLeaders(replica);
+  private announceLeaderOf(stream: Stream): void {
+    if (this.stream === stream) return;
+    this.stream = stream;
+    void this.announceLeaders(stream);
   }
 
-  private async announceLeaders(replica: Stream): Promise<void> {
-    while (!this.ending.signal.aborted && this.replica === replica) {
-      const { leader } = replica.group;
-      const address = this.streams.leaderAddress(replica);
-      const news = this.newsOf(replica);
+  private async announceLeaders(stream: Stream): Promise<void> {
+    while (!this.ending.signal.aborted && this.stream === stream) {
+      const { leader } = stream.group;
+      const address = this.streams.leaderAddress(stream);
+      const news = this.newsOf(stream);
       if (leader !== undefined && address !== undefined && news !== this.told) {
         this.told = news;
         const members = this.streams.memberAddresses();
         await this.send({ kind: 'leader', actor: leader, address, members });
         this.endBehindRefusal();
       }
-      await replica.group.roleChanged(this.ending.signal);
+      await stream.group.roleChanged(this.ending.signal);
     }
   }
 
-  private newsOf(replica: Stream): string {
-    return [replica.group.leader, this.streams.leaderAddress(replica), ...this.streams.memberAddresses()].join(' ');
+  private newsOf(stream: Stream): string {
+    return [stream.group.leader, this.streams.leaderAddress(stream), ...this.streams.memberAddresses()].join(' ');
   }
 
   /** A producer that is gone needs no answer: its stream has ended by itself. */
   private async send(answer: ProduceAnswer): Promise<void> {
     if (this.ending.signal.aborted) return;
     try {
-      await this.stream.answer(answer);
+      await this.call.answer(answer);
     } catch (error) {
       if (!isCancelled(error)) throw error;
       this.ending.abort();

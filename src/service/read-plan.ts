@@ -62,10 +62,10 @@ export interface ReadPlan {
 }
 
 /** Checks a request in full before anything is read. */
-export function planRead(request: ReadRequest, replica: Stream): ReadPlan {
+export function planRead(request: ReadRequest, stream: Stream): ReadPlan {
   checkCombination(request);
   const { incarnation = '', glob = '', backwards = false, tail = false, fromNow = false, packed = false } = request;
-  requireIncarnation(replica, incarnation);
+  requireIncarnation(stream, incarnation);
   return {
     glob: compileGlob(glob === '' ? DEFAULT_GLOB : glob, 'glob'),
     start: boundOf(request.startAfter, false, 'start_after') ?? boundOf(request.startAt, true, 'start_at'),

@@ -12,10 +12,10 @@ export interface ReadPosition {
 }
 
 /** The counter of the last event at or before a committed index; 0 where there is none. */
-export async function lastCounterAt(replica: Stream, index: LogIndex): Promise<Counter> {
-  if (index === replica.group.begin.index) return counter(replica.group.begin.nextCounter - 1);
-  if (index === replica.group.tail.index) return counter(replica.group.tail.nextCounter - 1);
-  const [record] = await replica.group.read(index, index, LIMITS.readChunkBytes);
+export async function lastCounterAt(stream: Stream, index: LogIndex): Promise<Counter> {
+  if (index === stream.group.begin.index) return counter(stream.group.begin.nextCounter - 1);
+  if (index === stream.group.tail.index) return counter(stream.group.tail.nextCounter - 1);
+  const [record] = await stream.group.read(index, index, LIMITS.readChunkBytes);
   return counter(record === undefined ? 0 : record.firstCounter + record.eventCount - 1);
 }
 
@@ -27,11 +27,11 @@ export interface StoredEvent {
 }
 
 /** The committed event with this counter; undefined where there is none, or none any more. */
-export async function locate(replica: Stream, sought: Counter): Promise<StoredEvent | undefined> {
-  if (sought < replica.state.first.firstCounter) return undefined;
-  const index = await replica.group.indexOfCounter(sought);
-  if (index === undefined || index > replica.group.commitIndex) return undefined;
-  const [record] = await replica.group.read(index, index, LIMITS.readChunkBytes);
+export async function locate(stream: Stream, sought: Counter): Promise<StoredEvent | undefined> {
+  if (sought < stream.state.first.firstCounter) return undefined;
+  const index = await stream.group.indexOfCounter(sought);
+  if (index === undefined || index > stream.group.commitIndex) return undefined;
+  const [record] = await stream.group.read(index, index, LIMITS.readChunkBytes);
   const batch = record && batchesOf(record).find(({ header }) => sought < header.baseCounter + header.count);
   return batch && { id: { counter: sought, actor: batch.header.actor }, index, batch };
 }
@@ -50,32 +50,32 @@ export interface EventBound {
  * be one of this stream: a position of another history would silently skip or
  * repeat events.
  */
-export async function startPosition(replica: Stream, bound: EventBound): Promise<ReadPosition> {
+export async function startPosition(stream: Stream, bound: EventBound): Promise<ReadPosition> {
   const { id, included, field } = bound;
-  const first = firstPosition(replica);
+  const first = firstPosition(stream);
   // The last event that was given up: which actor took it in is not known any more, and nothing after it is missing.
   if (!included && id.counter === first.afterCounter) return first;
   if (id.counter <= first.afterCounter)
-    throw await removed(replica, `${field}: the event ${included ? '' : 'after '}${formatEventId(id)}`);
-  const { index } = await requireEvent(replica, bound);
+    throw await removed(stream, `${field}: the event ${included ? '' : 'after '}${formatEventId(id)}`);
+  const { index } = await requireEvent(stream, bound);
   return { index, afterCounter: counter(included ? id.counter - 1 : id.counter) };
 }
 
 /** The last record that a read which ends with this bound looks at, and the counter that it stays below. */
 export async function endPosition(
-  replica: Stream,
+  stream: Stream,
   bound: EventBound,
 ): Promise<{ index: LogIndex; beforeCounter: number }> {
   const { id, included, field } = bound;
-  if (id.counter <= firstPosition(replica).afterCounter) throw await removed(replica, `${field}: ${formatEventId(id)}`);
-  const { index } = await requireEvent(replica, bound);
+  if (id.counter <= firstPosition(stream).afterCounter) throw await removed(stream, `${field}: ${formatEventId(id)}`);
+  const { index } = await requireEvent(stream, bound);
   return { index, beforeCounter: included ? id.counter + 1 : id.counter };
 }
 
 /** The committed event with this id, for a caller that asked for it by `field`. */
-export async function eventAt(replica: Stream, id: EventId, field: string): Promise<StoredEvent> {
-  if (id.counter <= firstPosition(replica).afterCounter) throw await removed(replica, `${field}: ${formatEventId(id)}`);
-  const found = await locate(replica, id.counter);
+export async function eventAt(stream: Stream, id: EventId, field: string): Promise<StoredEvent> {
+  if (id.counter <= firstPosition(stream).afterCounter) throw await removed(stream, `${field}: ${formatEventId(id)}`);
+  const found = await locate(stream, id.counter);
   if (found === undefined)
     throw new FlotillaError('NOT_FOUND', `${field}: the stream has no event ${formatEventId(id)}`);
   requireActor(found, id, field);
@@ -85,16 +85,15 @@ export async function eventAt(replica: Stream, id: EventId, field: string): Prom
 /**
  * That there is no such event is final, so it is said only where a majority has confirmed that this node is not behind.
  */
-async function requireEvent(replica: Stream, bound: EventBound): Promise<StoredEvent> {
+async function requireEvent(stream: Stream, bound: EventBound): Promise<StoredEvent> {
   const { id, field } = bound;
-  let found = await locate(replica, id.counter);
+  let found = await locate(stream, id.counter);
   if (found === undefined) {
-    await confirmEnd(replica, bound);
-    found = await locate(replica, id.counter);
+    await confirmEnd(stream, bound);
+    found = await locate(stream, id.counter);
   }
   if (found === undefined) {
-    if (id.counter <= firstPosition(replica).afterCounter)
-      throw await removed(replica, `${field}: ${formatEventId(id)}`);
+    if (id.counter <= firstPosition(stream).afterCounter) throw await removed(stream, `${field}: ${formatEventId(id)}`);
     throw new FlotillaError(
       'POSITION_MISMATCH',
       `${field}: the stream has no event ${formatEventId(id)}; is it the id of another stream?`,
@@ -104,9 +103,9 @@ async function requireEvent(replica: Stream, bound: EventBound): Promise<StoredE
   return found;
 }
 
-async function confirmEnd(replica: Stream, { id, field }: EventBound): Promise<void> {
+async function confirmEnd(stream: Stream, { id, field }: EventBound): Promise<void> {
   try {
-    await replica.group.confirmReadIndex();
+    await stream.group.confirmReadIndex();
   } catch (cause) {
     if (!(cause instanceof FlotillaError) || cause.code !== 'NO_LEADER') throw cause;
     throw new FlotillaError(
@@ -139,12 +138,12 @@ export function firstPosition({ state }: Stream): ReadPosition {
  * POSITION_REMOVED where the begin of the stream has overtaken it: skipping what was removed would leave a hole that no
  * reader tells of.
  */
-export async function keptFrom(replica: Stream, next: LogIndex, afterCounter: number): Promise<LogIndex> {
-  const { first } = replica.state;
-  if (next > first.index + 1 || next > replica.group.commitIndex || afterCounter + 1 >= first.firstCounter)
+export async function keptFrom(stream: Stream, next: LogIndex, afterCounter: number): Promise<LogIndex> {
+  const { first } = stream.state;
+  if (next > first.index + 1 || next > stream.group.commitIndex || afterCounter + 1 >= first.firstCounter)
     return logIndex(Math.max(next, first.index + 1));
-  const [record] = next > replica.group.begin.index ? await replica.group.read(next, next, 1) : [];
-  if ((record?.firstCounter ?? 0) < first.firstCounter) throw await removed(replica, 'the next event');
+  const [record] = next > stream.group.begin.index ? await stream.group.read(next, next, 1) : [];
+  if ((record?.firstCounter ?? 0) < first.firstCounter) throw await removed(stream, 'the next event');
   // What is left of the records before the begin holds no events.
   return logIndex(Math.max(next, first.index + 1));
 }
@@ -164,8 +163,8 @@ export async function notOvertaken<Result>({ state }: Stream, search: () => Prom
 }
 
 /** `what` lies before the stream's begin. */
-export async function removed(replica: Stream, what: string): Promise<FlotillaError> {
-  const first = await notOvertaken(replica, () => locate(replica, replica.state.first.firstCounter));
+export async function removed(stream: Stream, what: string): Promise<FlotillaError> {
+  const first = await notOvertaken(stream, () => locate(stream, stream.state.first.firstCounter));
   const there = first === undefined ? 'it has no event now' : `its first event is ${formatEventId(first.id)}`;
   return new FlotillaError('POSITION_REMOVED', `${what} is not kept any more: ${there}`);
 }

@@ -28,14 +28,14 @@ export interface ReadRange {
  * that are events must be events of this stream: a position of another history
  * would silently skip or repeat some.
  */
-export async function resolveRange(replica: Stream, plan: ReadPlan, end: LogIndex, reader: Reader): Promise<ReadRange> {
+export async function resolveRange(stream: Stream, plan: ReadPlan, end: LogIndex, reader: Reader): Promise<ReadRange> {
   const { glob, sinceMs, untilMs } = plan;
-  const start = plan.start === undefined ? firstPosition(replica) : await startPosition(replica, plan.start);
-  const stop = plan.end === undefined ? undefined : await endPosition(replica, plan.end);
-  const isSince: TimeBound = sinceMs === 0 ? () => true : replica.state.timeBound(sinceMs);
-  const isBehind: TimeBound = endsNow(replica, untilMs) ? () => false : replica.state.timeBound(untilMs);
-  const since = sinceMs === 0 ? undefined : await replica.group.indexOfTime(isSince);
-  const until = untilMs === Number.POSITIVE_INFINITY ? undefined : await replica.group.indexOfTime(isBehind);
+  const start = plan.start === undefined ? firstPosition(stream) : await startPosition(stream, plan.start);
+  const stop = plan.end === undefined ? undefined : await endPosition(stream, plan.end);
+  const isSince: TimeBound = sinceMs === 0 ? () => true : stream.state.timeBound(sinceMs);
+  const isBehind: TimeBound = endsNow(stream, untilMs) ? () => false : stream.state.timeBound(untilMs);
+  const since = sinceMs === 0 ? undefined : await stream.group.indexOfTime(isSince);
+  const until = untilMs === Number.POSITIVE_INFINITY ? undefined : await stream.group.indexOfTime(isBehind);
   const range: ReadRange = {
     glob,
     // What is not committed may give way to something else: whether it is late enough is asked of each record again.
@@ -46,8 +46,8 @@ export async function resolveRange(replica: Stream, plan: ReadPlan, end: LogInde
     isSince,
     isBehind,
   };
-  if (plan.fromNow) return await behindEnd(replica, range, end);
-  return plan.last === Number.POSITIVE_INFINITY ? range : await lastOf(replica, range, plan.last, reader);
+  if (plan.fromNow) return await behindEnd(stream, range, end);
+  return plan.last === Number.POSITIVE_INFINITY ? range : await lastOf(stream, range, plan.last, reader);
 }
 
 /**
@@ -79,30 +79,30 @@ export function selectingOf(range: ReadRange, batch: StoredBatch): Work<Selectio
 }
 
 /** What comes from now on: nothing of what there is has to be looked at for it. */
-async function behindEnd(replica: Stream, range: ReadRange, end: LogIndex): Promise<ReadRange> {
+async function behindEnd(stream: Stream, range: ReadRange, end: LogIndex): Promise<ReadRange> {
   const first = logIndex(Math.max(range.first, end + 1));
-  return { ...range, first, afterCounter: Math.max(range.afterCounter, await lastCounterAt(replica, end)) };
+  return { ...range, first, afterCounter: Math.max(range.afterCounter, await lastCounterAt(stream, end)) };
 }
 
 /** The end of a range: it begins with the last `count` of its events. */
-async function lastOf(replica: Stream, range: ReadRange, count: number, reader: Reader): Promise<ReadRange> {
+async function lastOf(stream: Stream, range: ReadRange, count: number, reader: Reader): Promise<ReadRange> {
   const held = new HeldRecords(reader.reading.records);
   try {
     await held.reserve(reader.signal);
-    return await searchLast(replica, range, count, reader);
+    return await searchLast(stream, range, count, reader);
   } finally {
     held.release();
   }
 }
 
 async function searchLast(
-  replica: Stream,
+  stream: Stream,
   range: ReadRange,
   count: number,
   { signal, turns }: Reader,
 ): Promise<ReadRange> {
   let missing = count;
-  for await (const record of backwardRecords(replica, range, signal)) {
+  for await (const record of backwardRecords(stream, range, signal)) {
     for (const batch of batchesIn(range, record).reverse()) {
       if (turns.isDue) await turns.next();
       const selection = await inTurns(turns, selectingOf(range, batch));

@@ -14,7 +14,7 @@ import type { Reading } from './reading.js';
 
 /** Sends what a plan asks for, at the reader's pace; each reader has a cursor of its own. */
 export class ReadSession {
-  private readonly replica: Stream;
+  private readonly stream: Stream;
   private readonly plan: ReadPlan;
   private readonly signal: AbortSignal;
   private readonly chunks: ReadChunks;
@@ -25,7 +25,7 @@ export class ReadSession {
   private worked = 0;
 
   constructor(options: {
-    replica: Stream;
+    stream: Stream;
     plan: ReadPlan;
     sink: ReadSink;
     /** Aborted when the reader is gone. */
@@ -33,12 +33,12 @@ export class ReadSession {
     reading: Reading;
     onSent: (events: number, bytes: number) => void;
   }) {
-    this.replica = options.replica;
+    this.stream = options.stream;
     this.plan = options.plan;
     this.signal = options.signal;
     this.reading = options.reading;
     this.turns = this.reading.turnsOf(this.signal);
-    this.matching = this.replica.byNamespace(this.turns).matching(this.plan.glob);
+    this.matching = this.stream.byNamespace(this.turns).matching(this.plan.glob);
     this.chunks = new ReadChunks({
       ...options.plan,
       sink: options.sink,
@@ -48,18 +48,18 @@ export class ReadSession {
   }
 
   async run(): Promise<void> {
-    const { plan, replica, signal } = this;
+    const { plan, stream, signal } = this;
     if (this.turns.isDue) await this.turns.next();
     const end = await this.findEnd();
     if (this.turns.isDue) await this.turns.next();
-    const range = await resolveRange(replica, plan, end.index, {
+    const range = await resolveRange(stream, plan, end.index, {
       signal,
       reading: this.reading,
       turns: this.turns,
     });
     await this.chunks.sendStarted({
       kind: 'started',
-      incarnation: replica.group.incarnation,
+      incarnation: stream.group.incarnation,
       endId: await this.endId(end.index),
       confirmed: end.confirmed,
     });
@@ -83,10 +83,10 @@ export class ReadSession {
 
   /** The end of the stream as of now, confirmed with a majority where that was asked for or can be had. */
   private async findEnd(): Promise<CommittedEnd> {
-    const { plan, replica } = this;
-    if (await this.isLocalEnough()) return { index: replica.group.commitIndex, confirmed: false };
-    if (plan.consistency === 'confirmed') return { index: await replica.group.confirmReadIndex(), confirmed: true };
-    return await committedEnd(replica);
+    const { plan, stream } = this;
+    if (await this.isLocalEnough()) return { index: stream.group.commitIndex, confirmed: false };
+    if (plan.consistency === 'confirmed') return { index: await stream.group.confirmReadIndex(), confirmed: true };
+    return await committedEnd(stream);
   }
 
   /**
@@ -98,14 +98,12 @@ export class ReadSession {
     const { consistency, tail, fromNow, last, start } = this.plan;
     if (consistency !== 'default') return consistency === 'local';
     if (!tail || fromNow || last !== Number.POSITIVE_INFINITY) return false;
-    return (
-      start === undefined || start.id.counter <= (await lastCounterAt(this.replica, this.replica.group.commitIndex))
-    );
+    return start === undefined || start.id.counter <= (await lastCounterAt(this.stream, this.stream.group.commitIndex));
   }
 
   private async endId(end: LogIndex): Promise<EventId | undefined> {
-    const last = await lastCounterAt(this.replica, end);
-    const event = last === 0 ? undefined : await locate(this.replica, last);
+    const last = await lastCounterAt(this.stream, end);
+    const event = last === 0 ? undefined : await locate(this.stream, last);
     return event?.id;
   }
 
@@ -116,7 +114,7 @@ export class ReadSession {
       if (this.signal.aborted) throw new FlotillaError('CANCELLED', 'the reader is gone');
       if (this.turns.isDue) await this.turns.next();
       const rest = this.restOf(range);
-      next = await keptFrom(this.replica, next, rest.afterCounter);
+      next = await keptFrom(this.stream, next, rest.afterCounter);
       if (next > last) break;
       next = await this.sendSome(rest, next, last);
     }
@@ -172,11 +170,11 @@ export class ReadSession {
     const held = new HeldRecords(this.reading.records);
     try {
       await held.reserve(this.signal);
-      for await (const record of backwardRecords(this.replica, range, this.signal)) {
+      for await (const record of backwardRecords(this.stream, range, this.signal)) {
         at = record.index;
         held.hold(Math.max(LIMITS.readChunkBytes, record.bytes.byteLength));
         // What retention has removed meanwhile is not there any more: the read ends where the stream begins by now.
-        const { firstCounter } = this.replica.state.first;
+        const { firstCounter } = this.stream.state.first;
         await this.sendRecord({ ...range, afterCounter: Math.max(range.afterCounter, firstCounter - 1) }, record);
         if (this.chunks.isDone) break;
       }
@@ -194,8 +192,8 @@ export class ReadSession {
   private async follow(range: ReadRange, first: LogIndex): Promise<void> {
     let next = first;
     while (!this.chunks.isDone) {
-      await this.replica.group.waitCommitted(next, this.signal);
-      const behind = await this.sendThrough(range, next, this.replica.group.commitIndex);
+      await this.stream.group.waitCommitted(next, this.signal);
+      const behind = await this.sendThrough(range, next, this.stream.group.commitIndex);
       if (!this.chunks.isDone) next = advanced(next, behind, 'a tail');
     }
   }

@@ -22,16 +22,16 @@ export interface StreamInfo {
   readonly logTimeMs: number;
 }
 
-export async function infoOf(replica: Stream, name: string): Promise<StreamInfo> {
-  return await notOvertaken(replica, () => infoNow(replica, name));
+export async function infoOf(stream: Stream, name: string): Promise<StreamInfo> {
+  return await notOvertaken(stream, () => infoNow(stream, name));
 }
 
-async function infoNow(replica: Stream, name: string): Promise<StreamInfo> {
-  const { incarnation, storedBytes, begin } = replica.group;
-  const { nextCounter, timeMs, settings = {}, first } = replica.state;
+async function infoNow(stream: Stream, name: string): Promise<StreamInfo> {
+  const { incarnation, storedBytes, begin } = stream.group;
+  const { nextCounter, timeMs, settings = {}, first } = stream.state;
   const { firstCounter } = first;
   const idOf = async (sought: number): Promise<EventId | undefined> =>
-    firstCounter < nextCounter ? (await locate(replica, counter(sought)))?.id : undefined;
+    firstCounter < nextCounter ? (await locate(stream, counter(sought)))?.id : undefined;
   return {
     name: name === '' ? DEFAULT_STREAM : name,
     incarnation,

@@ -23,22 +23,22 @@ export class StreamUseCases {
     this.reading = options.reading;
   }
 
-  async show(caller: Caller, stream: string): Promise<StreamInfo> {
-    authorize(caller, 'read', stream);
-    return await infoOf(findStream(this.streams, stream), stream);
+  async show(caller: Caller, name: string): Promise<StreamInfo> {
+    authorize(caller, 'read', name);
+    return await infoOf(findStream(this.streams, name), name);
   }
 
   /** Changes settings; resolves when they are in force here, with the stream as it is then. */
-  async change(caller: Caller, stream: string, changes: SettingsChanges): Promise<StreamInfo> {
-    authorize(caller, 'manage', stream);
-    const replica = findStream(this.streams, stream);
-    checkSettingsChanges(changes, (name) => FIELDS[name]);
+  async change(caller: Caller, name: string, changes: SettingsChanges): Promise<StreamInfo> {
+    authorize(caller, 'manage', name);
+    const stream = findStream(this.streams, name);
+    checkSettingsChanges(changes, (setting) => FIELDS[setting]);
     try {
-      await replica.changeSettings(changes);
+      await stream.changeSettings(changes);
     } catch (error) {
-      throw withLeader(error, this.streams.leaderAddress(replica));
+      throw withLeader(error, this.streams.leaderAddress(stream));
     }
-    return await infoOf(replica, stream);
+    return await infoOf(stream, name);
   }
 
   /** The namespaces of a stream in order, some at a time. */

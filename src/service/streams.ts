@@ -4,10 +4,10 @@ import type { Stream } from '../stream/index.js';
 
 /** The streams that this node serves. */
 export interface Streams {
-  /** The stream's replica; throws NOT_FOUND, or NOT_READY while the cluster is still forming. */
+  /** The stream; throws NOT_FOUND, or NOT_READY while the cluster is still forming. */
   find(name: string): Stream;
   /** HOST:PORT of the stream's leader, where it is known. */
-  leaderAddress(replica: Stream): string | undefined;
+  leaderAddress(stream: Stream): string | undefined;
   /** HOST:PORT of every member. */
   memberAddresses(): string[];
 }
@@ -27,10 +27,10 @@ export function withLeader(error: unknown, leader: string | undefined): unknown 
 }
 
 /** A position of another incarnation is one of another history. The empty one is not asked for. */
-export function requireIncarnation(replica: Stream, incarnation: string, field = 'incarnation'): void {
-  if (incarnation === '' || incarnation === replica.group.incarnation) return;
+export function requireIncarnation(stream: Stream, incarnation: string, field = 'incarnation'): void {
+  if (incarnation === '' || incarnation === stream.group.incarnation) return;
   throw new FlotillaError(
     'POSITION_MISMATCH',
-    `${field}: the stream's is ${replica.group.incarnation}, not ${incarnation}: it was created anew or restored`,
+    `${field}: the stream's is ${stream.group.incarnation}, not ${incarnation}: it was created anew or restored`,
   );
 }

@@ -38,8 +38,8 @@ export class Clients {
   }
 
   produce(host: Host): void {
-    this.cluster.turns.inputAfter(0, host, ({ replica }) => {
-      if (replica !== undefined) void this.produceAt(replica);
+    this.cluster.turns.inputAfter(0, host, ({ stream }) => {
+      if (stream !== undefined) void this.produceAt(stream);
     });
   }
 
@@ -56,17 +56,17 @@ export class Clients {
 
   private produceInSequence(host: Host): void {
     const client = this.sequenced[this.cluster.between(0, this.sequenced.length - 1)];
-    this.cluster.turns.inputAfter(0, host, ({ replica }) => {
-      if (replica !== undefined) client?.act(replica);
+    this.cluster.turns.inputAfter(0, host, ({ stream }) => {
+      if (stream !== undefined) client?.act(stream);
     });
   }
 
-  private async produceAt(replica: Stream): Promise<void> {
+  private async produceAt(stream: Stream): Promise<void> {
     const { acknowledgements } = this.cluster;
     const body = this.newBody();
     acknowledgements.sent(body);
     try {
-      const proposed = await replica.submit(body);
+      const proposed = await stream.submit(body);
       this.cluster.defer(() => acknowledgements.acknowledged(body, proposed));
     } catch (error) {
       this.cluster.defer(() => acknowledgements.rejected(body, error));
@@ -83,19 +83,19 @@ export class Clients {
     }
   }
 
-  private async readFrom(host: Host, { replica }: Process): Promise<void> {
-    if (replica === undefined) return;
+  private async readFrom(host: Host, { stream }: Process): Promise<void> {
+    if (stream === undefined) return;
     const { cluster } = this;
     const asked = cluster.history.records.length;
     try {
-      const index = await replica.group.confirmReadIndex();
+      const index = await stream.group.confirmReadIndex();
       cluster.figures.readsConfirmed++;
       cluster.defer(() => requireFresh(asked, index));
       if (index === 0) return;
       const from = logIndex(
         cluster.random() < 0.5 ? cluster.between(1, index) : Math.max(1, index - cluster.between(0, 20)),
       );
-      const records = await replica.group.read(from, index, READ_BYTES);
+      const records = await stream.group.read(from, index, READ_BYTES);
       cluster.defer(() => this.compare(host, from, records));
     } catch (error) {
       if (error instanceof FlotillaError && (error.code !== 'DATA_LOSS' || host.condition !== 'whole')) return;

@@ -191,7 +191,7 @@ export class Cluster {
 
   /** One of those that think they lead; there may be several. Any host where there is none. */
   anyLeader(): Host {
-    const leaders = [...this.hosts.values()].filter(({ observed }) => observed.replica?.group.role === 'leader');
+    const leaders = [...this.hosts.values()].filter(({ observed }) => observed.stream?.group.role === 'leader');
     return leaders.length > 0 ? this.pick(leaders) : this.any();
   }
 
@@ -221,38 +221,38 @@ export class Cluster {
   }
 
   private inspect({ observed, actor }: Host): void {
-    const { replica } = observed;
-    if (replica === undefined) return;
-    this.options.bug?.afterInput?.(replica);
+    const { stream } = observed;
+    if (stream === undefined) return;
+    this.options.bug?.afterInput?.(stream);
     for (const invariant of this.invariants) invariant.stepped?.(observed, this.observedNodes);
     this.noticeElection(actor);
     this.traceHash =
       Math.imul(
         this.traceHash ^
           (actor +
-            31 * replica.group.term +
-            101 * replica.group.commitIndex +
-            replica.group.tail.checksum +
+            31 * stream.group.term +
+            101 * stream.group.commitIndex +
+            stream.group.tail.checksum +
             Math.floor(1000 * this.queue.nowMs)),
         0x01000193,
       ) | 0;
     this.figures.truncations += observed.truncations;
     observed.truncations = 0;
-    if (replica.group.isQuiesced && !observed.quiesced) this.figures.quiesced++;
-    observed.quiesced = replica.group.isQuiesced;
+    if (stream.group.isQuiesced && !observed.quiesced) this.figures.quiesced++;
+    observed.quiesced = stream.group.isQuiesced;
     this.figures.snapshots += observed.snapshots;
-    if (replica.group.begin.index > observed.beginIndex) this.figures.cuts++;
-    observed.beginIndex = replica.group.begin.index;
+    if (stream.group.begin.index > observed.beginIndex) this.figures.cuts++;
+    observed.beginIndex = stream.group.begin.index;
     observed.snapshots = 0;
     observed.changedFrom = Number.POSITIVE_INFINITY;
-    observed.configurationBefore = replica.group.membership;
+    observed.configurationBefore = stream.group.membership;
   }
 
   private noticeElection(actor: ActorId): void {
     const host = this.hosts.get(actor);
-    const replica = host?.observed.replica;
-    if (host === undefined || replica?.group.role !== 'leader' || this.leaders.has(replica.group.term)) return;
-    this.leaders.add(replica.group.term);
+    const stream = host?.observed.stream;
+    if (host === undefined || stream?.group.role !== 'leader' || this.leaders.has(stream.group.term)) return;
+    this.leaders.add(stream.group.term);
     this.figures.elections++;
     this.onElected(host);
   }
@@ -280,8 +280,8 @@ export class Cluster {
 
   describe(): string {
     return [...this.hosts.values()]
-      .map(({ actor, observed: { replica }, condition }) =>
-        replica === undefined ? `${actor} down (${condition})` : describeGroup(actor, replica.group),
+      .map(({ actor, observed: { stream }, condition }) =>
+        stream === undefined ? `${actor} down (${condition})` : describeGroup(actor, stream.group),
       )
       .join(', ');
   }

@@ -178,10 +178,10 @@ export class Disasters {
     const { history, hosts } = this.cluster;
     const committed = history.records.findLast(({ kind }) => kind === 'configuration')?.index ?? 0;
     return [...hosts.values()].every(({ observed }) => {
-      const { replica, records } = observed;
-      if (replica === undefined) return false;
+      const { stream, records } = observed;
+      if (stream === undefined) return false;
       const latest = records.findLast(({ kind }) => kind === 'configuration')?.index ?? 0;
-      const { voters, outgoing } = replica.group.membership;
+      const { voters, outgoing } = stream.group.membership;
       const spares = (half: readonly ActorId[]): boolean => half.length >= 3 || !half.includes(host.actor);
       return latest < committed || (spares(voters) && spares(outgoing));
     });
@@ -190,11 +190,11 @@ export class Disasters {
   /** Luck may spare a leader for a whole run, which then shows nothing of elections. */
   private limitReign(host: Host): void {
     const { cluster } = this;
-    const { replica } = host.observed;
-    const term = replica?.group.term;
+    const { stream } = host.observed;
+    const term = stream?.group.term;
     cluster.after(REIGN_MS_MAX, () => {
-      if (cluster.calm || replica === undefined || host.observed.replica !== replica) return;
-      if (replica.group.role !== 'leader' || replica.group.term !== term) return;
+      if (cluster.calm || stream === undefined || host.observed.stream !== stream) return;
+      if (stream.group.role !== 'leader' || stream.group.term !== term) return;
       this.topple(host);
       this.limitReign(host);
     });

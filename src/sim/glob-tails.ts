@@ -103,10 +103,10 @@ class GlobTail {
   }
 
   /** Never rejects. */
-  private async follow(host: Host, { replica }: Process, signal: AbortSignal): Promise<void> {
-    if (replica === undefined) return;
+  private async follow(host: Host, { stream }: Process, signal: AbortSignal): Promise<void> {
+    if (stream === undefined) return;
     try {
-      await this.followAt(replica, host, signal);
+      await this.followAt(stream, host, signal);
     } catch (error) {
       const isOver = error instanceof FlotillaError && (error.code !== 'DATA_LOSS' || host.condition !== 'whole');
       if (isOver) return;
@@ -116,15 +116,15 @@ class GlobTail {
     }
   }
 
-  private async followAt(replica: Stream, host: Host, signal: AbortSignal): Promise<void> {
-    const reads = replica.byNamespace().matching(this.glob);
+  private async followAt(stream: Stream, host: Host, signal: AbortSignal): Promise<void> {
+    const reads = stream.byNamespace().matching(this.glob);
     while (!signal.aborted) {
-      await replica.group.waitCommitted(this.next, signal);
+      await stream.group.waitCommitted(this.next, signal);
       if (signal.aborted) return;
       // What was given up meanwhile is not there to be had.
-      const from = logIndex(Math.max(this.next, replica.group.begin.index + 1));
-      if (from > replica.group.commitIndex) return;
-      const found = await reads.next(from, replica.group.commitIndex);
+      const from = logIndex(Math.max(this.next, stream.group.begin.index + 1));
+      if (from > stream.group.commitIndex) return;
+      const found = await reads.next(from, stream.group.commitIndex);
       if (signal.aborted) return;
       this.next = advanced(from, logIndex(found.through + 1), 'a tail with a glob');
       this.compare(host, from, found);

@@ -67,9 +67,9 @@ export class Links {
         [host, peer],
         [peer, host],
       ] as const) {
-        if (at.observed.replica === undefined || other.observed.replica === undefined) continue;
+        if (at.observed.stream === undefined || other.observed.stream === undefined) continue;
         this.turns.inputAfter(this.between(1, 20), at, (process) => {
-          if (other.observed.replica !== undefined) process.linkChanged(other.actor, 'open');
+          if (other.observed.stream !== undefined) process.linkChanged(other.actor, 'open');
         });
       }
     }
@@ -125,8 +125,8 @@ export class Links {
       this.queue.after(this.network.delayMs(), () => {
         const leader = this.hosts.get(to);
         if (leader === undefined) return;
-        this.turns.inputAfter(0, leader, ({ replica }) => {
-          replica?.proposeFor(host.actor, body, stamp).then(
+        this.turns.inputAfter(0, leader, ({ stream }) => {
+          stream?.proposeFor(host.actor, body, stamp).then(
             (proposed) => answer(() => resolve(proposed)),
             (error: unknown) => answer(() => reject(error)),
           );

@@ -58,7 +58,7 @@ export class ObservedNode {
   /** Asked of the storage and not answered. */
   private writing: PersistRequest[] = [];
   /** Set while it takes part. */
-  replica: Stream | undefined;
+  stream: Stream | undefined;
   /** Lowest index that the last step wrote; Infinity where it wrote none. */
   changedFrom = Number.POSITIVE_INFINITY;
   /** The one in force before the last step. */

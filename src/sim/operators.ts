@@ -30,9 +30,9 @@ export class Operators {
   /** A member that was carried away: a change that was under way when that happened has taken it in again. */
   private get missing(): ActorId | undefined {
     const { hosts } = this.cluster;
-    const replicas = [...hosts.values()].map(({ observed }) => observed.replica);
-    const members = replicas.flatMap((replica) =>
-      replica?.group.role === 'leader' ? membersOf(replica.group.membership) : [],
+    const streams = [...hosts.values()].map(({ observed }) => observed.stream);
+    const members = streams.flatMap((stream) =>
+      stream?.group.role === 'leader' ? membersOf(stream.group.membership) : [],
     );
     return members.find((actor) => !hosts.has(actor));
   }
@@ -40,10 +40,10 @@ export class Operators {
   transfer(): void {
     const { cluster } = this;
     const to = cluster.random() < 0.5 ? undefined : cluster.any().actor;
-    cluster.turns.inputAfter(0, cluster.anyLeader(), ({ replica }) => {
-      if (replica?.group.role !== 'leader') return;
+    cluster.turns.inputAfter(0, cluster.anyLeader(), ({ stream }) => {
+      if (stream?.group.role !== 'leader') return;
       cluster.figures.transfers++;
-      void replica.group.handOver(cluster.between(100, 400), to);
+      void stream.group.handOver(cluster.between(100, 400), to);
     });
   }
 
@@ -55,8 +55,8 @@ export class Operators {
       maxBytes: cluster.random() < 0.3 ? cluster.between(1, 10_000) : NO_BOUND,
       maxAgeMs: cluster.random() < 0.3 ? cluster.between(50, 3000) : NO_BOUND,
     };
-    cluster.turns.inputAfter(0, cluster.anyLeader(), ({ replica }) => {
-      replica?.changeSettings(changes).catch((error: unknown) => {
+    cluster.turns.inputAfter(0, cluster.anyLeader(), ({ stream }) => {
+      stream?.changeSettings(changes).catch((error: unknown) => {
         if (error instanceof FlotillaError) return;
         cluster.defer(() => {
           throw error;
@@ -97,10 +97,10 @@ export class Operators {
   private replace(broken: Host): void {
     const { cluster } = this;
     const leader = cluster.anyLeader();
-    const replica = leader.observed.replica;
-    if (replica?.group.role !== 'leader') return;
-    const { membership: configuration } = replica.group;
-    const settled = !isJoint(configuration) && replica.group.matchIndexes() !== undefined && this.isCommitted(leader);
+    const stream = leader.observed.stream;
+    if (stream?.group.role !== 'leader') return;
+    const { membership: configuration } = stream.group;
+    const settled = !isJoint(configuration) && stream.group.matchIndexes() !== undefined && this.isCommitted(leader);
     if (!membersOf(configuration).includes(broken.actor) && settled) {
       cluster.figures.replacements++;
       cluster.crash(broken, true);
@@ -116,20 +116,20 @@ export class Operators {
   }
 
   /** Whether the members that this leader knows are those that a quorum has agreed on, in its term. */
-  private isCommitted({ observed: { replica, records } }: Host): boolean {
+  private isCommitted({ observed: { stream, records } }: Host): boolean {
     const latest = records.findLast(({ kind }) => kind === 'configuration');
-    if (replica === undefined) return false;
+    if (stream === undefined) return false;
     return (
-      (latest === undefined || latest.index <= replica.group.commitIndex) &&
-      records[replica.group.commitIndex - 1]?.term === replica.group.term
+      (latest === undefined || latest.index <= stream.group.commitIndex) &&
+      records[stream.group.commitIndex - 1]?.term === stream.group.term
     );
   }
 
   private change(changes: readonly MemberChange[]): void {
-    this.cluster.turns.inputAfter(0, this.cluster.anyLeader(), ({ replica }) => {
-      if (replica === undefined) return;
+    this.cluster.turns.inputAfter(0, this.cluster.anyLeader(), ({ stream }) => {
+      if (stream === undefined) return;
       const introduced = changes.map(({ actor }) => memberOf(actor));
-      replica.group.changeMembers(changes, introduced).catch((error: unknown) => {
+      stream.group.changeMembers(changes, introduced).catch((error: unknown) => {
         if (error instanceof FlotillaError) return;
         this.cluster.defer(() => {
           throw error;

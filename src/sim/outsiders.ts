@@ -82,10 +82,10 @@ export class Outsiders {
 
   /** Undefined where nothing runs that could be harmed. */
   private forged({ process }: Host): Message | undefined {
-    const replica = process?.replica;
-    if (replica === undefined) return undefined;
-    const ahead = term(replica.group.term + this.between(0, 3));
-    const { index } = replica.group.tail;
+    const stream = process?.stream;
+    if (stream === undefined) return undefined;
+    const ahead = term(stream.group.term + this.between(0, 3));
+    const { index } = stream.group.tail;
     const kind = this.between(0, 2);
     if (kind === 0) {
       const last = { lastIndex: logIndex(index + 5), lastTerm: ahead };
@@ -94,7 +94,7 @@ export class Outsiders {
     if (kind === 1) return { type: 'heartbeat', term: ahead, commitIndex: index, round: 1, quiesce: false };
     return {
       type: 'append-result',
-      term: replica.group.term,
+      term: stream.group.term,
       accepted: true,
       index,
       hintIndex: logIndex(0),

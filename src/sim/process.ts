@@ -34,11 +34,11 @@ export interface StampedBody {
 
 /** A defect to be planted into the nodes of a run, to see the checks find it. Each hook is a place where it may sit. */
 export interface PlantedBug {
-  /** A replica was made; it has not begun. */
-  readonly started?: (replica: Stream, storage: LevelStorage) => void;
-  readonly beforeStep?: (replica: Stream, packet: Packet) => void;
-  readonly afterInput?: (replica: Stream) => void;
-  readonly sending?: (replica: Stream, packet: Packet) => Packet;
+  /** A stream was made; it has not begun. */
+  readonly started?: (stream: Stream, storage: LevelStorage) => void;
+  readonly beforeStep?: (stream: Stream, packet: Packet) => void;
+  readonly afterInput?: (stream: Stream) => void;
+  readonly sending?: (stream: Stream, packet: Packet) => Packet;
   readonly storing?: (requests: readonly PersistRequest[]) => readonly PersistRequest[];
   /** A stranger that names a member's ids passes for that member. */
   readonly letsOutsidersIn?: boolean;
@@ -77,10 +77,10 @@ export interface ProcessOptions {
   readonly events: ProcessEvents;
 }
 
-/** One run of the server's code on a host: the real storage and the real replica, from start to crash. */
+/** One run of the server's code on a host: the real storage and the real stream, from start to crash. */
 export class Process {
   alive = true;
-  replica: Stream | undefined;
+  stream: Stream | undefined;
   private groups: GroupHost | undefined;
   readonly clock: Clock;
   private storage: LevelStorage | undefined;
@@ -127,12 +127,12 @@ export class Process {
   }
 
   receive(packet: Packet): void {
-    const { replica, groups } = this;
-    if (replica === undefined) return;
+    const { stream, groups } = this;
+    if (stream === undefined) return;
     groups?.onHeard(packet.from);
-    this.options.bug?.beforeStep?.(replica, packet);
+    this.options.bug?.beforeStep?.(stream, packet);
     groups?.onMessage(packet.from, GROUP, packet.message, packet.records);
-    this.options.bug?.afterInput?.(replica);
+    this.options.bug?.afterInput?.(stream);
   }
 
   /** The peer's node lives. */
@@ -156,7 +156,7 @@ export class Process {
   /** It ends as by SIGKILL: nothing that waits in it hears of anything. */
   kill(): void {
     this.alive = false;
-    this.options.observed.replica = undefined;
+    this.options.observed.stream = undefined;
   }
 
   /** It ends in order: everything is written, and closed. */
@@ -186,16 +186,16 @@ export class Process {
       onUnknownGroup: (group) => assert(false, `nobody speaks of group ${group}`),
     });
     const streams = new StreamHost({ ...shared, groups });
-    const replica = streams.add({
+    const stream = streams.add({
       group: GROUP,
       observer: this.observer(),
       retentionCheckMs: RETENTION_CHECK_MS,
     });
     this.groups = groups;
-    this.replica = replica;
-    observed.replica = replica;
-    observed.configurationBefore = replica.group.membership;
-    bug?.started?.(replica, storage);
+    this.stream = stream;
+    observed.stream = stream;
+    observed.configurationBefore = stream.group.membership;
+    bug?.started?.(stream, storage);
     this.options.events.takesPart(lost);
     groups.start();
   }
@@ -213,7 +213,7 @@ export class Process {
       send: (to, _group, message, records) => {
         if (!this.alive || !this.isLinkedTo(to)) return false;
         const packet = { from: self, to, message, records };
-        links.send(this.replica === undefined ? packet : (bug?.sending?.(this.replica, packet) ?? packet));
+        links.send(this.stream === undefined ? packet : (bug?.sending?.(this.stream, packet) ?? packet));
         return true;
       },
       forward: (to, _group, body, stamp) => {

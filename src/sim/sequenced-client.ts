@@ -34,30 +34,30 @@ export class SequencedClient {
     this.newBody = newBody;
   }
 
-  act(replica: Stream): void {
+  act(stream: Stream): void {
     const { cluster, opened } = this;
-    if (opened === undefined || cluster.random() < 0.02) this.beginAt(replica);
-    else if (this.open.size < OPEN_MAX && cluster.random() < 0.5) this.sendNew(replica, opened);
-    else this.sendAgain(replica, opened);
+    if (opened === undefined || cluster.random() < 0.02) this.beginAt(stream);
+    else if (this.open.size < OPEN_MAX && cluster.random() < 0.5) this.sendNew(stream, opened);
+    else this.sendAgain(stream, opened);
   }
 
-  private beginAt(replica: Stream): void {
+  private beginAt(stream: Stream): void {
     if (this.name !== '') {
-      void this.openAt(replica);
+      void this.openAt(stream);
       return;
     }
     this.opened = { id: this.cluster.between(1, 2 ** 40), epoch: UNNAMED_EPOCH, sequence: 0 };
     this.open.clear();
     this.nextSequence = 1;
     this.acknowledged = { epoch: UNNAMED_EPOCH, sequence: 0 };
-    this.bornAfter = replica.state.appliedIndex;
+    this.bornAfter = stream.state.appliedIndex;
   }
 
-  private async openAt(replica: Stream): Promise<void> {
+  private async openAt(stream: Stream): Promise<void> {
     const { acknowledgements } = this.cluster;
     const before = this.opened === undefined ? 0 : acknowledgements.batchesOf(this.opened.id);
     try {
-      const opened = await replica.openProducer(this.name);
+      const opened = await stream.openProducer(this.name);
       this.cluster.defer(() => {
         acknowledgements.opened(opened, before);
         if (opened.epoch > this.acknowledged.epoch && opened.sequence < this.acknowledged.sequence)
@@ -76,14 +76,14 @@ export class SequencedClient {
     }
   }
 
-  private sendNew(replica: Stream, opened: OpenedProducer): void {
+  private sendNew(stream: Stream, opened: OpenedProducer): void {
     const sequence = this.nextSequence++;
     const body = this.newBody();
     this.open.set(sequence, body);
-    void this.sendTo(replica, { producer: opened.id, epoch: opened.epoch, sequence }, body);
+    void this.sendTo(stream, { producer: opened.id, epoch: opened.epoch, sequence }, body);
   }
 
-  private sendAgain(replica: Stream, opened: OpenedProducer): void {
+  private sendAgain(stream: Stream, opened: OpenedProducer): void {
     const { cluster } = this;
     const open = [...this.open];
     const picked = open[cluster.between(0, Math.max(0, open.length - 1))];
@@ -91,15 +91,15 @@ export class SequencedClient {
     const [sequence] = picked;
     const body = cluster.random() < 0.2 ? this.newBody() : picked[1];
     this.open.set(sequence, body);
-    void this.sendTo(replica, { producer: opened.id, epoch: opened.epoch, sequence }, body);
+    void this.sendTo(stream, { producer: opened.id, epoch: opened.epoch, sequence }, body);
   }
 
-  private async sendTo(replica: Stream, stamp: ProducerStamp, body: PackedBody): Promise<void> {
+  private async sendTo(stream: Stream, stamp: ProducerStamp, body: PackedBody): Promise<void> {
     const { acknowledgements } = this.cluster;
     const before = acknowledgements.batchesOf(stamp.producer);
     acknowledgements.sent(body);
     try {
-      const proposed = await replica.submit(body, { ...stamp, bornAfter: this.bornAfter });
+      const proposed = await stream.submit(body, { ...stamp, bornAfter: this.bornAfter });
       this.cluster.defer(() => acknowledgements.acknowledged(body, proposed));
       this.settled(stamp);
     } catch (error) {

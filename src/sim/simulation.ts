@@ -123,7 +123,7 @@ export class Simulation {
     const { cluster, members } = this;
     const whole = members.every((actor) => cluster.hosts.get(actor)?.condition === 'whole');
     if (!whole || members.length < 3) return;
-    const isQuiet = (actor: ActorId): boolean => cluster.hosts.get(actor)?.observed.replica?.group.isQuiesced === true;
+    const isQuiet = (actor: ActorId): boolean => cluster.hosts.get(actor)?.observed.stream?.group.isQuiesced === true;
     // What an operator began before the faults ended may still change who is a member.
     await this.within(
       20,
@@ -152,24 +152,24 @@ export class Simulation {
 
   /** One that has committed a record of its own term. */
   private get leader(): Host | undefined {
-    return [...this.cluster.hosts.values()].find(({ observed: { replica, records } }) => {
-      return replica?.group.role === 'leader' && records[replica.group.commitIndex - 1]?.term === replica.group.term;
+    return [...this.cluster.hosts.values()].find(({ observed: { stream, records } }) => {
+      return stream?.group.role === 'leader' && records[stream.group.commitIndex - 1]?.term === stream.group.term;
     });
   }
 
   /** As the leader has them; none where nobody leads. */
   private get members(): ActorId[] {
-    return membersOf(this.leader?.observed.replica?.group.membership ?? NOBODY);
+    return membersOf(this.leader?.observed.stream?.group.membership ?? NOBODY);
   }
 
   /** All members that are whole hold the same log, all of it committed, and no change of the members is under way. */
   private logsAreEqual(): boolean {
-    const replica = this.leader?.observed.replica;
-    if (replica === undefined || isJoint(replica.group.membership)) return false;
-    const { index, checksum } = replica.group.tail;
-    return membersOf(replica.group.membership).every((actor) => {
+    const stream = this.leader?.observed.stream;
+    if (stream === undefined || isJoint(stream.group.membership)) return false;
+    const { index, checksum } = stream.group.tail;
+    return membersOf(stream.group.membership).every((actor) => {
       const host = this.cluster.hosts.get(actor);
-      const other = host?.observed.replica;
+      const other = host?.observed.stream;
       if (host?.condition === 'lost') return true;
       return (
         other !== undefined &&
@@ -183,9 +183,9 @@ export class Simulation {
   /** What is kept by the leader of a stream whose events may have an age, and whatever wrong clocks have said of it. */
   private nothingIsTooOld(): boolean {
     const { cluster, leader } = this;
-    const replica = leader?.observed.replica;
-    if (leader === undefined || replica === undefined) return false;
-    const { settings, first } = replica.state;
+    const stream = leader?.observed.stream;
+    if (leader === undefined || stream === undefined) return false;
+    const { settings, first } = stream.state;
     if (settings?.maxAgeMs === undefined) return true;
     const isKept = (record: LogRecord): boolean =>
       record.kind === 'events' && record.firstCounter + record.eventCount > first.firstCounter;
@@ -211,18 +211,15 @@ export class Simulation {
     await read;
   }
 
-  private async readAll({ actor, observed: { replica } }: Host): Promise<void> {
+  private async readAll({ actor, observed: { stream } }: Host): Promise<void> {
     const { records } = this.cluster.history;
-    for (
-      let next = (replica?.group.begin.index ?? 0) + 1;
-      replica !== undefined && next <= replica.group.commitIndex;
-    ) {
-      if (next <= replica.group.begin.index) {
+    for (let next = (stream?.group.begin.index ?? 0) + 1; stream !== undefined && next <= stream.group.commitIndex; ) {
+      if (next <= stream.group.begin.index) {
         // What is kept gets older while it is read.
-        next = replica.group.begin.index + 1;
+        next = stream.group.begin.index + 1;
         continue;
       }
-      const found = await readOrRemoved(replica, logIndex(next));
+      const found = await readOrRemoved(stream, logIndex(next));
       if (found === 'removed') continue;
       for (const { index, bytes } of found) {
         const committed = records[index - 1];
@@ -268,11 +265,11 @@ export class Simulation {
 }
 
 /** What was there when it was asked for may be given up before it is read from the disk. */
-async function readOrRemoved(replica: Stream, from: LogIndex): Promise<readonly LogRecord[] | 'removed'> {
+async function readOrRemoved(stream: Stream, from: LogIndex): Promise<readonly LogRecord[] | 'removed'> {
   try {
-    return await replica.group.read(from, replica.group.commitIndex, 64 * 1024);
+    return await stream.group.read(from, stream.group.commitIndex, 64 * 1024);
   } catch (error) {
-    if (error instanceof FlotillaError && error.code === 'POSITION_REMOVED' && from <= replica.group.begin.index)
+    if (error instanceof FlotillaError && error.code === 'POSITION_REMOVED' && from <= stream.group.begin.index)
       return 'removed';
     throw error;
   }

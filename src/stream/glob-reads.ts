@@ -2,7 +2,7 @@ import { assert, LIMITS, type LogIndex, logIndex, present } from '../base/index.
 import type { LogRecord } from '../wire/index.js';
 import type { GlobSearch, LogMatches } from './ports.js';
 
-/** Committed records of a log, as a replica has them. */
+/** Committed records of a log, as a node has them. */
 interface ReadableLog {
   readonly commitIndex: LogIndex;
   read(from: LogIndex, to: LogIndex, maxBytes: number): LogRecord[] | Promise<LogRecord[]>;

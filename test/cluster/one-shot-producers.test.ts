@@ -87,7 +87,7 @@ async function leads(cluster: Cluster, node: ClusterNode): Promise<void> {
 }
 
 test(
-  'seventy thousand programs of one batch later: the state is small, all nodes start with it or get it, and each batch stays there once',
+  'seventy thousand programs of one batch later the state is small, all nodes have it, and each batch stays there once',
   withReadyCluster({ args: ['--segment-bytes', '1MiB', '--max-events', '1000'] }, async (cluster, context) => {
     const stalls = async (): Promise<string> =>
       (await Promise.all(cluster.running.map((node) => node.longestStallMs()))).map((ms) => `${ms} ms`).join(', ');

@@ -144,9 +144,9 @@ test('a leader that lags behind in group 0 takes out no member that it has not h
   const member = memberOf(actorId(4));
   void clusterOn(cluster, leader).takeIn(member, voucherOf(member));
   await cluster.advance(2000);
-  void cluster.replica(ofStream, STREAM).group.handOver(1000, actorId(lagging));
+  void cluster.stream(ofStream, STREAM).group.handOver(1000, actorId(lagging));
   await cluster.advance(2000);
-  const { group } = cluster.replica(lagging, STREAM);
+  const { group } = cluster.stream(lagging, STREAM);
   assert.equal(group.role, 'leader');
   assert.equal(stateOn(cluster, lagging).members.length, 3, 'it lags behind');
   assert.deepEqual(group.membership.voters, [1, 2, 3, 4]);

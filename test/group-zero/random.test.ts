@@ -115,7 +115,7 @@ class Run {
       self: present(this.members.get(actor), 'it is known'),
       clusterId: CLUSTER,
       cluster: this.clusterOn(actor),
-      replica: undefined,
+      stream: undefined,
       groups: [...this.cluster.node(actor).host.all],
       isLinked: (seat) => this.cluster.isLinked(actor, seat),
       addressOf: () => undefined,

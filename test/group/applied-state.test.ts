@@ -109,7 +109,7 @@ test('checkpoints are stored in the order of the log, though the next one is due
   ]);
 });
 
-test('a checkpoint that is being encoded when a snapshot takes the place of the log, or the group stops, is not stored', () => {
+test('a checkpoint that is being encoded when a snapshot comes, or the group stops, is not stored', () => {
   const [replaced, stopped] = [new Applying(2), new Applying(2)];
   replaced.commit(3);
   replaced.state.replaceWith(new LargeState(9));

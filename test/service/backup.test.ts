@@ -5,7 +5,7 @@ import { BackupUseCases, type LogPart, type LogRequest, type LogStarted } from '
 import { unrestricted } from '../../src/service/index.js';
 import { decodeCheckpoint, type LogTail, openRecord, tailAfter } from '../../src/wire/index.js';
 import { newReading } from '../support/reading.js';
-import { batch, type Fate, fateOf, ReplicaCluster } from '../support/replica-cluster.js';
+import { batch, type Fate, fateOf, StreamCluster } from '../support/stream-cluster.js';
 
 const CLUSTER_ID = 'c'.repeat(32);
 
@@ -19,16 +19,16 @@ interface Sent {
 }
 
 /** Asks a node for its log. */
-async function readLog(cluster: ReplicaCluster, actor: number, request: Partial<LogRequest> = {}): Promise<Sent> {
+async function readLog(cluster: StreamCluster, actor: number, request: Partial<LogRequest> = {}): Promise<Sent> {
   const sent: LogPart[] = [];
   const sink = {
     send: (part: LogPart): undefined => {
       sent.push(part);
     },
   };
-  const { replica, storage } = cluster.server(actor);
+  const { stream, storage } = cluster.server(actor);
   const backups = new BackupUseCases({
-    streams: { find: () => replica, leaderAddress: () => undefined, memberAddresses: () => [] },
+    streams: { find: () => stream, leaderAddress: () => undefined, memberAddresses: () => [] },
     clusterId: () => CLUSTER_ID,
     storage,
     reading: newReading(),
@@ -48,15 +48,15 @@ async function readLog(cluster: ReplicaCluster, actor: number, request: Partial<
   };
 }
 
-async function produced(count: number): Promise<ReplicaCluster> {
-  const cluster = new ReplicaCluster([1, 2, 3]);
+async function produced(count: number): Promise<StreamCluster> {
+  const cluster = new StreamCluster([1, 2, 3]);
   await cluster.elect(1);
   for (let at = 0; at < count; at++) await produce(cluster);
   return cluster;
 }
 
-async function produce(cluster: ReplicaCluster): Promise<void> {
-  const fate = fateOf(cluster.replica(1).submit(batch(3)));
+async function produce(cluster: StreamCluster): Promise<void> {
+  const fate = fateOf(cluster.stream(1).submit(batch(3)));
   await cluster.settle();
   assert.equal(fate.state, 'resolved');
   await cluster.commitIsKnown();
@@ -67,7 +67,7 @@ test('readLog at any node is the whole log up to what a majority has confirmed',
   for (const actor of [1, 2, 3]) {
     const { started, checkpoint, indexes, fate } = await readLog(cluster, actor);
     assert.deepEqual(fate, { state: 'resolved', value: undefined });
-    const { commitIndex, incarnation } = cluster.replica(actor).group;
+    const { commitIndex, incarnation } = cluster.stream(actor).group;
     assert.deepEqual(started, {
       kind: 'started',
       clusterId: CLUSTER_ID,
@@ -89,7 +89,7 @@ test('readLog after a position is what is new, without a checkpoint', async () =
   for (const actor of [1, 2, 3]) {
     const { started, indexes } = await readLog(cluster, actor, {
       after: tail,
-      incarnation: cluster.replica(1).group.incarnation,
+      incarnation: cluster.stream(1).group.incarnation,
     });
     assert.deepEqual([indexes, started?.checkpointBytes], [[tail.index + 1], 0]);
   }
@@ -124,15 +124,15 @@ test('readLog after what is no record of the stream is refused', async () => {
 
 test('readLog of a log that was cut begins with its checkpoint, and earlier positions are gone', async () => {
   const cluster = await produced(6);
-  const early = cluster.replica(1).group.tail;
+  const early = cluster.stream(1).group.tail;
   await produce(cluster);
   const [second] = await cluster.recordsOf(1, 2).then((records) => records.slice(1));
   assert.ok(second !== undefined);
-  const changed = cluster.replica(1).changeSettings({ maxEvents: 9 });
+  const changed = cluster.stream(1).changeSettings({ maxEvents: 9 });
   await cluster.commitIsKnown();
   await changed;
   await cluster.advance(1100);
-  const { begin, commitIndex } = cluster.replica(1).group;
+  const { begin, commitIndex } = cluster.stream(1).group;
   assert.ok(begin.index > second.index, 'the front was cut');
   const kept = Array.from({ length: commitIndex - begin.index }, (_, at) => begin.index + 1 + at);
   const { checkpoint, indexes, started } = await readLog(cluster, 1);

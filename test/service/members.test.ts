@@ -23,7 +23,7 @@ async function viewOf(
     self: memberOf(actorId(leader)),
     clusterId: CLUSTER,
     cluster: stateOf(leader),
-    replica: cluster.replica(leader, groupId(1)),
+    stream: cluster.stream(leader, groupId(1)),
     groups: [...host.all],
     isLinked: ({ actor }) => linked(other, third).includes(actor),
     addressOf: () => undefined,

@@ -9,7 +9,7 @@ import {
   ProduceSession,
 } from '../../src/service/produce-session.js';
 import { createMetrics } from '../../src/telemetry/index.js';
-import { batch, ReplicaCluster } from '../support/replica-cluster.js';
+import { batch, StreamCluster } from '../support/stream-cluster.js';
 
 /** A producer's stream in memory: `ask` is what it sends, `answers` what it hears. */
 class FakeStream implements ProducerStream {
@@ -30,7 +30,7 @@ class FakeStream implements ProducerStream {
 }
 
 interface Scene {
-  readonly cluster: ReplicaCluster;
+  readonly cluster: StreamCluster;
   readonly stream: FakeStream;
   /** What was answered so far: codes, and kinds of answers. */
   readonly told: () => (string | undefined)[];
@@ -39,20 +39,20 @@ interface Scene {
 
 /** A producer of node 2, whose stream the node ends with a failure. */
 async function withProducer(context: TestContext, code: string, play: (scene: Scene) => Promise<void>): Promise<void> {
-  const cluster = new ReplicaCluster();
+  const cluster = new StreamCluster();
   const metrics = createMetrics();
   context.after(() => metrics.close());
   const stream = new FakeStream();
   const session = new ProduceSession({
     streams: {
-      find: () => cluster.replica(2),
+      find: () => cluster.stream(2),
       leaderAddress: ({ group: { leader } }) => (leader === undefined ? undefined : `node${leader}:3000`),
       memberAddresses: () => ['node1:3000', 'node2:3000', 'node3:3000'],
     },
     limits: { eventDataBytes: LIMITS.eventDataBytes },
     metrics,
     caller: unrestricted('test'),
-    stream,
+    call: stream,
   });
   const ended = assert.rejects(session.run(), { code });
   await play({

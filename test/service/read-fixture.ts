@@ -5,7 +5,7 @@ import { ReadSession } from '../../src/service/read-session.js';
 import type { Stream } from '../../src/stream/index.js';
 import { eventsOf, packBody } from '../../src/wire/index.js';
 import { newReading } from '../support/reading.js';
-import { ReplicaCluster } from '../support/replica-cluster.js';
+import { StreamCluster } from '../support/stream-cluster.js';
 
 /** An event as a plain list of all of them would hold it. */
 export interface ModelEvent {
@@ -28,10 +28,10 @@ export interface ModelBatch {
 export async function streamOf(
   batches: readonly ModelBatch[],
   cacheBytes = 400,
-): Promise<{ cluster: ReplicaCluster; replica: Stream; events: ModelEvent[] }> {
-  const cluster = new ReplicaCluster([1], { cacheBytes });
+): Promise<{ cluster: StreamCluster; stream: Stream; events: ModelEvent[] }> {
+  const cluster = new StreamCluster([1], { cacheBytes });
   await cluster.elect(1);
-  const replica = cluster.replica(1);
+  const stream = cluster.stream(1);
   const { clock } = cluster.server(1);
   const events: ModelEvent[] = [];
   let counter = 0;
@@ -44,10 +44,10 @@ export async function streamOf(
     const timestampMs = clock.utcMs();
     logTimeMs = Math.max(logTimeMs, timestampMs);
     for (const namespace of namespaces) events.push({ counter: ++counter, namespace, timestampMs, logTimeMs });
-    void replica.submit(packBody(namespaces.map((namespace, at) => ({ namespace, data: Buffer.alloc(at * 20) }))));
+    void stream.submit(packBody(namespaces.map((namespace, at) => ({ namespace, data: Buffer.alloc(at * 20) }))));
   }
   await cluster.settle();
-  return { cluster, replica, events };
+  return { cluster, stream, events };
 }
 
 export interface ReadResult {
@@ -59,7 +59,7 @@ export interface ReadResult {
 
 /** Carries a read out; a tail ends when it has caught up. `parts` holds what came before a failure. */
 export async function readWith(
-  replica: Stream,
+  stream: Stream,
   request: Partial<ReadRequest>,
   parts: ReadPart[] = [],
   /** The reader is as slow as this. */
@@ -68,8 +68,8 @@ export async function readWith(
 ): Promise<ReadResult> {
   const stop = new AbortController();
   const session = new ReadSession({
-    replica,
-    plan: planRead({ stream: '', consistency: 'local', ...request }, replica),
+    stream,
+    plan: planRead({ stream: '', consistency: 'local', ...request }, stream),
     sink: {
       send: (part) => {
         parts.push(part);

@@ -7,7 +7,7 @@ import { getEvent } from '../../src/service/get.js';
 import type { ReadRequest } from '../../src/service/read-plan.js';
 import { packBody } from '../../src/wire/index.js';
 import { newReading } from '../support/reading.js';
-import { ReplicaCluster } from '../support/replica-cluster.js';
+import { StreamCluster } from '../support/stream-cluster.js';
 import { eventsIn, type ModelBatch, type ModelEvent, type ReadResult, readWith, streamOf } from './read-fixture.js';
 
 const BEGIN_MS = 1_700_000_000_000;
@@ -88,10 +88,10 @@ test('a read is what the plain list of all events says, whatever is asked for', 
       fc.integer({ min: 1, max: 2000 }),
       fc.array(asks, { minLength: 5, maxLength: 20 }),
       async (written, cacheBytes, asked) => {
-        const { replica, events } = await streamOf(written, cacheBytes);
+        const { stream, events } = await streamOf(written, cacheBytes);
         for (const ask of asked) {
           const { request, expected } = translate(ask, events);
-          assert.deepEqual((await readWith(replica, request)).counters, expected, JSON.stringify(request));
+          assert.deepEqual((await readWith(stream, request)).counters, expected, JSON.stringify(request));
         }
       },
     ),
@@ -101,13 +101,13 @@ test('a read is what the plain list of all events says, whatever is asked for', 
 
 test('since T and until T part the stream at every T, though timestamps go back', async () => {
   const moves = [0, 50, -200, 10, 120, -30, 60, 0, 5];
-  const { replica, events } = await streamOf(
+  const { stream, events } = await streamOf(
     moves.map((movesMs) => ({ namespaces: ['/a', '/b'], movesMs, joins: false })),
   );
   assert.ok(events.some(({ timestampMs, logTimeMs }) => timestampMs < logTimeMs));
   for (let time = timeAt(events, 0); time <= timeAt(events, 1); time += 5) {
-    const until = await readWith(replica, { untilMs: time });
-    const since = await readWith(replica, { sinceMs: time });
+    const until = await readWith(stream, { untilMs: time });
+    const since = await readWith(stream, { sinceMs: time });
     assert.deepEqual(
       [...until.counters, ...since.counters],
       events.map(({ counter }) => counter),
@@ -120,44 +120,44 @@ test('since T and until T part the stream at every T, though timestamps go back'
 test('where log time lies in the future, a read until now has all there is, and one since the past', async () => {
   const DAY_MS = 86_400_000;
   const moves = [0, 30 * DAY_MS, -30 * DAY_MS + 1000, 1000];
-  const { cluster, replica, events } = await streamOf(
+  const { cluster, stream, events } = await streamOf(
     moves.map((movesMs) => ({ namespaces: ['/a'], movesMs, joins: false })),
   );
   const nowMs = cluster.server(1).clock.utcMs();
   const all = events.map(({ counter }) => counter);
-  assert.deepEqual((await readWith(replica, { untilMs: nowMs })).counters, all);
-  assert.deepEqual((await readWith(replica, { untilMs: nowMs, backwards: true })).counters, all.toReversed());
-  assert.deepEqual((await readWith(replica, { untilMs: nowMs - 60_000 })).counters, []);
-  assert.deepEqual((await readWith(replica, { sinceMs: nowMs })).counters, all.slice(1));
+  assert.deepEqual((await readWith(stream, { untilMs: nowMs })).counters, all);
+  assert.deepEqual((await readWith(stream, { untilMs: nowMs, backwards: true })).counters, all.toReversed());
+  assert.deepEqual((await readWith(stream, { untilMs: nowMs - 60_000 })).counters, []);
+  assert.deepEqual((await readWith(stream, { sinceMs: nowMs })).counters, all.slice(1));
 });
 
 test('the newest ten of many are read without reading the others', async () => {
-  const { cluster, replica, events } = await streamOf(
+  const { cluster, stream, events } = await streamOf(
     Array.from({ length: 500 }, () => ({ namespaces: ['/a'], movesMs: 1, joins: false })),
     1,
   );
   const { storage } = cluster.server(1);
   const before = storage.readRequests;
   const newest = events.slice(-10).map(({ counter }) => counter);
-  assert.deepEqual((await readWith(replica, { last: 10 })).counters, newest);
-  assert.deepEqual((await readWith(replica, { backwards: true, limit: 10 })).counters, newest.toReversed());
+  assert.deepEqual((await readWith(stream, { last: 10 })).counters, newest);
+  assert.deepEqual((await readWith(stream, { backwards: true, limit: 10 })).counters, newest.toReversed());
   assert.ok(storage.readRequests - before < 20, `${storage.readRequests - before} reads of the storage`);
 });
 
 test('large records are not collected in memory, and none is left out', async () => {
   const small = Array.from({ length: 40 }, () => ({ namespaces: ['/small'], movesMs: 1, joins: false }));
-  const { cluster, replica } = await streamOf([], 1);
+  const { cluster, stream } = await streamOf([], 1);
   for (let large = 0; large < 8; large++) {
-    void replica.submit(packBody([{ namespace: '/large', data: Buffer.alloc(700_000) }]));
+    void stream.submit(packBody([{ namespace: '/large', data: Buffer.alloc(700_000) }]));
     await cluster.settle();
   }
   for (const {
     namespaces: [namespace = ''],
   } of small) {
-    void replica.submit(packBody([{ namespace, data: Buffer.alloc(1) }]));
+    void stream.submit(packBody([{ namespace, data: Buffer.alloc(1) }]));
     await cluster.settle();
   }
-  const { counters } = await readWith(replica, { backwards: true });
+  const { counters } = await readWith(stream, { backwards: true });
   assert.deepEqual(
     counters,
     Array.from({ length: 48 }, (_, position) => 48 - position),
@@ -165,20 +165,20 @@ test('large records are not collected in memory, and none is left out', async ()
 });
 
 test('what stands before damage is given out, in either direction, and then the read fails', async () => {
-  const { replica } = await streamOf(
+  const { stream } = await streamOf(
     Array.from({ length: 40 }, () => ({ namespaces: ['/a'], movesMs: 1, joins: false })),
     1,
   );
-  const damaged = await replica.group.indexOfCounter(counter(15));
+  const damaged = await stream.group.indexOfCounter(counter(15));
   assert.ok(damaged !== undefined);
-  const read = replica.group.read.bind(replica.group);
-  replica.group.read = (from, to, maxBytes) => {
+  const read = stream.group.read.bind(stream.group);
+  stream.group.read = (from, to, maxBytes) => {
     if (from === damaged) throw new FlotillaError('DATA_LOSS', 'record of 15 is damaged');
     return read(from, from < damaged && damaged <= to ? logIndex(damaged - 1) : to, maxBytes);
   };
   for (const backwards of [false, true]) {
     const sent: ReadResult['parts'] = [];
-    await assert.rejects(readWith(replica, { backwards }, sent), code('DATA_LOSS', /record of 15/));
+    await assert.rejects(readWith(stream, { backwards }, sent), code('DATA_LOSS', /record of 15/));
     const counters = sent.flatMap((part) => eventsIn(part, backwards)).map((event) => event.counter);
     const whole = Array.from({ length: backwards ? 25 : 14 }, (_, at) => (backwards ? 40 - at : at + 1));
     assert.deepEqual(counters, whole);
@@ -186,29 +186,29 @@ test('what stands before damage is given out, in either direction, and then the 
 });
 
 test('what is appended while a backwards read goes on is not part of it', async () => {
-  const { replica, cluster } = await streamOf([{ namespaces: ['/a', '/a', '/a'], movesMs: 0, joins: false }]);
-  const reading = readWith(replica, { backwards: true });
-  void replica.submit(packBody([{ namespace: '/late', data: new Uint8Array(0) }]));
+  const { stream, cluster } = await streamOf([{ namespaces: ['/a', '/a', '/a'], movesMs: 0, joins: false }]);
+  const reading = readWith(stream, { backwards: true });
+  void stream.submit(packBody([{ namespace: '/late', data: new Uint8Array(0) }]));
   await cluster.settle();
   assert.deepEqual((await reading).counters, [3, 2, 1]);
 });
 
 test('a tail from now on leaves out what there is', async () => {
-  const { replica } = await streamOf([{ namespaces: ['/a', '/b'], movesMs: 0, joins: false }]);
-  assert.deepEqual((await readWith(replica, { tail: true, fromNow: true })).counters, []);
+  const { stream } = await streamOf([{ namespaces: ['/a', '/b'], movesMs: 0, joins: false }]);
+  assert.deepEqual((await readWith(stream, { tail: true, fromNow: true })).counters, []);
 });
 
 test('a tail from now on begins at the end, and reads nothing of what stands before it', async (t) => {
-  const { replica } = await streamOf(
+  const { stream } = await streamOf(
     Array.from({ length: 50 }, () => ({ namespaces: ['/a', '/b'], movesMs: 0, joins: false })),
   );
-  const reads = t.mock.method(replica.group, 'read');
-  assert.deepEqual((await readWith(replica, { tail: true, fromNow: true, glob: '/a' })).counters, []);
-  for (const { arguments: read } of reads.mock.calls) assert.equal(read[0], replica.group.commitIndex);
+  const reads = t.mock.method(stream.group, 'read');
+  assert.deepEqual((await readWith(stream, { tail: true, fromNow: true, glob: '/a' })).counters, []);
+  for (const { arguments: read } of reads.mock.calls) assert.equal(read[0], stream.group.commitIndex);
 });
 
 test('contradictory bounds, and times and counts that are none, are refused by field', async () => {
-  const { replica } = await streamOf([{ namespaces: ['/a', '/b'], movesMs: 0, joins: false }]);
+  const { stream } = await streamOf([{ namespaces: ['/a', '/b'], movesMs: 0, joins: false }]);
   const refused: readonly (readonly [Partial<ReadRequest>, ErrorCode, RegExp])[] = [
     [{ startAfter: '1.1', startAt: '1.1' }, 'INVALID_ARGUMENT', /^start_at: /],
     [{ endBefore: '1.1', endAt: '1.1' }, 'INVALID_ARGUMENT', /^end_at: /],
@@ -230,66 +230,66 @@ test('contradictory bounds, and times and counts that are none, are refused by f
     [{ endBefore: '2.7' }, 'POSITION_MISMATCH', /^end_before: /],
   ];
   for (const [request, expected, message] of refused)
-    await assert.rejects(readWith(replica, request), code(expected, message), JSON.stringify(request));
+    await assert.rejects(readWith(stream, request), code(expected, message), JSON.stringify(request));
 });
 
 test('below where the log begins, every bound is told the first event that there is', async () => {
-  const { cluster, replica } = await streamOf(
+  const { cluster, stream } = await streamOf(
     Array.from({ length: 9 }, () => ({ namespaces: ['/a', '/b'], movesMs: 100, joins: false })),
     1,
   );
-  const changed = replica.changeSettings({ maxEvents: 12 });
+  const changed = stream.changeSettings({ maxEvents: 12 });
   await cluster.settle();
   await changed;
   await cluster.advance(1100);
-  assert.equal(replica.group.begin.nextCounter, 7);
+  assert.equal(stream.group.begin.nextCounter, 7);
   for (const request of [{ startAfter: '5.1' }, { startAt: '6.1' }, { endBefore: '6.1' }, { endAt: '6.1' }])
     await assert.rejects(
-      readWith(replica, request),
+      readWith(stream, request),
       code('POSITION_REMOVED', /0000000000000000000700001/),
       JSON.stringify(request),
     );
-  assert.deepEqual((await readWith(replica, { startAfter: '6.1' })).counters[0], 7);
-  assert.deepEqual((await readWith(replica, { startAt: '7.1' })).counters[0], 7);
-  assert.deepEqual((await readWith(replica, { endBefore: '7.1' })).counters, []);
-  assert.deepEqual((await readWith(replica, { sinceMs: 0 })).counters[0], 7);
-  assert.deepEqual((await readWith(replica, { backwards: true })).counters.at(-1), 7);
-  assert.deepEqual((await readWith(replica, { last: 100 })).counters[0], 7);
+  assert.deepEqual((await readWith(stream, { startAfter: '6.1' })).counters[0], 7);
+  assert.deepEqual((await readWith(stream, { startAt: '7.1' })).counters[0], 7);
+  assert.deepEqual((await readWith(stream, { endBefore: '7.1' })).counters, []);
+  assert.deepEqual((await readWith(stream, { sinceMs: 0 })).counters[0], 7);
+  assert.deepEqual((await readWith(stream, { backwards: true })).counters.at(-1), 7);
+  assert.deepEqual((await readWith(stream, { last: 100 })).counters[0], 7);
 });
 
 test('a backwards read that retention overtakes ends where the stream begins; a forward one is told', async () => {
   for (const backwards of [true, false]) {
-    const { cluster, replica } = await streamOf(
+    const { cluster, stream } = await streamOf(
       Array.from({ length: 100 }, () => ({ namespaces: ['/a', '/b'], movesMs: 0, joins: false })),
       1,
     );
     let cut: Promise<void> | undefined;
     const onPart = (): Promise<void> => {
       cut ??= (async () => {
-        const changed = replica.changeSettings({ maxEvents: 41 });
+        const changed = stream.changeSettings({ maxEvents: 41 });
         await cluster.settle();
         await changed;
         await cluster.advance(1100);
       })();
       return cut;
     };
-    const reading = readWith(replica, { backwards, limit: 1000 }, [], onPart);
+    const reading = readWith(stream, { backwards, limit: 1000 }, [], onPart);
     if (!backwards) await assert.rejects(reading, code('POSITION_REMOVED', /0000000000000000016000001/));
     else assert.deepEqual((await reading).counters, [...Array.from({ length: 41 }, (_, position) => 200 - position)]);
   }
 });
 
 test('that there is no such event is said only where a majority confirms it', async () => {
-  const cluster = new ReplicaCluster([1, 2, 3]);
+  const cluster = new StreamCluster([1, 2, 3]);
   await cluster.elect(1);
   cluster.cut(3);
-  void cluster.replica(1).submit(packBody([{ namespace: '/a', data: new Uint8Array(0) }]));
+  void cluster.stream(1).submit(packBody([{ namespace: '/a', data: new Uint8Array(0) }]));
   await cluster.commitIsKnown();
   for (const actor of [1, 2]) cluster.cut(actor);
-  const replica = cluster.replica(3);
+  const stream = cluster.stream(3);
   for (const bound of ['startAfter', 'startAt', 'endAt'] as const) {
     const alone = assert.rejects(
-      readWith(replica, { [bound]: '1.1' }),
+      readWith(stream, { [bound]: '1.1' }),
       code('NO_LEADER', /: this node does not know of event .*1 yet, and waits/),
     );
     await cluster.advance(LIMITS.readIndexTimeoutMs + 500);
@@ -297,21 +297,21 @@ test('that there is no such event is said only where a majority confirms it', as
   }
   for (const actor of [1, 2, 3]) cluster.heal(actor);
   await cluster.elect(1);
-  const reading = readWith(replica, { startAt: '1.1' });
+  const reading = readWith(stream, { startAt: '1.1' });
   await cluster.advance(500);
   assert.deepEqual((await reading).counters, [1]);
-  const beyond = assert.rejects(readWith(replica, { startAt: '2.1' }), code('POSITION_MISMATCH', /no event/));
+  const beyond = assert.rejects(readWith(stream, { startAt: '2.1' }), code('POSITION_MISMATCH', /no event/));
   await cluster.advance(500);
   await beyond;
 });
 
 test('get gives the event of an id, and says what is wrong with another', async () => {
-  const { replica } = await streamOf([
+  const { stream } = await streamOf([
     { namespaces: ['/a', '/b'], movesMs: 0, joins: false },
     { namespaces: ['/c'], movesMs: 0, joins: false },
   ]);
   const get = (id: string, incarnation = ''): Promise<Event> =>
-    getEvent({ stream: '', id, incarnation }, replica, newReading(), new AbortController().signal);
+    getEvent({ stream: '', id, incarnation }, stream, newReading(), new AbortController().signal);
   assert.equal((await get('2.1')).namespace, '/b');
   assert.equal((await get('0000000000000000000300001')).namespace, '/c');
   await assert.rejects(get('4.1'), code('NOT_FOUND', /^id: the stream has no event/));
@@ -321,10 +321,10 @@ test('get gives the event of an id, and says what is wrong with another', async 
 });
 
 test('a reader that stalls holds nothing meanwhile, and gets every event once', async () => {
-  const { cluster, replica } = await streamOf([{ namespaces: ['/a'], movesMs: 0, joins: false }]);
+  const { cluster, stream } = await streamOf([{ namespaces: ['/a'], movesMs: 0, joins: false }]);
   const data = Buffer.alloc(50 * 1024);
   for (let at = 0; at < 12; at++) {
-    void replica.submit(packBody(['/a', '/b', '/a/c'].map((namespace) => ({ namespace, data }))));
+    void stream.submit(packBody(['/a', '/b', '/a/c'].map((namespace) => ({ namespace, data }))));
     if (at % 3 === 0) await cluster.settle();
   }
   await cluster.settle();
@@ -352,7 +352,7 @@ test('a reader that stalls holds nothing meanwhile, and gets every event once', 
           }, 2 * LIMITS.readStallMs);
         });
       };
-      const { counters } = await readWith(replica, ask, [], onPart, reading);
+      const { counters } = await readWith(stream, ask, [], onPart, reading);
       const wanted = Array.from({ length: 37 }, (_, at) => at + 1).filter(
         (each) => ask.glob === undefined || (each > 1 && (each - 1) % 3 === 0),
       );

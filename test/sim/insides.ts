@@ -25,24 +25,24 @@ import type { Stream } from '../../src/stream/index.js';
  * they change.
  */
 
-export function utcMsOf(replica: Stream): number {
-  const { clock } = partsOf(replica);
+export function utcMsOf(stream: Stream): number {
+  const { clock } = partsOf(stream);
   assert(clock instanceof HostClock, 'a simulated group has a simulated clock');
   return clock.utcMs();
 }
 
-export function partsOf(replica: Stream): GroupParts {
-  return Reflect.get(replica.group, 'parts');
+export function partsOf(stream: Stream): GroupParts {
+  return Reflect.get(stream.group, 'parts');
 }
 
-export function coreOf(replica: Stream): RaftCore {
-  const { core } = partsOf(replica);
+export function coreOf(stream: Stream): RaftCore {
+  const { core } = partsOf(stream);
   assert(core instanceof RaftCore, 'a group keeps consensus in `core`');
   return core;
 }
 
-export function queueOf(replica: Stream): AdmissionQueue<StreamCommand, StreamMachine> {
-  const proposer: unknown = Reflect.get(replica.group, 'proposer');
+export function queueOf(stream: Stream): AdmissionQueue<StreamCommand, StreamMachine> {
+  const proposer: unknown = Reflect.get(stream.group, 'proposer');
   assert(proposer instanceof Proposer, 'a group keeps what it proposes in `proposer`');
   const { queue } = Reflect.get(proposer, 'options');
   assert(queue instanceof AdmissionQueue, 'a proposer has an admission queue');
@@ -50,8 +50,8 @@ export function queueOf(replica: Stream): AdmissionQueue<StreamCommand, StreamMa
 }
 
 /** The admission of all terms of a node: a new term gets the same one, with nothing in it. */
-export function admissionOf(replica: Stream): Admission<StreamCommand, StreamMachine> {
-  const queue = queueOf(replica);
+export function admissionOf(stream: Stream): Admission<StreamCommand, StreamMachine> {
+  const queue = queueOf(stream);
   const options = Reflect.get(queue, 'options');
   let inTerm = options.kind.admission();
   const admission: Admission<StreamCommand, StreamMachine> = {
@@ -68,34 +68,34 @@ export function admissionOf(replica: Stream): Admission<StreamCommand, StreamMac
   return admission;
 }
 
-export function serverOf(replica: Stream): ServerState {
-  const server: unknown = Reflect.get(coreOf(replica), 'server');
+export function serverOf(stream: Stream): ServerState {
+  const server: unknown = Reflect.get(coreOf(stream), 'server');
   assert(server instanceof ServerState, 'the core keeps its state in `server`');
   return server;
 }
 
 /** Commits what a leader's followers are known to hold, as this configuration counts them. */
 export function commit(
-  replica: Stream,
+  stream: Stream,
   configuration: Configuration,
-  counts: (index: LogIndex) => boolean = (index) => coreOf(replica).termAt(index) === replica.group.term,
+  counts: (index: LogIndex) => boolean = (index) => coreOf(stream).termAt(index) === stream.group.term,
 ): void {
-  const core = coreOf(replica);
+  const core = coreOf(stream);
   const match = core.matchIndexes();
   if (match === undefined) return;
-  const self = serverOf(replica).self;
+  const self = serverOf(stream).self;
   const index = committedIndex(configuration, (actor) =>
     actor === self ? core.durableIndex : (match.get(actor) ?? logIndex(0)),
   );
-  if (index > core.commitIndex && counts(index)) serverOf(replica).commitIndex = index;
+  if (index > core.commitIndex && counts(index)) serverOf(stream).commitIndex = index;
 }
 
 /** Leaves a joint configuration that is not committed, where `hasty` says so. */
 export function goOnAsIfCommitted(
-  replica: Stream,
+  stream: Stream,
   hasty: (latest: IndexedConfiguration, noopIndex: LogIndex) => boolean,
 ): void {
-  const server = serverOf(replica);
+  const server = serverOf(stream);
   const { role, configurations } = server;
   const { latest } = configurations;
   if (role.name !== 'leader' || !isJoint(latest.configuration) || !hasty(latest, role.noopIndex)) return;

@@ -10,7 +10,7 @@ export const PLANTED_BUGS: Readonly<Record<string, Planted>> = {
   /** Section 3.6.2, figure 3.7: the rule that a leader counts only entries of its own term is left out. */
   'an old term is committed by counting': {
     foundWith: 2,
-    bug: { afterInput: (replica) => commit(replica, coreOf(replica).configuration, () => true) },
+    bug: { afterInput: (stream) => commit(stream, coreOf(stream).configuration, () => true) },
   },
   'the vote is not persisted': {
     foundWith: 1,
@@ -35,16 +35,16 @@ export const PLANTED_BUGS: Readonly<Record<string, Planted>> = {
   'the vote leaves before it is durable': {
     foundWith: 1,
     bug: {
-      started(replica) {
-        serverOf(replica).durability.hold = (outbound) => outbound;
+      started(stream) {
+        serverOf(stream).durability.hold = (outbound) => outbound;
       },
     },
   },
   'entries are acknowledged before they are durable': {
     foundWith: 1,
     bug: {
-      started(replica) {
-        const { durability, log } = serverOf(replica);
+      started(stream) {
+        const { durability, log } = serverOf(stream);
         Object.defineProperty(durability, 'durableIndex', { get: () => log.lastIndex, set: () => undefined });
       },
     },
@@ -53,8 +53,8 @@ export const PLANTED_BUGS: Readonly<Record<string, Planted>> = {
   'every append truncates': {
     foundWith: 1,
     bug: {
-      beforeStep(replica, { message }) {
-        const { log } = serverOf(replica);
+      beforeStep(stream, { message }) {
+        const { log } = serverOf(stream);
         Reflect.deleteProperty(log, 'matches');
         if (message.type !== 'append') return;
         const matches = log.matches.bind(log);
@@ -66,58 +66,58 @@ export const PLANTED_BUGS: Readonly<Record<string, Planted>> = {
   'matchIndex is taken from the last index': {
     foundWith: 3,
     bug: {
-      sending(replica, packet) {
+      sending(stream, packet) {
         const { message } = packet;
         if (message.type !== 'append-result' || !message.accepted) return packet;
-        return { ...packet, message: { ...message, index: coreOf(replica).durableIndex } };
+        return { ...packet, message: { ...message, index: coreOf(stream).durableIndex } };
       },
     },
   },
   'a heartbeat commits more than the follower is known to hold': {
     foundWith: 3,
     bug: {
-      sending(replica, packet) {
+      sending(stream, packet) {
         const { message } = packet;
         return message.type === 'heartbeat'
-          ? { ...packet, message: { ...message, commitIndex: replica.group.commitIndex } }
+          ? { ...packet, message: { ...message, commitIndex: stream.group.commitIndex } }
           : packet;
       },
-      beforeStep(replica, { message }) {
+      beforeStep(stream, { message }) {
         // The receiver trusts it, as far as its log goes.
         if (message.type === 'heartbeat')
-          Object.assign(message, { commitIndex: Math.min(message.commitIndex, replica.group.tail.index) });
+          Object.assign(message, { commitIndex: Math.min(message.commitIndex, stream.group.tail.index) });
       },
     },
   },
   /** Section 4.1: a leader takes the configuration that it has inherited for committed. */
   'the members change before an entry of the own term is committed': {
     foundWith: 4,
-    bug: { afterInput: (replica) => goOnAsIfCommitted(replica, ({ index }, noopIndex) => index < noopIndex) },
+    bug: { afterInput: (stream) => goOnAsIfCommitted(stream, ({ index }, noopIndex) => index < noopIndex) },
   },
   /** A joint configuration is left, and the next change begun, before it is committed. */
   'two changes of the members at once': {
     foundWith: 3,
-    bug: { afterInput: (replica) => goOnAsIfCommitted(replica, () => true) },
+    bug: { afterInput: (stream) => goOnAsIfCommitted(stream, () => true) },
   },
   'a learner is counted': {
     foundWith: 10,
     bug: {
-      afterInput(replica) {
-        const { voters, learners } = replica.group.membership;
-        commit(replica, { voters: [...voters, ...learners], outgoing: [], learners: [] });
+      afterInput(stream) {
+        const { voters, learners } = stream.group.membership;
+        commit(stream, { voters: [...voters, ...learners], outgoing: [], learners: [] });
       },
     },
   },
   /** Section 4.3: the voters before have no say any more. */
   'a joint configuration asks only the new half': {
     foundWith: 3,
-    bug: { afterInput: (replica) => commit(replica, { ...replica.group.membership, outgoing: [] }) },
+    bug: { afterInput: (stream) => commit(stream, { ...stream.group.membership, outgoing: [] }) },
   },
   'a log that is behind gets the vote': {
     foundWith: 2,
     bug: {
-      started(replica) {
-        serverOf(replica).log.isUpToDate = () => true;
+      started(stream) {
+        serverOf(stream).log.isUpToDate = () => true;
       },
     },
   },
@@ -125,8 +125,8 @@ export const PLANTED_BUGS: Readonly<Record<string, Planted>> = {
   'a pre-vote is granted while a leader is heard': {
     foundWith: 1,
     bug: {
-      started(replica) {
-        serverOf(replica).hearsLeader = () => false;
+      started(stream) {
+        serverOf(stream).hearsLeader = () => false;
       },
     },
   },
@@ -134,8 +134,8 @@ export const PLANTED_BUGS: Readonly<Record<string, Planted>> = {
   'reads are answered before the no-op is committed': {
     foundWith: 10,
     bug: {
-      afterInput(replica) {
-        const server = serverOf(replica);
+      afterInput(stream) {
+        const server = serverOf(stream);
         if (server.role.name !== 'leader') return;
         const { reads } = server.role;
         if (Object.hasOwn(reads, 'add')) return;
@@ -148,11 +148,11 @@ export const PLANTED_BUGS: Readonly<Record<string, Planted>> = {
   'a leader answers reads without asking a majority': {
     foundWith: 2,
     bug: {
-      started(replica) {
-        const ask = replica.group.confirmReadIndex.bind(replica.group);
-        replica.group.confirmReadIndex = () =>
-          replica.group.commitIndex >= (coreOf(replica).noopIndex ?? Number.POSITIVE_INFINITY)
-            ? Promise.resolve(replica.group.commitIndex)
+      started(stream) {
+        const ask = stream.group.confirmReadIndex.bind(stream.group);
+        stream.group.confirmReadIndex = () =>
+          stream.group.commitIndex >= (coreOf(stream).noopIndex ?? Number.POSITIVE_INFINITY)
+            ? Promise.resolve(stream.group.commitIndex)
             : ask();
       },
     },
@@ -173,13 +173,13 @@ export const PLANTED_BUGS: Readonly<Record<string, Planted>> = {
   'the log begins later before that is committed': {
     foundWith: 1,
     bug: {
-      started(replica) {
-        const admission = admissionOf(replica);
+      started(stream) {
+        const admission = admissionOf(stream);
         const appended = admission.appended.bind(admission);
         admission.appended = (command, index) => {
           appended(command, index);
           // In a turn of its own, when the record stands in the log.
-          if (command.kind === 'log-begin') partsOf(replica).inbox.post(() => replica.group.state.advance(index));
+          if (command.kind === 'log-begin') partsOf(stream).inbox.post(() => stream.group.state.advance(index));
         };
       },
     },
@@ -192,8 +192,8 @@ export const PLANTED_BUGS: Readonly<Record<string, Planted>> = {
   'a leader gives up events by its own clock': {
     foundWith: 28,
     bug: {
-      started(replica) {
-        replica.group.time.reachedMs = () => utcMsOf(replica);
+      started(stream) {
+        stream.group.time.reachedMs = () => utcMsOf(stream);
       },
     },
   },

@@ -10,8 +10,8 @@ export const PLANTED_PRODUCER_BUGS: Readonly<Record<string, Planted>> = {
   'a refusal rests on an uncommitted event': {
     foundWith: 4,
     bug: {
-      started(replica) {
-        const admission = admissionOf(replica);
+      started(stream) {
+        const admission = admissionOf(stream);
         const decide = admission.decide.bind(admission);
         const proposed = new Map<string, number>();
         admission.decide = (command, machine) => {
@@ -35,14 +35,14 @@ export const PLANTED_PRODUCER_BUGS: Readonly<Record<string, Planted>> = {
   'a duplicate is acknowledged before its first attempt is committed': {
     foundWith: 4,
     bug: {
-      started(replica) {
-        const admission = admissionOf(replica);
+      started(stream) {
+        const admission = admissionOf(stream);
         const [decide, appended] = [admission.decide.bind(admission), admission.appended.bind(admission)];
         const open = new Map<string, Proposed>();
         const nameOf = ({ producer, sequence }: ProducerStamp): string => `${producer} ${sequence}`;
         admission.appended = (command, index) => {
           appended(command, index);
-          const { tail, self: actor, term } = replica.group;
+          const { tail, self: actor, term } = stream.group;
           if (command.kind === 'events')
             open.set(nameOf(command.stamp), { firstCounter: tail.nextCounter, actor, index, term });
         };
@@ -58,14 +58,14 @@ export const PLANTED_PRODUCER_BUGS: Readonly<Record<string, Planted>> = {
   'a new leader decides before its no-op is applied': {
     foundWith: 18,
     bug: {
-      started(replica) {
-        const queue = queueOf(replica);
-        const { state } = replica.group;
+      started(stream) {
+        const queue = queueOf(stream);
+        const { state } = stream.group;
         const next = queue.next.bind(queue);
         queue.next = () => {
           const real = state.appliedIndex;
-          if (real >= (coreOf(replica).noopIndex ?? real)) return next();
-          Object.defineProperty(state, 'appliedIndex', { configurable: true, get: () => coreOf(replica).noopIndex });
+          if (real >= (coreOf(stream).noopIndex ?? real)) return next();
+          Object.defineProperty(state, 'appliedIndex', { configurable: true, get: () => coreOf(stream).noopIndex });
           try {
             return next();
           } finally {
@@ -79,8 +79,8 @@ export const PLANTED_PRODUCER_BUGS: Readonly<Record<string, Planted>> = {
   'producers are known by committed batches only': {
     foundWith: 2,
     bug: {
-      started(replica) {
-        admissionOf(replica).appended = () => undefined;
+      started(stream) {
+        admissionOf(stream).appended = () => undefined;
       },
     },
   },

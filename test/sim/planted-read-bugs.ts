@@ -27,9 +27,9 @@ export const PLANTED_READ_BUGS: Readonly<Record<string, Planted>> = {
   'a search goes back': {
     foundWith: 1,
     bug: {
-      started(replica) {
-        const byNamespace = replica.byNamespace.bind(replica);
-        Object.assign(replica, {
+      started(stream) {
+        const byNamespace = stream.byNamespace.bind(stream);
+        Object.assign(stream, {
           byNamespace: () => {
             const reads = byNamespace();
             const matching = reads.matching.bind(reads);
@@ -37,7 +37,7 @@ export const PLANTED_READ_BUGS: Readonly<Record<string, Planted>> = {
               const way = matching(glob);
               const next = way.next.bind(way);
               way.next = async (from, to) =>
-                from > replica.state.appliedIndex
+                from > stream.state.appliedIndex
                   ? { kind: 'records', records: [], through: logIndex(from - 1) }
                   : await next(from, to);
               return way;

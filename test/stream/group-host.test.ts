@@ -3,7 +3,7 @@ import { test } from 'node:test';
 import { actorId, groupId, logIndex, term } from '../../src/base/index.js';
 import { NO_PRODUCER } from '../../src/event/index.js';
 import { HostCluster, hosted, SETTINGS } from '../support/host-cluster.js';
-import { batch, fateOf } from '../support/replica-cluster.js';
+import { batch, fateOf } from '../support/stream-cluster.js';
 
 const GROUPS = 20;
 
@@ -17,14 +17,14 @@ async function quiesced(groups = GROUPS): Promise<HostCluster> {
 
 test('each group elects, takes writes and commits by itself', async () => {
   const cluster = await quiesced();
-  const fates = cluster.groups.map((group) => fateOf(cluster.replica(1 + (group % 3), group).submit(batch())));
+  const fates = cluster.groups.map((group) => fateOf(cluster.stream(1 + (group % 3), group).submit(batch())));
   await cluster.settle();
   await cluster.advance(100);
   assert.deepEqual(
     fates.map(({ value }) => value?.firstCounter),
     cluster.groups.map(() => 1),
   );
-  for (const group of cluster.groups) assert.equal(cluster.replica(1, group).group.commitIndex, 2);
+  for (const group of cluster.groups) assert.equal(cluster.stream(1, group).group.commitIndex, 2);
 });
 
 test('a message of a group that is not here is dropped and counted; a batch for one was not proposed', async () => {
@@ -105,8 +105,8 @@ test('a node that is cut off leads nothing soon after an election time-out', asy
   const group = cluster.leaders().indexOf(lost) + 1;
   cluster.cut.add(lost);
   await cluster.advance(SETTINGS.electionTimeoutMs + 2 * SETTINGS.heartbeatIntervalMs);
-  assert.notEqual(cluster.replica(lost, group).group.role, 'leader');
-  await assert.rejects(cluster.replica(lost, group).submit(batch()), { code: 'NO_LEADER' });
+  assert.notEqual(cluster.stream(lost, group).group.role, 'leader');
+  await assert.rejects(cluster.stream(lost, group).submit(batch()), { code: 'NO_LEADER' });
 });
 
 test('a node that comes back is caught up by quiesced groups, and quiesces with them; no leader changes', async () => {
@@ -116,7 +116,7 @@ test('a node that comes back is caught up by quiesced groups, and quiesces with 
   cluster.crash(away, 'refused');
   await cluster.advanceUntil('every group has a leader', 2000, () => cluster.allLed);
   const group = 1;
-  const written = fateOf(cluster.replica(Number(leaders[0]), group).submit(batch()));
+  const written = fateOf(cluster.stream(Number(leaders[0]), group).submit(batch()));
   await cluster.settle();
   assert.equal(written.state, 'resolved');
   const before = cluster.leaders();
@@ -124,8 +124,8 @@ test('a node that comes back is caught up by quiesced groups, and quiesces with 
   await cluster.advanceUntil('every group has quiesced', 3000, () => cluster.allQuiet);
   assert.deepEqual(cluster.leaders(), before);
   assert.equal(
-    cluster.replica(away, group).group.tail.index,
-    cluster.replica(Number(leaders[0]), group).group.tail.index,
+    cluster.stream(away, group).group.tail.index,
+    cluster.stream(Number(leaders[0]), group).group.tail.index,
   );
 });
 
@@ -133,7 +133,7 @@ test('a consistent read of a quiesced group asks a majority', async () => {
   const cluster = await quiesced();
   const leader = Number(cluster.leaders()[0]);
   cluster.said = [];
-  const read = fateOf(cluster.replica(leader, 1).group.confirmReadIndex());
+  const read = fateOf(cluster.stream(leader, 1).group.confirmReadIndex());
   assert.equal(read.state, 'pending');
   await cluster.settle();
   assert.deepEqual(read.value, logIndex(1));
@@ -160,9 +160,9 @@ test('a stopped host leaves no timer behind', async () => {
 test('a group that is added later takes part at once, over the links that stand', async () => {
   const cluster = new HostCluster(1, { stored: 1 });
   await cluster.advanceUntil('the group has a leader', 5000, () => cluster.allLed);
-  const replicas = [...cluster.nodes.values()].map(({ streams }) => streams.add(hosted(groupId(2))));
-  await cluster.advanceUntil('the new one, too', 5000, () => replicas.some(({ group }) => group.role === 'leader'));
-  const leader = replicas.find(({ group }) => group.role === 'leader');
+  const streams = [...cluster.nodes.values()].map(({ streams }) => streams.add(hosted(groupId(2))));
+  await cluster.advanceUntil('the new one, too', 5000, () => streams.some(({ group }) => group.role === 'leader'));
+  const leader = streams.find(({ group }) => group.role === 'leader');
   const written = fateOf(leader?.submit(batch()) ?? Promise.reject(new Error('nobody leads')));
   await cluster.settle();
   assert.equal(written.state, 'resolved');

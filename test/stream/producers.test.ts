@@ -4,16 +4,16 @@ import { test } from 'node:test';
 import { LIMITS, logIndex } from '../../src/base/index.js';
 import type { ProducerStamp } from '../../src/event/index.js';
 import type { OpenedProducer } from '../../src/stream/index.js';
-import { batch, type Fate, fateOf, ReplicaCluster } from '../support/replica-cluster.js';
+import { batch, type Fate, fateOf, StreamCluster } from '../support/stream-cluster.js';
 
-async function elected(leader = 1): Promise<ReplicaCluster> {
-  const cluster = new ReplicaCluster([1, 2, 3]);
+async function elected(leader = 1): Promise<StreamCluster> {
+  const cluster = new StreamCluster([1, 2, 3]);
   await cluster.elect(leader);
   return cluster;
 }
 
-async function opened(cluster: ReplicaCluster, at = 1, name = 'n'): Promise<OpenedProducer> {
-  const fate = fateOf(cluster.replica(at).openProducer(name));
+async function opened(cluster: StreamCluster, at = 1, name = 'n'): Promise<OpenedProducer> {
+  const fate = fateOf(cluster.stream(at).openProducer(name));
   await cluster.commitIsKnown();
   assert.ok(fate.value !== undefined, fate.code);
   return fate.value;
@@ -24,12 +24,12 @@ const stampOf = ({ id, epoch }: OpenedProducer, sequence: number): ProducerStamp
 type Told = Fate<{ firstCounter: number; actor: number }>;
 
 async function submitted(
-  cluster: ReplicaCluster,
+  cluster: StreamCluster,
   at: number,
   stamp: ProducerStamp,
   body = batch(stamp.sequence),
 ): Promise<Told> {
-  const fate = fateOf(cluster.replica(at).submit(body, stamp));
+  const fate = fateOf(cluster.stream(at).submit(body, stamp));
   await cluster.commitIsKnown();
   return fate;
 }
@@ -48,10 +48,10 @@ test('a batch that is sent again has the ids of the first time, whoever takes it
 });
 
 test('a producer without a name begins with its first batch, at any node, and has many under way', async () => {
-  const cluster = new ReplicaCluster([1, 2, 3]);
+  const cluster = new StreamCluster([1, 2, 3]);
   await cluster.elect(1);
   const stamp = (sequence: number): ProducerStamp => ({ producer: 77, epoch: 1, sequence, bornAfter: logIndex(0) });
-  const first = [1, 2, 3].map((sequence) => fateOf(cluster.replica(2).submit(batch(sequence), stamp(sequence))));
+  const first = [1, 2, 3].map((sequence) => fateOf(cluster.stream(2).submit(batch(sequence), stamp(sequence))));
   await cluster.commitIsKnown();
   assert.deepEqual(first.map(place), ['1.2', '2.2', '4.2']);
   for (const at of [1, 2, 3]) assert.equal(place(await submitted(cluster, at, stamp(2))), '2.2', `at ${at}`);
@@ -99,16 +99,16 @@ test('a leader that was replaced, and does not know it, calls nothing unknown th
   const before = await opened(cluster);
   cluster.cut(1);
   // No time passes for the first.
-  for (let passed = 0; passed < 3000 && cluster.replica(2).group.role !== 'leader'; passed += 10)
+  for (let passed = 0; passed < 3000 && cluster.stream(2).group.role !== 'leader'; passed += 10)
     await cluster.advance(10, 2, 3);
-  const opening = fateOf(cluster.replica(2).openProducer('other'));
-  const committed = fateOf(cluster.replica(2).submit(batch(), stampOf(before, 1)));
+  const opening = fateOf(cluster.stream(2).openProducer('other'));
+  const committed = fateOf(cluster.stream(2).submit(batch(), stampOf(before, 1)));
   await cluster.advance(20, 2, 3);
-  assert.deepEqual([place(committed), cluster.replica(1).group.role], ['1.2', 'leader']);
+  assert.deepEqual([place(committed), cluster.stream(1).group.role], ['1.2', 'leader']);
   const later = opening.value;
   assert.ok(later !== undefined);
   const [unknown, gap] = [stampOf(later, 1), stampOf(before, 2)].map((stamp) =>
-    fateOf(cluster.replica(1).submit(batch(), stamp)),
+    fateOf(cluster.stream(1).submit(batch(), stamp)),
   );
   assert.ok(unknown !== undefined && gap !== undefined);
   await cluster.settle();
@@ -131,13 +131,13 @@ test('of what a producer has sent long ago nobody knows any more whether it is t
 test('many batches of a producer share an entry, a second attempt of one of them waits for it', async () => {
   const cluster = await elected();
   const producer = await opened(cluster);
-  const before = cluster.replica(1).group.tail.index;
+  const before = cluster.stream(1).group.tail.index;
   const attempts = [1, 2, 2, 3, 1].map((sequence) =>
-    fateOf(cluster.replica(1).submit(batch(), stampOf(producer, sequence))),
+    fateOf(cluster.stream(1).submit(batch(), stampOf(producer, sequence))),
   );
   await cluster.settle();
   assert.deepEqual(attempts.map(place), ['1.1', '2.1', '2.1', '3.1', '1.1']);
-  assert.equal(cluster.replica(1).group.tail.index, before + 1);
+  assert.equal(cluster.stream(1).group.tail.index, before + 1);
   assert.deepEqual(await cluster.eventsOf(1), ['1.1', '2.1', '3.1']);
 });
 
@@ -145,10 +145,10 @@ test('while a batch is not committed, its second attempt and other events in its
   const cluster = await elected();
   const producer = await opened(cluster);
   cluster.cut(1);
-  const first = fateOf(cluster.replica(1).submit(batch(), stampOf(producer, 1)));
+  const first = fateOf(cluster.stream(1).submit(batch(), stampOf(producer, 1)));
   await cluster.settle();
-  const again = fateOf(cluster.replica(1).submit(batch(), stampOf(producer, 1)));
-  const others = fateOf(cluster.replica(1).submit(batch(2), stampOf(producer, 1)));
+  const again = fateOf(cluster.stream(1).submit(batch(), stampOf(producer, 1)));
+  const others = fateOf(cluster.stream(1).submit(batch(2), stampOf(producer, 1)));
   await cluster.settle();
   assert.deepEqual([first, again, others].map(place), ['pending', 'pending', 'pending']);
   cluster.heal(1);
@@ -160,9 +160,9 @@ test('where a batch is never committed, those behind it were not proposed, and t
   const cluster = await elected();
   const producer = await opened(cluster);
   cluster.cut(1);
-  const first = fateOf(cluster.replica(1).submit(batch(), stampOf(producer, 1)));
+  const first = fateOf(cluster.stream(1).submit(batch(), stampOf(producer, 1)));
   await cluster.settle();
-  const others = fateOf(cluster.replica(1).submit(batch(2), stampOf(producer, 1)));
+  const others = fateOf(cluster.stream(1).submit(batch(2), stampOf(producer, 1)));
   await cluster.settle();
   await cluster.elect(2);
   cluster.heal(1);
@@ -178,16 +178,16 @@ test('a new leader decides once it has applied what came before it, and keeps th
   const cluster = await elected();
   const producer = await opened(cluster);
   // The followers hold it, and have not been told that it is committed.
-  const first = fateOf(cluster.replica(1).submit(batch(), stampOf(producer, 1)));
+  const first = fateOf(cluster.stream(1).submit(batch(), stampOf(producer, 1)));
   cluster.server(1).clock.runSoon();
   cluster.deliver();
   cluster.cut(1);
   cluster.server(2).storage.held = true;
-  const replica = cluster.replica(2);
+  const stream = cluster.stream(2);
   const vote = cluster.elect(2);
   cluster.server(2).storage.held = false;
   await vote;
-  const again = [1, 2, 3].map((sequence) => fateOf(replica.submit(batch(), stampOf(producer, sequence))));
+  const again = [1, 2, 3].map((sequence) => fateOf(stream.submit(batch(), stampOf(producer, sequence))));
   await cluster.settle();
   assert.deepEqual(again.map(place), ['1.1', '2.2', '3.2']);
   cluster.heal(1);
@@ -200,8 +200,8 @@ test('opening a name again tells where it stands, and fences off the earlier hol
   const cluster = await elected();
   const before = await opened(cluster, 1, 'importer');
   await submitted(cluster, 2, stampOf(before, 1));
-  const opening = fateOf(cluster.replica(1).openProducer('importer'));
-  const late = fateOf(cluster.replica(1).submit(batch(2), stampOf(before, 2)));
+  const opening = fateOf(cluster.stream(1).openProducer('importer'));
+  const late = fateOf(cluster.stream(1).submit(batch(2), stampOf(before, 2)));
   await cluster.settle();
   assert.deepEqual(opening.value, { id: before.id, epoch: 3, sequence: 1 });
   assert.equal(place(late), 'PRODUCER_FENCED');
@@ -213,7 +213,7 @@ test('opening a name again tells where it stands, and fences off the earlier hol
 
 test('of two who open a name at once, the later has it', async () => {
   const cluster = await elected();
-  const [one, other] = [fateOf(cluster.replica(1).openProducer('x')), fateOf(cluster.replica(1).openProducer('x'))];
+  const [one, other] = [fateOf(cluster.stream(1).openProducer('x')), fateOf(cluster.stream(1).openProducer('x'))];
   await cluster.settle();
   assert.equal(one.code, 'PRODUCER_FENCED');
   assert.deepEqual([other.value?.epoch, other.value?.sequence], [3, 0]);
@@ -221,26 +221,26 @@ test('of two who open a name at once, the later has it', async () => {
 
 test('producers are opened only where there is space on disk', async () => {
   const cluster = await elected();
-  for (const actor of [2, 3]) cluster.replica(actor).group.onDiskPressure('full');
+  for (const actor of [2, 3]) cluster.stream(actor).group.onDiskPressure('full');
   await cluster.advance(500);
-  const before = cluster.replica(1).group.tail.index;
-  const late = fateOf(cluster.replica(1).openProducer('other'));
+  const before = cluster.stream(1).group.tail.index;
+  const late = fateOf(cluster.stream(1).openProducer('other'));
   await cluster.settle();
-  assert.deepEqual([late.code, cluster.replica(1).group.tail.index], ['DISK_NEARLY_FULL', before]);
+  assert.deepEqual([late.code, cluster.stream(1).group.tail.index], ['DISK_NEARLY_FULL', before]);
 });
 
 test('only a leader opens producers', async () => {
   const cluster = await elected();
-  const misled = fateOf(cluster.replica(2).openProducer('other'));
+  const misled = fateOf(cluster.stream(2).openProducer('other'));
   await cluster.settle();
   assert.equal(misled.code, 'NOT_LEADER');
 });
 
 test('opening a producer makes log time pass: else it would be forgotten at once in a stream long silent', async () => {
   const cluster = await elected();
-  assert.equal(cluster.replica(1).state.timeMs, 0);
+  assert.equal(cluster.stream(1).state.timeMs, 0);
   const beginMs = cluster.server(1).clock.utcMs();
   const { id } = await opened(cluster);
-  assert.equal(cluster.replica(1).state.timeMs, beginMs);
-  assert.equal(cluster.replica(1).state.producers.get(id)?.usedMs, beginMs);
+  assert.equal(cluster.stream(1).state.timeMs, beginMs);
+  assert.equal(cluster.stream(1).state.producers.get(id)?.usedMs, beginMs);
 });

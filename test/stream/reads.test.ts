@@ -6,10 +6,10 @@ import { ReadIndexes } from '../../src/group/read-indexes.js';
 import { RoleWaiters } from '../../src/group/role-waiters.js';
 import { batchesOf, eventsOf, packBody } from '../../src/wire/index.js';
 import { ManualClock } from '../support/manual-clock.js';
-import { batch, fateOf, ReplicaCluster } from '../support/replica-cluster.js';
+import { batch, fateOf, StreamCluster } from '../support/stream-cluster.js';
 
-async function elected(leader = 1): Promise<ReplicaCluster> {
-  const cluster = new ReplicaCluster();
+async function elected(leader = 1): Promise<StreamCluster> {
+  const cluster = new StreamCluster();
   await cluster.elect(leader);
   return cluster;
 }
@@ -19,24 +19,24 @@ const handled = (): Promise<void> => new Promise((resolve) => setImmediate(resol
 test('confirmReadIndex sees what was acknowledged through another node', async () => {
   const cluster = await elected();
   for (const actor of [1, 2, 3]) {
-    const receipt = fateOf(cluster.replica(actor).submit(batch()));
+    const receipt = fateOf(cluster.stream(actor).submit(batch()));
     await cluster.settle();
     assert.equal(receipt.state, 'resolved');
     for (const reader of [1, 2, 3]) {
-      const confirmed = fateOf(cluster.replica(reader).group.confirmReadIndex());
+      const confirmed = fateOf(cluster.stream(reader).group.confirmReadIndex());
       await cluster.settle();
       assert.ok(
         (confirmed.value ?? 0) >= (receipt.value?.index ?? Number.POSITIVE_INFINITY),
         `produced through ${actor}, read at ${reader}`,
       );
-      assert.ok(cluster.replica(reader).group.commitIndex >= (confirmed.value ?? Number.POSITIVE_INFINITY));
+      assert.ok(cluster.stream(reader).group.commitIndex >= (confirmed.value ?? Number.POSITIVE_INFINITY));
     }
   }
 });
 
 test('confirmReadIndex waits until the index is committed here', async () => {
   const cluster = await elected();
-  fateOf(cluster.replica(1).submit(batch()));
+  fateOf(cluster.stream(1).submit(batch()));
   cluster.server(1).clock.runSoon();
   // Node 3 gets no append and hears of no commit, but its question is answered.
   const isNews = ({ to, message }: (typeof cluster.inFlight)[number]): boolean =>
@@ -47,15 +47,15 @@ test('confirmReadIndex waits until the index is committed here', async () => {
     cluster.inFlight = cluster.inFlight.filter((sent) => !isNews(sent));
     await handled();
   }
-  const behind = cluster.replica(3).group.commitIndex;
-  assert.ok(behind < cluster.replica(1).group.commitIndex);
-  const confirmed = fateOf(cluster.replica(3).group.confirmReadIndex());
+  const behind = cluster.stream(3).group.commitIndex;
+  assert.ok(behind < cluster.stream(1).group.commitIndex);
+  const confirmed = fateOf(cluster.stream(3).group.confirmReadIndex());
   for (let turn = 0; turn < 10; turn++) {
     cluster.deliver();
     cluster.inFlight = cluster.inFlight.filter((sent) => !isNews(sent));
     await handled();
   }
-  assert.equal(cluster.replica(3).group.commitIndex, behind);
+  assert.equal(cluster.stream(3).group.commitIndex, behind);
   assert.equal(confirmed.state, 'pending');
   await cluster.advance(3000);
   assert.equal(confirmed.value, behind + 1);
@@ -64,10 +64,10 @@ test('confirmReadIndex waits until the index is committed here', async () => {
 test('confirmReadIndex asks the next leader when the leader changes meanwhile', async () => {
   const cluster = await elected();
   cluster.cut(1);
-  const own = fateOf(cluster.replica(1).group.confirmReadIndex());
+  const own = fateOf(cluster.stream(1).group.confirmReadIndex());
   await cluster.settle();
   await cluster.elect(2);
-  const receipt = fateOf(cluster.replica(2).submit(batch()));
+  const receipt = fateOf(cluster.stream(2).submit(batch()));
   await cluster.settle();
   assert.equal(own.state, 'pending', 'the deposed leader confirms nothing');
   cluster.heal(1);
@@ -79,7 +79,7 @@ test('confirmReadIndex says NO_LEADER when no majority answers in time', async (
   const cluster = await elected();
   cluster.crash(2);
   cluster.crash(3);
-  const fate = fateOf(cluster.replica(1).group.confirmReadIndex());
+  const fate = fateOf(cluster.stream(1).group.confirmReadIndex());
   await cluster.advance(LIMITS.readIndexTimeoutMs - 100);
   assert.equal(fate.state, 'pending');
   await cluster.advance(500);
@@ -88,16 +88,16 @@ test('confirmReadIndex says NO_LEADER when no majority answers in time', async (
 
 test('waitCommitted resolves at the commit, and rejects when its caller leaves', async () => {
   const cluster = await elected();
-  const next = logIndex(cluster.replica(2).group.commitIndex + 1);
+  const next = logIndex(cluster.stream(2).group.commitIndex + 1);
   const leaves = new AbortController();
-  const left = fateOf(cluster.replica(2).group.waitCommitted(next, leaves.signal));
-  const gone = fateOf(cluster.replica(2).group.waitCommitted(next, AbortSignal.abort()));
-  const stays = fateOf(cluster.replica(2).group.waitCommitted(next));
-  const known = fateOf(cluster.replica(2).group.waitCommitted(logIndex(1)));
+  const left = fateOf(cluster.stream(2).group.waitCommitted(next, leaves.signal));
+  const gone = fateOf(cluster.stream(2).group.waitCommitted(next, AbortSignal.abort()));
+  const stays = fateOf(cluster.stream(2).group.waitCommitted(next));
+  const known = fateOf(cluster.stream(2).group.waitCommitted(logIndex(1)));
   leaves.abort();
   await cluster.settle();
   assert.deepEqual([left.code, gone.code, stays.state, known.state], ['CANCELLED', 'CANCELLED', 'pending', 'resolved']);
-  fateOf(cluster.replica(1).submit(batch()));
+  fateOf(cluster.stream(1).submit(batch()));
   await cluster.commitIsKnown();
   assert.equal(stays.state, 'resolved');
 });
@@ -236,10 +236,10 @@ test('reads are bounded, and end when the node stops', async () => {
 });
 
 test('what a dead leader left on disk is not read in place of what replaces it', async () => {
-  const cluster = new ReplicaCluster();
+  const cluster = new StreamCluster();
   await cluster.advance(2000, 1);
   const submit = (actor: number, text: string) =>
-    fateOf(cluster.replica(actor).submit(packBody([{ namespace: '/a', data: Buffer.from(text) }])));
+    fateOf(cluster.stream(actor).submit(packBody([{ namespace: '/a', data: Buffer.from(text) }])));
   submit(1, 'kept');
   await cluster.settle();
   await cluster.advance(200);
@@ -247,9 +247,9 @@ test('what a dead leader left on disk is not read in place of what replaces it',
   submit(1, 'stale');
   await cluster.settle();
   cluster.crash(1);
-  for (const survivor of [2, 3]) cluster.replica(survivor).group.onLink(actorId(1), 'refused');
+  for (const survivor of [2, 3]) cluster.stream(survivor).group.onLink(actorId(1), 'refused');
   await cluster.advance(4000);
-  const leader = [2, 3].find((actor) => cluster.replica(actor).group.role === 'leader');
+  const leader = [2, 3].find((actor) => cluster.stream(actor).group.role === 'leader');
   assert.ok(leader !== undefined);
   submit(leader, 'new');
   await cluster.settle();
@@ -260,10 +260,10 @@ test('what a dead leader left on disk is not read in place of what replaces it',
   cluster.heal(1);
   await cluster.settle();
   await cluster.advance(300);
-  const { commitIndex } = cluster.replica(1).group;
+  const { commitIndex } = cluster.stream(1).group;
   assert.equal(
     commitIndex,
-    cluster.replica(leader).group.commitIndex,
+    cluster.stream(leader).group.commitIndex,
     'it knows what is committed before its disk holds it',
   );
   const texts = (await cluster.recordsOf(1, commitIndex))

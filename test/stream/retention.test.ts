@@ -1,48 +1,48 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { SettingsChanges } from '../../src/machine/stream/index.js';
-import { batch, fateOf, ReplicaCluster } from '../support/replica-cluster.js';
+import { batch, fateOf, StreamCluster } from '../support/stream-cluster.js';
 
 /** Node 1 leads, and all have ten events, one a record. */
-async function filled(settings?: SettingsChanges): Promise<ReplicaCluster> {
-  const cluster = new ReplicaCluster([1, 2, 3]);
+async function filled(settings?: SettingsChanges): Promise<StreamCluster> {
+  const cluster = new StreamCluster([1, 2, 3]);
   await cluster.elect(1);
   for (let event = 0; event < 10; event++) await produce(cluster);
   if (settings !== undefined) await set(cluster, settings);
   return cluster;
 }
 
-async function produce(cluster: ReplicaCluster, count = 1): Promise<void> {
-  const produced = cluster.replica(1).submit(batch(count));
+async function produce(cluster: StreamCluster, count = 1): Promise<void> {
+  const produced = cluster.stream(1).submit(batch(count));
   await cluster.commitIsKnown();
   await produced;
 }
 
-async function set(cluster: ReplicaCluster, settings: SettingsChanges): Promise<void> {
-  const changed = cluster.replica(1).changeSettings(settings);
+async function set(cluster: StreamCluster, settings: SettingsChanges): Promise<void> {
+  const changed = cluster.stream(1).changeSettings(settings);
   await cluster.commitIsKnown();
   await changed;
 }
 
 /** The first event that each node delivers. */
-const firsts = (cluster: ReplicaCluster): number[] =>
-  [1, 2, 3].map((actor) => cluster.replica(actor).state.first.firstCounter);
+const firsts = (cluster: StreamCluster): number[] =>
+  [1, 2, 3].map((actor) => cluster.stream(actor).state.first.firstCounter);
 
 test('settings are in force on all nodes at the same record', async () => {
   const cluster = await filled({ maxEvents: 100 });
-  for (const actor of [1, 2, 3]) assert.deepEqual(cluster.replica(actor).state.settings, { maxEvents: 100 });
+  for (const actor of [1, 2, 3]) assert.deepEqual(cluster.stream(actor).state.settings, { maxEvents: 100 });
   await cluster.advance(2000);
   assert.deepEqual(firsts(cluster), [1, 1, 1]);
 });
 
 test('two clients that change settings at once both do', async () => {
   const cluster = await filled({ maxEvents: 100 });
-  const stream = cluster.replica(1);
+  const stream = cluster.stream(1);
   const both = [stream.changeSettings({ maxBytes: 5000 }), stream.changeSettings({ maxEvents: 0, maxAgeMs: 60_000 })];
   await cluster.commitIsKnown();
   await Promise.all(both);
   for (const actor of [1, 2, 3])
-    assert.deepEqual(cluster.replica(actor).state.settings, { maxBytes: 5000, maxAgeMs: 60_000 });
+    assert.deepEqual(cluster.stream(actor).state.settings, { maxBytes: 5000, maxAgeMs: 60_000 });
 });
 
 test('a bound on the count keeps exactly the latest events on all nodes, and drops what is below', async () => {
@@ -53,7 +53,7 @@ test('a bound on the count keeps exactly the latest events on all nodes, and dro
   await cluster.advance(1100);
   // In the middle of nothing: the batch of three is kept whole, and one event before it.
   assert.deepEqual(firsts(cluster), [10, 10, 10]);
-  for (const actor of [1, 2, 3]) assert.equal(cluster.replica(actor).group.begin.nextCounter, 10);
+  for (const actor of [1, 2, 3]) assert.equal(cluster.stream(actor).group.begin.nextCounter, 10);
 });
 
 test('a bound on the count begins in the middle of a batch', async () => {
@@ -62,12 +62,12 @@ test('a bound on the count begins in the middle of a batch', async () => {
   await set(cluster, { maxEvents: 2 });
   await cluster.advance(1100);
   assert.deepEqual(firsts(cluster), [15, 15, 15]);
-  assert.equal(cluster.replica(2).group.begin.nextCounter, 11, 'the record that holds the batch stays');
+  assert.equal(cluster.stream(2).group.begin.nextCounter, 11, 'the record that holds the batch stays');
 });
 
 test('a bound on bytes keeps the latest records that fit', async () => {
   const cluster = await filled();
-  const records = await cluster.recordsOf(1, cluster.replica(1).group.commitIndex);
+  const records = await cluster.recordsOf(1, cluster.stream(1).group.commitIndex);
   const bytes = records.filter(({ kind }) => kind === 'events').map((record) => record.bytes.byteLength);
   await set(cluster, { maxBytes: bytes.slice(-3).reduce((sum, each) => sum + each, 0) });
   await cluster.advance(1100);
@@ -80,8 +80,8 @@ test('a bound on age takes everything away in a group in which nothing happens',
   const cluster = await filled({ maxAgeMs: 30_000 });
   await cluster.advance(3000);
   assert.deepEqual(firsts(cluster), [1, 1, 1]);
-  const { tail } = cluster.replica(1).group;
-  assert.equal(tail.index, cluster.replica(1).group.commitIndex);
+  const { tail } = cluster.stream(1).group;
+  assert.equal(tail.index, cluster.stream(1).group.commitIndex);
   await cluster.advance(29_000);
   assert.deepEqual(firsts(cluster), [11, 11, 11]);
   await produce(cluster);
@@ -95,9 +95,9 @@ test('a confirmed read waits until the begin is in force here', async () => {
   storage.held = true;
   await set(cluster, { maxEvents: 4 });
   await cluster.advance(1100);
-  assert.equal(cluster.replica(3).group.commitIndex, cluster.replica(1).group.commitIndex);
+  assert.equal(cluster.stream(3).group.commitIndex, cluster.stream(1).group.commitIndex);
   assert.deepEqual(firsts(cluster), [7, 7, 1]);
-  const confirmed = fateOf(cluster.replica(3).group.confirmReadIndex());
+  const confirmed = fateOf(cluster.stream(3).group.confirmReadIndex());
   await cluster.settle();
   assert.equal(confirmed.state, 'pending');
   storage.release();
@@ -108,14 +108,14 @@ test('a confirmed read waits until the begin is in force here', async () => {
 
 test('where there is nothing to remove, nothing is proposed', async () => {
   const cluster = await filled({ maxEvents: 10, maxBytes: 1_000_000, maxAgeMs: 1_000_000 });
-  const { index } = cluster.replica(1).group.tail;
+  const { index } = cluster.stream(1).group.tail;
   await cluster.advance(5000);
-  assert.equal(cluster.replica(1).group.tail.index, index);
+  assert.equal(cluster.stream(1).group.tail.index, index);
 });
 
 test('another node than the leader refuses to change the settings', async () => {
   const cluster = await filled();
-  const refused = fateOf(cluster.replica(2).changeSettings({ maxEvents: 1 }));
+  const refused = fateOf(cluster.stream(2).changeSettings({ maxEvents: 1 }));
   await cluster.settle();
   assert.equal(refused.code, 'NOT_LEADER');
 });
@@ -127,6 +127,6 @@ test('a restarted node has the settings and the begin', async () => {
   cluster.start(3);
   await cluster.commitIsKnown();
   await cluster.advance(200);
-  assert.deepEqual(cluster.replica(3).state.settings, { maxEvents: 4 });
+  assert.deepEqual(cluster.stream(3).state.settings, { maxEvents: 4 });
   assert.deepEqual(firsts(cluster), [7, 7, 7]);
 });

@@ -2,49 +2,49 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { batchesOf, type LogRecord } from '../../src/wire/index.js';
-import { batch, ReplicaCluster } from '../support/replica-cluster.js';
+import { batch, StreamCluster } from '../support/stream-cluster.js';
 
 const HOUR_MS = 3_600_000;
 const DAY_MS = 24 * HOUR_MS;
 const MAX_AGE_MS = 60_000;
 
 /** Node 1 leads, and all have ten events that are as old as nothing. */
-async function filled(actors: readonly number[] = [1, 2, 3]): Promise<ReplicaCluster> {
-  const cluster = new ReplicaCluster(actors);
+async function filled(actors: readonly number[] = [1, 2, 3]): Promise<StreamCluster> {
+  const cluster = new StreamCluster(actors);
   await cluster.elect(1);
   for (let event = 0; event < 10; event++) await produce(cluster);
-  const changed = cluster.replica(1).changeSettings({ maxAgeMs: MAX_AGE_MS });
+  const changed = cluster.stream(1).changeSettings({ maxAgeMs: MAX_AGE_MS });
   await cluster.commitIsKnown();
   await changed;
   return cluster;
 }
 
-async function produce(cluster: ReplicaCluster, leader = 1): Promise<void> {
-  const produced = cluster.replica(leader).submit(batch(1));
+async function produce(cluster: StreamCluster, leader = 1): Promise<void> {
+  const produced = cluster.stream(leader).submit(batch(1));
   await cluster.commitIsKnown();
   await produced;
 }
 
-function setClock(cluster: ReplicaCluster, actor: number, offsetMs: number): void {
+function setClock(cluster: StreamCluster, actor: number, offsetMs: number): void {
   cluster.server(actor).clock.utcOffsetMs = offsetMs;
 }
 
 /** Some time, in which the leader compares the clocks every now and then. */
-async function advance(cluster: ReplicaCluster, ms: number, leader = 1): Promise<void> {
+async function advance(cluster: StreamCluster, ms: number, leader = 1): Promise<void> {
   for (let passed = 0; passed < ms; passed += 1000) {
     await cluster.advance(1000);
-    cluster.replica(leader).group.onClocks();
+    cluster.stream(leader).group.onClocks();
     await cluster.settle();
   }
 }
 
-async function lastRecord(cluster: ReplicaCluster, kind: LogRecord['kind'], actor = 1): Promise<LogRecord> {
-  const records = await cluster.recordsOf(actor, cluster.replica(actor).group.commitIndex);
+async function lastRecord(cluster: StreamCluster, kind: LogRecord['kind'], actor = 1): Promise<LogRecord> {
+  const records = await cluster.recordsOf(actor, cluster.stream(actor).group.commitIndex);
   return records.findLast((record) => record.kind === kind) ?? assert.fail(`there is no ${kind} record`);
 }
 
-const firsts = (cluster: ReplicaCluster): number[] =>
-  [...cluster.servers.values()].map(({ replica }) => replica.state.first.firstCounter);
+const firsts = (cluster: StreamCluster): number[] =>
+  [...cluster.servers.values()].map(({ stream }) => stream.state.first.firstCounter);
 
 test('a leader whose clock is 30 days ahead gives up nothing, and what it stamps is no younger for it', async () => {
   const cluster = await filled();
@@ -78,14 +78,14 @@ test('with the third node away, two clocks 30 days apart give up nothing; log ti
   await advance(cluster, 5000);
   assert.deepEqual(firsts(cluster), [1, 1]);
   assert.ok(
-    cluster.replica(1).state.timeMs > cluster.server(1).clock.utcMs() + 29 * DAY_MS,
+    cluster.stream(1).state.timeMs > cluster.server(1).clock.utcMs() + 29 * DAY_MS,
     'what nobody knows counts as late',
   );
 
   cluster.start(3);
   await cluster.commitIsKnown();
   await advance(cluster, MAX_AGE_MS - 10_000);
-  assert.ok(cluster.replica(1).state.timeMs > cluster.server(1).clock.utcMs() + 29 * DAY_MS, 'not at once');
+  assert.ok(cluster.stream(1).state.timeMs > cluster.server(1).clock.utcMs() + 29 * DAY_MS, 'not at once');
   await advance(cluster, 20_000);
   const setBack = await lastRecord(cluster, 'log-time');
   assert.ok(Math.abs(setBack.timeMs - cluster.server(3).clock.utcMs()) < 30_000);
@@ -96,11 +96,11 @@ test('with the third node away, two clocks 30 days apart give up nothing; log ti
 test('a leader that can ask nobody for the time keeps a batch until it can', async () => {
   const cluster = await filled();
   cluster.unasked.add(2).add(3);
-  const produced = cluster.replica(1).submit(batch(1));
+  const produced = cluster.stream(1).submit(batch(1));
   await cluster.advance(1000);
-  assert.equal(cluster.replica(1).state.nextCounter, 11);
+  assert.equal(cluster.stream(1).state.nextCounter, 11);
   cluster.unasked.clear();
-  cluster.replica(1).group.onClocks();
+  cluster.stream(1).group.onClocks();
   await cluster.commitIsKnown();
   assert.equal((await produced).firstCounter, 11);
 });
@@ -133,10 +133,10 @@ test('clocks that are behind for a while do not set log time back, and make noth
 
 test('one time that lies weeks ahead makes no producer forgotten', async () => {
   const cluster = await filled([1]);
-  const opened = cluster.replica(1).openProducer('anna');
+  const opened = cluster.stream(1).openProducer('anna');
   await cluster.commitIsKnown();
   const { id } = await opened;
   setClock(cluster, 1, 30 * DAY_MS);
   await produce(cluster);
-  assert.equal(cluster.replica(1).state.producers.get(id)?.name, 'anna');
+  assert.equal(cluster.stream(1).state.producers.get(id)?.name, 'anna');
 });

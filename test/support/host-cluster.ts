@@ -118,7 +118,7 @@ export class HostCluster {
     return present(this.nodes.get(actorId(actor)), `node ${actor} does not run`);
   }
 
-  replica(actor: number, group: number): Stream {
+  stream(actor: number, group: number): Stream {
     return present(this.node(actor).streams.get(groupId(group)), `node ${actor} has no group ${group}`);
   }
 
@@ -259,9 +259,9 @@ export class HostCluster {
   /** By group; undefined where the running nodes do not agree, or that one does not lead. */
   leaders(): (ActorId | undefined)[] {
     return this.groups.map((group) => {
-      const replicas = [...this.nodes.keys()].map((actor) => this.replica(actor, group));
-      const [leader, ...others] = new Set(replicas.map((replica) => replica.group.leader));
-      return others.length === 0 && replicas.some(({ group: { role, self } }) => role === 'leader' && self === leader)
+      const streams = [...this.nodes.keys()].map((actor) => this.stream(actor, group));
+      const [leader, ...others] = new Set(streams.map((stream) => stream.group.leader));
+      return others.length === 0 && streams.some(({ group: { role, self } }) => role === 'leader' && self === leader)
         ? leader
         : undefined;
     });

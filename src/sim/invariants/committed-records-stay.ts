@@ -47,7 +47,7 @@ export function committedRecordsStay(history: CommittedHistory): Invariant {
         );
       if (committed === undefined) {
         if (nodes !== undefined) requireDurable(node, record, nodes);
-        history.add(record, node.replica?.group.term ?? record.term);
+        history.add(record, node.stream?.group.term ?? record.term);
       } else if (committed.checksum !== record.checksum) {
         throw new Violation(
           property,
@@ -62,25 +62,25 @@ export function committedRecordsStay(history: CommittedHistory): Invariant {
     property,
     started(node) {
       seen.set(node.actor, 0);
-      follow(node, node.replica?.group.commitIndex ?? 0, undefined);
+      follow(node, node.stream?.group.commitIndex ?? 0, undefined);
     },
     stepped(node, nodes) {
-      const { replica, actor } = node;
-      if (replica === undefined) return;
+      const { stream, actor } = node;
+      if (stream === undefined) return;
       const before = seen.get(actor) ?? 0;
       if (node.changedFrom <= before)
         throw new Violation(
           property,
           `${actor} wrote over record ${node.changedFrom}, and ${before} is committed there`,
         );
-      if (replica.group.commitIndex === before) return;
-      const news = replica.group.commitIndex > history.records.length;
-      follow(node, replica.group.commitIndex, nodes);
-      const last = node.records[replica.group.commitIndex - 1];
-      if (news && replica.group.role === 'leader' && last?.term !== replica.group.term)
+      if (stream.group.commitIndex === before) return;
+      const news = stream.group.commitIndex > history.records.length;
+      follow(node, stream.group.commitIndex, nodes);
+      const last = node.records[stream.group.commitIndex - 1];
+      if (news && stream.group.role === 'leader' && last?.term !== stream.group.term)
         throw new Violation(
           'a leader counts only records of its own term',
-          `${actor} leads term ${replica.group.term} and has committed record ${last?.index} of term ${last?.term}`,
+          `${actor} leads term ${stream.group.term} and has committed record ${last?.index} of term ${last?.term}`,
         );
     },
   };

@@ -25,13 +25,13 @@ export function keptEventsStay(history: CommittedHistory): Invariant {
     }
   };
 
-  const check = ({ actor, replica }: ObservedNode): void => {
-    if (replica === undefined) return;
+  const check = ({ actor, stream }: ObservedNode): void => {
+    if (stream === undefined) return;
     follow();
     const {
       group: { begin },
       state,
-    } = replica;
+    } = stream;
     if (
       begin.index > latest.index ||
       begin.nextCounter > latest.firstCounter ||

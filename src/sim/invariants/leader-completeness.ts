@@ -9,10 +9,10 @@ export function leaderCompleteness(history: CommittedHistory): Invariant {
   const leaders = new Set<Term>();
   return {
     property,
-    stepped({ actor, replica, records }) {
-      if (replica?.group.role !== 'leader' || leaders.has(replica.group.term)) return;
-      leaders.add(replica.group.term);
-      const { term } = replica.group;
+    stepped({ actor, stream, records }) {
+      if (stream?.group.role !== 'leader' || leaders.has(stream.group.term)) return;
+      leaders.add(stream.group.term);
+      const { term } = stream.group;
       const position = history.terms.findLastIndex((each) => each < term);
       const last = history.records[position];
       // By the chain of checksums, the last stands for all before it.

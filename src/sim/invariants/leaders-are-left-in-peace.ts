@@ -17,23 +17,23 @@ export function leadersAreLeftInPeace(electionTimeoutMs: number): Invariant {
     started(node) {
       heardMs.delete(node.actor);
     },
-    received({ from, message }, { actor, replica }, localMs) {
-      if (replica === undefined) return;
+    received({ from, message }, { actor, stream }, localMs) {
+      if (stream === undefined) return;
       if (message.type === 'append' || message.type === 'heartbeat') {
-        if (message.term >= replica.group.term) heardMs.set(actor, localMs);
+        if (message.term >= stream.group.term) heardMs.set(actor, localMs);
       } else if (message.type === 'vote-request' && message.preVote) {
         const sinceMs = localMs - (heardMs.get(actor) ?? Number.NEGATIVE_INFINITY);
         // A leader that campaigns leads no more.
-        if (replica.group.leader === undefined || replica.group.leader === from || sinceMs >= electionTimeoutMs)
+        if (stream.group.leader === undefined || stream.group.leader === from || sinceMs >= electionTimeoutMs)
           fair.add(`${actor} ${from} ${message.term}`);
       }
     },
-    sent({ from, to, message }, { replica }) {
+    sent({ from, to, message }, { stream }) {
       if (message.type !== 'vote-response' || !message.preVote || !message.granted) return;
       if (!fair.has(`${from} ${to} ${message.term}`))
         throw new Violation(
           property,
-          `${from} granted ${to} a pre-vote for term ${message.term}, and hears leader ${replica?.group.leader}`,
+          `${from} granted ${to} a pre-vote for term ${message.term}, and hears leader ${stream?.group.leader}`,
         );
     },
   };

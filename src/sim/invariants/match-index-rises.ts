@@ -8,18 +8,18 @@ export function matchIndexRises(): Invariant {
   const known = new Map<ActorId, { readonly term: Term; readonly matches: ReadonlyMap<ActorId, LogIndex> }>();
   return {
     property,
-    stepped({ actor, replica }) {
-      if (replica?.group.role !== 'leader') return;
-      const matches = replica.group.matchIndexes() ?? new Map<ActorId, LogIndex>();
+    stepped({ actor, stream }) {
+      if (stream?.group.role !== 'leader') return;
+      const matches = stream.group.matchIndexes() ?? new Map<ActorId, LogIndex>();
       const before = known.get(actor);
-      known.set(actor, { term: replica.group.term, matches });
-      if (before?.term !== replica.group.term) return;
+      known.set(actor, { term: stream.group.term, matches });
+      if (before?.term !== stream.group.term) return;
       for (const [peer, index] of matches) {
         const least = before.matches.get(peer) ?? 0;
         if (index < least)
           throw new Violation(
             property,
-            `that of ${peer} at ${actor} in term ${replica.group.term} went from ${least} to ${index}`,
+            `that of ${peer} at ${actor} in term ${stream.group.term} went from ${least} to ${index}`,
           );
       }
     },

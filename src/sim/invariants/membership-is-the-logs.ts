@@ -13,8 +13,8 @@ export function membershipIsTheLogs(): Invariant {
   /** The index of the last configuration, by node; 0 where there is none. */
   const lastAt = new Map<ActorId, number>();
 
-  const check = ({ actor, records, changedFrom, replica }: ObservedNode): void => {
-    if (replica === undefined || changedFrom === Number.POSITIVE_INFINITY) return;
+  const check = ({ actor, records, changedFrom, stream }: ObservedNode): void => {
+    if (stream === undefined || changedFrom === Number.POSITIVE_INFINITY) return;
     const before = lastAt.get(actor) ?? 0;
     const from = before >= changedFrom ? 0 : changedFrom - 1;
     const found = records.findLastIndex((record, position) => position >= from && record.kind === 'configuration') + 1;
@@ -23,7 +23,7 @@ export function membershipIsTheLogs(): Invariant {
     const record = records[last - 1];
     if (record === undefined) return;
     const { voters, outgoing, learners } = decodeMembership(record.payload);
-    const { membership } = replica.group;
+    const { membership } = stream.group;
     if (`${voters}/${outgoing}/${learners}` !== `${membership.voters}/${membership.outgoing}/${membership.learners}`)
       throw new Violation(
         property,

@@ -10,22 +10,22 @@ export function oneChangeAtATime(): Invariant {
   const property = 'one change of the members at a time';
   return {
     property,
-    stepped({ actor, replica, records, changedFrom }) {
-      if (replica?.group.role !== 'leader') return;
+    stepped({ actor, stream, records, changedFrom }) {
+      if (stream?.group.role !== 'leader') return;
       for (let position = changedFrom - 1; position < records.length; position++) {
         const record = records[position];
-        if (record?.kind !== 'configuration' || record.term !== replica.group.term) continue;
+        if (record?.kind !== 'configuration' || record.term !== stream.group.term) continue;
         const before = records.findLast(({ kind, index }) => kind === 'configuration' && index < record.index);
-        if (before !== undefined && before.index > replica.group.commitIndex)
+        if (before !== undefined && before.index > stream.group.commitIndex)
           throw new Violation(
             property,
             `${actor} changes the members in record ${record.index}, and record ${before.index} with the ` +
               'change before is not committed',
           );
-        if (records[replica.group.commitIndex - 1]?.term !== replica.group.term)
+        if (records[stream.group.commitIndex - 1]?.term !== stream.group.term)
           throw new Violation(
             property,
-            `${actor} changes the members before a record of its term ${replica.group.term} is committed`,
+            `${actor} changes the members before a record of its term ${stream.group.term} is committed`,
           );
       }
     },

@@ -8,12 +8,11 @@ export function oneLeaderPerTerm(): Invariant {
   const leaders = new Map<Term, ActorId>();
   return {
     property,
-    stepped({ actor, replica }) {
-      if (replica?.group.role !== 'leader') return;
-      const leader = leaders.get(replica.group.term) ?? actor;
-      if (leader !== actor)
-        throw new Violation(property, `${leader} and ${actor} both lead term ${replica.group.term}`);
-      leaders.set(replica.group.term, actor);
+    stepped({ actor, stream }) {
+      if (stream?.group.role !== 'leader') return;
+      const leader = leaders.get(stream.group.term) ?? actor;
+      if (leader !== actor) throw new Violation(property, `${leader} and ${actor} both lead term ${stream.group.term}`);
+      leaders.set(stream.group.term, actor);
     },
   };
 }

@@ -19,9 +19,9 @@ export function statesAreEqual(history: CommittedHistory): Invariant {
   /** The index at which each node's state was looked at last. */
   const seen = new Map<ActorId, number>();
 
-  const check = ({ actor, replica }: ObservedNode): void => {
-    if (replica === undefined) return;
-    const { appliedIndex } = replica.state;
+  const check = ({ actor, stream }: ObservedNode): void => {
+    if (stream === undefined) return;
+    const { appliedIndex } = stream.state;
     if (seen.get(actor) === appliedIndex) return;
     seen.set(actor, appliedIndex);
     if (appliedIndex > history.records.length)
@@ -33,7 +33,7 @@ export function statesAreEqual(history: CommittedHistory): Invariant {
       truth.apply(record);
       states.push(textOf(truth.encode()));
     }
-    const state = textOf(replica.state.encode());
+    const state = textOf(stream.state.encode());
     if (state !== states[appliedIndex])
       throw new Violation(
         property,

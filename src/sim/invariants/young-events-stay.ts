@@ -96,13 +96,13 @@ export function youngEventsStay(time: TrueTime): Invariant {
   return {
     property,
     stepped(node) {
-      const { replica } = node;
-      if (replica === undefined || replica.group.role !== 'leader') return;
-      follow(replica.state);
-      const isTrusted = time.areJudges(replica.group.membership);
+      const { stream } = node;
+      if (stream === undefined || stream.group.role !== 'leader') return;
+      follow(stream.state);
+      const isTrusted = time.areJudges(stream.group.membership);
       for (let index = node.changedFrom; index <= node.records.length; index++) {
         const record = node.records[index - 1];
-        if (record === undefined || record.term !== replica.group.term) continue;
+        if (record === undefined || record.term !== stream.group.term) continue;
         births.add(record, { atMs: time.nowMs(), isTrusted });
         if (record.kind === 'log-begin' && isTrusted) judge(node, record);
       }

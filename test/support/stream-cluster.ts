@@ -36,7 +36,7 @@ export interface Sent {
 
 export interface Server {
   readonly actor: ActorId;
-  readonly replica: Stream;
+  readonly stream: Stream;
   readonly storage: MemoryStorage;
   readonly clock: ManualClock;
   readonly observed: Observed;
@@ -44,7 +44,7 @@ export interface Server {
 }
 
 /** Replicas joined in memory. Messages move, and time passes, when the test says so. */
-export class ReplicaCluster {
+export class StreamCluster {
   readonly servers = new Map<ActorId, Server>();
   inFlight: Sent[] = [];
   /** Whether a follower's batch finds its way to the leader. */
@@ -80,8 +80,8 @@ export class ReplicaCluster {
     return present(this.servers.get(actorId(actor)), `node ${actor} does not run`);
   }
 
-  replica(actor: number): Stream {
-    return this.server(actor).replica;
+  stream(actor: number): Stream {
+    return this.server(actor).stream;
   }
 
   /** Starts a node from what is on its disk; `instance`: of another data directory than the member of that name. */
@@ -123,13 +123,13 @@ export class ReplicaCluster {
       group: GROUP,
       observer: observed,
     });
-    const replica = new Stream({ ...shared, group, stored: storage.group(GROUP) });
-    this.servers.set(self, { actor: self, replica, storage, clock, observed, fatal });
-    replica.group.start();
+    const stream = new Stream({ ...shared, group, stored: storage.group(GROUP) });
+    this.servers.set(self, { actor: self, stream, storage, clock, observed, fatal });
+    stream.group.start();
     for (const peer of this.servers.values()) {
       if (peer.actor === self) continue;
-      peer.replica.group.onLink(self, 'open');
-      replica.group.onLink(peer.actor, 'open');
+      peer.stream.group.onLink(self, 'open');
+      stream.group.onLink(peer.actor, 'open');
     }
   }
 
@@ -154,8 +154,8 @@ export class ReplicaCluster {
     this.cuts.delete(actorId(actor));
     for (const peer of this.servers.values()) {
       if (peer.actor === actor) continue;
-      peer.replica.group.onLink(actorId(actor), 'open');
-      this.replica(actor).group.onLink(peer.actor, 'open');
+      peer.stream.group.onLink(actorId(actor), 'open');
+      this.stream(actor).group.onLink(peer.actor, 'open');
     }
   }
 
@@ -189,8 +189,8 @@ export class ReplicaCluster {
   }
 
   async elect(actor: number): Promise<void> {
-    const replica = this.replica(actor);
-    for (let waited = 0; replica.group.role !== 'leader'; waited += 10) {
+    const stream = this.stream(actor);
+    for (let waited = 0; stream.group.role !== 'leader'; waited += 10) {
       if (waited > 5000) throw new Error(`node ${actor} is not elected`);
       // Time passes for all, but only this one looks at its clock.
       for (const { clock } of this.servers.values()) clock.stall(10);
@@ -205,7 +205,7 @@ export class ReplicaCluster {
     const due = this.inFlight.splice(0);
     for (const { from, to, message, records } of due) {
       if (this.cuts.has(from) || this.cuts.has(to)) continue;
-      this.servers.get(to)?.replica.group.onMessage(from, message, records);
+      this.servers.get(to)?.stream.group.onMessage(from, message, records);
     }
     return due.length > 0;
   }
@@ -214,9 +214,9 @@ export class ReplicaCluster {
    * The namespaces of a node's committed events with their actors, in order: `1.2 /a` is counter 1, taken in by node 2.
    */
   async eventsOf(actor: number): Promise<string[]> {
-    const replica = this.replica(actor);
+    const stream = this.stream(actor);
     const events: string[] = [];
-    for (const record of await this.recordsOf(actor, replica.group.commitIndex)) {
+    for (const record of await this.recordsOf(actor, stream.group.commitIndex)) {
       if (record.kind !== 'events') continue;
       for (const { header } of batchesOf(record)) {
         for (let at = 0; at < header.count; at++) events.push(`${header.baseCounter + at}.${header.actor}`);
@@ -227,10 +227,10 @@ export class ReplicaCluster {
 
   /** From the log's begin on. */
   async recordsOf(actor: number, through: number): Promise<LogRecord[]> {
-    const replica = this.replica(actor);
+    const stream = this.stream(actor);
     const records: LogRecord[] = [];
-    for (let next = replica.group.begin.index + 1; next <= through; ) {
-      const part = await replica.group.read(logIndex(next), logIndex(through), 4096);
+    for (let next = stream.group.begin.index + 1; next <= through; ) {
+      const part = await stream.group.read(logIndex(next), logIndex(through), 4096);
       if (part.length === 0) throw new Error(`node ${actor} gives out nothing at ${next}`);
       records.push(...part);
       next += part.length;
@@ -256,7 +256,7 @@ export class ReplicaCluster {
             new FlotillaError('NO_LEADER', 'the link to the leader is down; the batch was not proposed'),
           );
         }
-        return leader.replica.proposeFor(self, body, stamp);
+        return leader.stream.proposeFor(self, body, stamp);
       },
     };
   }

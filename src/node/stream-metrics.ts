@@ -66,41 +66,41 @@ export function mirrorSpace(space: SpaceGuard, metrics: Metrics): void {
   });
 }
 
-/** Copies a replica's state into the gauges at each scrape. */
-export function mirrorReplica(
-  replica: Stream,
+/** Copies a stream's state into the gauges at each scrape. */
+export function mirrorStream(
+  stream: Stream,
   metrics: Metrics,
   linkStates: () => ReadonlyMap<ActorId, LinkState>,
 ): void {
   metrics.onCollect(() => {
-    metrics.raftTerm.set(replica.group.term);
-    metrics.raftRole.set(roleLabel(replica));
-    metrics.leaderKnown.set(replica.group.leader === undefined ? 0 : 1);
-    metrics.commitIndex.set(replica.group.commitIndex);
-    metrics.appliedIndex.set(replica.state.appliedIndex);
-    metrics.lastIndex.set(replica.group.tail.index);
-    metrics.logBytes.set(replica.group.storedBytes);
-    metrics.logBeginIndex.set(replica.group.begin.index);
-    metrics.firstCounter.set(replica.state.first.firstCounter);
+    metrics.raftTerm.set(stream.group.term);
+    metrics.raftRole.set(roleLabel(stream));
+    metrics.leaderKnown.set(stream.group.leader === undefined ? 0 : 1);
+    metrics.commitIndex.set(stream.group.commitIndex);
+    metrics.appliedIndex.set(stream.state.appliedIndex);
+    metrics.lastIndex.set(stream.group.tail.index);
+    metrics.logBytes.set(stream.group.storedBytes);
+    metrics.logBeginIndex.set(stream.group.begin.index);
+    metrics.firstCounter.set(stream.state.first.firstCounter);
     metrics.matchIndex.reset();
     metrics.replicationLag.reset();
-    for (const [peer, index] of replica.group.matchIndexes() ?? []) {
+    for (const [peer, index] of stream.group.matchIndexes() ?? []) {
       metrics.matchIndex.set({ peer }, index);
-      metrics.replicationLag.set({ peer }, Math.max(0, replica.group.tail.index - index));
+      metrics.replicationLag.set({ peer }, Math.max(0, stream.group.tail.index - index));
     }
     metrics.peerLinks.reset();
     for (const [peer, state] of linkStates()) metrics.peerLinks.set({ peer }, state);
   });
 }
 
-function roleLabel(replica: Stream): RaftRole {
-  switch (replica.group.role) {
+function roleLabel(stream: Stream): RaftRole {
+  switch (stream.group.role) {
     case 'leader':
       return 'leader';
     case 'candidate':
     case 'pre-candidate':
       return 'candidate';
     case 'follower':
-      return isVoter(replica.group.membership, replica.group.self) ? 'follower' : 'learner';
+      return isVoter(stream.group.membership, stream.group.self) ? 'follower' : 'learner';
   }
 }
