@@ -2,7 +2,6 @@ import { join, resolve } from 'node:path';
 import { type ActorId, FlotillaError, type GroupId, type Member } from '../base/index.js';
 import { CLUSTER_GROUP } from '../cluster/index.js';
 import type { Clock, RecoveredGroup } from '../group/index.js';
-import { ClusterMachine } from '../machine/cluster/index.js';
 import { isOnlyVoter } from '../raft/index.js';
 import {
   groupsPathOf,
@@ -21,7 +20,7 @@ import { segmentsPath } from '../storage/group/index.js';
 import { lockDirectory, nodeDisk } from '../storage/level/index.js';
 import { readHeader, segmentName, segmentSequenceOf, writeHeader } from '../storage/segment/index.js';
 import type { Membership } from '../wire/index.js';
-import { beginNewCluster, isMember, latestOf, openFolder } from './new-cluster-membership.js';
+import { beginNewCluster, clusterStateIn, isMember, latestOf, openFolder } from './new-cluster-membership.js';
 
 /*
  * A node that has lost the majority of its cluster for good becomes the only
@@ -154,7 +153,7 @@ async function heldLogs(
     return { group, tail, begin: beginTail, commitIndex, incarnation, machine, membership: latestOf(memberships) };
   });
   const hasCluster = logs.some(({ group }) => group === CLUSTER_GROUP);
-  const members = hasCluster ? ClusterMachine.decode(storage.group(CLUSTER_GROUP).recovered.state).state.members : [];
+  const members = hasCluster ? (await clusterStateIn(storage.group(CLUSTER_GROUP))).members : [];
   await storage.close();
   return { logs, members };
 }

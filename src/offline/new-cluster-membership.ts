@@ -1,6 +1,6 @@
-import { FlotillaError, type GroupId, type Seat, sameSeat, type Term, term } from '../base/index.js';
+import { FlotillaError, type GroupId, LIMITS, logIndex, type Seat, sameSeat, type Term, term } from '../base/index.js';
 import { CLUSTER_GROUP, MACHINES } from '../cluster/index.js';
-import type { Clock, RecoveredGroup } from '../group/index.js';
+import type { Clock, GroupLog, RecoveredGroup } from '../group/index.js';
 import { ClusterMachine, type ClusterState, encodeContent, type Founding } from '../machine/cluster/index.js';
 import type { RecordKind } from '../machine/index.js';
 import { isVoter } from '../raft/index.js';
@@ -54,7 +54,8 @@ export async function beginNewCluster(folder: StoppedFolder, cluster: NewCluster
         continue;
       }
       const next = { term: term(hardState.term + 1), vote: identity.actor };
-      const records = recordsOf(group, log.recovered, identity, cluster, next.term);
+      const before = group === CLUSTER_GROUP ? await clusterStateIn(log) : undefined;
+      const records = recordsOf(before, tail, identity, cluster, next.term);
       await storage.persist([{ group, hardState: next, records }]);
       log.noteCommitted(tailAfterAll(tail, records).index);
     }
@@ -63,10 +64,13 @@ export async function beginNewCluster(folder: StoppedFolder, cluster: NewCluster
   }
 }
 
-/** The membership comes last: where it is in the log, all that belongs to it is. */
+/**
+ * The membership comes last: where it is in the log, all that belongs to it is. `before`: the cluster's state, where the
+ * group has one.
+ */
 function recordsOf(
-  group: GroupId,
-  recovered: RecoveredGroup,
+  before: ClusterState | undefined,
+  tail: LogTail,
   { actor, instance }: NodeIdentity,
   cluster: NewCluster,
   newTerm: Term,
@@ -74,12 +78,11 @@ function recordsOf(
   const records: LogRecord[] = [];
   const append = (kind: RecordKind, body: Uint8Array): void => {
     const unsealed = { kind, term: newTerm, eventCount: 0, payloadBytes: body.byteLength };
-    records.push(sealRecord(tailAfterAll(recovered.tail, records), unsealed, (payload) => payload.set(body)));
+    records.push(sealRecord(tailAfterAll(tail, records), unsealed, (payload) => payload.set(body)));
   };
-  if (group === CLUSTER_GROUP) {
-    const founding = foundingOf(ClusterMachine.decode(recovered.state).state, { actor, instance }, cluster);
-    if (founding !== undefined) append('cluster', encodeContent(founding));
-  }
+  // Without a first record there is nothing to replace: the node founds its cluster when it starts.
+  if (before !== undefined && before.clusterId !== '')
+    append('cluster', encodeContent(foundingOf(before, { actor, instance }, cluster)));
   append(
     'configuration',
     encodeMembership({ voters: [actor], outgoing: [], learners: [], members: [{ actor, instance }] }),
@@ -87,16 +90,25 @@ function recordsOf(
   return records;
 }
 
-/** Undefined where the cluster had not come to its first record: the node founds it when it starts. */
-function foundingOf(state: ClusterState, self: Seat, { clusterId, incarnations }: NewCluster): Founding | undefined {
+/** The cluster's state as all of a log says it, whether that is known to be committed or not. */
+export async function clusterStateIn(log: GroupLog): Promise<ClusterState> {
+  const { state, tail } = log.recovered;
+  const machine = ClusterMachine.decode(state);
+  while (machine.appliedIndex < tail.index) {
+    const from = logIndex(machine.appliedIndex + 1);
+    for (const record of await log.read(from, tail.index, LIMITS.readChunkBytes)) machine.apply(record);
+  }
+  return machine.state;
+}
+
+function foundingOf(state: ClusterState, self: Seat, { clusterId, incarnations }: NewCluster): Founding {
   // At its old address: where it is started elsewhere, it says so itself.
-  const member = state.members.find((each) => sameSeat(each, self));
-  if (member === undefined) return undefined;
+  const { address = '' } = state.members.find((each) => sameSeat(each, self)) ?? {};
   const streams = state.streams.map((entry) => ({
     ...entry,
     incarnation: incarnations.get(entry.group) ?? entry.incarnation,
   }));
-  return { clusterId, members: [{ ...self, address: member.address }], streams };
+  return { clusterId, members: [{ ...self, address }], streams };
 }
 
 function tailAfterAll(tail: LogTail, records: readonly LogRecord[]): LogTail {
