@@ -65,8 +65,8 @@ export async function beginNewCluster(folder: StoppedFolder, cluster: NewCluster
 }
 
 /**
- * The membership comes last: where it is in the log, all that belongs to it is. `before`: the cluster's state, where the
- * group has one.
+ * The membership comes last: where it is in the log, all that belongs to it is. `before`: the cluster's state, for its
+ * group only.
  */
 function recordsOf(
   before: ClusterState | undefined,
