@@ -5,6 +5,9 @@ import { CLUSTER_KIND, type ClusterCommand, type ClusterMachine } from '../machi
 /** The group of the cluster's own state: it is on every member. */
 export const CLUSTER_GROUP = groupId(0);
 
+/** What stands for a stream's name in the incarnation of group 0; no stream has it. */
+export const CLUSTER_GROUP_NAME = '';
+
 export type ClusterGroup = Group<ClusterCommand, ClusterMachine>;
 
 /** What runs on the cluster's group. */

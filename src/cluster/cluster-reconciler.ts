@@ -27,29 +27,15 @@ export interface ClusterReconcilerOptions {
  * to leave hands over first. Each member tells those that it dials; the leader puts it into the log, from which all
  * others, and the clients, have it.
  */
-export class ClusterReconciler {
+export class ClusterReconciler extends LeaderLoop {
   private readonly options: ClusterReconcilerOptions;
-  private readonly loop: LeaderLoop;
 
   constructor(options: ClusterReconcilerOptions) {
+    super({ ...options, group: options.cluster.group });
     this.options = options;
-    this.loop = new LeaderLoop({ ...options, group: options.cluster.group, step: () => this.step() });
   }
 
-  start(): void {
-    this.loop.start();
-  }
-
-  stop(): void {
-    this.loop.stop();
-  }
-
-  /** A member has said something of itself, or the state has changed. */
-  check(): void {
-    this.loop.check();
-  }
-
-  private async step(): Promise<StepOutcome> {
+  protected override async step(): Promise<StepOutcome> {
     const { cluster, founding, self, others, logger } = this.options;
     if (cluster.state.members.some((member) => sameSeat(member, self) && member.isLeaving))
       return await this.handOver();

@@ -9,8 +9,6 @@ export interface LeaderLoopOptions {
     readonly role: string;
     roleChanged(signal?: AbortSignal): Promise<void>;
   };
-  /** One step at a time. Where it rejects with a FlotillaError, it is tried again a while later. */
-  readonly step: () => Promise<StepOutcome>;
   readonly clock: Clock;
   readonly logger: Logger;
 }
@@ -19,16 +17,19 @@ export interface LeaderLoopOptions {
  * Work that belongs to whoever leads a group: it is looked for when the group's role or members change and when
  * {@link check} is called, and done step by step while this node leads.
  */
-export class LeaderLoop {
-  private readonly options: LeaderLoopOptions;
+export abstract class LeaderLoop {
+  private readonly loop: LeaderLoopOptions;
   private readonly ending = new AbortController();
   private isRunning = false;
   private isNews = false;
   private retry: Timer | undefined;
 
   constructor(options: LeaderLoopOptions) {
-    this.options = options;
+    this.loop = options;
   }
+
+  /** One step at a time. Where it rejects with a FlotillaError, it is tried again a while later. */
+  protected abstract step(): Promise<StepOutcome>;
 
   start(): void {
     void this.watch();
@@ -46,13 +47,13 @@ export class LeaderLoop {
   }
 
   private get isDue(): boolean {
-    return this.isNews && !this.ending.signal.aborted && this.options.group.role === 'leader';
+    return this.isNews && !this.ending.signal.aborted && this.loop.group.role === 'leader';
   }
 
   private async watch(): Promise<void> {
     while (!this.ending.signal.aborted) {
       this.check();
-      await this.options.group.roleChanged(this.ending.signal);
+      await this.loop.group.roleChanged(this.ending.signal);
     }
   }
 
@@ -68,19 +69,18 @@ export class LeaderLoop {
   }
 
   private async tryStep(): Promise<StepOutcome> {
-    const { step, logger } = this.options;
     try {
-      return await step();
+      return await this.step();
     } catch (error) {
       if (!(error instanceof FlotillaError)) throw error;
       // Another change is under way, a majority is away, or another node leads by now.
-      logger.debug({ reason: error.message }, 'the cluster could not be brought in line yet');
+      this.loop.logger.debug({ reason: error.message }, 'the cluster could not be brought in line yet');
       return 'later';
     }
   }
 
   private planRetry(): void {
     this.retry?.cancel();
-    if (!this.ending.signal.aborted) this.retry = this.options.clock.after(LIMITS.memberRetryMs, () => this.check());
+    if (!this.ending.signal.aborted) this.retry = this.loop.clock.after(LIMITS.memberRetryMs, () => this.check());
   }
 }

@@ -1,5 +1,5 @@
 import { type ActorId, LIMITS, type LogIndex, type Seat, sameSeat } from '../base/index.js';
-import type { Clock, Logger } from '../group/index.js';
+import type { Clock, HostedGroup, Logger } from '../group/index.js';
 import type { ClusterState } from '../machine/cluster/index.js';
 import { changeConfiguration, isJoint, isQuorum, type MemberChange } from '../raft/index.js';
 import type { Membership } from '../wire/index.js';
@@ -22,8 +22,8 @@ export interface MembershipReconcilerOptions {
   };
   /** Whether this node's link to this very node is open. */
   readonly isLinked: (seat: Seat) => boolean;
-  /** Whether the group may do without a node that is no member any more; absent: it may at once. */
-  readonly mayRelease?: (seat: Seat) => boolean;
+  /** The groups that a node leaves before this one; absent: it waits for none. */
+  readonly leftBefore?: readonly Pick<HostedGroup, 'members'>[];
   readonly clock: Clock;
   readonly logger: Logger;
 }
@@ -32,29 +32,15 @@ export interface MembershipReconcilerOptions {
  * Brings the configuration of one group, while this node leads it, in line with the members of the cluster: a node that
  * was taken in becomes a learner, which consensus makes a voter once it has caught up, and a node that leaves goes.
  */
-export class MembershipReconciler {
+export class MembershipReconciler extends LeaderLoop {
   private readonly options: MembershipReconcilerOptions;
-  private readonly loop: LeaderLoop;
 
   constructor(options: MembershipReconcilerOptions) {
+    super(options);
     this.options = options;
-    this.loop = new LeaderLoop({ ...options, step: () => this.step() });
   }
 
-  start(): void {
-    this.loop.start();
-  }
-
-  stop(): void {
-    this.loop.stop();
-  }
-
-  /** The cluster's state has changed. */
-  check(): void {
-    this.loop.check();
-  }
-
-  private async step(): Promise<StepOutcome> {
+  protected override async step(): Promise<StepOutcome> {
     const { group, cluster } = this.options;
     if (this.changes.length === 0) return 'nothing';
     // This node may lag behind in what it knows of the cluster: it must not take out a member that it has not heard of.
@@ -74,12 +60,19 @@ export class MembershipReconciler {
 
   /** Until the change is committed, a majority of those before it and of those after it must be there. */
   private isPossible({ seat, to }: SeatChange): boolean {
-    const { group, isLinked, mayRelease } = this.options;
-    if (to === 'removed' && mayRelease?.(seat) === false) return false;
+    const { group, isLinked } = this.options;
+    if (to === 'removed' && !this.mayLeave(seat)) return false;
     const { membership, self } = group;
     const isThere = (actor: ActorId): boolean =>
       actor === self || membership.members.some((each) => each.actor === actor && isLinked(each));
     return isQuorum(changeConfiguration(membership, [{ actor: seat.actor, to }]), isThere);
+  }
+
+  /** This node itself goes by another leader: it might never hear that a group which it has left has committed that. */
+  private mayLeave(seat: Seat): boolean {
+    const { group, leftBefore } = this.options;
+    if (leftBefore === undefined) return true;
+    return seat.actor !== group.self && !leftBefore.some(({ members }) => names(members.committed, seat));
   }
 }
 
@@ -106,4 +99,9 @@ export function changesOf(membership: Membership, { clusterId, members }: Cluste
     .filter(({ actor }) => hasCapacity && !membership.members.some((seat) => seat.actor === actor))
     .map(({ actor, instance }) => ({ seat: { actor, instance }, to: 'learner' }) as const);
   return [...removed.filter(isReplaced), ...removed.filter((change) => !isReplaced(change)), ...added];
+}
+
+/** Whether a node may still be needed to decide. */
+function names(membership: Membership, seat: Seat): boolean {
+  return isJoint(membership) || membership.members.some((member) => sameSeat(member, seat));
 }

@@ -1,10 +1,9 @@
-import { type Seat, sameSeat } from '../base/index.js';
+import type { Seat } from '../base/index.js';
 import { type Cluster, ClusterReconciler, MembershipReconciler, type Speaker } from '../cluster/index.js';
 import { systemClock } from '../group/index.js';
 import type { Founding } from '../machine/cluster/index.js';
 import { PeerDiscovery, type PeerLinks } from '../peer/index.js';
-import { isJoint } from '../raft/index.js';
-import type { StreamGroup, StreamHost } from '../stream/index.js';
+import type { StreamHost } from '../stream/index.js';
 import type { Logging } from '../telemetry/index.js';
 
 export interface ReconciliationOptions {
@@ -38,11 +37,7 @@ export class Reconciliation {
     const groups = [...streams.all].map(({ group }) => group);
     this.ofCluster = new ClusterReconciler({ ...shared, founding, self, others: () => links.callers() });
     this.ofMemberships = [
-      new MembershipReconciler({
-        ...shared,
-        group: cluster.group,
-        mayRelease: (seat) => seat.actor !== self.actor && !groups.some((group) => names(group, seat)),
-      }),
+      new MembershipReconciler({ ...shared, group: cluster.group, leftBefore: groups }),
       ...groups.map((group) => new MembershipReconciler({ ...shared, group })),
     ];
     this.search = new PeerDiscovery({
@@ -78,9 +73,4 @@ export class Reconciliation {
     for (const membership of this.ofMemberships) membership.stop();
     this.search.stop();
   }
-}
-
-/** Whether a group may still need a node, as far as is committed. */
-function names({ members }: StreamGroup, seat: Seat): boolean {
-  return isJoint(members.committed) || members.committed.members.some((member) => sameSeat(member, seat));
 }

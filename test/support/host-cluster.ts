@@ -9,7 +9,6 @@ import {
   present,
   type Random,
   type Seat,
-  sameSeat,
 } from '../../src/base/index.js';
 import {
   CLUSTER_GROUP,
@@ -171,13 +170,7 @@ export class HostCluster {
     });
     const part: ClusterPart = { cluster, reconciler, said: undefined };
     const memberships = [
-      new MembershipReconciler({
-        ...shared,
-        group: cluster.group,
-        mayRelease: (seat) =>
-          seat.actor !== self.actor &&
-          !groups.some(({ members }) => members.committed.members.some((each) => sameSeat(each, seat))),
-      }),
+      new MembershipReconciler({ ...shared, group: cluster.group, leftBefore: groups }),
       ...groups.map((group) => new MembershipReconciler({ ...shared, group })),
     ];
     cluster.onChange(() => {
