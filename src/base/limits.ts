@@ -172,8 +172,8 @@ export const LIMITS = {
   reconnectBackoffMsMax: 500,
   peerAddresses: 64,
   /**
-   * Members taken in that a membership vouches for: a node that was away while more than these were does not find back
-   * by itself.
+   * The cluster's state keeps the vouchers of so many members, those that were taken in last: a node that was away
+   * while more were does not find back by itself.
    */
   vouchers: 64,
   /** Members that have not caught up yet; further nodes wait for their turn. */
@@ -334,7 +334,7 @@ export const LIMITS = {
   retentionAgeMs: 600_000,
   /** How often a node looks for members that are not where they were. */
   memberSearchMs: 500,
-  /** How soon a leader tries again to tell what it has heard of the members. */
+  /** How soon a leader tries again to bring the cluster's state or a configuration in line with the members. */
   memberRetryMs: 100,
   /** How often a node looks whether there is a leader, and says why not. */
   leaderCheckMs: 3000,

@@ -27,8 +27,8 @@ export class KnownCluster {
   }
 
   /**
-   * Takes over a state of the cluster. Resolves with all whom this node is to be linked with: those that have just left
-   * are to hear of it; and while this node catches up on states before it was taken in, those that took it in stay, too.
+   * Takes over a state of the cluster. Returns all nodes that this one is to be linked with: those that have just left
+   * are to hear of it, and those that took this node in stay while it catches up on states from before that.
    */
   follow({ clusterId, members, vouchers }: ClusterState): readonly Member[] {
     // Before the founding record has taken effect the state names no members.
@@ -46,8 +46,8 @@ export class KnownCluster {
 }
 
 /**
- * Who is talked to while the members change. Where an actor has been another
- * node before, the newer counts: who is not among `next` catches up on old times.
+ * The members known before and those of the next state. Where both name an actor, the newer counts, which is the one
+ * known before while this node, not yet a member by `next`, catches up.
  */
 function bothOf(known: readonly Member[], next: readonly Member[], isMember: boolean): Member[] {
   const [older, newer] = isMember ? [known, next] : [next, known];

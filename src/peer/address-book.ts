@@ -4,7 +4,7 @@ import type { Member } from '../base/index.js';
 const HEARSAY_MAX = 4;
 
 interface Entry {
-  /** The address by the membership. */
+  /** The address by the cluster's state. */
   known: string;
   /** The address by the node's own word, since this process has started. */
   heard: string | undefined;
@@ -20,7 +20,7 @@ interface Entry {
 export class AddressBook {
   private readonly entries = new Map<string, Entry>();
 
-  /** The membership says that `member` is there. */
+  /** The cluster's state says that `member` is there. */
   know({ instance, address }: Member): void {
     const entry = this.entries.get(instance);
     if (entry === undefined) this.entries.set(instance, { known: address, heard: undefined, hearsay: [] });

@@ -89,7 +89,7 @@ export interface InboundStreamsOptions {
   readonly memory: BootMemory;
 }
 
-/** A member that this node's log does not name yet. */
+/** A member that the cluster's state, as this node has it, does not name yet. */
 interface Newcomer extends Member {
   /** The index of its voucher. */
   readonly index: number;
@@ -97,9 +97,9 @@ interface Newcomer extends Member {
 
 /**
  * The streams that peers have opened here, each stream of a peer once: a newer one
- * takes the place of the older. The log names the members. A node that was away
- * while others were taken in believes the vouchers of those it knows, until its log
- * tells.
+ * takes the place of the older. The cluster's state names the members. A node that was
+ * away while others were taken in believes the vouchers of those it knows, until its
+ * log tells.
  */
 export class InboundStreams {
   private readonly options: InboundStreamsOptions;

@@ -18,7 +18,7 @@ export interface PeerDiscoveryOptions {
 }
 
 /**
- * Looks for members that can't be reached where the membership says that they
+ * Looks for members that can't be reached where the cluster's state says that they
  * are: they may have been started at other addresses while this node was away.
  * A node that listens at an address which this one was started with tells its own
  * identity, and where the others are.

@@ -14,7 +14,7 @@ export interface NewBatch {
   readonly content: BatchContent;
   /** The stream recognises the batch by it when it comes again; absent: it does not. */
   readonly stamp?: ProducerStamp | undefined;
-  /** Incarnation of the stream that the stamp is for; empty: any stream. */
+  /** The incarnation that the stream must have for the stamp to count; empty: whichever it has. */
   readonly incarnation?: string | undefined;
   /** Monotonic, of this process: the first attempt of the batch was sent later than this; absent: that is unknown. */
   readonly firstSentAfterMs?: number | undefined;
