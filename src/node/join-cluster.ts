@@ -1,5 +1,5 @@
 import { type GroupId, groupId, type Member } from '../base/index.js';
-import { CLUSTER_GROUP } from '../cluster/index.js';
+import { CLUSTER_GROUP, CLUSTER_GROUP_NAME } from '../cluster/index.js';
 import { DEFAULT_STREAM } from '../event/index.js';
 import { CLUSTER_KIND } from '../machine/cluster/index.js';
 import { STREAM_KIND } from '../machine/stream/index.js';
@@ -24,7 +24,7 @@ export async function joinCluster(options: JoinClusterOptions): Promise<void> {
   const create = async (group: GroupId, name: string, machine: string): Promise<void> => {
     await storage.createGroup({ group, incarnation: incarnationOf(clusterId, name), machine, membership });
   };
-  await create(CLUSTER_GROUP, '', CLUSTER_KIND.name);
+  await create(CLUSTER_GROUP, CLUSTER_GROUP_NAME, CLUSTER_KIND.name);
   await create(DEFAULT_GROUP, DEFAULT_STREAM, STREAM_KIND.name);
   for (let further = 1; further <= furtherGroups; further++)
     await create(groupId(DEFAULT_GROUP + further), `group ${DEFAULT_GROUP + further}`, STREAM_KIND.name);

@@ -1,9 +1,9 @@
 import type { ActorId, GroupId } from '../base/index.js';
 import type { GroupHost, GroupObserver, LinkState, Logger } from '../group/index.js';
-import { isVoter } from '../raft/index.js';
+import { roleOf } from '../service/index.js';
 import type { SpaceGuard } from '../storage/index.js';
 import type { Stream, StreamObserver } from '../stream/index.js';
-import type { Metrics, RaftRole } from '../telemetry/index.js';
+import type { Metrics } from '../telemetry/index.js';
 
 /** Counts what a group tells, over all groups of the node, and logs what an operator wants to know of it. */
 export function observeGroup(self: ActorId, metrics: Metrics, logger: Logger, group: GroupId): GroupObserver {
@@ -74,7 +74,7 @@ export function mirrorStream(
 ): void {
   metrics.onCollect(() => {
     metrics.raftTerm.set(stream.group.term);
-    metrics.raftRole.set(roleLabel(stream));
+    metrics.raftRole.set(roleOf(stream));
     metrics.leaderKnown.set(stream.group.leader === undefined ? 0 : 1);
     metrics.commitIndex.set(stream.group.commitIndex);
     metrics.appliedIndex.set(stream.state.appliedIndex);
@@ -91,16 +91,4 @@ export function mirrorStream(
     metrics.peerLinks.reset();
     for (const [peer, state] of linkStates()) metrics.peerLinks.set({ peer }, state);
   });
-}
-
-function roleLabel(stream: Stream): RaftRole {
-  switch (stream.group.role) {
-    case 'leader':
-      return 'leader';
-    case 'candidate':
-    case 'pre-candidate':
-      return 'candidate';
-    case 'follower':
-      return isVoter(stream.group.membership, stream.group.self) ? 'follower' : 'learner';
-  }
 }

@@ -1,6 +1,6 @@
 import { join, resolve } from 'node:path';
 import { type ActorId, defaultSegmentBytes, FlotillaError, type GroupId, LIMITS } from '../base/index.js';
-import { CLUSTER_GROUP, MACHINES } from '../cluster/index.js';
+import { CLUSTER_GROUP, CLUSTER_GROUP_NAME, MACHINES } from '../cluster/index.js';
 import type { Clock } from '../group/index.js';
 import { CLUSTER_KIND } from '../machine/cluster/index.js';
 import { STREAM_KIND } from '../machine/stream/index.js';
@@ -116,7 +116,7 @@ async function restoreLog(
     // Without a record: the node founds its cluster when it starts.
     const { actor, instance } = identity;
     const alone = { voters: [actor], outgoing: [], learners: [], members: [{ actor, instance }] };
-    const ofCluster = incarnationOf(options.clusterId, '');
+    const ofCluster = incarnationOf(options.clusterId, CLUSTER_GROUP_NAME);
     await storage.createGroup({
       group: CLUSTER_GROUP,
       incarnation: ofCluster,

@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { resolve } from 'node:path';
 import { type ActorId, actorId } from '../base/index.js';
-import { CLUSTER_GROUP } from '../cluster/index.js';
+import { CLUSTER_GROUP, CLUSTER_GROUP_NAME } from '../cluster/index.js';
 import { DEFAULT_STREAM } from '../event/index.js';
 import { systemClock } from '../group/index.js';
 import { STREAM_KIND } from '../machine/stream/index.js';
@@ -52,7 +52,8 @@ export async function recoverSurvivor({ dataDir, actor }: SurvivorOptions): Prom
     actor: actorId(actor),
     clock: systemClock,
     clusterId: randomBytes(16).toString('hex'),
-    incarnationOf: (clusterId, group) => incarnationOf(clusterId, group === CLUSTER_GROUP ? '' : DEFAULT_STREAM),
+    incarnationOf: (clusterId, group) =>
+      incarnationOf(clusterId, group === CLUSTER_GROUP ? CLUSTER_GROUP_NAME : DEFAULT_STREAM),
   });
   return survivorOf(recovered, actorId(actor));
 }

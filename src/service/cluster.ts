@@ -105,7 +105,7 @@ function ownStatus(self: Member, stream: Stream | undefined, version: string): N
   return {
     actor: self.actor,
     address: self.address,
-    role: stream === undefined ? 'unknown' : roleOf(stream, self.actor),
+    role: stream === undefined ? 'unknown' : roleOf(stream),
     term: stream?.group.term ?? 0,
     commitIndex: stream?.group.commitIndex ?? 0,
     lastIndex: stream?.group.tail.index ?? 0,
@@ -115,7 +115,8 @@ function ownStatus(self: Member, stream: Stream | undefined, version: string): N
   };
 }
 
-function roleOf(stream: Stream, self: ActorId): NodeRole {
+/** How a node takes part in a stream. */
+export function roleOf(stream: Stream): Exclude<NodeRole, 'unknown'> {
   switch (stream.group.role) {
     case 'leader':
       return 'leader';
@@ -123,7 +124,7 @@ function roleOf(stream: Stream, self: ActorId): NodeRole {
     case 'pre-candidate':
       return 'candidate';
     case 'follower':
-      return isVoter(stream.group.membership, self) ? 'follower' : 'learner';
+      return isVoter(stream.group.membership, stream.group.self) ? 'follower' : 'learner';
   }
 }
 

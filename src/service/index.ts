@@ -2,7 +2,15 @@ export { authorize } from './authorize.js';
 export type { BackupUseCases, LogPart, LogPosition, LogRequest, LogStarted } from './backup.js';
 export { ACTIONS, type Action, type Caller, unrestricted } from './caller.js';
 export { type BatchContent, checkBatch } from './check-batch.js';
-export type { AskNode, ClusterStatus, ClusterUseCases, ClusterView, NodeRole, NodeStatus } from './cluster.js';
+export {
+  type AskNode,
+  type ClusterStatus,
+  type ClusterUseCases,
+  type ClusterView,
+  type NodeRole,
+  type NodeStatus,
+  roleOf,
+} from './cluster.js';
 export type { EventUseCases, OpenedAs } from './events.js';
 export type { GetRequest } from './get.js';
 export type { NewBatch, Receipt } from './ingest.js';

@@ -10,7 +10,7 @@ import {
 } from '../base/index.js';
 import type { Cluster } from '../cluster/index.js';
 import type { HostedGroup } from '../group/index.js';
-import { actorIsTaken, type ClusterState } from '../machine/cluster/index.js';
+import type { ClusterState } from '../machine/cluster/index.js';
 import { type Configuration, changeConfiguration, isJoint, isQuorum } from '../raft/index.js';
 import type { Stream } from '../stream/index.js';
 import type { Membership } from '../wire/index.js';
@@ -45,10 +45,7 @@ export async function takeInMember(view: MembersView, joiner: Member, predecesso
   const { state, group } = cluster;
   const holder = state.members.find(({ actor }) => actor === joiner.actor);
   if (holder?.instance === joiner.instance) return state;
-  if (holder !== undefined) {
-    if (holder.instance !== predecessor) throw new FlotillaError('FOREIGN_NODE', actorIsTaken(holder, holder.address));
-    requireDispensable(view, holder);
-  }
+  if (holder !== undefined && holder.instance === predecessor) requireDispensable(view, holder);
   const catchingUp = state.members.filter(({ actor }) => !group.membership.voters.includes(actor));
   if (catchingUp.length >= LIMITS.learners)
     throw new FlotillaError(

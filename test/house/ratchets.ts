@@ -5,8 +5,8 @@
 
 /** Files that may be longer than others, with their lines. */
 export const LONG_FILES: Readonly<Record<string, number>> = {
-  'src/node/node.ts': 443,
-  'src/storage/segment/segment.ts': 418,
+  'src/node/node.ts': 434,
+  'src/storage/segment/segment.ts': 417,
   'test/contract/storage.test.ts': 406,
   'test/event/glob.test.ts': 404,
   'test/node/config.test.ts': 420,

@@ -35,7 +35,7 @@ function refusalOf(command: ClusterCommand, state: ClusterState): FlotillaError 
       if (!state.members.some((member) => sameSeat(member, command.content)))
         return new FlotillaError('INVALID_ARGUMENT', `actor ${actor} is no member`);
       const stays = state.members.some((member) => member.isLeaving !== true && member.actor !== actor);
-      return stays ? undefined : new FlotillaError('INVALID_ARGUMENT', 'no voter would be left');
+      return stays ? undefined : new FlotillaError('INVALID_ARGUMENT', 'no other member would stay');
     }
     default:
       return undefined;

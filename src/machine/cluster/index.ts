@@ -5,6 +5,7 @@ export {
   encodeContent,
   type Founding,
   leavingCommand,
+  type MemberCommand,
   memberCommand,
 } from './cluster-commands.js';
 export { CLUSTER_KIND } from './cluster-kind.js';

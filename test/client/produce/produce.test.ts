@@ -237,17 +237,6 @@ test('members are learned from the node at hand, and taken when it dies', async 
   assert.equal((await client.produce({ namespace: '/a' })).eventId.actor, 2);
 });
 
-test('members are learned with the leader, without a call for them', async () => {
-  const { nodes } = await cluster(2);
-  const [first, second] = nodes;
-  assert.ok(first !== undefined && second !== undefined);
-  first.leader = { actorId: 1, address: first.address, members: [first.address, second.address] };
-  const client = clientOf([first]);
-  await client.produce({ namespace: '/a' });
-  await first.kill();
-  assert.equal((await client.produce({ namespace: '/a' })).eventId.actor, 2);
-});
-
 test('members are learned from a node that takes no batches', async () => {
   const { nodes } = await cluster(2);
   const [first, second] = nodes;

@@ -1,27 +1,14 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { actorId, counter, logIndex, type Member, term } from '../../../src/base/index.js';
+import { counter, logIndex, term } from '../../../src/base/index.js';
 import {
   ClusterAdmission,
   type ClusterCommand,
   ClusterMachine,
   clusterCommand,
   leavingCommand,
-  memberCommand,
 } from '../../../src/machine/cluster/index.js';
-
-const LEADER = actorId(1);
-const member = (actor: number, instance = String(actor).repeat(32).slice(0, 32)): Member => ({
-  actor: actorId(actor),
-  instance,
-  address: `node${actor}:3000`,
-});
-const takeIn = (taken: Member, index: number, predecessor?: string): ClusterCommand =>
-  memberCommand(
-    LEADER,
-    { member: taken, voucher: { ...taken, index, by: 'key', signature: 'signature' } },
-    predecessor,
-  );
+import { LEADER, member, takeIn } from './fixture.js';
 
 function machineOf(...commands: readonly ClusterCommand[]): ClusterMachine {
   const machine = ClusterMachine.initial();

@@ -1,31 +1,22 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { actorId, counter, groupId, logIndex, type Member, term, type Voucher } from '../../../src/base/index.js';
+import { counter, groupId, logIndex, term } from '../../../src/base/index.js';
 import {
   CLUSTER_KIND,
   type ClusterCommand,
   ClusterMachine,
   clusterCommand,
   leavingCommand,
-  memberCommand,
 } from '../../../src/machine/cluster/index.js';
+import { LEADER, member, takeIn, voucher } from './fixture.js';
 
-const LEADER = actorId(1);
 const CLUSTER = 'c'.repeat(32);
-const member = (actor: number, instance = String(actor).repeat(32).slice(0, 32)): Member => ({
-  actor: actorId(actor),
-  instance,
-  address: `node${actor}:3000`,
-});
-const voucher = (of: Member, index: number): Voucher => ({ ...of, index, by: 'key', signature: 'signature' });
 const STREAMS = [{ name: 'default', group: groupId(1), incarnation: 'a'.repeat(32) }];
 const FOUNDING = clusterCommand('cluster', LEADER, {
   clusterId: CLUSTER,
   members: [member(2), member(1)],
   streams: STREAMS,
 });
-const takeIn = (taken: Member, index: number, predecessor?: string): ClusterCommand =>
-  memberCommand(LEADER, { member: taken, voucher: voucher(taken, index) }, predecessor);
 
 /** As the log has them: each in a record of its own. */
 function applied(...commands: readonly ClusterCommand[]): ClusterMachine {
